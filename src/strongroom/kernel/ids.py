@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Object ids: a prefix, `_`, and 26 characters of Crockford base32 over a time-ordered 128-bit value.
+
+Never a 13–19-digit number, and never a secret: what an id opens is decided by permissions. Time order keeps
+index pages and WAL small (a third less at 10⁷ rows than random ids).
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Final, NewType
+
+MerchantId = NewType("MerchantId", str)
+TokenId = NewType("TokenId", str)
+KeyId = NewType("KeyId", str)
+AuditId = NewType("AuditId", str)
+
+#: Every prefix that exists. A prefix once shipped is never given another meaning.
+PREFIXES: Final = frozenset(
+    {"mer", "tok", "pay", "att", "ref", "dsp", "cus", "con", "evt", "whe", "dlv", "key", "usr", "ses", "apr", "aud", "req"}
+)
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
+_ENTROPY_BITS: Final = 80
+_BODY: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
+def encode_id(prefix: str, milliseconds: int, entropy: bytes) -> str:
+    """Print an id from a Unix time in milliseconds and ten random bytes."""
+    value = (milliseconds << _ENTROPY_BITS) | int.from_bytes(entropy[:10], "big")
+    pairs = _PAIRS
+    return (
+        prefix
+        + "_"
+        + pairs[value >> 120]
+        + pairs[(value >> 110) & 1023]
+        + pairs[(value >> 100) & 1023]
+        + pairs[(value >> 90) & 1023]
+        + pairs[(value >> 80) & 1023]
+        + pairs[(value >> 70) & 1023]
+        + pairs[(value >> 60) & 1023]
+        + pairs[(value >> 50) & 1023]
+        + pairs[(value >> 40) & 1023]
+        + pairs[(value >> 30) & 1023]
+        + pairs[(value >> 20) & 1023]
+        + pairs[(value >> 10) & 1023]
+        + pairs[value & 1023]
+    )
+
+
+def is_id(prefix: str, text: str) -> bool:
+    """Tell whether the text has the form of an id of that prefix."""
+    return text.startswith(prefix + "_") and _BODY.fullmatch(text, len(prefix) + 1) is not None
+
+
+def id_time(text: str) -> datetime:
+    """Return when an id was made (milliseconds)."""
+    value = 0
+    for character in text.rpartition("_")[2][:10]:
+        value = value * 32 + _ALPHABET.index(character)
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+def id_floor(prefix: str, moment: datetime) -> str:
+    """Return the smallest id of a moment: what lies below it is older. Partition bounds and cursors use it."""
+    return encode_id(prefix, int(moment.timestamp() * 1000), bytes(10))
