@@ -19,7 +19,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the present time with `tzinfo` UTC."""
-        return datetime.now(UTC)  # allow: no-bare-now because this is the one place that asks the machine
+        return datetime.now(
+            UTC
+        )  # allow: no-bare-now because this is the one place that asks the machine
 
 
 class SteppedClock:

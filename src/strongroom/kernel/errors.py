@@ -35,7 +35,7 @@ class Refused(StrongroomError):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one field. `pointer` is a JSON pointer (RFC 6901); `detail` never holds the value."""
+    """One thing wrong with one field: a JSON pointer (RFC 6901), a code, and no value."""
 
     pointer: str
     code: str

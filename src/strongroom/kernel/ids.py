@@ -16,7 +16,7 @@ AuditId = NewType("AuditId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
-    {"mer", "tok", "pay", "att", "ref", "dsp", "cus", "con", "evt", "whe", "dlv", "key", "usr", "ses", "apr", "aud", "req"}
+    "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req".split()
 )
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -62,5 +62,5 @@ def id_time(text: str) -> datetime:
 
 
 def id_floor(prefix: str, moment: datetime) -> str:
-    """Return the smallest id of a moment: what lies below it is older. Partition bounds and cursors use it."""
+    """Return the smallest id of a moment (for partition bounds): what lies below is older."""
     return encode_id(prefix, int(moment.timestamp() * 1000), bytes(10))

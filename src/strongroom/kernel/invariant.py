@@ -2,7 +2,7 @@
 """What cannot happen. What can happen is an error of `kernel.errors`; this is for our own reasoning."""
 
 
-class Bug(Exception):  # noqa: N818 - names state a fact
+class Bug(Exception):
     """This code is wrong. Not a StrongroomError, so no handler can turn it into a 4xx."""
 
 

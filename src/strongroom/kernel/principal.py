@@ -14,7 +14,7 @@ class KeyKind(enum.StrEnum):
 
     PUBLIC = "pk"
     RESTRICTED = "rk"
-    SECRET = "sk"
+    SECRET = "sk"  # noqa: S105 - a prefix
 
 
 @dataclass(frozen=True, slots=True)
