@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pool per login and database. Every transaction states the merchants it may see; nothing runs outside one.
+
+Reading and writing are different types: a function that takes `ReadOnly` cannot write.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, TypeAlias
+
+import asyncpg
+
+from strongroom.db.address import Address
+from strongroom.db.errors import DatabaseAway, translated
+from strongroom.db.queries import Query
+from strongroom.kernel.ids import MerchantId
+
+Record: TypeAlias = asyncpg.Record
+Rows: TypeAlias = Sequence[Record]
+
+STATEMENT_TIMEOUT_SECONDS: Final = 5
+LOCK_TIMEOUT_SECONDS: Final = 2
+IDLE_IN_TRANSACTION_TIMEOUT_SECONDS: Final = 10
+CONNECT_TIMEOUT_SECONDS: Final = 5
+ACQUIRE_TIMEOUT_SECONDS: Final = 3
+POOL_CONNECTIONS_MAX: Final = 8
+
+
+class ReadOnly(Protocol):
+    """What may be asked of the database without changing it."""
+
+    async def rows(self, query: Query, /, *values: object) -> Rows:
+        """Return every row."""
+
+    async def row(self, query: Query, /, *values: object) -> Record | None:
+        """Return the first row, or None."""
+
+
+class Transaction(ReadOnly, Protocol):
+    """What may be asked inside a transaction that writes."""
+
+    async def run(self, query: Query, /, *values: object) -> int:
+        """Execute and return how many rows were touched."""
+
+
+class _Bound:
+    """A connection inside a transaction."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy") -> None:
+        self._connection = connection
+
+    async def rows(self, query: Query, /, *values: object) -> Rows:
+        try:
+            return await self._connection.fetch(query.text, *values)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise _ours(error) from None
+
+    async def row(self, query: Query, /, *values: object) -> Record | None:
+        try:
+            return await self._connection.fetchrow(query.text, *values)
+        except Exception as error:
+            raise _ours(error) from None
+
+    async def run(self, query: Query, /, *values: object) -> int:
+        try:
+            status = await self._connection.execute(query.text, *values)
+        except Exception as error:
+            raise _ours(error) from None
+        last = str(status).rpartition(" ")[2]
+        return int(last) if last.isdigit() else 0
+
+
+def _ours(error: Exception) -> BaseException:
+    """Translate, and cut the driver's exception off: its text may hold values (`from None` above)."""
+    return translated(error)
+
+
+def _tls(address: Address) -> ssl.SSLContext | bool:
+    """Verify the server's certificate and name, or use no TLS at all (the embedded server's own socket)."""
+    if address.tls == "disable":
+        return False
+    return ssl.create_default_context(cafile=str(address.ca_file) if address.ca_file else None)
+
+
+class Database:
+    """A pool of one login's connections to one database."""
+
+    def __init__(self, address: Address, *, connections_max: int = POOL_CONNECTIONS_MAX) -> None:
+        self.address = address
+        self._connections_max = connections_max
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect once, so that a wrong address or password shows at start.
+
+        Raises:
+            DatabaseAway: nobody answers there, or the login is refused.
+        """
+        async with self._opening:
+            if self._pool is not None:
+                return
+            try:
+                self._pool = await asyncpg.create_pool(
+                    host=self.address.host,
+                    port=self.address.port,
+                    database=self.address.database,
+                    user=self.address.user,
+                    password=self.address.password.expose() if self.address.password else None,
+                    ssl=_tls(self.address),
+                    min_size=1,
+                    max_size=self._connections_max,
+                    max_inactive_connection_lifetime=300,
+                    timeout=CONNECT_TIMEOUT_SECONDS,
+                    statement_cache_size=200,
+                    server_settings={
+                        "application_name": "strongroom",
+                        "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+                        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+                        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s",
+                        "timezone": "UTC",
+                        "jit": "off",
+                    },
+                )
+            except Exception as error:
+                raise _ours(error) from None
+
+    async def close(self) -> None:
+        """Return every connection; waits for transactions that are under way."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                await asyncio.wait_for(pool.close(), timeout=STATEMENT_TIMEOUT_SECONDS)
+            except TimeoutError:
+                pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy"]:
+        """Lend a bare connection to this package's own parts (group commit, locks, migrations)."""
+        if self._pool is None:
+            await self.open()
+        pool = self._pool
+        if pool is None:
+            raise DatabaseAway
+        try:
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
+        except Exception as error:
+            raise _ours(error) from None
+        try:
+            yield connection
+        finally:
+            # Cancelled or broken: the pool resets or drops the connection; a shield keeps that from being cut.
+            await asyncio.shield(pool.release(connection))
+
+    @asynccontextmanager
+    async def transaction(self, merchants: Sequence[MerchantId] = ()) -> AsyncIterator[Transaction]:
+        """Open a transaction that sees the rows of these merchants only (forced row-level security)."""
+        async with self.connection() as connection:
+            try:
+                async with connection.transaction():
+                    await connection.execute(
+                        "select set_config('strongroom.merchants', $1, true)", ",".join(merchants)
+                    )
+                    yield _Bound(connection)
+            except Exception as error:
+                ours = _ours(error)
+                if ours is error:
+                    raise
+                raise ours from None
+
+    async def value(self, sql: str) -> Any:
+        """Ask one question of the server itself (settings, facts about the login)."""
+        async with self.connection() as connection:
+            try:
+                return await connection.fetchval(sql)
+            except Exception as error:
+                raise _ours(error) from None
