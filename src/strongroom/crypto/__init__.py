@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only package that touches cryptography. Joins well-known parts; holds no primitive of its own."""
+
+from strongroom.crypto.aead import (
+    DATA_KEY_BYTES,
+    VERSION_BYTES,
+    Algorithm,
+    Place,
+    Sealer,
+    algorithm_of,
+)
+from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256
+from strongroom.crypto.errors import (
+    CannotOpen,
+    CertificateUnreadable,
+    CryptoRefused,
+    PassphraseTooShort,
+    SignatureInvalid,
+)
+from strongroom.crypto.passphrase import (
+    MINIMUM_PASSPHRASE_CHARACTERS,
+    open_with_passphrase,
+    seal_with_passphrase,
+)
+from strongroom.crypto.pki import (
+    Certified,
+    certificate_expiry,
+    issue_server_certificate,
+    make_authority,
+)
+from strongroom.crypto.random import base62_length, entropy, new_secret_text, random_bytes
+from strongroom.crypto.sign import SigningKey, verify
+
+__all__ = [
+    "DATA_KEY_BYTES",
+    "MINIMUM_PASSPHRASE_CHARACTERS",
+    "SHA256_BYTES",
+    "VERSION_BYTES",
+    "Algorithm",
+    "CannotOpen",
+    "CertificateUnreadable",
+    "Certified",
+    "CryptoRefused",
+    "PassphraseTooShort",
+    "Place",
+    "Sealer",
+    "SignatureInvalid",
+    "SigningKey",
+    "algorithm_of",
+    "base62_length",
+    "certificate_expiry",
+    "entropy",
+    "equal",
+    "hkdf_sha256",
+    "hmac_sha256",
+    "issue_server_certificate",
+    "make_authority",
+    "new_secret_text",
+    "open_with_passphrase",
+    "random_bytes",
+    "seal_with_passphrase",
+    "sha256",
+    "verify",
+]

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hashes, MACs and subkeys, and the one way to compare secrets. Refuses nothing; keeps no state."""
+
+import hashlib
+import hmac
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+SHA256_BYTES = 32
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the SHA-256 of the data (FIPS 180-4): 32 bytes. For public values only, never a card number."""
+    return hashlib.sha256(data).digest()
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """Return the HMAC-SHA-256 of the data under the key (RFC 2104): 32 bytes."""
+    return hmac.digest(key, data, "sha256")
+
+
+def equal(left: bytes, right: bytes) -> bool:
+    """Compare in a time that does not depend on where the two differ."""
+    return hmac.compare_digest(left, right)
+
+
+def hkdf_sha256(key: bytes, info: bytes, length: int) -> bytes:
+    """Derive a subkey of `length` bytes for the purpose that `info` names (RFC 5869, no salt)."""
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(key)
