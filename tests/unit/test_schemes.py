@@ -140,9 +140,7 @@ def test_synthetic_numbers_are_of_their_range(serial: int) -> None:
     assert str(classify(number)) == "synthetic"
 
 
-@pytest.mark.parametrize(
-    "number", ["0" * 16, "0000000000000019", "4242424242424242", "00000000000018", ""]
-)
+@pytest.mark.parametrize("number", ["0000000000000019", "4242424242424242", "00000000000018", ""])
 def test_what_is_not_synthetic(number: str) -> None:
     assert not is_synthetic(number)
 

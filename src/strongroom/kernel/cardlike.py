@@ -16,10 +16,8 @@ from strongroom.kernel.schemes import (
     CARD_DIGITS_MAX,
     CARD_DIGITS_MIN,
     DEFAULT_TABLE,
-    SYNTHETIC,
     Scheme,
     SchemeTable,
-    is_synthetic,
     luhn_valid,
 )
 
@@ -97,6 +95,8 @@ GROUPINGS: Final = frozenset(
         (8, 8),
     }
 )
+#: Sixteen zeros have the form of a synthetic number; in logs they say that a trace id is absent.
+_NOBODYS: Final = "0" * 16
 _GROUPS_MAX: Final = max(map(len, GROUPINGS))
 
 # `\n4242…` in a quoted string and `%204242…` in a URL: the digits touch an escape, not a word.
@@ -186,7 +186,7 @@ class Detector:
         if digits.startswith("99") and not checks:
             return None, Confidence.ALIAS
         scheme = self._classify(digits)
-        if scheme is None or (scheme is SYNTHETIC and not is_synthetic(digits)):
+        if scheme is None or digits == _NOBODYS:
             return None
         if checks:
             return scheme, Confidence.HIGH

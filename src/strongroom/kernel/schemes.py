@@ -189,10 +189,5 @@ def synthetic_number(serial: int) -> str:
 
 
 def is_synthetic(number: str) -> bool:
-    """Tell whether a number is of our synthetic range. Sixteen zeros are nobody's: they mean 'none' elsewhere."""
-    return (
-        len(number) == _SYNTHETIC_DIGITS
-        and number[0] == "0"
-        and luhn_valid(number)
-        and number.strip("0") != ""
-    )
+    """Tell whether a number is of our synthetic range."""
+    return len(number) == _SYNTHETIC_DIGITS and number[0] == "0" and luhn_valid(number)
