@@ -165,8 +165,9 @@ def _cbc_hs512_open(mac_key: bytes, aes: AES256, sealed: bytes, aad: bytes) -> b
     # To open (RFC 7518 §5.2.2.2):
     #  1. Check the version and the shape.
     #  2. Check the tag, in constant time, before anything is decrypted.
-    #  3. Decrypt and take the padding off. After (2) this can only succeed.
-    if len(sealed) < _CBC_SHORTEST or sealed[:1] != _CBC_VERSION or len(sealed) % 16 != 1:  # (1)
+    #  3. Decrypt and take the padding off. After (2) only a holder of the key can make this fail, so
+    #     the refusal tells nobody anything about the padding.
+    if len(sealed) < _CBC_SHORTEST or sealed[:1] != _CBC_VERSION:  # (1)
         raise CannotOpen
     iv = sealed[1 : 1 + _BLOCK_BYTES]
     ciphertext = sealed[1 + _BLOCK_BYTES : -_CBC_TAG_BYTES]
@@ -174,9 +175,12 @@ def _cbc_hs512_open(mac_key: bytes, aes: AES256, sealed: bytes, aad: bytes) -> b
     if not hmac.compare_digest(tag, sealed[-_CBC_TAG_BYTES:]):  # (2)
         raise CannotOpen
     decryptor = Cipher(aes, CBC(iv)).decryptor()  # (3)
-    padded = decryptor.update(ciphertext) + decryptor.finalize()
     unpadder = PKCS7(128).unpadder()
-    return unpadder.update(padded) + unpadder.finalize()
+    try:
+        padded = decryptor.update(ciphertext) + decryptor.finalize()
+        return unpadder.update(padded) + unpadder.finalize()
+    except ValueError as error:
+        raise CannotOpen from error
 
 
 def _gcm_open(gcm: AESGCM, sealed: bytes, aad: bytes) -> bytes:
