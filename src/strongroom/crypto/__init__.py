@@ -5,9 +5,11 @@ from strongroom.crypto.aead import (
     DATA_KEY_BYTES,
     VERSION_BYTES,
     Algorithm,
+    Binding,
     Place,
     Sealer,
     algorithm_of,
+    encode_parts,
 )
 from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256
 from strongroom.crypto.errors import (
@@ -37,6 +39,7 @@ __all__ = [
     "SHA256_BYTES",
     "VERSION_BYTES",
     "Algorithm",
+    "Binding",
     "CannotOpen",
     "CertificateUnreadable",
     "Certified",
@@ -49,6 +52,7 @@ __all__ = [
     "algorithm_of",
     "base62_length",
     "certificate_expiry",
+    "encode_parts",
     "entropy",
     "equal",
     "hkdf_sha256",

@@ -8,8 +8,9 @@ version byte ‖ IV ‖ ciphertext ‖ tag; the version byte names the algorithm
 import enum
 import hmac
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, LiteralString, NoReturn, final
+from typing import Final, LiteralString, NoReturn, Protocol, final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -50,6 +51,21 @@ _GCM_VERSION: Final = bytes([VERSION_BYTES[Algorithm.A256GCM]])
 _SUBKEY_BYTES: Final = {Algorithm.A256CBC_HS512: 2 * _HALF_KEY_BYTES, Algorithm.A256GCM: 32}
 
 
+class Binding(Protocol):
+    """What a sealed value is bound to. Two bindings of one algorithm and purpose never share an encoding."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The algorithm that seals here."""
+
+    @property
+    def purpose(self) -> str:
+        """The purpose whose subkey seals here."""
+
+    def encoded(self) -> bytes:
+        """Return the associated data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a sealed value lives. Two places never share an encoding."""
@@ -65,19 +81,21 @@ class Place:
 
     def encoded(self) -> bytes:
         """Return the associated data: every part as its length in characters, a colon and itself."""
-        parts = (
-            self.algorithm,
-            self.mode,
-            self.merchant,
-            self.object_id,
-            self.field,
-            str(self.key_version),
-            self.purpose,
+        return encode_parts(
+            (
+                self.algorithm,
+                self.mode,
+                self.merchant,
+                self.object_id,
+                self.field,
+                str(self.key_version),
+                self.purpose,
+            )
         )
-        return _encode_parts(parts)
 
 
-def _encode_parts(parts: tuple[str, ...]) -> bytes:
+def encode_parts(parts: Iterable[str]) -> bytes:
+    """Return one encoding of some texts that no other list of texts has: for associated data and MACs."""
     # surrogatepass: any text has an encoding, and no two texts share one.
     return "".join([f"{len(part)}:{part}" for part in parts]).encode("utf-8", "surrogatepass")
 
@@ -108,13 +126,13 @@ class Sealer:
         invariant(len(data_key) == DATA_KEY_BYTES, "a data key has 32 bytes")
         self.algorithm: Final = algorithm
         self.purpose: Final = purpose
-        info = b"strongroom seal 1\0" + _encode_parts((algorithm, purpose))
+        info = b"strongroom seal 1\0" + encode_parts((algorithm, purpose))
         subkey = hkdf_sha256(data_key, info, _SUBKEY_BYTES[algorithm])
         self._mac_key = subkey[:_HALF_KEY_BYTES]
         self._aes = AES256(subkey[-_HALF_KEY_BYTES:])
         self._gcm = AESGCM(subkey) if algorithm is Algorithm.A256GCM else None
 
-    def seal(self, plaintext: bytes, place: Place) -> bytes:
+    def seal(self, plaintext: bytes, place: Binding) -> bytes:
         """Return the plaintext sealed for that place only."""
         invariant(self._serves(place), "a place names the algorithm and purpose that seal it")
         aad = place.encoded()
@@ -125,7 +143,7 @@ class Sealer:
         ciphertext, tag = _cbc_hs512_encrypt(self._mac_key, self._aes, iv, plaintext, aad)
         return _CBC_VERSION + iv + ciphertext + tag
 
-    def open(self, sealed: bytes, place: Place) -> bytes:
+    def open(self, sealed: bytes, place: Binding) -> bytes:
         """Return the plaintext, or raise CannotOpen; nothing else escapes, whatever the bytes are."""
         if not self._serves(place):
             raise CannotOpen
@@ -134,7 +152,7 @@ class Sealer:
             return _gcm_open(self._gcm, sealed, aad)
         return _cbc_hs512_open(self._mac_key, self._aes, sealed, aad)
 
-    def _serves(self, place: Place) -> bool:
+    def _serves(self, place: Binding) -> bool:
         return place.algorithm == self.algorithm and place.purpose == self.purpose
 
     def __repr__(self) -> str:
