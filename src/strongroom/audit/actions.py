@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words of the audit log: which acts are recorded, how they end, and which facts a record may carry.
+
+What a word means never changes, because the leaves that carry it never change.
+"""
+
+import enum
+import re
+from collections.abc import Mapping
+from typing import Final
+
+
+class Action(enum.StrEnum):
+    """`<domain>.<subject>.<verb in the past>`; sorted; a word once shipped is never reused."""
+
+    AUDIT_RECORD_EXPORTED = "audit.record.exported"
+    AUDIT_RECORD_READ = "audit.record.read"
+    AUDIT_TREE_RESTARTED = "audit.tree.restarted"
+    AUDIT_TREE_STARTED = "audit.tree.started"
+    HTTP_REQUEST_DENIED = "http.request.denied"
+    IDENTITY_KEY_CREATED = "identity.key.created"
+    IDENTITY_KEY_REVOKED = "identity.key.revoked"
+    IDENTITY_MERCHANT_CREATED = "identity.merchant.created"
+    KEYS_DATA_KEY_CREATED = "keys.data_key.created"
+    KEYS_DATA_KEY_DESTROYED = "keys.data_key.destroyed"
+    KEYS_DATA_KEY_ROTATED = "keys.data_key.rotated"
+    VAULT_CVC_DISCARDED = "vault.cvc.discarded"
+    VAULT_CVC_SEALED = "vault.cvc.sealed"
+    VAULT_CVC_USED = "vault.cvc.used"
+    VAULT_TOKEN_CREATED = "vault.token.created"  # noqa: S105 - an action's name
+    VAULT_TOKEN_DEDUPLICATED = "vault.token.deduplicated"  # noqa: S105 - an action's name
+    VAULT_TOKEN_DELETED = "vault.token.deleted"  # noqa: S105 - an action's name
+    VAULT_TOKEN_LISTED = "vault.token.listed"  # noqa: S105 - an action's name
+    VAULT_TOKEN_READ = "vault.token.read"  # noqa: S105 - an action's name
+
+
+class Outcome(enum.StrEnum):
+    """How an act ended."""
+
+    DENIED = "denied"
+    FAILED = "failed"
+    SUCCESS = "success"
+
+
+_WORD: Final = r"[a-z][a-z_]{0,47}[0-9]{0,3}"
+_PATH_PART: Final = r"v[0-9]{1,2}|[a-z._-]{1,32}|\{[a-z_]{1,32}(?::[a-z]{1,8})?\}"
+
+#: The text facts that a record may carry besides its fields, each with the form of its value. All are masked: no form
+#: admits 13 digits in a row, free text, a name or an address. Sorted; a name once shipped is never reused.
+TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
+    name: re.compile(form)
+    for name, form in {
+        "algorithm": r"[A-Za-z]{1,8}[0-9]{1,5}(?:[A-Z-]{1,8}[0-9]{0,4})?",
+        "brand": _WORD,
+        "cvc_state": _WORD,
+        "key_kind": _WORD,
+        "last4": r"[0-9]{4}",
+        "permission": r"[a-z_]{1,32}:[a-z_]{1,32}:[a-z_]{1,32}",
+        "purpose": _WORD,
+        "reason": _WORD,
+        "role": _WORD,
+        "root": r"[0-9a-f]{64}",
+        "route": rf"(?:DELETE|GET|HEAD|PATCH|POST|PUT) (?:/(?:{_PATH_PART})){{1,8}}",
+    }.items()
+}
+#: The facts that are whole numbers, likewise.
+NUMBER_FACTS: Final = frozenset(
+    "count key_version lifetime_seconds size status window_seconds".split()
+)
+#: A whole number in a record is below this: twelve digits, so that no card number fits.
+FACT_NUMBER_LIMIT: Final = 10**12
