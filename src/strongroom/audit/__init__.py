@@ -15,9 +15,14 @@ from strongroom.audit.errors import (
 )
 from strongroom.audit.findings import Finding, FindingKind
 from strongroom.audit.merkle import leaf_hash
+from strongroom.audit.ports import PLATFORM, NewRecord, Origin, Recorder
 from strongroom.audit.record import AuditRecord, salt_text, salted
 
 __all__ = [
+    "PLATFORM",
+    "NewRecord",
+    "Origin",
+    "Recorder",
     "Action",
     "AuditError",
     "AuditRecord",

@@ -30,6 +30,7 @@ class Action(enum.StrEnum):
     VAULT_TOKEN_CREATED = "vault.token.created"  # noqa: S105 - an action's name
     VAULT_TOKEN_DEDUPLICATED = "vault.token.deduplicated"  # noqa: S105 - an action's name
     VAULT_TOKEN_DELETED = "vault.token.deleted"  # noqa: S105 - an action's name
+    VAULT_TOKEN_KEPT = "vault.token.kept"  # noqa: S105 - an action's name
     VAULT_TOKEN_LISTED = "vault.token.listed"  # noqa: S105 - an action's name
     VAULT_TOKEN_READ = "vault.token.read"  # noqa: S105 - an action's name
 

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from strongroom.db.errors import (
     Again,
@@ -29,13 +29,13 @@ BATCHES_IN_FLIGHT_MAX: Final = 2
 AGAIN_TRIES_MAX: Final = 8
 LOOKUP_TRIES_MAX: Final = 3
 
-invariant(QUEUE_ROWS_MAX >= BATCH_ROWS_MAX * BATCHES_IN_FLIGHT_MAX, "a full queue keeps every batch full")
+invariant(
+    QUEUE_ROWS_MAX >= BATCH_ROWS_MAX * BATCHES_IN_FLIGHT_MAX, "a full queue keeps every batch full"
+)
 
 Row = TypeVar("Row")
-Row_contra = TypeVar("Row_contra", contravariant=True)
 Result = TypeVar("Result")
-
-Outcomes: TypeAlias = Sequence["Result | Retake[Row] | StrongroomError"]
+Result_co = TypeVar("Result_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Retake(Generic[Row]):
     row: Row
 
 
-class Sink(Protocol[Row, Result]):
+class Sink(Protocol[Row, Result_co]):
     """Writes one table family."""
 
     def size_bytes(self, row: Row) -> int:
@@ -54,7 +54,9 @@ class Sink(Protocol[Row, Result]):
     def fold_keys(self, row: Row) -> Sequence[Hashable]:
         """Return the keys of which a batch may hold only one each; a row that repeats one waits for the next."""
 
-    async def write(self, rows: Sequence[Row]) -> "Outcomes[Result, Row]":
+    async def write(
+        self, rows: Sequence[Row]
+    ) -> Sequence["Result_co | Retake[Row] | StrongroomError"]:
         """Write and commit the rows in one transaction; return one outcome a row, in order.
 
         Raises:
@@ -63,7 +65,7 @@ class Sink(Protocol[Row, Result]):
             ConnectionLost: whether it was written is not known.
         """
 
-    async def find(self, row: Row) -> Result | None:
+    async def find(self, row: Row) -> Result_co | None:
         """Tell what became of a row after the connection was lost at COMMIT; None: it was not written."""
 
 
@@ -222,7 +224,7 @@ class GroupWriter(Generic[Row, Result]):
             _answer(waiting, DatabaseAway("the database kept refusing to serialize this"))
 
     def _deliver(
-        self, batch: "list[_Waiting[Row, Result]]", outcomes: "Outcomes[Result, Row]"
+        self, batch: "list[_Waiting[Row, Result]]", outcomes: Sequence["Result | Retake[Row] | StrongroomError"]
     ) -> None:
         invariant(len(outcomes) == len(batch), "a sink answers for every row")
         for waiting, outcome in zip(batch, outcomes, strict=True):

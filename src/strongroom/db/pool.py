@@ -86,6 +86,27 @@ def _tls(address: Address) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=str(address.ca_file) if address.ca_file else None)
 
 
+async def connect(address: Address) -> asyncpg.Connection:
+    """Open one connection for work that is not a request's: migrations, logins.
+
+    Raises:
+        DatabaseAway: nobody answers there, or the login is refused.
+    """
+    try:
+        return await asyncpg.connect(
+            host=address.host,
+            port=address.port,
+            database=address.database,
+            user=address.user,
+            password=address.password.expose() if address.password else None,
+            ssl=_tls(address),
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings={"application_name": "strongroom", "timezone": "UTC"},
+        )
+    except Exception as error:
+        raise translated(error) from None
+
+
 class Database:
     """A pool of one login's connections to one database."""
 

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Final, LiteralString, cast
+from typing import Final
 
 from strongroom.kernel.invariant import invariant
 
-_HEAD: Final = re.compile(r"^-- name: (?P<name>[a-z_]+) \((?P<parameters>[a-z_0-9, ]*)\)$", re.MULTILINE)
+_HEAD: Final = re.compile(
+    r"^-- name: (?P<name>[a-z_]+) \((?P<parameters>[a-z_0-9, ]*)\)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Query:
 
     name: str
     parameters: tuple[str, ...]
-    text: LiteralString
+    #: From a file of this package, never from a request.
+    text: str
 
 
 @cache
@@ -44,6 +47,5 @@ def parse_queries(text: str) -> Mapping[str, Query]:
         invariant(name not in found, f"the query {name} stands twice")
         invariant(bool(body), f"the query {name} has no body")
         parameters = tuple(word.strip() for word in head["parameters"].split(",") if word.strip())
-        # The text comes from a file of this package, never from a request: the cast is honest.
-        found[name] = Query(name, parameters, cast("LiteralString", body.rstrip(";")))
+        found[name] = Query(name, parameters, body.rstrip(";"))
     return found

@@ -16,7 +16,7 @@ AuditId = NewType("AuditId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
-    "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req".split()
+    "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk".split()
 )
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

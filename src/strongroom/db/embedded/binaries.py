@@ -119,12 +119,15 @@ def _usable(folder: Path, account: Account | None, shelf: Path) -> Binaries:
 
 
 def _asked(folder: Path, account: Account | None) -> Binaries | None:
+    """Run both programs, as each finds its own libraries. None: one does not run as that account."""
     try:
-        ended = run([folder / "postgres", "-V"], account=account)
+        said = [run([folder / name, "-V"], account=account) for name in ("initdb", "postgres")]
     except (OSError, subprocess.TimeoutExpired):
         return None
-    version = _VERSION.search(ended.stdout) if ended.returncode == 0 else None
-    return Binaries(folder, version[1], int(version[2])) if version else None
+    version = _VERSION.search(said[-1].stdout)
+    if version is None or any(ended.returncode != 0 for ended in said):
+        return None
+    return Binaries(folder, version[1], int(version[2]))
 
 
 def _copied(folder: Path, account: Account, shelf: Path) -> Path:

@@ -220,8 +220,7 @@ class Embedded:
             if found is not None and found.is_ready:
                 return
             if time.monotonic() > deadline:
-                doing = found.status if found and found.is_alive and found.status else "starting"
-                raise StartTimedOut(f"the server is still {doing}, and goes on; try again to wait")
+                raise StartTimedOut(_waited_for(found, process))
             if process is not None and process.poll() is not None:
                 raise CannotStart(
                     f"the server ended while starting ({self._free()}); its log says:\n  "
@@ -324,6 +323,13 @@ class Embedded:
 
     def _free(self) -> str:
         return f"{shutil.disk_usage(self._layout.state.parent).free // 2**20} MiB free"
+
+
+def _waited_for(found: postmaster.PidFile | None, process: subprocess.Popen[bytes] | None) -> str:
+    if process is None and not (found and found.is_alive):
+        return "processes of a server that was killed are still at work; no other is started beside them"
+    doing = found.status if found and found.is_alive and found.status else "starting"
+    return f"the server is still {doing}, and goes on; try again to wait"
 
 
 def _quoted(folder: Path) -> str:

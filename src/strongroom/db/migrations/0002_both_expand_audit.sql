@@ -5,7 +5,7 @@ create schema audit;
 -- has committed without missing a row (a sequence's order is not the order of commits).
 create table audit.event (
     event_id    text   not null primary key,
-    merchant_id text   not null,                      -- '' for the platform's own acts
+    merchant_id text   not null,                      -- 'platform' for acts of no merchant
     mode        text   not null check (mode in ('', 'live', 'test')),
     payload     bytea  not null,
     leaf_hash   bytea  not null check (length(leaf_hash) = 32),
@@ -77,3 +77,6 @@ create table audit.tree (
     cluster      text    not null,
     changed_at   timestamptz not null
 );
+
+-- The sealer sees every tenant's records, and only it: a policy for its login, not a BYPASSRLS attribute.
+create policy sealer on audit.event for select to strongroom_sealer using (true);

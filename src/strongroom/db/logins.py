@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The logins: one a role, NOSUPERUSER, NOBYPASSRLS, owner of nothing, with a random SCRAM secret (DESIGN §2).
+
+Only `prepare` uses an administrator's login, and only to make these; the owner is used by migrations alone.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import resources
+from typing import Final
+
+import asyncpg
+
+from strongroom.db.address import Address
+from strongroom.db.errors import translated
+from strongroom.db.pool import connect
+from strongroom.kernel.invariant import invariant
+from strongroom.kernel.secret import Secret
+
+
+class Login(enum.StrEnum):
+    """Who logs in."""
+
+    CONSOLE = "strongroom_console"
+    GATEWAY = "strongroom_gateway"
+    OWNER = "strongroom_owner"
+    SEALER = "strongroom_sealer"
+    VAULT = "strongroom_vault"
+
+
+class Domain(enum.StrEnum):
+    """Which of the two databases."""
+
+    CORE = "core"
+    VAULT = "vault"
+
+
+#: Who logs in where.
+LOGINS: Final[Mapping[Domain, frozenset[Login]]] = {
+    Domain.VAULT: frozenset({Login.OWNER, Login.VAULT, Login.SEALER}),
+    Domain.CORE: frozenset(Login),
+}
+
+
+async def prepare(
+    administrator: Address, domain: Domain, database: str, secrets: Mapping[Login, Secret[str]]
+) -> None:
+    """Make the logins and the database, or bring them to what they should be. May be run again.
+
+    `administrator` names a login that may create roles and databases, connected to any existing database.
+    """
+    connection = await connect(administrator)
+    try:
+        for login in Login:
+            await _prepare_login(connection, login, secrets[login])
+        exists = await connection.fetchval("select 1 from pg_database where datname = $1", database)
+        quoted = _identifier(database)
+        if not exists:
+            await connection.execute(f"grant {Login.OWNER} to current_user")
+            await connection.execute(f"create database {quoted} owner {Login.OWNER}")
+        await connection.execute(f"revoke all on database {quoted} from public")
+        for login in LOGINS[domain]:
+            await connection.execute(f"grant connect on database {quoted} to {login}")
+    except Exception as error:
+        raise translated(error) from None
+    finally:
+        await connection.close()
+    inside = await connect(replace(administrator, database=database))
+    try:
+        await inside.execute("revoke all on schema public from public")
+    except Exception as error:
+        raise translated(error) from None
+    finally:
+        await inside.close()
+
+
+async def _prepare_login(connection: asyncpg.Connection, login: Login, secret: Secret[str]) -> None:
+    if not await connection.fetchval("select 1 from pg_roles where rolname = $1", login.value):
+        await connection.execute(f"create role {login}")
+    # A role's password cannot be a bound parameter; the server's own quoting keeps the text a literal.
+    literal = await connection.fetchval("select quote_literal($1)", secret.expose())
+    await connection.execute(
+        f"alter role {login} login nosuperuser nocreatedb nocreaterole nobypassrls noreplication "
+        f"inherit password {literal}"
+    )
+    if login is not Login.OWNER:
+        for name, value in (
+            ("statement_timeout", "5s"),
+            ("lock_timeout", "2s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+        ):
+            await connection.execute(f"alter role {login} set {name} = '{value}'")
+
+
+def grants_sql(domain: Domain) -> str:
+    """Return the statements that give each login its rights in a domain's database."""
+    return resources.files("strongroom.db").joinpath("grants", f"{domain}.sql").read_text("utf-8")
+
+
+def _identifier(name: str) -> str:
+    invariant(
+        name.isascii() and name.replace("_", "").isalnum(), "a database's name is a plain word"
+    )
+    return f'"{name}"'

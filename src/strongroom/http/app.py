@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds a listener: Litestar with our guard and our problems, inside the edge. No route without requires=."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Response
+from litestar import Request as LitestarRequest
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.types import ControllerRouterHandler
+
+from strongroom.http.auth import Authenticator, Unauthenticated
+from strongroom.http.edge import Edge, LeanRoute, Rates, Watcher
+from strongroom.http.problems import decoding_error, internal_answer, problem_answer
+from strongroom.http.rate_limit import TooMany
+from strongroom.http.request import Answer
+from strongroom.http.requires import Public, guard, request_of, requirement_of, routes
+from strongroom.kernel.errors import Denied, FieldError, Invalid, NotThere, Refused, StrongroomError
+
+
+class RouteUnknown(NotThere):
+    """There is no such route."""
+
+    code = "route_unknown"
+
+
+class MethodUnknown(Refused):
+    """This route does not take that method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+def build_app(handlers: Sequence[ControllerRouterHandler], state: Mapping[str, Any]) -> Litestar:
+    """Make the Litestar app of a listener and check that every route says what it requires.
+
+    Raises:
+        RouteWithoutRequires: one does not.
+    """
+    app = Litestar(
+        route_handlers=list(handlers),
+        guards=[guard],
+        openapi_config=None,
+        exception_handlers={Exception: _on_error},
+        state=None,
+        debug=False,
+        pdb_on_exception=False,
+        signature_namespace={},
+    )
+    app.state.update(dict(state))
+    list(routes(app))
+    return app
+
+
+def build_listener(
+    app: Litestar,
+    *,
+    listener: str,
+    authenticator: Authenticator,
+    rates: Rates,
+    watcher: Watcher,
+    carries_cards: bool,
+    body_bytes_max: Mapping[str, int],
+    lean_lane: bool = True,
+) -> Edge:
+    """Put the edge around an app. Routes with `lean=` in their options are called past Litestar."""
+    public: set[str] = set()
+    lean: dict[tuple[str, str], LeanRoute] = {}
+    for method, path, handler in routes(app):
+        required = requirement_of(handler)
+        if isinstance(required, Public):
+            public.add(path)
+        handle = handler.opt.get("lean")
+        if handle is not None and lean_lane:
+            bound = body_bytes_max.get(path)
+            lean[method, path] = LeanRoute(
+                path, required, handle(app.state), **({"body_bytes_max": bound} if bound else {})
+            )
+    return Edge(
+        app,
+        listener=listener,
+        authenticator=authenticator,
+        public_paths=frozenset(public),
+        rates=rates,
+        watcher=watcher,
+        carries_cards=carries_cards,
+        lean=lean,
+        body_bytes_max=body_bytes_max,
+    )
+
+
+def as_response(answer: Answer) -> Response[bytes]:
+    """Hand one of our answers to Litestar."""
+    return Response(
+        answer.body,
+        status_code=answer.status,
+        media_type=answer.content_type.decode(),
+        headers={name.decode(): value.decode() for name, value in answer.headers},
+    )
+
+
+def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Print an error. Who was refused, and what we did not expect, is raised to the edge's watcher from here."""
+    request = request_of(connection)
+    if isinstance(error, StrongroomError):
+        ours: StrongroomError = error
+    elif isinstance(error, NotFoundException):
+        ours = RouteUnknown()
+    elif isinstance(error, MethodNotAllowedException):
+        ours = MethodUnknown()
+    elif isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004
+        ours = _decoding(connection, error)
+    else:
+        raise error
+    if isinstance(ours, (Unauthenticated, Denied, TooMany)):
+        raise ours
+    return as_response(problem_answer(ours, request.request_id))
+
+
+def _decoding(connection: LitestarRequest[Any, Any, Any], error: HTTPException) -> StrongroomError:
+    """Litestar could not fill a parameter or decode the body: say it in our words, without the value."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, msgspec.MsgspecError):
+            return decoding_error(cause)
+        cause = cause.__cause__ or cause.__context__
+    extra = getattr(error, "extra", None)
+    keys = (
+        [str(e["key"]) for e in extra if isinstance(e, dict) and "key" in e]
+        if isinstance(extra, list)
+        else []
+    )
+    return Invalid(
+        *(
+            FieldError(f"/{key}", "parameter_wrong", f"the parameter {key} is not of its form")
+            for key in keys
+        )
+    )
+
+
+__all__ = ["Answer", "as_response", "build_app", "build_listener", "internal_answer"]

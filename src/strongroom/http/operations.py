@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routes for those who run a listener: /livez, /readyz, /metrics, /openapi.json. They tell nothing about merchants."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from litestar import Request as LitestarRequest
+from litestar import Response, get
+from litestar.datastructures import State
+
+from strongroom.http.examples import answers
+from strongroom.http.requires import PUBLIC, request_of
+from strongroom.kernel.errors import NotThere
+from strongroom.telemetry.health import Health
+from strongroom.telemetry.metrics import CONTENT_TYPE
+
+
+class HealthOut(msgspec.Struct, frozen=True):
+    """What a probe is told."""
+
+    status: str
+    checks: dict[str, str]
+
+
+HEALTHY: Final[dict[str, Any]] = {"status": "ok", "checks": {"database": "ok"}}
+
+
+class Operators:
+    """Who may read metrics and readiness: networks, by the peer's address."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        self._networks = [ipaddress.ip_network(network) for network in networks]
+
+    def admit(self, address: str) -> None:
+        """Let through or answer as if there were no such route.
+
+        Raises:
+            NotThere: the peer is of another network.
+        """
+        try:
+            peer = ipaddress.ip_address(address)
+        except ValueError:
+            raise NotThere from None
+        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped is not None:
+            peer = peer.ipv4_mapped
+        if not any(peer in network for network in self._networks if network.version == peer.version):
+            raise NotThere
+
+
+def _printed(health: Health) -> Response[HealthOut]:
+    out = HealthOut(
+        "ok" if health.passed else "failing", {each.name: each.finding for each in health.results}
+    )
+    return Response(out, status_code=200 if health.passed else 503)
+
+
+@get(
+    "/livez",
+    requires=PUBLIC,
+    summary="Is the process alive",
+    tags=["operations"],
+    responses=answers(200, HealthOut, {"status": "ok", "checks": {}}),
+)
+async def livez(state: State) -> Response[HealthOut]:
+    """Tell whether the process serves at all."""
+    return _printed(await state.health.liveness())
+
+
+@get(
+    "/readyz",
+    requires=PUBLIC,
+    summary="Can it serve",
+    description="Whether databases and keys answer. For the operators' networks.",
+    tags=["operations"],
+    responses=answers(200, HealthOut, HEALTHY, 404),
+)
+async def readyz(request: LitestarRequest[Any, Any, State], state: State) -> Response[HealthOut]:
+    """Tell whether the process can serve now."""
+    state.operators.admit(request_of(request).address)
+    return _printed(await state.health.readiness())
+
+
+@get(
+    "/metrics",
+    requires=PUBLIC,
+    media_type="text/plain",
+    summary="Metrics",
+    description="Prometheus' text format. For the operators' networks.",
+    tags=["operations"],
+    responses=answers(200, None, None, 404),
+)
+async def metrics(request: LitestarRequest[Any, Any, State], state: State) -> Response[bytes]:
+    """Return every metric of the process."""
+    state.operators.admit(request_of(request).address)
+    return Response(state.metrics.exposition(), media_type=CONTENT_TYPE)
+
+
+@get(
+    "/openapi.json",
+    requires=PUBLIC,
+    summary="This description",
+    tags=["operations"],
+    responses=answers(200, None, None),
+)
+async def openapi(state: State) -> Response[bytes]:
+    """Return the listener's OpenAPI 3.1 document."""
+    return Response(state.openapi(), media_type="application/json")
+
+
+ROUTES: Final = (livez, readyz, metrics, openapi)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request as the edge hands it on, and an answer as it takes it. Lean on purpose: the hot route makes one each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from strongroom.kernel.principal import Principal
+
+JSON: Final = b"application/json"
+PROBLEM_JSON: Final = b"application/problem+json"
+
+
+class Request:
+    """What the edge knows of a request. `headers` has lower-case names; of a repeated one the last counts."""
+
+    __slots__ = (
+        "address",
+        "body",
+        "headers",
+        "listener",
+        "method",
+        "path",
+        "principal",
+        "request_id",
+        "route",
+        "started",
+        "trace_hash",
+    )
+
+    def __init__(
+        self,
+        *,
+        listener: str,
+        method: str,
+        path: str,
+        headers: Mapping[bytes, bytes],
+        address: str,
+        request_id: str,
+        trace_hash: str,
+        started: float,
+    ) -> None:
+        self.listener = listener
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.address = address
+        self.request_id = request_id
+        self.trace_hash = trace_hash
+        self.started = started
+        self.route = "unmatched"
+        self.body = b""
+        self.principal: Principal | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back: a status, a body, and headers beyond those that every answer has."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    #: Facts for the log line (names of `telemetry.fields` only).
+    log: dict[str, object] = field(default_factory=dict)

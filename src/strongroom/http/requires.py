@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every route says what it requires, or the app does not start. The guard compares it with the principal."""
+
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+
+from strongroom.http.request import Request
+from strongroom.kernel.errors import Denied
+from strongroom.kernel.invariant import Bug
+from strongroom.kernel.permissions import Permission
+from strongroom.kernel.principal import Principal
+
+
+class Public:
+    """The mark of a route that anybody may call."""
+
+
+PUBLIC: Final = Public()
+#: One permission, or several of which one is enough, or nobody needs any.
+Requires: TypeAlias = Permission | frozenset[Permission] | Public
+
+
+class RouteWithoutRequires(Bug):
+    """A route does not say what it requires."""
+
+
+def requirement_of(handler: BaseRouteHandler) -> Requires:
+    """Return what a route requires.
+
+    Raises:
+        RouteWithoutRequires: it does not say.
+    """
+    required = handler.opt.get("requires")
+    if isinstance(required, (Permission, frozenset, Public)) and required != frozenset():
+        return required
+    raise RouteWithoutRequires(f"{handler.handler_name} has no requires=")
+
+
+def permit(required: Requires, principal: Principal | None) -> None:
+    """Let through or raise.
+
+    Raises:
+        Denied: the principal lacks the permission; names it.
+    """
+    if isinstance(required, Public):
+        return
+    if principal is not None:
+        wanted = required if isinstance(required, frozenset) else frozenset({required})
+        if wanted & principal.permissions:
+            return
+        raise Denied(f"this key lacks the permission {' or '.join(sorted(wanted))}")
+    raise Bug("a route that requires a permission was reached without a principal")
+
+
+def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Litestar's guard of every route."""
+    request = request_of(connection)
+    request.route = str(connection.scope.get("path_template") or request.route)
+    permit(requirement_of(handler), request.principal)
+
+
+def request_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Request:
+    """Return the edge's request behind a Litestar connection."""
+    request = connection.scope["state"].get("request")
+    if not isinstance(request, Request):
+        raise Bug("the app was called without the edge")
+    return request
+
+
+def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Return who asks, on a route that requires a permission."""
+    principal = request_of(connection).principal
+    if principal is None:
+        raise Bug("a public route asked who is asking")
+    return principal
+
+
+def routes(app: Litestar) -> Iterable[tuple[str, str, BaseRouteHandler]]:
+    """Yield (method, path, handler) of every route.
+
+    Raises:
+        RouteWithoutRequires: one of them does not say what it requires.
+    """
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            raise RouteWithoutRequires(f"{route.path} is not an HTTP route")
+        for handler in route.route_handlers:
+            for method in sorted(handler.http_methods - {"OPTIONS"}):
+                requirement_of(handler)
+                yield method, route.path_format, handler

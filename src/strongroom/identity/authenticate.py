@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks API keys. A key that held is remembered for a second, so a revocation is seen everywhere within two.
+
+Fails closed: when the database cannot be asked, a key that is not remembered does not hold.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from strongroom.crypto.digest import hmac_sha256
+from strongroom.db.pool import Database
+from strongroom.http import Unauthenticated
+from strongroom.identity import store
+from strongroom.identity.key_text import is_well_formed
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import KeyId, MerchantId
+from strongroom.kernel.mode import Mode
+from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.secret import Secret
+
+REMEMBERED_SECONDS: Final = 1.0
+REMEMBERED_KEYS_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    principal: Principal
+    until: float
+
+
+class KeyAuthenticator:
+    """Authenticates the callers of one process."""
+
+    def __init__(self, database: Database, hash_key: Secret[bytes], clock: Clock) -> None:
+        self._database = database
+        self._hash_key = hash_key
+        self._clock = clock
+        self._held: OrderedDict[bytes, _Held] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Task[Principal]] = {}
+
+    def recent(self, credential: bytes) -> Principal | None:
+        """Return the principal of a key that held within the last second."""
+        held = self._held.get(hmac_sha256(self._hash_key.expose(), credential))
+        if (
+            held is not None
+            and monotonic() < held.until
+            and held.principal.kind is not KeyKind.PUBLIC
+        ):
+            return held.principal
+        return None
+
+    async def authenticate(self, credential: bytes, origin: bytes | None) -> Principal:
+        """Check a key. One question to the database at a time for one key, however many ask.
+
+        Raises:
+            Unauthenticated, DatabaseAway: it does not hold.
+        """
+        try:
+            text = credential.decode("ascii")
+        except UnicodeDecodeError:
+            raise Unauthenticated("malformed") from None
+        if not is_well_formed(text):
+            raise Unauthenticated("malformed")
+        key_hash = hmac_sha256(self._hash_key.expose(), credential)
+        asking = self._asking.get(key_hash)
+        if asking is None:
+            asking = asyncio.get_running_loop().create_task(self._ask(key_hash, origin))
+            if origin is None:  # a browser's origin is part of the answer, so it is not shared
+                self._asking[key_hash] = asking
+                asking.add_done_callback(lambda _: self._asking.pop(key_hash, None))
+        principal = await asyncio.shield(asking)
+        self._remember(key_hash, principal)
+        return principal
+
+    def _remember(self, key_hash: bytes, principal: Principal) -> None:
+        if key_hash not in self._held and len(self._held) >= REMEMBERED_KEYS_MAX:
+            self._held.popitem(last=False)
+        self._held[key_hash] = _Held(principal, monotonic() + REMEMBERED_SECONDS)
+
+    async def _ask(self, key_hash: bytes, origin: bytes | None) -> Principal:
+        async with self._database.transaction() as read:
+            row = await store.key_by_hash(read, key_hash)
+        if row is None:
+            raise Unauthenticated("unknown")
+        now = self._clock.now()
+        if row["revoked_at"] is not None:
+            raise Unauthenticated("revoked")
+        if row["expires_at"] is not None and row["expires_at"] <= now:
+            raise Unauthenticated("expired")
+        if row["status"] != "active":
+            raise Unauthenticated("merchant_suspended")
+        origins = row["origins"]
+        if origins and (origin is None or origin.decode("ascii", "replace") not in origins):
+            raise Unauthenticated("origin_not_allowed")
+        return Principal(
+            KeyId(row["key_id"]),
+            KeyKind(row["kind"]),
+            MerchantId(row["merchant_id"]),
+            Mode(row["mode"]),
+            store.permissions_of(row["permissions"]),
+        )

@@ -1,0 +1,21 @@
+-- name: current_data_key (merchant, mode, name)
+-- The version that seals now.
+select merchant_id, mode, name, purpose, version, state, wrapped, mac, made_at from keys.data_key
+ where merchant_id = $1 and mode = $2 and name = $3 and state = 'active'
+ order by version desc
+ limit 1;
+
+-- name: data_key_version (merchant, mode, name, version)
+-- One version, in any state.
+select merchant_id, mode, name, purpose, version, state, wrapped, mac, made_at from keys.data_key
+ where merchant_id = $1 and mode = $2 and name = $3 and version = $4;
+
+-- name: add_data_key (merchant, mode, name, purpose, version, state, wrapped, mac, made_at)
+-- A new version; of two that race, the first stays.
+insert into keys.data_key (merchant_id, mode, name, purpose, version, state, wrapped, mac, made_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing;
+
+-- name: update_data_key (merchant, mode, name, version, state, wrapped, mac)
+-- What may change of a version that is not destroyed.
+update keys.data_key set state = $5, wrapped = $6, mac = $7
+ where merchant_id = $1 and mode = $2 and name = $3 and version = $4 and state <> 'destroyed';

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stored token as its row knows it: everything that may be shown, and the sealed number."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from strongroom.kernel.ids import MerchantId, TokenId
+from strongroom.kernel.mode import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A token. `sealed_number` opens for its own place only."""
+
+    merchant_id: MerchantId
+    mode: Mode
+    token_id: TokenId
+    sealed_number: bytes
+    key_version: int
+    brand: str
+    bin: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    fingerprint: bytes | None
+    fingerprint_version: int | None
+    single_use: bool
+    expires_at: datetime | None
+    metadata: dict[str, str]
+    created_by: str
+    created_at: datetime

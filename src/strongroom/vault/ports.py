@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vault as its routes see it."""
+
+from dataclasses import dataclass
+
+from strongroom.audit import Recorder
+from strongroom.kernel.clock import Clock
+from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.create import TokenMaker
+from strongroom.vault.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """The parts that routes call; `compose` joins them."""
+
+    maker: TokenMaker
+    bulk: BulkMaker
+    tokens: Tokens
+    recorder: Recorder
+    clock: Clock

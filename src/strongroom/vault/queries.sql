@@ -1,0 +1,105 @@
+-- name: put_tokens (merchants, k_mode, k_merchant, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, a_group, a_event, a_payload, a_leaf, a_mac)
+-- The hot write: keys, identities, tokens and audit records of a batch in one transaction (migration 0006).
+select kind, group_no, item, token_id, fingerprint, status, object_id, response
+  from vault.put_tokens($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31);
+
+-- name: request_by_key (merchant, mode, route, key)
+-- What a key was answered with, today or yesterday.
+select claim, fingerprint, status, object_id, response from idempotency.request
+ where merchant_id = $1 and mode = $2 and route = $3 and key = $4
+   and day >= (clock_timestamp() at time zone 'utc')::date - 1;
+
+-- name: token_by_id (merchant, mode, token, now)
+-- One token that has not expired.
+select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at
+  from vault.token
+ where merchant_id = $1 and mode = $2 and token_id = $3 and (expires_at is null or expires_at > $4);
+
+-- name: tokens_by_id (merchants, tokens)
+-- Tokens that known cards already have.
+select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at
+  from vault.token
+ where merchant_id = any ($1::text[]) and token_id = any ($2::text[]);
+
+-- name: list_tokens (merchant, mode, before_token, now, limit)
+-- A page of a tenant's tokens, newest first.
+select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at
+  from vault.token
+ where merchant_id = $1 and mode = $2 and token_id < $3 and (expires_at is null or expires_at > $4)
+ order by token_id desc
+ limit $5;
+
+-- name: delete_token (merchant, mode, token)
+-- Removes a token; says what it had, so that its identity goes with it.
+delete from vault.token where merchant_id = $1 and mode = $2 and token_id = $3
+returning token_id, brand, last4, fingerprint, fingerprint_version;
+
+-- name: delete_identity (merchant, mode, fingerprint_version, fingerprint, token)
+-- Removes the card identity of a deleted token.
+delete from vault.card_identity
+ where merchant_id = $1 and mode = $2 and key_version = $3 and fingerprint = $4 and token_id = $5;
+
+-- name: keep_token (merchant, mode, token, metadata, now)
+-- A single-use token becomes lasting.
+update vault.token set single_use = false, expires_at = null, metadata = coalesce($4::text::jsonb, metadata)
+ where merchant_id = $1 and mode = $2 and token_id = $3 and (expires_at is null or expires_at > $5)
+returning merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at;
+
+-- name: be_expiry_job ()
+-- States that this transaction does retention (row-level security).
+select set_config('strongroom.job', 'expiry', true);
+
+-- name: expired_tokens (limit)
+-- Tokens of every tenant whose time has passed.
+select merchant_id, mode, token_id, brand, last4 from vault.token
+ where expires_at <= now()
+ order by expires_at
+ limit $1
+   for update skip locked;
+
+-- name: epochs_of_slot (slot, now)
+-- CVC epoch keys of a slot that still serve.
+select slot, epoch_id, wrapped, made_at, destroy_at from vault.cvc_epoch where slot = $1 and destroy_at > $2
+ order by made_at, epoch_id;
+
+-- name: epoch_by_id (epoch, now)
+-- One CVC epoch key.
+select slot, epoch_id, wrapped, made_at, destroy_at from vault.cvc_epoch where epoch_id = $1 and destroy_at > $2;
+
+-- name: insert_epoch (slot, epoch, wrapped, made_at, destroy_at)
+-- A new CVC epoch key.
+insert into vault.cvc_epoch (slot, epoch_id, wrapped, made_at, destroy_at) values ($1, $2, $3, $4, $5);
+
+-- name: slots_past (now)
+-- Slots all of whose epochs are to be destroyed.
+select slot from vault.cvc_epoch group by slot having max(destroy_at) <= $1;
+
+-- name: destroy_slot_0 ()
+-- Truncated, not deleted: a deleted row's bytes would stay in the file.
+truncate table vault.cvc_epoch_0;
+
+-- name: destroy_slot_1 ()
+-- Likewise.
+truncate table vault.cvc_epoch_1;
+
+-- name: destroy_slot_2 ()
+-- Likewise.
+truncate table vault.cvc_epoch_2;
+
+-- name: destroy_slot_3 ()
+-- Likewise.
+truncate table vault.cvc_epoch_3;
+
+-- name: use_cvc (merchant, mode, cvc, now)
+-- Records that a sealed CVC is used; no row when it was before.
+insert into vault.cvc_use (merchant_id, mode, cvc_id, used_at) values ($1, $2, $3, $4) on conflict do nothing
+returning cvc_id;
+
+-- name: forget_cvc_uses ()
+-- Uses of CVCs whose epochs are long gone.
+delete from vault.cvc_use where used_at < now() - interval '1 hour';

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the hot write and the sink that commits a batch of them (`put_tokens`, migration 0006).
+
+All validation is done before a row comes here; no clear card number ever does.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from strongroom.audit import NewRecord
+from strongroom.db.errors import Again, ConnectionLost, DatabaseAway, translated
+from strongroom.db.group_commit import Retake
+from strongroom.db.pool import Database, Record
+from strongroom.db.queries import load_queries
+from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.ids import MerchantId, TokenId
+from strongroom.kernel.mode import Mode
+from strongroom.vault.errors import IdempotencyMismatch
+from strongroom.vault.model import StoredToken
+
+QUERIES: Final = load_queries("strongroom.vault")
+#: About what a token, its key and its record add to a statement besides the texts whose length varies.
+ROW_BYTES: Final = 600
+
+
+class TokenRow(NamedTuple):
+    """One row of `vault.token`, in the order of `put_tokens`."""
+
+    token: TokenId
+    sealed: bytes
+    key_version: int
+    brand: str
+    bin: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    fingerprint: bytes | None
+    fingerprint_version: int | None
+    single_use: bool
+    expires_at: datetime | None
+    metadata: str | None
+    created_by: str
+
+
+#: Makes the write anew when some of its cards turn out to have tokens: place in `tokens` → that token.
+Rebuild: TypeAlias = Callable[[Mapping[int, StoredToken]], "TokenWrite"]
+
+
+@dataclass(slots=True)
+class TokenWrite:
+    """What one request writes: its idempotency key, its tokens, their audit records; all or nothing."""
+
+    merchant: MerchantId
+    mode: Mode
+    route: str
+    key: str
+    claim: str
+    fingerprint: bytes
+    status: int
+    object_id: str | None
+    #: Kept for repeats: public fields only.
+    response: bytes
+    #: Sent now: the same, with a sealed CVC where there is one.
+    answer: bytes
+    tokens: Sequence[TokenRow]
+    records: Sequence[NewRecord]
+    rebuild: Rebuild
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a write."""
+
+    status: int
+    answer: bytes
+    replayed: bool
+    records: Sequence[NewRecord]
+
+
+class TokenSink:
+    """Commits batches of token writes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def size_bytes(self, row: TokenWrite) -> int:
+        """Return about how many bytes the write adds to a statement."""
+        return len(row.response) + ROW_BYTES * max(1, len(row.tokens))
+
+    def fold_keys(self, row: TokenWrite) -> Sequence[Hashable]:
+        """A batch holds an idempotency key and a card identity once: the second waits and then finds the first."""
+        key = (row.merchant, row.mode, row.route, row.key)
+        if len(row.tokens) == 1:
+            fingerprint = row.tokens[0].fingerprint
+            return (key,) if fingerprint is None else (key, (row.merchant, row.mode, fingerprint))
+        known = [(row.merchant, row.mode, t.fingerprint) for t in row.tokens if t.fingerprint]
+        return [key, *known]
+
+    async def write(
+        self, rows: Sequence[TokenWrite]
+    ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
+        """Commit the rows in one transaction. See `db.group_commit.Sink.write`."""
+        values = _arguments(rows)
+        async with self._database.connection() as connection:
+            try:
+                exceptions = await connection.fetch(QUERIES["put_tokens"].text, *values)
+            except Exception as error:
+                ours = translated(error)
+                if isinstance(ours, DatabaseAway):
+                    raise ConnectionLost from None
+                raise ours from None
+        if not exceptions:
+            return [
+                Written(row.status, row.answer, replayed=False, records=row.records) for row in rows
+            ]
+        return await self._with_exceptions(rows, exceptions)
+
+    async def find(self, row: TokenWrite) -> Written | None:
+        """Tell whether a write whose connection broke was committed: its key's row carries its claim."""
+        async with self._database.transaction([row.merchant]) as read:
+            found = await read.row(
+                QUERIES["request_by_key"], row.merchant, row.mode, row.route, row.key
+            )
+        if found is None or found["claim"] != row.claim:
+            return None
+        return Written(row.status, row.answer, replayed=False, records=row.records)
+
+    async def _with_exceptions(
+        self, rows: Sequence[TokenWrite], exceptions: Sequence[Record]
+    ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
+        outcomes: list[Written | Retake[TokenWrite] | StrongroomError] = [
+            Written(row.status, row.answer, replayed=False, records=row.records) for row in rows
+        ]
+        first_item: list[int] = []
+        items = 0
+        for row in rows:
+            first_item.append(items)
+            items += len(row.tokens)
+        known: dict[int, dict[int, TokenId]] = {}
+        group_of_item = list(
+            chain.from_iterable([i] * len(row.tokens) for i, row in enumerate(rows))
+        )
+        for exception in exceptions:
+            if exception["kind"] == "exists":
+                item = exception["item"] - 1
+                group = group_of_item[item]
+                known.setdefault(group, {})[item - first_item[group]] = exception["token_id"]
+            else:
+                group = exception["group_no"] - 1
+                outcomes[group] = _replay(rows[group], exception)
+        if known:
+            await self._rebuild(rows, known, outcomes)
+        return outcomes
+
+    async def _rebuild(
+        self,
+        rows: Sequence[TokenWrite],
+        known: Mapping[int, Mapping[int, TokenId]],
+        outcomes: list[Written | Retake[TokenWrite] | StrongroomError],
+    ) -> None:
+        """Some cards have tokens already: nothing was written for those requests; make them anew around these."""
+        merchants = sorted({rows[group].merchant for group in known})
+        wanted = sorted({token for items in known.values() for token in items.values()})
+        async with self._database.transaction(merchants) as read:
+            found = {
+                record["token_id"]: stored_token(record)
+                for record in await read.rows(QUERIES["tokens_by_id"], merchants, wanted)
+            }
+        if len(found) < len(wanted):
+            raise Again  # one was deleted between the two statements: look again
+        for group, items in known.items():
+            row = rows[group]
+            outcomes[group] = Retake(
+                row.rebuild({item: found[token] for item, token in items.items()})
+            )
+
+
+def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
+    if bytes(found["fingerprint"]) != row.fingerprint:
+        return IdempotencyMismatch()
+    return Written(found["status"], bytes(found["response"]), replayed=True, records=())
+
+
+def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
+    """Transpose the rows into the arrays of `put_tokens`."""
+    groups = range(1, len(rows) + 1)
+    merchants = sorted({row.merchant for row in rows})
+    keys = [
+        [row.mode for row in rows],
+        [row.merchant for row in rows],
+        [row.route for row in rows],
+        [row.key for row in rows],
+        [row.claim for row in rows],
+        [row.fingerprint for row in rows],
+        [row.status for row in rows],
+        [row.object_id for row in rows],
+        [row.response for row in rows],
+    ]
+    token_group = list(
+        chain.from_iterable([g] * len(row.tokens) for g, row in zip(groups, rows, strict=True))
+    )
+    tokens = list(zip(*chain.from_iterable(row.tokens for row in rows), strict=True)) or [()] * 14
+    record_group = list(
+        chain.from_iterable([g] * len(row.records) for g, row in zip(groups, rows, strict=True))
+    )
+    records = list(chain.from_iterable(row.records for row in rows))
+    return [
+        merchants,
+        *keys,
+        token_group,
+        *tokens,
+        datetime.now(
+            UTC
+        ),  # allow: no-bare-now because it is the row's write time, and the database's own would do
+        record_group,
+        [record.event_id for record in records],
+        [record.payload for record in records],
+        [record.leaf_hash for record in records],
+        [record.row_mac for record in records],
+    ]
+
+
+def stored_token(row: Record) -> StoredToken:
+    """Read a row of `vault.token`."""
+    return StoredToken(
+        MerchantId(row["merchant_id"]),
+        Mode(row["mode"]),
+        TokenId(row["token_id"]),
+        row["sealed_number"],
+        row["key_version"],
+        row["brand"],
+        row["bin"],
+        row["last4"],
+        row["exp_month"],
+        row["exp_year"],
+        row["fingerprint"],
+        row["fingerprint_version"],
+        row["single_use"],
+        row["expires_at"],
+        msgspec.json.decode(row["metadata"], type=dict[str, str]) if row["metadata"] else {},
+        row["created_by"],
+        row["created_at"],
+    )
