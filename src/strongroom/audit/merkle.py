@@ -186,13 +186,13 @@ def verify_consistency(
     """
     if not 0 < old <= new < TREE_SIZE_LIMIT:
         raise ProofRefused("the old tree is empty, or longer than the new one")
-    _check_lengths(old_root, new_root, *proof)
     if old == new:
         if proof:
             raise ProofRefused("the proof is too long")
         if not equal(old_root, new_root):
             raise ProofRefused("two trees of one size have different roots")
         return
+    _check_lengths(old_root, new_root, *proof)
     # Where the old tree is one perfect subtree, its root is the first hash and is not repeated in the proof.
     path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
     if not path:

@@ -4,12 +4,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from strongroom.audit.actions import Action, Outcome
-from strongroom.db.pool import Transaction
 from strongroom.kernel.ids import AuditId, MerchantId
 from strongroom.kernel.mode import Mode
+
+if (
+    TYPE_CHECKING
+):  # at run time the driver stays out: `verify` works offline, and enters through this package
+    from strongroom.db.pool import Transaction
 
 #: The tenant of acts that belong to none.
 PLATFORM: Final = MerchantId("platform")
@@ -54,7 +58,7 @@ class Recorder(Protocol):
     ) -> NewRecord:
         """Make a record. `details` are masked facts of the lists in `actions` only."""
 
-    async def insert(self, tx: Transaction, record: NewRecord) -> None:
+    async def insert(self, tx: "Transaction", record: NewRecord) -> None:
         """Put a record into the transaction of what it records."""
 
     def recent_origin(
