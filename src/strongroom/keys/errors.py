@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keys can refuse. There is no fallback: a store that is away or says no ends the request.
+
+StrongroomError
+├── Unavailable
+│   ├── KeyStoreUnavailable    the store did not answer, or asked for less
+│   └── KeyStoreRefused        the store answered and said no
+│       ├── RootDisabled       the root is disabled, or is to be deleted
+│       └── KeyFileUnsafe      the key file is missing, readable by others, or does not open
+└── KeysBroken
+    ├── CannotUnwrap           a wrapped key was altered, or belongs elsewhere
+    ├── KeyRowAltered          a data key's row does not carry its MAC
+    ├── DataKeyDestroyed       this version was destroyed on purpose
+    └── DataKeyUnknown         no such version is known
+"""
+
+from strongroom.kernel.errors import StrongroomError, Unavailable
+
+
+class KeyStoreUnavailable(Unavailable):
+    """The key store is not answering. What is sealed stays sealed until it does."""
+
+    code = "key_store_unavailable"
+
+
+class KeyStoreRefused(Unavailable):
+    """The key store refused: its grants or settings are not what this role needs."""
+
+    code = "key_store_refused"
+
+
+class RootDisabled(KeyStoreRefused):
+    """The root key is disabled or is to be deleted."""
+
+    code = "key_root_disabled"
+
+
+class KeyFileUnsafe(KeyStoreRefused):
+    """The key file cannot be used: it is not there, not private to its owner, or does not open."""
+
+    code = "key_file_unsafe"
+
+
+class KeysBroken(StrongroomError):
+    """A data key cannot be used, and trying again will not help."""
+
+    code = "keys_broken"
+
+
+class CannotUnwrap(KeysBroken):
+    """A wrapped key does not open for this purpose and context."""
+
+    code = "key_cannot_unwrap"
+
+
+class KeyRowAltered(KeysBroken):
+    """A data key's row was altered outside Strongroom."""
+
+    code = "key_row_altered"
+
+
+class DataKeyDestroyed(KeysBroken):
+    """This version of the data key was destroyed."""
+
+    code = "data_key_destroyed"
+
+
+class DataKeyUnknown(KeysBroken):
+    """There is no such version of the data key."""
+
+    code = "data_key_unknown"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values of this domain: what a store hands out, what a row holds, what a caller uses. No printing of keys."""
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import final
+
+from strongroom.crypto import Algorithm, Sealer
+from strongroom.kernel.secret import Secret
+from strongroom.keys.purposes import Purpose
+
+#: Merchant and mode of a key that belongs to the installation and to no merchant.
+PLATFORM_MERCHANT = ""
+PLATFORM_MODE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDataKey:
+    """A data key that a store has just made: 32 bytes, and what unwraps to them."""
+
+    plaintext: Secret[bytes]
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RootInfo:
+    """What a store says of a root key."""
+
+    purpose: Purpose
+    key_id: str
+    algorithm: str
+    created: datetime
+    enabled: bool
+
+
+class KeyState(enum.StrEnum):
+    """How a version of a data key may be used."""
+
+    ACTIVE = "active"
+    #: Opens, but seals nothing new.
+    RETIRING = "retiring"
+    #: Its row stays, so that the version is never made again; what could open it is gone.
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class DataKeyRow:
+    """A wrapped data key as it is kept. `(merchant, mode, name, version)` is unique."""
+
+    merchant: str
+    mode: str
+    name: str
+    purpose: str
+    version: int
+    state: KeyState
+    wrapped: bytes
+    #: HMAC-SHA-256 over every other column.
+    mac: bytes
+    made_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class DataKey:
+    """A data key in clear. Use it for one call and ask again: the keyring bounds how long it is kept."""
+
+    version: int
+    secret: Secret[bytes]
+    _sealers: dict[tuple[Algorithm, str], Sealer] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def sealer(self, algorithm: Algorithm, purpose: str) -> Sealer:
+        """Return the sealer for an algorithm and purpose, derived once and kept no longer than this key."""
+        sealer = self._sealers.get((algorithm, purpose))
+        if sealer is None:
+            sealer = Sealer(self.secret.expose(), algorithm, purpose)
+            self._sealers[algorithm, purpose] = sealer
+        return sealer

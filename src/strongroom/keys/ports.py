@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this domain offers (`DataKeys`) and what it needs (`KeyStore`, `DataKeyTable`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from strongroom.kernel.secret import Secret
+from strongroom.keys.model import DataKey, DataKeyRow, NewDataKey, RootInfo
+from strongroom.keys.purposes import KeyName, Purpose
+
+
+class KeyStore(Protocol):
+    """Holds one root key per purpose and wraps data keys under them. The root never leaves a KMS or HSM.
+
+    Every method raises KeyStoreUnavailable when the store does not answer, RootDisabled when the root is
+    disabled or is to be deleted, and KeyStoreRefused when the store says no for another reason.
+    """
+
+    #: Whether production may run on it (promise 8).
+    production_safe: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """The store's kind, for people."""
+
+    async def generate(self, purpose: Purpose, context: Mapping[str, str]) -> NewDataKey:
+        """Make a data key of 32 random bytes, wrapped for that purpose and context only."""
+
+    async def wrap(self, purpose: Purpose, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+        """Wrap 1 to 4096 bytes for that purpose and context only."""
+
+    async def unwrap(
+        self, purpose: Purpose, wrapped: bytes, context: Mapping[str, str]
+    ) -> Secret[bytes]:
+        """Return what was wrapped. Raises CannotUnwrap for another purpose or context, or altered bytes."""
+
+    async def describe(self) -> Sequence[RootInfo]:
+        """Say what the roots are, by asking the store."""
+
+    async def close(self) -> None:
+        """Let go of connections and of keys in memory. A closed store raises KeyStoreUnavailable."""
+
+
+class DataKeyTable(Protocol):
+    """Keeps the rows of wrapped data keys. It trusts nobody: the keyring checks what it returns."""
+
+    async def current(self, merchant: str, mode: str, name: str) -> DataKeyRow | None:
+        """Return the row with the highest version whose state is active."""
+
+    async def version(self, merchant: str, mode: str, name: str, version: int) -> DataKeyRow | None:
+        """Return the row of one version, in any state."""
+
+    async def add(self, row: DataKeyRow) -> DataKeyRow:
+        """Keep a new row, committed, and return it; if its version exists already, return that one instead.
+
+        Of two that race to add one version, both get the same row back.
+        """
+
+    async def update(self, row: DataKeyRow) -> None:
+        """Put state, wrapped and mac of an existing row. Does nothing to a row that is destroyed."""
+
+
+class DataKeys(Protocol):
+    """Data keys in clear, for the domains that seal, hash and sign.
+
+    Raises what `KeyStore` raises, and CannotUnwrap, KeyRowAltered, DataKeyDestroyed or DataKeyUnknown.
+    """
+
+    def cached(self, merchant: str, mode: str, name: KeyName) -> DataKey | None:
+        """Return the current key if it is at hand, without waiting, and count one use."""
+
+    async def current(self, merchant: str, mode: str, name: KeyName) -> DataKey:
+        """Return the key that seals now; its first version is made at first use."""
+
+    async def version(self, merchant: str, mode: str, name: KeyName, version: int) -> DataKey:
+        """Return the key that sealed then."""
+
+    async def rotate(self, merchant: str, mode: str, name: KeyName) -> DataKey:
+        """Make the next version, which seals from now on; the older ones go on opening.
+
+        Another process may seal under the version before for `keyring.CACHE_SECONDS` more.
+        """
+
+    async def destroy(self, merchant: str, mode: str, name: KeyName, version: int) -> None:
+        """Destroy one version: what it sealed does not open again.
+
+        Here that holds at once; in other processes when their caches run out (`keyring.CACHE_SECONDS`).
+        """

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Roots in AWS KMS: one key per purpose, which never leaves it. No retries here and no fallback anywhere.
+
+A call that fails is told to the caller, who knows what is at stake. The encryption context is in CloudTrail.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from botocore.parsers import ResponseParserError
+
+from strongroom.crypto import DATA_KEY_BYTES
+from strongroom.kernel.secret import Secret
+from strongroom.keys.context import bound_context, check_plaintext
+from strongroom.keys.errors import (
+    CannotUnwrap,
+    KeyStoreRefused,
+    KeyStoreUnavailable,
+    RootDisabled,
+)
+from strongroom.keys.model import NewDataKey, RootInfo
+from strongroom.keys.purposes import Purpose
+
+if TYPE_CHECKING:
+    from types_aiobotocore_kms import KMSClient
+
+CONNECT_TIMEOUT_SECONDS: Final = 2
+READ_TIMEOUT_SECONDS: Final = 3
+#: For the whole of a call: waiting for a turn, fetching credentials, and a server that answers in drips.
+CALL_TIMEOUT_SECONDS: Final = 6
+CALLS_AT_ONCE: Final = 16
+
+_CANNOT_UNWRAP: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+_DISABLED: Final = frozenset({"DisabledException", "KMSInvalidStateException"})
+#: Errors of a caller's making by their status, yet ours to wait out.
+_UNAVAILABLE: Final = frozenset(
+    {
+        "DependencyTimeoutException",
+        "KeyUnavailableException",
+        "KMSInternalException",
+        "LimitExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_SERVER_ERROR: Final = 500
+
+
+class AwsKmsKeyStore:
+    """Implements `KeyStore` over AWS KMS. Made by `open`; give it up with `close`."""
+
+    production_safe: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        client: "KMSClient",
+        key_ids: Mapping[Purpose, str],
+        lifetime: AsyncExitStack,
+        call_timeout_seconds: float,
+    ) -> None:
+        self._client = client
+        self._call_timeout_seconds = call_timeout_seconds
+        self._key_ids = dict(key_ids)
+        self._lifetime = lifetime
+        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The store's kind."""
+        return "aws_kms"
+
+    @classmethod
+    async def open(
+        cls,
+        key_ids: Mapping[Purpose, str],
+        *,
+        region: str,
+        endpoint_url: str | None = None,
+        session: AioSession | None = None,
+        call_timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+    ) -> "AwsKmsKeyStore":
+        """Make a client. `key_ids` names, by ARN or alias, the roots that this role is granted.
+
+        Credentials come from the session, by default from AWS's own chain (instance or task role).
+        Asks KMS nothing yet: `describe` does. Raises KeyStoreRefused for settings that make no client.
+        """
+        config = AioConfig(
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
+            max_pool_connections=CALLS_AT_ONCE,
+            # One attempt in all ("max_attempts" would count the repetitions only).
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+        async with AsyncExitStack() as lifetime:
+            making = (session or get_session()).create_client(
+                "kms", region_name=region, endpoint_url=endpoint_url, config=config
+            )
+            try:
+                client = await lifetime.enter_async_context(making)
+            except (BotoCoreError, ValueError) as error:
+                raise KeyStoreRefused("the settings make no AWS KMS client") from error
+            return cls(client, key_ids, lifetime.pop_all(), call_timeout_seconds)
+
+    async def generate(self, purpose: Purpose, context: Mapping[str, str]) -> NewDataKey:
+        """Call GenerateDataKey (AES_256)."""
+        bound = bound_context(purpose, context)
+        async with self._call():
+            answer = await self._client.generate_data_key(
+                KeyId=self._key_id(purpose), KeySpec="AES_256", EncryptionContext=bound
+            )
+            plaintext, wrapped = answer["Plaintext"], answer["CiphertextBlob"]
+        if len(plaintext) != DATA_KEY_BYTES:
+            raise KeyStoreUnavailable
+        return NewDataKey(Secret(plaintext), _present(wrapped))
+
+    async def wrap(self, purpose: Purpose, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+        """Call Encrypt."""
+        check_plaintext(plaintext)
+        bound = bound_context(purpose, context)
+        async with self._call():
+            answer = await self._client.encrypt(
+                KeyId=self._key_id(purpose), Plaintext=plaintext, EncryptionContext=bound
+            )
+            return _present(answer["CiphertextBlob"])
+
+    async def unwrap(
+        self, purpose: Purpose, wrapped: bytes, context: Mapping[str, str]
+    ) -> Secret[bytes]:
+        """Call Decrypt, with the key that must have wrapped: KMS would else take any that it may use."""
+        bound = bound_context(purpose, context)
+        if not wrapped:
+            raise CannotUnwrap
+        async with self._call():
+            answer = await self._client.decrypt(
+                KeyId=self._key_id(purpose), CiphertextBlob=wrapped, EncryptionContext=bound
+            )
+            return Secret(_present(answer["Plaintext"]))
+
+    async def describe(self) -> Sequence[RootInfo]:
+        """Call DescribeKey for every root of this role."""
+        return [await self._describe(purpose) for purpose in sorted(self._key_ids)]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._closed = True
+        await self._lifetime.aclose()
+
+    async def _describe(self, purpose: Purpose) -> RootInfo:
+        async with self._call():
+            answer = await self._client.describe_key(KeyId=self._key_id(purpose))
+            root = answer["KeyMetadata"]
+            return RootInfo(
+                purpose=purpose,
+                key_id=root["Arn"],
+                algorithm=root["KeySpec"],
+                created=root["CreationDate"],
+                enabled=root["Enabled"] and root["KeyState"] == "Enabled",
+            )
+
+    def _key_id(self, purpose: Purpose) -> str:
+        key_id = self._key_ids.get(purpose)
+        if key_id is None:
+            raise KeyStoreRefused(f"this role is not granted the {purpose} root")
+        return key_id
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        """Wait for a turn, bound the whole, and say in our words what went wrong."""
+        if self._closed:
+            raise KeyStoreUnavailable
+        try:
+            async with asyncio.timeout(self._call_timeout_seconds), self._turns:
+                yield
+        except ClientError as error:
+            raise _translated(error) from error
+        except (NoCredentialsError, PartialCredentialsError, ParamValidationError) as error:
+            raise KeyStoreRefused from error
+        # The last three: botocore's parser, or what is read here, met an answer of another shape.
+        except (
+            BotoCoreError,
+            ResponseParserError,
+            OSError,
+            AttributeError,
+            KeyError,
+            ValueError,
+        ) as error:
+            raise KeyStoreUnavailable from error
+
+
+def _present(content: bytes) -> bytes:
+    """Return what AWS answered, unless it answered nothing."""
+    if not content:
+        raise KeyStoreUnavailable
+    return content
+
+
+def _translated(
+    error: ClientError,
+) -> CannotUnwrap | RootDisabled | KeyStoreUnavailable | KeyStoreRefused:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
+    if code in _CANNOT_UNWRAP:
+        return CannotUnwrap()
+    if code in _DISABLED:
+        return RootDisabled()
+    if code in _UNAVAILABLE or status >= _SERVER_ERROR:
+        return KeyStoreUnavailable()
+    return KeyStoreRefused(f"AWS KMS answered {code}")

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Second implementations of ports, for tests. They refuse whatever the strictest real one would."""
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from strongroom.crypto import DATA_KEY_BYTES, random_bytes
+from strongroom.kernel.secret import Secret
+from strongroom.keys import (
+    CannotUnwrap,
+    DataKeyRow,
+    KeyState,
+    KeyStoreUnavailable,
+    NewDataKey,
+    Purpose,
+    RootDisabled,
+    RootInfo,
+)
+from strongroom.keys.context import bound_context, check_plaintext
+
+
+@dataclass
+class _FakeRoot:
+    key_id: str
+    enabled: bool = True
+    pending_deletion: bool = False
+    #: What was wrapped: the bytes handed out → the plaintext and all it is bound to.
+    wrapped: dict[bytes, tuple[bytes, dict[str, str]]] = field(default_factory=dict, repr=False)
+
+
+class FakeKeyStore:
+    """A key store in memory that can be made to fail. Strict where moto is not.
+
+    `away` and `throttled` fail every call; `disable` and `schedule_deletion` fail one root's. `gate` holds
+    calls until it is set. `calls` counts what reached the store.
+    """
+
+    production_safe: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.away = False
+        self.throttled = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls: Counter[str] = Counter()
+        self._closed = False
+        self._roots = {purpose: _FakeRoot(f"fake/{purpose}") for purpose in Purpose}
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    def disable(self, purpose: Purpose) -> None:
+        self._roots[purpose].enabled = False
+
+    def enable(self, purpose: Purpose) -> None:
+        self._roots[purpose].enabled = True
+
+    def schedule_deletion(self, purpose: Purpose) -> None:
+        self._roots[purpose].pending_deletion = True
+
+    async def generate(self, purpose: Purpose, context: Mapping[str, str]) -> NewDataKey:
+        bound = bound_context(purpose, context)
+        root = await self._usable("generate", purpose)
+        plaintext = random_bytes(DATA_KEY_BYTES)
+        return NewDataKey(Secret(plaintext), self._wrapped(root, plaintext, bound))
+
+    async def wrap(self, purpose: Purpose, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+        check_plaintext(plaintext)
+        bound = bound_context(purpose, context)
+        root = await self._usable("wrap", purpose)
+        return self._wrapped(root, plaintext, bound)
+
+    async def unwrap(
+        self, purpose: Purpose, wrapped: bytes, context: Mapping[str, str]
+    ) -> Secret[bytes]:
+        bound = bound_context(purpose, context)
+        root = await self._usable("unwrap", purpose)
+        found = root.wrapped.get(wrapped)
+        if found is None or found[1] != bound:
+            raise CannotUnwrap
+        return Secret(found[0])
+
+    async def describe(self) -> Sequence[RootInfo]:
+        await self._answers("describe")
+        return [
+            RootInfo(
+                purpose,
+                root.key_id,
+                "FAKE",
+                datetime(2026, 1, 1, tzinfo=UTC),
+                enabled=root.enabled and not root.pending_deletion,
+            )
+            for purpose, root in self._roots.items()
+        ]
+
+    async def close(self) -> None:
+        self._closed = True
+
+    def _wrapped(self, root: _FakeRoot, plaintext: bytes, bound: dict[str, str]) -> bytes:
+        wrapped = random_bytes(64)
+        root.wrapped[wrapped] = (plaintext, bound)
+        return wrapped
+
+    async def _answers(self, call: str) -> None:
+        self.calls[call] += 1
+        await self.gate.wait()
+        if self._closed or self.away or self.throttled:
+            raise KeyStoreUnavailable
+
+    async def _usable(self, call: str, purpose: Purpose) -> _FakeRoot:
+        await self._answers(call)
+        root = self._roots[purpose]
+        if not root.enabled or root.pending_deletion:
+            raise RootDisabled
+        return root
+
+
+class MemoryDataKeyTable:
+    """A `DataKeyTable` in memory. `rows` may be altered by a test, as an intruder would."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str, str, int], DataKeyRow] = {}
+        self.calls: Counter[str] = Counter()
+
+    async def current(self, merchant: str, mode: str, name: str) -> DataKeyRow | None:
+        self.calls["current"] += 1
+        active = [
+            row
+            for row in self.rows.values()
+            if (row.merchant, row.mode, row.name) == (merchant, mode, name)
+            and row.state == KeyState.ACTIVE
+        ]
+        return max(active, key=lambda row: row.version, default=None)
+
+    async def version(self, merchant: str, mode: str, name: str, version: int) -> DataKeyRow | None:
+        self.calls["version"] += 1
+        return self.rows.get((merchant, mode, name, version))
+
+    async def add(self, row: DataKeyRow) -> DataKeyRow:
+        self.calls["add"] += 1
+        return self.rows.setdefault((row.merchant, row.mode, row.name, row.version), row)
+
+    async def update(self, row: DataKeyRow) -> None:
+        self.calls["update"] += 1
+        at = (row.merchant, row.mode, row.name, row.version)
+        kept = self.rows.get(at)
+        if kept is not None and kept.state != KeyState.DESTROYED:
+            self.rows[at] = dataclasses.replace(
+                kept, state=row.state, wrapped=row.wrapped, mac=row.mac
+            )

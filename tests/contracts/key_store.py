@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every key store must do. A new one is done when this suite is green over it."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from strongroom.kernel.invariant import Bug
+from strongroom.keys import CannotUnwrap, KeyStore, KeyStoreUnavailable, Purpose
+
+CONTEXT = {"merchant": "mer_1", "mode": "test", "name": "card", "version": "1"}
+
+OTHER_CONTEXTS = {
+    "another value": CONTEXT | {"merchant": "mer_2"},
+    "another case": CONTEXT | {"merchant": "MER_1"},
+    "one entry less": {name: CONTEXT[name] for name in ("merchant", "mode", "name")},
+    "one entry more": CONTEXT | {"more": "x"},
+    "another name": {"tenant" if name == "mode" else name: CONTEXT[name] for name in CONTEXT},
+    "two values swapped": CONTEXT | {"mode": "card", "name": "test"},
+    "a boundary moved": CONTEXT | {"merchant": "mer_", "mode": "1test"},
+}
+
+
+class KeyStoreContract:
+    """Subclass it, and override `store` with a fixture of the implementation, made anew for each test."""
+
+    #: Where alteration begins: what lies before says which root wrapped, and a store may refuse that its way.
+    first_altered_byte = 0
+
+    #: What a store may say of bytes that no root of its own wrapped.
+    refuses_foreign_bytes_with: type[Exception] | tuple[type[Exception], ...] = CannotUnwrap
+
+    @pytest.fixture
+    def store(self) -> KeyStore:
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("purpose", Purpose)
+    async def test_a_data_key_is_made_and_unwraps(self, store: KeyStore, purpose: Purpose) -> None:
+        new = await store.generate(purpose, CONTEXT)
+        plaintext = new.plaintext.expose()
+        assert len(plaintext) == 32
+        assert plaintext not in new.wrapped
+        assert (await store.unwrap(purpose, new.wrapped, CONTEXT)).expose() == plaintext
+
+    async def test_no_two_data_keys_are_the_same(self, store: KeyStore) -> None:
+        made = [await store.generate(Purpose.CARD, CONTEXT) for _ in range(5)]
+        assert len({new.plaintext.expose() for new in made}) == 5
+        assert len({new.wrapped for new in made}) == 5
+
+    @pytest.mark.parametrize("size", [1, 32, 4096])
+    async def test_what_was_wrapped_unwraps(self, store: KeyStore, size: int) -> None:
+        plaintext = bytes(number % 251 for number in range(size))
+        wrapped = await store.wrap(Purpose.AUDIT, plaintext, CONTEXT)
+        assert (await store.unwrap(Purpose.AUDIT, wrapped, CONTEXT)).expose() == plaintext
+
+    async def test_wrapping_twice_gives_other_bytes(self, store: KeyStore) -> None:
+        assert await store.wrap(Purpose.CARD, b"x" * 32, CONTEXT) != await store.wrap(
+            Purpose.CARD, b"x" * 32, CONTEXT
+        )
+
+    @pytest.mark.parametrize("size", [0, 4097])
+    async def test_data_is_not_wrapped_as_a_key(self, store: KeyStore, size: int) -> None:
+        with pytest.raises(Bug):
+            await store.wrap(Purpose.CARD, bytes(size), CONTEXT)
+
+    async def test_the_order_of_a_context_means_nothing(self, store: KeyStore) -> None:
+        new = await store.generate(Purpose.CARD, CONTEXT)
+        backwards = dict(reversed(CONTEXT.items()))
+        unwrapped = await store.unwrap(Purpose.CARD, new.wrapped, backwards)
+        assert unwrapped.expose() == new.plaintext.expose()
+
+    @pytest.mark.parametrize("other", OTHER_CONTEXTS.values(), ids=OTHER_CONTEXTS)
+    async def test_another_context_does_not_unwrap(
+        self, store: KeyStore, other: dict[str, str]
+    ) -> None:
+        new = await store.generate(Purpose.CARD, CONTEXT)
+        with pytest.raises(CannotUnwrap):
+            await store.unwrap(Purpose.CARD, new.wrapped, other)
+
+    @pytest.mark.parametrize(
+        "context", [{}, {"a": ""}, {"": "a"}, {"strongroom:purpose": "card"}, {"a": "x" * 4096}]
+    )
+    async def test_a_context_that_binds_nothing_is_a_bug(
+        self, store: KeyStore, context: dict[str, str]
+    ) -> None:
+        for call in (
+            store.generate(Purpose.CARD, context),
+            store.wrap(Purpose.CARD, b"x", context),
+            store.unwrap(Purpose.CARD, b"x", context),
+        ):
+            with pytest.raises(Bug):
+                await call
+
+    async def test_another_purpose_does_not_unwrap(self, store: KeyStore) -> None:
+        new = await store.generate(Purpose.CARD, CONTEXT)
+        for purpose in set(Purpose) - {Purpose.CARD}:
+            with pytest.raises(CannotUnwrap):
+                await store.unwrap(purpose, new.wrapped, CONTEXT)
+
+    async def test_altered_bytes_do_not_unwrap(self, store: KeyStore) -> None:
+        wrapped = (await store.generate(Purpose.CARD, CONTEXT)).wrapped
+        for position in range(self.first_altered_byte, len(wrapped)):
+            altered = bytearray(wrapped)
+            altered[position] ^= 1 << position % 8
+            with pytest.raises(CannotUnwrap):
+                await store.unwrap(Purpose.CARD, bytes(altered), CONTEXT)
+
+    async def test_cut_and_foreign_bytes_do_not_unwrap(self, store: KeyStore) -> None:
+        wrapped = (await store.generate(Purpose.CARD, CONTEXT)).wrapped
+        for cut in (b"", wrapped[:-1], wrapped + b"\x00"):
+            with pytest.raises(CannotUnwrap):
+                await store.unwrap(Purpose.CARD, cut, CONTEXT)
+        for foreign in (b"\x01", b"x" * 100, wrapped[1:]):
+            with pytest.raises(self.refuses_foreign_bytes_with):
+                await store.unwrap(Purpose.CARD, foreign, CONTEXT)
+
+    async def test_many_at_once_get_each_its_own(self, store: KeyStore) -> None:
+        made = await asyncio.gather(*(store.generate(Purpose.CARD, CONTEXT) for _ in range(40)))
+        opened = await asyncio.gather(
+            *(store.unwrap(Purpose.CARD, new.wrapped, CONTEXT) for new in made)
+        )
+        assert [secret.expose() for secret in opened] == [new.plaintext.expose() for new in made]
+
+    async def test_it_describes_every_root(self, store: KeyStore) -> None:
+        roots = await store.describe()
+        assert {root.purpose for root in roots} == set(Purpose)
+        assert len({root.key_id for root in roots}) == len(roots) == len(Purpose)
+        assert all(root.enabled and root.algorithm for root in roots)
+        assert all(root.created.astimezone(UTC) <= datetime.now(UTC) for root in roots)
+
+    async def test_nothing_prints_a_key(self, store: KeyStore) -> None:
+        new = await store.generate(Purpose.CARD, CONTEXT)
+        assert "Secret(***)" in repr(new)
+        assert repr(new.plaintext.expose()) not in repr(new) + repr(vars(store))
+
+    async def test_a_closed_store_is_away(self, store: KeyStore) -> None:
+        new = await store.generate(Purpose.CARD, CONTEXT)
+        await store.close()
+        for call in (
+            store.generate(Purpose.CARD, CONTEXT),
+            store.wrap(Purpose.CARD, b"x", CONTEXT),
+            store.unwrap(Purpose.CARD, new.wrapped, CONTEXT),
+            store.describe(),
+        ):
+            with pytest.raises(KeyStoreUnavailable):
+                await call
+
+    async def test_it_says_whether_production_may_run_on_it(self, store: KeyStore) -> None:
+        assert store.production_safe is (store.name == "aws_kms")
