@@ -113,6 +113,12 @@ def _truth(text: str, _variables: Mapping[str, str]) -> bool:
     return text == "true"
 
 
+def _count(text: str, _variables: Mapping[str, str]) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError("expected a whole number from 1")
+    return int(text)
+
+
 def _path(text: str, _variables: Mapping[str, str]) -> Path:
     return Path(text).expanduser()
 
@@ -147,5 +153,8 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "audit_origin": _text,
     "log_file": _path,
     "operations_from": _words,
+    "rate_secret_per_second": _count,
+    "rate_public_per_second": _count,
+    "rate_stranger_per_second": _count,
     "vault_region": _text,
 }

@@ -153,6 +153,15 @@ class Settings:
         default=("127.0.0.0/8", "::1/128"),
         metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
     )
+    rate_secret_per_second: int = field(
+        default=20_000, metadata=_says("Requests a second of one secret or restricted key; twice that at once.")
+    )
+    rate_public_per_second: int = field(
+        default=50, metadata=_says("Requests a second of one public key; twice that at once.")
+    )
+    rate_stranger_per_second: int = field(
+        default=20, metadata=_says("Failed authentications a second from one address; twice that at once.")
+    )
     vault_region: str = field(default="local", metadata=_says("Region this vault's cards rest in."))
 
     @property

@@ -4,6 +4,7 @@
 Unavailable                503, with Retry-After
 ├── DatabaseAway           no connection; nothing was sent
 │   └── ConnectionLost     it broke under a statement; whether that was committed is not known
+├── LoginRefused           the server answers and does not let this login in
 ├── DatabaseFull           disk full, out of memory, too many connections
 ├── DatabaseSlow           a statement or a lock ran into its time limit
 ├── QueueFull              more waits than this process will hold
@@ -28,6 +29,12 @@ class DatabaseAway(Unavailable):
 
 class ConnectionLost(DatabaseAway):
     """The connection broke under a statement."""
+
+
+class LoginRefused(Unavailable):
+    """The database does not let this login in: wrong password, unknown login, or no right to connect."""
+
+    code = "database_login_refused"
 
 
 class DatabaseFull(Unavailable):
@@ -109,6 +116,8 @@ def translated(error: BaseException) -> BaseException:
             return Again()
         if state.startswith(_AWAY):
             return DatabaseAway()
+        if state.startswith("28") or state == "3D000":
+            return LoginRefused()
         if state.startswith(_FULL):
             return DatabaseFull()
         if state.startswith("23"):

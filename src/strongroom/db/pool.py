@@ -97,7 +97,7 @@ async def connect(address: Address) -> asyncpg.Connection:
             host=address.host,
             port=address.port,
             database=address.database,
-            user=address.user,
+            user=str(address.user),  # the driver takes no subclass of str
             password=address.password.expose() if address.password else None,
             ssl=_tls(address),
             timeout=CONNECT_TIMEOUT_SECONDS,
@@ -130,7 +130,7 @@ class Database:
                     host=self.address.host,
                     port=self.address.port,
                     database=self.address.database,
-                    user=self.address.user,
+                    user=str(self.address.user),  # the driver takes no subclass of str
                     password=self.address.password.expose() if self.address.password else None,
                     ssl=_tls(self.address),
                     min_size=1,
