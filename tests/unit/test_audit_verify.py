@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -255,6 +256,17 @@ def test_altered_leaf_hashes_do_not_make_a_record_guilty(export: Path) -> None:
     assert [(f.kind, f.index) for f in found(export)] == [(FindingKind.LEAF_HASH_DIVERGES, 12)]
 
 
+def test_a_tampered_record_is_named_after_an_altered_leaf_hash(export: Path) -> None:
+    path = export / "leaf_hashes.bin"
+    content = path.read_bytes()
+    path.write_bytes(content[: 32 * 3] + bytes(32) + content[32 * 4 :])
+    rewrite(export, lambda lines: lines.__setitem__(30, another(30)))
+    assert [(f.kind, f.index) for f in found(export)] == [
+        (FindingKind.LEAF_HASH_DIVERGES, 3),
+        (FindingKind.RECORD_DIVERGES, 30),
+    ]
+
+
 def test_a_record_altered_with_its_leaf_hash_is_placed_between_two_checkpoints(
     export: Path,
 ) -> None:
@@ -315,6 +327,24 @@ async def test_an_event_id_repeated_long_after_is_named_too(tmp_path: Path) -> N
     findings = found(directory)
     assert {f.index for f in findings} == {60}
     assert FindingKind.TIME_GOES_BACK in kinds(findings)
+
+
+@pytest.mark.parametrize("last", range(5, 21))
+async def test_an_event_id_repeated_within_the_skew_is_named_wherever_it_stands(
+    tmp_path: Path, last: int
+) -> None:
+    minute = timedelta(minutes=1)
+    sparse = [encode(made_record(n, moment=START + n * minute)) for n in range(last)]
+    directory = await written_export(tmp_path / "export", [*sparse, sparse[-5]], [last + 1])
+    assert [(f.kind, f.index) for f in found(directory)] == [(FindingKind.RECORD_REPEATED, last)]
+
+
+@pytest.mark.parametrize("back", ["time", "event_id"])
+async def test_neither_the_time_nor_the_event_id_may_go_back(tmp_path: Path, back: str) -> None:
+    new, old = made_record(60), made_record(61, moment=START - timedelta(hours=1))
+    mixed = msgspec.structs.replace(new, **{back: getattr(old, back)})
+    directory = await written_export(tmp_path / "export", [*RECORDS, encode(mixed)], [41])
+    assert [(f.kind, f.index) for f in found(directory)] == [(FindingKind.TIME_GOES_BACK, 40)]
 
 
 async def test_time_may_go_back_within_the_skew_only(tmp_path: Path) -> None:

@@ -146,12 +146,11 @@ def _facts_hold(details: Mapping[str, str | int]) -> bool:
     for name, value in details.items():
         form = TEXT_FACTS.get(name)
         if form is None:
-            # `type`, not `isinstance`: True is an int, and prints as a word.
-            if name not in NUMBER_FACTS or type(value) is not int:
+            if name not in NUMBER_FACTS or not isinstance(value, int):
                 return False
             if not 0 <= value < FACT_NUMBER_LIMIT:
                 return False
-        elif type(value) is not str or form.fullmatch(value) is None:
+        elif not isinstance(value, str) or form.fullmatch(value) is None:
             return False
     return True
 

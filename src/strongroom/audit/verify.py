@@ -129,7 +129,6 @@ class _Walk:
         # The tree that the stored leaf hashes make: kept only from the first record that differs from its hash on.
         self._stored: Frontier | None = None
         self._first_difference = 0
-        self._leaf_hashes_used = True
 
     def run(
         self,
@@ -202,7 +201,7 @@ class _Walk:
         self._grow(found, stored)
 
     def _grow(self, found: list[bytes], stored: list[bytes]) -> None:
-        if self._stored is None and self._leaf_hashes_used and found != stored:
+        if self._stored is None and found != stored:
             self._first_difference = self._tree.size + next(
                 at
                 for at, (mine, theirs) in enumerate(zip(found, stored, strict=True))
@@ -257,7 +256,7 @@ class _Walk:
             "not the hash of the record, which holds",
             index=self._first_difference,
         )
-        self._stored, self._leaf_hashes_used = None, False
+        self._stored = None  # they are compared anew from here on
 
     def _finish(self, hashes: IO[bytes]) -> None:
         """Compare what stands there with what was announced and signed: step (5)."""
