@@ -109,6 +109,9 @@ class FakeKeyStore:
 
     async def _answers(self, call: str) -> None:
         self.calls[call] += 1
+        await asyncio.sleep(
+            0
+        )  # others get their turn here, as they would while a real store is asked
         await self.gate.wait()
         if self._closed or self.away or self.throttled:
             raise KeyStoreUnavailable
@@ -128,8 +131,14 @@ class MemoryDataKeyTable:
         self.rows: dict[tuple[str, str, str, int], DataKeyRow] = {}
         self.calls: Counter[str] = Counter()
 
+    async def _asked(self, call: str) -> None:
+        self.calls[call] += 1
+        await asyncio.sleep(
+            0
+        )  # others get their turn here, as they would while a database is asked
+
     async def current(self, merchant: str, mode: str, name: str) -> DataKeyRow | None:
-        self.calls["current"] += 1
+        await self._asked("current")
         active = [
             row
             for row in self.rows.values()
@@ -139,15 +148,15 @@ class MemoryDataKeyTable:
         return max(active, key=lambda row: row.version, default=None)
 
     async def version(self, merchant: str, mode: str, name: str, version: int) -> DataKeyRow | None:
-        self.calls["version"] += 1
+        await self._asked("version")
         return self.rows.get((merchant, mode, name, version))
 
     async def add(self, row: DataKeyRow) -> DataKeyRow:
-        self.calls["add"] += 1
+        await self._asked("add")
         return self.rows.setdefault((row.merchant, row.mode, row.name, row.version), row)
 
     async def update(self, row: DataKeyRow) -> None:
-        self.calls["update"] += 1
+        await self._asked("update")
         at = (row.merchant, row.mode, row.name, row.version)
         kept = self.rows.get(at)
         if kept is not None and kept.state != KeyState.DESTROYED:

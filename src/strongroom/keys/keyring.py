@@ -174,7 +174,7 @@ class Keyring:
         now = self._clock.now()
         expires_at = now + timedelta(seconds=CACHE_SECONDS)
         entry = _Entry(key, now, expires_at, self._cache_uses)
-        for at in {slot, slot._replace(version=key.version)}:
+        for at in dict.fromkeys((slot, slot._replace(version=key.version))):
             self._entries[at] = entry
             self._entries.move_to_end(at)
         while len(self._entries) > self._cache_entries:
