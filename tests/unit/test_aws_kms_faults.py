@@ -203,19 +203,45 @@ async def test_a_call_names_its_key_its_context_and_its_purpose() -> None:
 
 @pytest.mark.parametrize(
     ("state", "enabled"),
-    [({"KeyState": "Enabled", "Enabled": True}, True)]
-    + [
-        ({"KeyState": word, "Enabled": False}, False)
-        for word in ("Disabled", "PendingDeletion", "PendingImport", "Unavailable")
+    [
+        ("Enabled", True),
+        ("Creating", False),
+        ("Disabled", False),
+        ("PendingDeletion", False),
+        ("PendingImport", False),
+        ("Unavailable", False),
+        ("Updating", False),
     ],
 )
 async def test_a_root_is_enabled_only_if_its_state_says_so(
-    state: dict[str, object],
+    state: str,
     enabled: bool,  # noqa: FBT001 - a table's column
 ) -> None:
-    metadata = {"Arn": "arn:x", "KeySpec": "SYMMETRIC_DEFAULT", "CreationDate": 1.7e9} | state
+    metadata = {
+        "Arn": "arn:x",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "CreationDate": 1.7e9,
+        "KeyState": state,
+    }
     async with store_at(Stub(answer(200, {"KeyMetadata": metadata}))) as store:
         assert {root.enabled for root in await store.describe()} == {enabled}
+
+
+async def test_a_data_key_of_another_length_is_not_taken() -> None:
+    async with store_at(
+        Stub(answer(200, {"Plaintext": "eA==", "CiphertextBlob": "eA=="}))
+    ) as store:
+        with pytest.raises(KeyStoreUnavailable):
+            await store.generate(Purpose.CARD, CONTEXT)
+        assert (await store.unwrap(Purpose.CARD, b"wrapped", CONTEXT)).expose() == b"x"
+
+
+async def test_aws_is_not_asked_to_unwrap_nothing() -> None:
+    stub = Stub(None)
+    async with store_at(stub) as store:
+        with pytest.raises(CannotUnwrap):
+            await store.unwrap(Purpose.CARD, b"", CONTEXT)
+    assert not stub.requests
 
 
 async def test_settings_that_make_no_client_are_refused() -> None:

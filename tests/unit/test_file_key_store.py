@@ -10,7 +10,7 @@ import pytest
 from strongroom.crypto import PassphraseTooShort, seal_with_passphrase
 from strongroom.kernel.secret import Secret
 from strongroom.keys import CannotUnwrap, KeyFileUnsafe, KeyStoreUnavailable, Purpose
-from strongroom.keys.stores.file import LARGEST_FILE_BYTES, FileKeyStore
+from strongroom.keys.stores.file import LARGEST_FILE_BYTES, FileKeyStore, _RootBinding
 
 PASSPHRASE = Secret("correct horse battery staple")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -141,6 +141,12 @@ async def test_the_root_version_in_a_blob_is_bound(path: Path) -> None:
         moved = wrapped[:1] + version.to_bytes(4, "big") + wrapped[5:]
         with pytest.raises(CannotUnwrap):
             await store.unwrap(Purpose.CARD, moved, CONTEXT)
+
+
+def test_the_associated_data_is_stable() -> None:
+    """What is stored was wrapped under these bytes: they never change."""
+    binding = _RootBinding(Purpose.CARD, 2, {"merchant": "mer_1", "strongroom:purpose": "card"})
+    assert binding.encoded() == (b"7:A256GCM4:card1:28:merchant5:mer_118:strongroom:purpose4:card")
 
 
 async def test_a_closed_store_rotates_nothing(path: Path) -> None:

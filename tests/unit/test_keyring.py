@@ -8,16 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.fakes import FakeKeyStore, MemoryDataKeyTable
-from strongroom.crypto import Algorithm, Place
+from strongroom.crypto import Algorithm, Place, hmac_sha256
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
+from strongroom.kernel.secret import Secret
 from strongroom.keys import (
     PLATFORM_MERCHANT,
     PLATFORM_MODE,
     CannotUnwrap,
     DataKeyDestroyed,
+    DataKeyRow,
     DataKeys,
     DataKeyUnknown,
     KeyName,
@@ -27,7 +29,7 @@ from strongroom.keys import (
     Purpose,
     RootDisabled,
 )
-from strongroom.keys.keyring import Keyring
+from strongroom.keys.keyring import Keyring, _row_mac
 from strongroom.keys.purposes import _PURPOSES, KEYRING_MAC
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -76,6 +78,40 @@ async def test_the_first_use_makes_the_first_version(
     row = table.rows[V1]
     assert (row.purpose, row.state, row.made_at) == ("card", KeyState.ACTIVE, NOW)
     assert key.secret.expose() not in row.wrapped
+
+
+async def test_what_a_data_key_is_bound_to_is_stable(
+    keyring: Keyring, store: FakeKeyStore, table: MemoryDataKeyTable
+) -> None:
+    """What is stored was wrapped under these contexts: they never change."""
+    key = await keyring.current(*CARD)
+    context = {"merchant": "mer_1", "mode": "test", "name": "card", "version": "1"}
+    unwrapped = await store.unwrap(Purpose.CARD, table.rows[V1].wrapped, context)
+    assert unwrapped.expose() == key.secret.expose()
+    platform = await keyring.current(PLATFORM_MERCHANT, PLATFORM_MODE, KeyName.API_KEY_HASH)
+    row = table.rows["", "", "api_key_hash", 1]
+    context = {"merchant": "platform", "mode": "platform", "name": "api_key_hash", "version": "1"}
+    unwrapped = await store.unwrap(Purpose.IDENTITY, row.wrapped, context)
+    assert unwrapped.expose() == platform.secret.expose()
+
+
+def test_what_the_mac_of_a_row_covers_is_stable() -> None:
+    row = DataKeyRow(
+        merchant="mer_1",
+        mode="test",
+        name="card",
+        purpose="card",
+        version=1,
+        state=KeyState.ACTIVE,
+        wrapped=b"\x01\x02",
+        mac=b"",
+        made_at=NOW,
+    )
+    covered = (
+        b"25:strongroom data key row 15:mer_14:test4:card4:card1:16:active4:0102"
+        b"27:2026-03-01T00:00:00.000000Z"
+    )
+    assert _row_mac(Secret(bytes(32)), row) == hmac_sha256(bytes(32), covered)
 
 
 async def test_another_process_finds_the_same_keys(
@@ -208,8 +244,6 @@ ALTERED = {
 
 
 def test_every_column_has_an_altered_case() -> None:
-    from strongroom.keys import DataKeyRow  # noqa: PLC0415 - only its columns matter here
-
     assert set(ALTERED) == {column.name for column in dataclasses.fields(DataKeyRow)}
 
 

@@ -167,8 +167,6 @@ class Keyring:
     def _landed(self, slot: _Slot, flight: "asyncio.Task[DataKey]") -> None:
         if self._flights.get(slot) is flight:
             del self._flights[slot]
-        if not flight.cancelled():
-            flight.exception()  # looked at, so that asyncio does not report it if every caller gave up
 
     def _keep(self, slot: _Slot, key: DataKey) -> None:
         now = self._clock.now()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_SECONDS: Final = 2
 READ_TIMEOUT_SECONDS: Final = 3
-#: For the whole of a call: waiting for a turn, fetching credentials, and a server that answers in drips.
+#: For the whole of a call: waiting for a connection, fetching credentials, and a server that answers in drips.
 CALL_TIMEOUT_SECONDS: Final = 6
 CALLS_AT_ONCE: Final = 16
 
@@ -79,7 +79,6 @@ class AwsKmsKeyStore:
         self._call_timeout_seconds = call_timeout_seconds
         self._key_ids = dict(key_ids)
         self._lifetime = lifetime
-        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         self._closed = False
 
     @property
@@ -105,7 +104,7 @@ class AwsKmsKeyStore:
         config = AioConfig(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
-            max_pool_connections=CALLS_AT_ONCE,
+            max_pool_connections=CALLS_AT_ONCE,  # who comes later waits for a connection
             # One attempt in all ("max_attempts" would count the repetitions only).
             retries={"mode": "standard", "total_max_attempts": 1},
         )
@@ -172,7 +171,7 @@ class AwsKmsKeyStore:
                 key_id=root["Arn"],
                 algorithm=root["KeySpec"],
                 created=root["CreationDate"],
-                enabled=root["Enabled"] and root["KeyState"] == "Enabled",
+                enabled=root["KeyState"] == "Enabled",
             )
 
     def _key_id(self, purpose: Purpose) -> str:
@@ -183,11 +182,11 @@ class AwsKmsKeyStore:
 
     @asynccontextmanager
     async def _call(self) -> AsyncIterator[None]:
-        """Wait for a turn, bound the whole, and say in our words what went wrong."""
+        """Bound the whole of a call, and say in our words what went wrong."""
         if self._closed:
             raise KeyStoreUnavailable
         try:
-            async with asyncio.timeout(self._call_timeout_seconds), self._turns:
+            async with asyncio.timeout(self._call_timeout_seconds):
                 yield
         except ClientError as error:
             raise _translated(error) from error
