@@ -107,6 +107,24 @@ async def connect(address: Address) -> asyncpg.Connection:
         raise translated(error) from None
 
 
+@asynccontextmanager
+async def transaction_on(
+    connection: "asyncpg.pool.PoolConnectionProxy", merchants: Sequence[MerchantId]
+) -> AsyncIterator[Transaction]:
+    """Open a transaction on a connection that its user keeps (a session's lock), for these merchants' rows."""
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "select set_config('strongroom.merchants', $1, true)", ",".join(merchants)
+            )
+            yield _Bound(connection)
+    except Exception as error:
+        ours = _ours(error)
+        if ours is error:
+            raise
+        raise ours from None
+
+
 class Database:
     """A pool of one login's connections to one database."""
 
@@ -180,18 +198,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self, merchants: Sequence[MerchantId] = ()) -> AsyncIterator[Transaction]:
         """Open a transaction that sees the rows of these merchants only (forced row-level security)."""
-        async with self.connection() as connection:
-            try:
-                async with connection.transaction():
-                    await connection.execute(
-                        "select set_config('strongroom.merchants', $1, true)", ",".join(merchants)
-                    )
-                    yield _Bound(connection)
-            except Exception as error:
-                ours = _ours(error)
-                if ours is error:
-                    raise
-                raise ours from None
+        async with (
+            self.connection() as connection,
+            transaction_on(connection, merchants) as transaction,
+        ):
+            yield transaction
 
     async def value(self, sql: str) -> Any:
         """Ask one question of the server itself (settings, facts about the login)."""
