@@ -1,12 +1,15 @@
 -- What each login may do in the vault's database. Applied anew by every `strongroom migrate`; nothing is owned.
-revoke all on all tables in schema keys, audit, idempotency, vault from strongroom_vault, strongroom_sealer;
-revoke all on all functions in schema audit, idempotency, vault from public;
+revoke all on schema keys, audit, idempotency, vault from public, strongroom_vault, strongroom_sealer;
+revoke all on all tables in schema keys, audit, idempotency, vault from public, strongroom_vault, strongroom_sealer;
+revoke all on all functions in schema audit, idempotency, vault from public, strongroom_vault, strongroom_sealer;
 
 grant usage on schema strongroom, keys, audit, idempotency, vault to strongroom_vault;
 grant select on strongroom.migration to strongroom_vault;
 grant select, insert, update on keys.data_key to strongroom_vault;
-grant select, insert on audit.event, audit.address to strongroom_vault;
+grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
+grant select, insert on audit.address to strongroom_vault;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_vault;
+grant execute on function audit.id_range(text, text, text) to strongroom_vault;
 grant select, insert on idempotency.request to strongroom_vault;
 grant select, insert, update, delete on vault.token to strongroom_vault;
 grant select, insert, delete on vault.card_identity, vault.cvc_use to strongroom_vault;
@@ -19,5 +22,7 @@ grant execute on function idempotency.keep_partitions(integer, integer), audit.k
 grant usage on schema strongroom, keys, audit to strongroom_sealer;
 grant select on strongroom.migration to strongroom_sealer;
 grant select, insert on keys.data_key to strongroom_sealer;
-grant select, insert on audit.event, audit.checkpoint to strongroom_sealer;
+grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_sealer;
+grant select, insert on audit.checkpoint to strongroom_sealer;
 grant select, insert, update on audit.tile, audit.tree to strongroom_sealer;
+grant execute on function audit.id_range(text, text, text) to strongroom_sealer;

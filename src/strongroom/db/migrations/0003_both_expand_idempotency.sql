@@ -34,6 +34,9 @@ begin
         if to_regclass(format('idempotency.request_%s', to_char(each_day, 'YYYYMMDD'))) is null then
             execute format('create table idempotency.%I partition of idempotency.request for values from (%L) to (%L)',
                            'request_' || to_char(each_day, 'YYYYMMDD'), each_day, each_day + 1);
+            -- Nobody has a right on a partition itself; should anybody be given one, they see nothing.
+            execute format('alter table idempotency.%I enable row level security, force row level security',
+                           'request_' || to_char(each_day, 'YYYYMMDD'));
             changed := changed + 1;
         end if;
     end loop;

@@ -2,7 +2,7 @@
 create function audit.id_floor(moment timestamptz) returns text
 language plpgsql immutable set search_path = pg_catalog as $$
 declare
-    -- 48 bits of milliseconds are the upper bits of a 130-bit base32 text: nine characters and three bits.
+    -- The first ten of an id's 26 characters (50 of 130 bits) are its milliseconds.
     value numeric := floor(extract(epoch from moment) * 1000);
     alphabet constant text := '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
     printed text := '';
@@ -30,6 +30,9 @@ begin
                            'event_' || to_char(month at time zone 'utc', 'YYYYMM'),
                            audit.id_floor(month),
                            audit.id_floor((month at time zone 'utc' + interval '1 month') at time zone 'utc'));
+            -- Nobody has a right on a partition itself; should anybody be given one, they see nothing.
+            execute format('alter table audit.%I enable row level security, force row level security',
+                           'event_' || to_char(month at time zone 'utc', 'YYYYMM'));
             changed := changed + 1;
         end if;
     end loop;
