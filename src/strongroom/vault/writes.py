@@ -189,10 +189,26 @@ def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
 def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
     """Transpose the rows into the arrays of `put_tokens`."""
     groups = range(1, len(rows) + 1)
-    merchants = sorted({row.merchant for row in rows})
-    keys = [
-        [row.mode for row in rows],
-        [row.merchant for row in rows],
+    merchants = [row.merchant for row in rows]
+    modes = [row.mode for row in rows]
+    if all(len(row.tokens) == 1 == len(row.records) for row in rows):  # the common case, without nesting
+        owner = list(groups)
+        tokens = [row.tokens[0] for row in rows]
+        records = [row.records[0] for row in rows]
+        token_owner, record_owner = owner, owner
+        token_merchant, token_mode = merchants, modes
+    else:
+        token_owner = [g for g, row in zip(groups, rows, strict=True) for _ in row.tokens]
+        record_owner = [g for g, row in zip(groups, rows, strict=True) for _ in row.records]
+        tokens = list(chain.from_iterable(row.tokens for row in rows))
+        records = list(chain.from_iterable(row.records for row in rows))
+        token_merchant = [merchants[g - 1] for g in token_owner]
+        token_mode = [modes[g - 1] for g in token_owner]
+    return [
+        list(set(merchants)),
+        list(groups),
+        merchants,
+        modes,
         [row.route for row in rows],
         [row.key for row in rows],
         [row.claim for row in rows],
@@ -200,24 +216,15 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         [row.status for row in rows],
         [row.object_id for row in rows],
         [row.response for row in rows],
-    ]
-    token_group = list(
-        chain.from_iterable([g] * len(row.tokens) for g, row in zip(groups, rows, strict=True))
-    )
-    tokens = list(zip(*chain.from_iterable(row.tokens for row in rows), strict=True)) or [()] * 14
-    record_group = list(
-        chain.from_iterable([g] * len(row.records) for g, row in zip(groups, rows, strict=True))
-    )
-    records = list(chain.from_iterable(row.records for row in rows))
-    return [
-        merchants,
-        *keys,
-        token_group,
-        *tokens,
-        datetime.now(
-            UTC
-        ),  # allow: no-bare-now because it is the row's write time, and the database's own would do
-        record_group,
+        token_owner,
+        list(range(1, len(tokens) + 1)),
+        token_merchant,
+        token_mode,
+        *(zip(*tokens, strict=True) if tokens else [()] * len(TokenRow._fields)),
+        datetime.now(UTC),  # allow: no-bare-now because it is when the row was written, for no decision
+        record_owner,
+        [record.merchant for record in records],
+        [record.mode for record in records],
         [record.event_id for record in records],
         [record.payload for record in records],
         [record.leaf_hash for record in records],

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where commands print: answers to standard output, everything else to standard error."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+from rich.console import Console
+
+from strongroom.cli.installation import Installation
+from strongroom.config import load_settings
+from strongroom.kernel.clock import SystemClock
+
+Result = TypeVar("Result")
+
+out = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document, for scripts."""
+    out.file.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's work on the loop that the server also runs on."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def installation(**overrides: Any) -> Installation:
+    """Return the installation that the environment and a command's options name."""
+    return Installation(load_settings(overrides=overrides), SystemClock())
+
+
+def attached(work: Callable[[Installation], Coroutine[Any, Any, Result]], **overrides: Any) -> Result:
+    """Do a command's work with the embedded server attached, and leave it as it was found."""
+    here = installation(**overrides)
+    here.attach()
+    try:
+        return run(work(here))
+    finally:
+        here.detach()
