@@ -42,6 +42,10 @@ LOGINS: Final[Mapping[Domain, frozenset[Login]]] = {
     Domain.CORE: frozenset(Login),
 }
 
+_ATTRIBUTES: Final = (
+    "select rolsuper, rolbypassrls, rolreplication from pg_roles where rolname = $1"
+)
+
 
 async def prepare(
     administrator: Address, domain: Domain, database: str, secrets: Mapping[Login, Secret[str]]
@@ -76,13 +80,17 @@ async def prepare(
 
 
 async def _prepare_login(connection: asyncpg.Connection, login: Login, secret: Secret[str]) -> None:
-    if not await connection.fetchval("select 1 from pg_roles where rolname = $1", login.value):
+    role = await connection.fetchrow(_ATTRIBUTES, login.value)
+    if role is None:
         await connection.execute(f"create role {login}")
+    elif any(role):
+        # Only a superuser may even name these attributes, and a managed server's administrator is none: they are
+        # named only where they are wrong.
+        await connection.execute(f"alter role {login} nosuperuser nobypassrls noreplication")
     # A role's password cannot be a bound parameter; the server's own quoting keeps the text a literal.
     literal = await connection.fetchval("select quote_literal($1)", secret.expose())
     await connection.execute(
-        f"alter role {login} login nosuperuser nocreatedb nocreaterole nobypassrls noreplication "
-        f"inherit password {literal}"
+        f"alter role {login} login nocreatedb nocreaterole inherit password {literal}"
     )
     if login is not Login.OWNER:
         for name, value in (
