@@ -248,3 +248,15 @@ def test_we_open_what_jwcrypto_seals(key: bytes, plaintext: bytes) -> None:
     header, _, iv, ciphertext, tag = token.serialize(compact=True).split(".")
     sealed = b"\x01" + _unb64(iv) + _unb64(ciphertext) + _unb64(tag)
     assert _cbc_hs512_open(key[:32], AES256(key[32:]), sealed, header.encode()) == plaintext
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_authenticity_is_told_without_the_plaintext(algorithm: Algorithm) -> None:
+    sealer = Sealer(bytes(32), algorithm, "card")
+    place = Place(algorithm, Mode.TEST, MerchantId("mer_1"), "tok_1", "number", 1, "card")
+    other = Place(algorithm, Mode.TEST, MerchantId("mer_1"), "tok_2", "number", 1, "card")
+    sealed = sealer.seal(b"737", place)
+    sealer.require_authentic(sealed, place)
+    for altered, at in ((sealed, other), (sealed[:-1] + bytes([sealed[-1] ^ 1]), place), (b"", place)):
+        with pytest.raises(CannotOpen):
+            sealer.require_authentic(altered, at)

@@ -152,6 +152,15 @@ class Sealer:
             return _gcm_open(self._gcm, sealed, aad)
         return _cbc_hs512_open(self._mac_key, self._aes, sealed, aad)
 
+    def require_authentic(self, sealed: bytes, place: Binding) -> None:
+        """Check that a value was sealed here and for that place, or raise CannotOpen. A256CBC-HS512 opens nothing
+        for it; A256GCM knows no other way than to decrypt, and the plaintext is dropped.
+        """
+        if self._gcm is not None or not self._serves(place):
+            self.open(sealed, place)
+            return
+        _cbc_hs512_check(self._mac_key, sealed, place.encoded())
+
     def _serves(self, place: Binding) -> bool:
         return place.algorithm == self.algorithm and place.purpose == self.purpose
 
@@ -185,13 +194,7 @@ def _cbc_hs512_open(mac_key: bytes, aes: AES256, sealed: bytes, aad: bytes) -> b
     #  2. Check the tag, in constant time, before anything is decrypted.
     #  3. Decrypt and take the padding off. After (2) only a holder of the key can make this fail, so
     #     the refusal tells nobody anything about the padding.
-    if len(sealed) < _CBC_SHORTEST or sealed[:1] != _CBC_VERSION:  # (1)
-        raise CannotOpen
-    iv = sealed[1 : 1 + _BLOCK_BYTES]
-    ciphertext = sealed[1 + _BLOCK_BYTES : -_CBC_TAG_BYTES]
-    tag = _cbc_hs512_tag(mac_key, iv, ciphertext, aad)
-    if not hmac.compare_digest(tag, sealed[-_CBC_TAG_BYTES:]):  # (2)
-        raise CannotOpen
+    iv, ciphertext = _cbc_hs512_check(mac_key, sealed, aad)  # (1) (2)
     decryptor = Cipher(aes, CBC(iv)).decryptor()  # (3)
     unpadder = PKCS7(128).unpadder()
     try:
@@ -199,6 +202,18 @@ def _cbc_hs512_open(mac_key: bytes, aes: AES256, sealed: bytes, aad: bytes) -> b
         return unpadder.update(padded) + unpadder.finalize()
     except ValueError as error:
         raise CannotOpen from error
+
+
+def _cbc_hs512_check(mac_key: bytes, sealed: bytes, aad: bytes) -> tuple[bytes, bytes]:
+    """Return IV and ciphertext of a value whose version, shape and tag hold."""
+    if len(sealed) < _CBC_SHORTEST or sealed[:1] != _CBC_VERSION:
+        raise CannotOpen
+    iv = sealed[1 : 1 + _BLOCK_BYTES]
+    ciphertext = sealed[1 + _BLOCK_BYTES : -_CBC_TAG_BYTES]
+    tag = _cbc_hs512_tag(mac_key, iv, ciphertext, aad)
+    if not hmac.compare_digest(tag, sealed[-_CBC_TAG_BYTES:]):
+        raise CannotOpen
+    return iv, ciphertext
 
 
 def _gcm_open(gcm: AESGCM, sealed: bytes, aad: bytes) -> bytes:

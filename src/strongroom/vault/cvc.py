@@ -275,6 +275,6 @@ def _place(epoch_id: str, cvc_id: bytes, mode: Mode, merchant: MerchantId, token
 def _require_authentic(epoch: Epoch, sealed: bytes, place: Place) -> None:
     """Refuse what was altered or belongs elsewhere, before anything is recorded as used."""
     try:
-        epoch.sealer.open(sealed, place)
+        epoch.sealer.require_authentic(sealed, place)
     except CannotOpen:
         raise CvcInvalid from None
