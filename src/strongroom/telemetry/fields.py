@@ -72,11 +72,13 @@ FIELDS: Final = MappingProxyType(
         # the log itself
         "fields_dropped": "how many fields of this line were not on this list",
         "lines_lost": "how many lines could not be written",
-        "redaction": "`removed` if a card number was taken out, `redaction_failed` if the line was withheld",
+        "redaction": "`removed` if the finished line had something to take out, `redaction_failed` if it was withheld",
     }
 )
 
 NAMES: Final = frozenset(FIELDS)
+#: Sentences that may come from elsewhere: these are searched for more than the others.
+FREE_TEXT: Final = frozenset({"reason"})
 
 
 def describe() -> str:
