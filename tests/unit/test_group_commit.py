@@ -160,7 +160,8 @@ async def test_endless_serialization_failures_end_in_503_with_nothing_written() 
 
 async def test_a_connection_lost_after_commit_is_looked_up_and_not_repeated() -> None:
     sink = MemorySink(after=[_raises(ConnectionLost())])
-    assert await asyncio.gather(*[GroupWriter(sink).submit(n) for n in "ab"]) == ["found a", "found b"]
+    writer = GroupWriter(sink)
+    assert await asyncio.gather(*[writer.submit(n) for n in "ab"]) == ["found a", "found b"]
     assert sink.kept == ["a", "b"]
 
 

@@ -19,9 +19,7 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the present time with `tzinfo` UTC."""
-        return datetime.now(
-            UTC
-        )  # allow: no-bare-now because this is the one place that asks the machine
+        return datetime.now(UTC)  # allow: no-bare-now because this asks the machine
 
 
 class SteppedClock:
