@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where commands print: answers to standard output, everything else to standard error."""
+"""Where commands print: answers to standard output, everything else to standard error.
 
-import asyncio
+What is slow to import is imported where it is used: `--help` and the offline commands need none of it.
+"""
+
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import uvloop
 from rich.console import Console
 
-from strongroom.cli.installation import Installation
-from strongroom.config import load_settings
-from strongroom.kernel.clock import SystemClock
+if TYPE_CHECKING:
+    from strongroom.cli.installation import Installation
 
 Result = TypeVar("Result")
 
@@ -26,16 +26,24 @@ def print_json(value: object) -> None:
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's work on the loop that the server also runs on."""
+    import asyncio
+
+    import uvloop
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 
 
-def installation(**overrides: Any) -> Installation:
+def installation(**overrides: Any) -> "Installation":
     """Return the installation that the environment and a command's options name."""
+    from strongroom.cli.installation import Installation
+    from strongroom.config import load_settings
+    from strongroom.kernel.clock import SystemClock
+
     return Installation(load_settings(overrides=overrides), SystemClock())
 
 
-def attached(work: Callable[[Installation], Coroutine[Any, Any, Result]], **overrides: Any) -> Result:
+def attached(work: Callable[["Installation"], Coroutine[Any, Any, Result]], **overrides: Any) -> Result:
     """Do a command's work with the embedded server attached, and leave it as it was found."""
     here = installation(**overrides)
     here.attach()

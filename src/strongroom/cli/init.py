@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`strongroom init` and `strongroom migrate`: make an installation, bring its schemas to this release."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from strongroom.cli.console import attached, errors, out, print_json
-from strongroom.cli.installation import Installation
 from strongroom.db.address import Address, parse_dsn
 from strongroom.kernel.errors import StrongroomError
+
+if TYPE_CHECKING:
+    from strongroom.cli.installation import Installation
 
 
 class AdministratorNeeded(StrongroomError):
@@ -28,7 +32,7 @@ def init(
 ) -> None:
     """Make this installation: secrets, certificates, key file, databases. Safe to repeat."""
 
-    async def work(here: Installation) -> int:
+    async def work(here: "Installation") -> int:
         return await here.make_databases(lambda step: errors.print(f"  {step}"), _address(administrator))
 
     from strongroom.cli.console import installation
@@ -49,7 +53,7 @@ def migrate(
 ) -> None:
     """Bring both databases to this release's schema, grants and partitions. Refuses newer ones."""
 
-    async def work(here: Installation) -> int:
+    async def work(here: "Installation") -> int:
         return await here.make_databases(lambda step: errors.print(f"  {step}"), None)
 
     ran = attached(work)

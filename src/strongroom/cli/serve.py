@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`strongroom serve`: every role in one process, until a signal; then everything stops in order."""
 
-import asyncio
-import signal
-
 import typer
 
 from strongroom.cli.console import errors, installation, run
-from strongroom.cli.serving import Serving
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +17,11 @@ def serve() -> None:
 
 
 async def _serve() -> None:
+    import asyncio
+    import signal
+
+    from strongroom.cli.serving import Serving
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
