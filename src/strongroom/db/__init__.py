@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL: pools that state their merchants, named SQL, migrations, group commit. The only importer of the driver."""
+"""PostgreSQL: pools that state their merchants, named SQL, migrations, group commit. Alone imports the driver."""

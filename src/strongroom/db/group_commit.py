@@ -119,7 +119,7 @@ class GroupWriter(Generic[Row, Result]):
         return len(self._queue)
 
     def submit(self, row: Row) -> "asyncio.Future[Result]":
-        """Queue a validated row. Await the answer through `asyncio.shield`: who leaves does not cancel it.
+        """Queue a validated row and return its answer to come. Who stops awaiting it cancels the answer, not the row.
 
         Raises:
             QueueFull: nothing was queued; answer 503 with Retry-After.
@@ -137,7 +137,7 @@ class GroupWriter(Generic[Row, Result]):
 
     async def write(self, row: Row) -> Result:
         """Queue a row and wait until it is durable. Cancelling the caller leaves the row to be written."""
-        return await asyncio.shield(self.submit(row))
+        return await self.submit(row)
 
     async def drain(self) -> None:
         """Take nothing new and wait until everything queued has been answered."""
@@ -224,7 +224,9 @@ class GroupWriter(Generic[Row, Result]):
             _answer(waiting, DatabaseAway("the database kept refusing to serialize this"))
 
     def _deliver(
-        self, batch: "list[_Waiting[Row, Result]]", outcomes: Sequence["Result | Retake[Row] | StrongroomError"]
+        self,
+        batch: "list[_Waiting[Row, Result]]",
+        outcomes: Sequence["Result | Retake[Row] | StrongroomError"],
     ) -> None:
         invariant(len(outcomes) == len(batch), "a sink answers for every row")
         for waiting, outcome in zip(batch, outcomes, strict=True):

@@ -95,8 +95,8 @@ def as_response(answer: Answer) -> Response[bytes]:
     return Response(
         answer.body,
         status_code=answer.status,
-        media_type=answer.content_type.decode(),
-        headers={name.decode(): value.decode() for name, value in answer.headers},
+        media_type=answer.content_type,
+        headers=dict(answer.headers),
     )
 
 
@@ -110,7 +110,7 @@ def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> R
     elif isinstance(error, MethodNotAllowedException):
         ours = MethodUnknown()
     elif isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004
-        ours = _decoding(connection, error)
+        ours = _decoding(error)
     else:
         raise error
     if isinstance(ours, (Unauthenticated, Denied, TooMany)):
@@ -118,7 +118,7 @@ def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> R
     return as_response(problem_answer(ours, request.request_id))
 
 
-def _decoding(connection: LitestarRequest[Any, Any, Any], error: HTTPException) -> StrongroomError:
+def _decoding(error: HTTPException) -> StrongroomError:
     """Litestar could not fill a parameter or decode the body: say it in our words, without the value."""
     cause: BaseException | None = error
     while cause is not None:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from strongroom.kernel.errors import Refused
 from strongroom.kernel.principal import Principal
 
-BEARER: Final = b"Bearer "
+BEARER: Final = "Bearer "
 CREDENTIAL_BYTES_MAX: Final = 256
 
 
@@ -28,10 +28,10 @@ class Unauthenticated(Refused):
 class Authenticator(Protocol):
     """Turns a credential into a principal."""
 
-    def recent(self, credential: bytes) -> Principal | None:
+    def recent(self, credential: str) -> Principal | None:
         """Return the principal of a key that was checked less than a second ago, without waiting."""
 
-    async def authenticate(self, credential: bytes, origin: bytes | None) -> Principal:
+    async def authenticate(self, credential: str, origin: str | None) -> Principal:
         """Check a key.
 
         Raises:
@@ -40,7 +40,7 @@ class Authenticator(Protocol):
         """
 
 
-def credential_of(header: bytes | None) -> bytes:
+def credential_of(header: str | None) -> str:
     """Return the bearer credential of an Authorization header (RFC 6750 §2.1).
 
     Raises:

@@ -41,7 +41,9 @@ def openapi_document(
         ),
     )
     document: dict[str, Any] = app.openapi_schema.to_schema()
-    for method, path, handler in routes(Litestar(route_handlers=list(handlers), openapi_config=None)):
+    for method, path, handler in routes(
+        Litestar(route_handlers=list(handlers), openapi_config=None)
+    ):
         operation = document["paths"][_public_path(path)][method.lower()]
         required = requirement_of(handler)
         if isinstance(required, Public):
@@ -50,12 +52,15 @@ def openapi_document(
         wanted = required if isinstance(required, frozenset) else frozenset({required})
         operation["security"] = [{SCHEME: []}]
         operation["x-requires"] = sorted(wanted)
-    document["paths"] = {path: item for path, item in document["paths"].items() if path != "/openapi"}
+    document["paths"] = {
+        path: item for path, item in document["paths"].items() if path != "/openapi"
+    }
     return json.dumps(document, indent=2, sort_keys=True, default=str).encode() + b"\n"
 
 
 def _public_path(path: str) -> str:
     """Litestar's `{token_id:str}` is OpenAPI's `{token_id}`."""
     return "/".join(
-        f"{{{part[1:-1].partition(':')[0]}}}" if part.startswith("{") else part for part in path.split("/")
+        f"{{{part[1:-1].partition(':')[0]}}}" if part.startswith("{") else part
+        for part in path.split("/")
     )

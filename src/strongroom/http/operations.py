@@ -45,7 +45,9 @@ class Operators:
             raise NotThere from None
         if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped is not None:
             peer = peer.ipv4_mapped
-        if not any(peer in network for network in self._networks if network.version == peer.version):
+        if not any(
+            peer in network for network in self._networks if network.version == peer.version
+        ):
             raise NotThere
 
 

@@ -68,11 +68,11 @@ def problem_answer(error: StrongroomError, request_id: str) -> Answer:
         request_id=request_id,
         errors=tuple(ProblemField(e.pointer, e.code, _safe(e.detail)) for e in fields),
     )
-    headers: list[tuple[bytes, bytes]] = []
+    headers: list[tuple[str, str]] = []
     if isinstance(error, Unavailable):
-        headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+        headers.append(("retry-after", str(error.retry_after_seconds)))
     if status == 401:  # noqa: PLR2004 - RFC 9110 §11.6.1
-        headers.append((b"www-authenticate", b'Bearer realm="strongroom"'))
+        headers.append(("www-authenticate", 'Bearer realm="strongroom"'))
     return Answer(status, _encode(problem), PROBLEM_JSON, headers, {"reason": error.code})
 
 

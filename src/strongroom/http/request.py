@@ -7,8 +7,8 @@ from typing import Final
 
 from strongroom.kernel.principal import Principal
 
-JSON: Final = b"application/json"
-PROBLEM_JSON: Final = b"application/problem+json"
+JSON: Final = "application/json"
+PROBLEM_JSON: Final = "application/problem+json"
 
 
 class Request:
@@ -22,6 +22,7 @@ class Request:
         "method",
         "path",
         "principal",
+        "query",
         "request_id",
         "route",
         "started",
@@ -34,7 +35,8 @@ class Request:
         listener: str,
         method: str,
         path: str,
-        headers: Mapping[bytes, bytes],
+        query: str,
+        headers: Mapping[str, str],
         address: str,
         request_id: str,
         trace_hash: str,
@@ -43,6 +45,7 @@ class Request:
         self.listener = listener
         self.method = method
         self.path = path
+        self.query = query
         self.headers = headers
         self.address = address
         self.request_id = request_id
@@ -59,7 +62,7 @@ class Answer:
 
     status: int
     body: bytes
-    content_type: bytes = JSON
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    content_type: str = JSON
+    headers: list[tuple[str, str]] = field(default_factory=list)
     #: Facts for the log line (names of `telemetry.fields` only).
     log: dict[str, object] = field(default_factory=dict)

@@ -62,7 +62,7 @@ def _server(endpoint: Endpoint) -> Server:
         endpoint.app,
         address=endpoint.host,
         port=endpoint.port,
-        interface=Interfaces.ASGINL,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         websockets=False,
         backlog=limits.CONNECTIONS_WAITING_MAX,

@@ -41,9 +41,11 @@ class KeyAuthenticator:
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[Principal]] = {}
 
-    def recent(self, credential: bytes) -> Principal | None:
+    def recent(self, credential: str) -> Principal | None:
         """Return the principal of a key that held within the last second."""
-        held = self._held.get(hmac_sha256(self._hash_key.expose(), credential))
+        if not credential.isascii():
+            return None
+        held = self._held.get(hmac_sha256(self._hash_key.expose(), credential.encode()))
         if (
             held is not None
             and monotonic() < held.until
@@ -52,19 +54,15 @@ class KeyAuthenticator:
             return held.principal
         return None
 
-    async def authenticate(self, credential: bytes, origin: bytes | None) -> Principal:
+    async def authenticate(self, credential: str, origin: str | None) -> Principal:
         """Check a key. One question to the database at a time for one key, however many ask.
 
         Raises:
             Unauthenticated, DatabaseAway: it does not hold.
         """
-        try:
-            text = credential.decode("ascii")
-        except UnicodeDecodeError:
-            raise Unauthenticated("malformed") from None
-        if not is_well_formed(text):
+        if not is_well_formed(credential):
             raise Unauthenticated("malformed")
-        key_hash = hmac_sha256(self._hash_key.expose(), credential)
+        key_hash = hmac_sha256(self._hash_key.expose(), credential.encode())
         asking = self._asking.get(key_hash)
         if asking is None:
             asking = asyncio.get_running_loop().create_task(self._ask(key_hash, origin))
@@ -80,7 +78,7 @@ class KeyAuthenticator:
             self._held.popitem(last=False)
         self._held[key_hash] = _Held(principal, monotonic() + REMEMBERED_SECONDS)
 
-    async def _ask(self, key_hash: bytes, origin: bytes | None) -> Principal:
+    async def _ask(self, key_hash: bytes, origin: str | None) -> Principal:
         async with self._database.transaction() as read:
             row = await store.key_by_hash(read, key_hash)
         if row is None:
@@ -93,7 +91,7 @@ class KeyAuthenticator:
         if row["status"] != "active":
             raise Unauthenticated("merchant_suspended")
         origins = row["origins"]
-        if origins and (origin is None or origin.decode("ascii", "replace") not in origins):
+        if origins and (origin is None or origin not in origins):
             raise Unauthenticated("origin_not_allowed")
         return Principal(
             KeyId(row["key_id"]),

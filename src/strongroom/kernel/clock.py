@@ -2,7 +2,7 @@
 """Time is a parameter: pure code takes `now`, services take a Clock. Always UTC."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from strongroom.kernel.invariant import invariant
 
@@ -38,6 +38,10 @@ class SteppedClock:
         self._now += by
 
 
+#: Characters of `2026-11-20T09:30:00.000000`; what follows is the offset, always zero here.
+_LOCAL_PART: Final = 26
+
+
 def rfc3339(moment: datetime) -> str:
     """Print a UTC moment as RFC 3339 with microseconds and `Z`, so that text order is time order."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+    return moment.isoformat(timespec="microseconds")[:_LOCAL_PART] + "Z"

@@ -4,7 +4,6 @@
 A card that stands twice in one call and wants deduplication is folded here: the second gets the first's token.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -54,7 +53,7 @@ class BulkMaker:
         keys = await self._maker.prepare(asked.principal, [draft.wish for draft in drafts])
         fingerprint = keys.request_fingerprint(b"\n".join(item.canonical for item in items))
         write = self._write(items, asked, keys, fingerprint, {})
-        return await asyncio.shield(self._writer.submit(write))
+        return await self._writer.write(write)
 
     def _write(
         self,

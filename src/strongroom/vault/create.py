@@ -8,11 +8,9 @@ To make a token:
  4. Commit key, identity, token and record at once; a card that is known starts again at (2) around its token.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -38,8 +36,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A card that was read and may become a token."""
 
     pan: Pan
@@ -47,8 +44,7 @@ class Draft:
     deduplicate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """A token as it will be, its row and its record; `row` is None where the card has that token already."""
 
     kept: TokenOut
@@ -57,8 +53,7 @@ class Made:
     record: NewRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """Who asks for tokens, and whence."""
 
     principal: Principal
@@ -101,9 +96,9 @@ class TokenMaker:
         if wish.card.cvc is not None:
             await self._epochs.ready()
         fingerprint = keys.request_fingerprint(canonical(wish, draft))
-        return await asyncio.shield(
-            self._writer.submit(self._one(draft, asked, keys, fingerprint, known=None))  # (4)
-        )
+        return await self._writer.write(
+            self._one(draft, asked, keys, fingerprint, known=None)
+        )  # (4)
 
     def _one(
         self,

@@ -16,7 +16,7 @@ from strongroom.audit import Action, Origin, Recorder
 from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer
 from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import random_bytes
-from strongroom.db.pool import Database, Transaction
+from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.invariant import Bug, invariant
@@ -121,7 +121,9 @@ class CvcEpochs:
         epoch, cvc_id, sealed = await self._unpack(text)
         place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
         _require_authentic(epoch, sealed, place)
-        await self._spend(cvc_id, mode, merchant, token, Action.VAULT_CVC_USED, actor, origin)
+        await self._spend(
+            cvc_id, mode, merchant, token, action=Action.VAULT_CVC_USED, actor=actor, origin=origin
+        )
         # Crash here: the CVC is spent and was not used; the customer types it again.
         return epoch.sealer.open(sealed, place).decode()
 
@@ -142,7 +144,15 @@ class CvcEpochs:
         """
         epoch, cvc_id, sealed = await self._unpack(text)
         _require_authentic(epoch, sealed, _place(epoch.epoch_id, cvc_id, mode, merchant, token))
-        await self._spend(cvc_id, mode, merchant, token, Action.VAULT_CVC_DISCARDED, actor, origin)
+        await self._spend(
+            cvc_id,
+            mode,
+            merchant,
+            token,
+            action=Action.VAULT_CVC_DISCARDED,
+            actor=actor,
+            origin=origin,
+        )
 
     async def destroy_past(self) -> int:
         """Destroy the keys of windows whose half hour is over; return how many slots were emptied."""
@@ -164,6 +174,7 @@ class CvcEpochs:
         mode: Mode,
         merchant: MerchantId,
         token: TokenId,
+        *,
         action: Action,
         actor: str,
         origin: Origin,

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seals card numbers and fingerprints them, under a merchant's own data keys. The keyring bounds how long."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, hmac_sha256
 from strongroom.kernel.ids import MerchantId, TokenId
@@ -16,8 +15,7 @@ CARD_PURPOSE: Final = "card"
 NUMBER_FIELD: Final = "number"
 
 
-@dataclass(frozen=True, slots=True)
-class MerchantKeys:
+class MerchantKeys(NamedTuple):
     """What it takes to make a merchant's tokens: each key apart, each versioned."""
 
     card: DataKey

@@ -72,8 +72,7 @@ class TokenWrite:
     rebuild: Rebuild
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What became of a write."""
 
     status: int
@@ -109,7 +108,7 @@ class TokenSink:
         async with self._database.connection() as connection:
             try:
                 exceptions = await connection.fetch(QUERIES["put_tokens"].text, *values)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - every driver error is translated
                 ours = translated(error)
                 if isinstance(ours, DatabaseAway):
                     raise ConnectionLost from None
@@ -191,7 +190,9 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
     groups = range(1, len(rows) + 1)
     merchants = [row.merchant for row in rows]
     modes = [row.mode for row in rows]
-    if all(len(row.tokens) == 1 == len(row.records) for row in rows):  # the common case, without nesting
+    if all(
+        len(row.tokens) == 1 == len(row.records) for row in rows
+    ):  # the common case, without nesting
         owner = list(groups)
         tokens = [row.tokens[0] for row in rows]
         records = [row.records[0] for row in rows]
@@ -221,7 +222,9 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         token_merchant,
         token_mode,
         *(zip(*tokens, strict=True) if tokens else [()] * len(TokenRow._fields)),
-        datetime.now(UTC),  # allow: no-bare-now because it is when the row was written, for no decision
+        datetime.now(
+            UTC
+        ),  # allow: no-bare-now because it is when the row was written, for no decision
         record_owner,
         [record.merchant for record in records],
         [record.mode for record in records],
