@@ -2,13 +2,17 @@
 """Joins the nouns into `strongroom`, and turns errors into sentences."""
 
 import sys
+from typing import Final
 
 import typer
 
 from strongroom import __version__
-from strongroom.cli import init, serve
+from strongroom.cli import init, key, merchant, serve, token
 from strongroom.cli.console import errors
+from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import StrongroomError
+
+USAGE: Final = 2
 
 app = typer.Typer(
     name="strongroom",
@@ -19,7 +23,8 @@ app = typer.Typer(
     help="A self-hosted payment gateway with its own card vault.",
 )
 serve.register(app)
-init.register(app)
+for noun in (init, merchant, key, token):
+    noun.register(app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -39,10 +44,18 @@ def root(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. Exit code 1 for what was refused or failed, 2 for wrong usage."""
+    if any(has_cardlike(argument) for argument in sys.argv[1:]):
+        # Before anything parses, repeats or logs it.
+        errors.print(
+            "An argument looks like a card number. The process list and the shell's history keep arguments: "
+            "remove it there, and give card numbers on standard input.",
+            soft_wrap=True,
+        )
+        sys.exit(USAGE)
     try:
         app()
     except StrongroomError as error:
         errors.print(f"[bold red]{error.code}[/]: ", end="")
-        errors.print(error.detail, markup=False)
+        errors.print(error.detail, markup=False, soft_wrap=True)
         sys.exit(1)

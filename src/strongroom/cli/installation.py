@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from strongroom import compose
 from strongroom.config import Settings
 from strongroom.crypto import (
     Certified,
@@ -156,6 +155,8 @@ class Installation:
 
     def make_keys(self) -> bool:
         """Make the key file, if that is the key store; tell whether it was made now."""
+        from strongroom import compose
+
         return compose.make_key_file(self.settings, self.passphrase(), self.clock)
 
     @property

@@ -14,6 +14,11 @@ from strongroom.kernel.secret import Secret
 PREFIX: Final = "STRONGROOM_"
 #: Credentials that must not stand in a production environment: a role's short-lived ones are used instead.
 STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
+#: Read by the command line as a client of a vault; no settings of an installation.
+CLIENT_KEY: Final = "STRONGROOM_KEY"
+CLIENT_URL: Final = "STRONGROOM_URL"
+CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
+_OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_AUTHORITY})
 
 
 def load_settings(
@@ -33,7 +38,9 @@ def load_settings(
     faults = [
         f"{name} is not a setting"
         for name in sorted(variables)
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in known
+        if name.startswith(PREFIX)
+        and name not in _OF_CLIENTS
+        and name.removeprefix(PREFIX).lower() not in known
     ]
     given: dict[str, Any] = {}
     for name in known:
@@ -68,6 +75,13 @@ def has_static_cloud_credentials(environment: Mapping[str, str] | None = None) -
     return any(variables.get(name) for name in STATIC_CLOUD_CREDENTIALS) and not variables.get(
         "AWS_SESSION_TOKEN"
     )
+
+
+def client_key(environment: Mapping[str, str] | None = None) -> Secret[str] | None:
+    """Return the API key that a client of a vault finds in the environment."""
+    variables = os.environ if environment is None else environment
+    text = variables.get(CLIENT_KEY, "").strip()
+    return Secret(text) if text else None
 
 
 def resolve_secret(reference: str, variables: Mapping[str, str]) -> Secret[str]:

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`strongroom token`: make, read, list and delete tokens as a client of a running vault. All that it prints is masked.
+
+Card number, CVC and key are never arguments: they would stand in the process list and in the shell's history.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from strongroom.cli.console import errors, installation, out, print_json
+from strongroom.kernel.ids import is_id
+from strongroom.kernel.secret import Secret
+
+if TYPE_CHECKING:
+    from strongroom.cli.vault_client import VaultClient
+
+_EXPIRY: Final = re.compile(r"(?P<month>0?[1-9]|1[0-2])[/-](?P<year>20[0-9]{2})")
+_PAGE: Final = 100
+_LINE_CHARACTERS_MAX: Final = 256
+
+_URL = typer.Option(
+    "", envvar="STRONGROOM_URL", help="The vault; without it this machine's installation."
+)
+_CA = typer.Option(
+    None,
+    envvar="STRONGROOM_CA",
+    help="PEM file of the authority to trust; without it this installation's, or the system's.",
+)
+_KEY_FILE = typer.Option(
+    None, help="File (mode 0600) with the API key; without it STRONGROOM_KEY, or a prompt."
+)
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+_ID = typer.Argument(metavar="ID", help="The token's id (tok_…).")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the noun."""
+    noun = typer.Typer(
+        no_args_is_help=True, help="Make, read, list and delete tokens of a running vault."
+    )
+    noun.command(
+        "create",
+        epilog="Example: strongroom token create --exp 12/2030 --key-file backend.key < card.txt",
+    )(create)
+    noun.command(
+        "read",
+        epilog="Example: strongroom token read tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB --key-file backend.key",
+    )(read)
+    noun.command("list", epilog="Example: strongroom token list --limit 50 --json")(list_)
+    noun.command(
+        "delete", epilog="Example: strongroom token delete tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB --yes"
+    )(delete)
+    app.add_typer(noun, name="token")
+
+
+def create(
+    *,
+    exp: str = typer.Option(metavar="MM/YYYY", help="The card's expiry: 12/2030."),
+    cvc: bool = typer.Option(False, "--cvc", help="Read a CVC too: the second line, or a prompt."),
+    deduplicate: bool = typer.Option(
+        False, "--deduplicate", help="Return the token that this number has, if it has one."
+    ),
+    metadata: list[str] = typer.Option(
+        [], metavar="KEY=VALUE", help="Shown in clear with the token; repeat it for each."
+    ),
+    idempotency_key: str = typer.Option(
+        "", help="Name of this request, to repeat it safely; made for you without it."
+    ),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print the token's id alone."),
+    url: str = _URL,
+    ca: Path | None = _CA,
+    key_file: Path | None = _KEY_FILE,
+    as_json: bool = _JSON,
+) -> None:
+    """Make a token of a card. Its number is read from standard input (first line), or asked for."""
+    from strongroom.cli.hardening import forbid_dumps
+    from strongroom.cli.vault_client import AnswerLost
+    from strongroom.crypto import new_secret_text
+
+    expiry = _EXPIRY.fullmatch(exp)
+    if expiry is None:
+        raise typer.BadParameter("--exp is MM/YYYY, such as 12/2030")
+    facts = _metadata(metadata)
+    forbid_dumps()
+    with _client(url, ca, key_file) as vault:
+        number = _typed("Card number")
+        card: dict[str, Any] = {
+            "number": number.expose().replace(" ", "").replace("-", ""),
+            "exp_month": int(expiry["month"]),
+            "exp_year": int(expiry["year"]),
+        }
+        if cvc:
+            card["cvc"] = _typed("CVC").expose()
+        wish: dict[str, Any] = {"card": card, "deduplicate": deduplicate}
+        if facts:
+            wish["metadata"] = facts
+        key = idempotency_key or "cli-" + new_secret_text(128)
+        try:
+            made = vault.ask("POST", "/v1/tokens", body=wish, headers={"idempotency-key": key})
+        except AnswerLost as error:
+            raise AnswerLost(
+                f"no answer came, and whether the token was made is not known: repeat this with "
+                f"--idempotency-key {key}"
+            ) from error
+    _show(made, as_json=as_json, quiet=quiet)
+
+
+def read(
+    token: str = _ID,
+    *,
+    url: str = _URL,
+    ca: Path | None = _CA,
+    key_file: Path | None = _KEY_FILE,
+    as_json: bool = _JSON,
+) -> None:
+    """Show what may be shown of a token's card."""
+    path = f"/v1/tokens/{_token_id(token)}"
+    with _client(url, ca, key_file) as vault:
+        _show(vault.ask("GET", path), as_json=as_json)
+
+
+def list_(
+    *,
+    limit: int = typer.Option(20, min=1, help="How many, newest first."),
+    url: str = _URL,
+    ca: Path | None = _CA,
+    key_file: Path | None = _KEY_FILE,
+    as_json: bool = _JSON,
+) -> None:
+    """List tokens, newest first, masked."""
+    from rich.progress import Progress
+
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    with (
+        _client(url, ca, key_file) as vault,
+        Progress(console=errors, transient=True, disable=limit <= _PAGE) as progress,
+    ):
+        task = progress.add_task("tokens", total=limit)
+        while len(found) < limit:
+            query = {"limit": str(min(_PAGE, limit - len(found)))}
+            page = vault.ask(
+                "GET", "/v1/tokens", query=query | ({"cursor": cursor} if cursor else {})
+            )
+            found += page["data"]
+            progress.update(task, completed=len(found))
+            cursor = page["next_cursor"]
+            if not page["has_more"] or cursor is None:
+                break
+    if as_json:
+        print_json(found)
+    elif found:
+        out.print(_table(found))
+    else:
+        out.print("no tokens yet: strongroom token create --help")
+
+
+def delete(
+    token: str = _ID,
+    *,
+    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+    url: str = _URL,
+    ca: Path | None = _CA,
+    key_file: Path | None = _KEY_FILE,
+    as_json: bool = _JSON,
+) -> None:
+    """Delete a token. The sealed card number goes with it, for good."""
+    path = f"/v1/tokens/{_token_id(token)}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("without a terminal to ask at, say --yes")
+        typer.confirm(f"Delete {token} and its card for good?", abort=True, err=True)
+    with _client(url, ca, key_file) as vault:
+        vault.ask("DELETE", path)
+    if as_json:
+        print_json({"id": token, "object": "token", "deleted": True})
+    else:
+        out.print(f"deleted [bold]{token}[/]")
+
+
+def _client(url: str, ca: Path | None, key_file: Path | None) -> "VaultClient":
+    """Return a client of the vault that is named, else of this machine's installation."""
+    from strongroom.cli.vault_client import KeyMissing, VaultClient, read_key_file
+    from strongroom.config.load import client_key
+
+    key = read_key_file(key_file) if key_file is not None else client_key()
+    if key is None:
+        if not sys.stdin.isatty():
+            raise KeyMissing
+        key = _typed("API key")
+    if not url:
+        here = installation()
+        scheme = "http" if here.settings.plain_http else "https"
+        url = f"{scheme}://{here.settings.vault_listen}"
+        if ca is None and here.settings.tls_certificate is None and here.authority_file.exists():
+            ca = here.authority_file
+    return VaultClient(url, ca, key)
+
+
+def _typed(what: str) -> Secret[str]:
+    """Read a secret: a hidden prompt at a terminal, else the next line of standard input."""
+    if sys.stdin.isatty():
+        return Secret(typer.prompt(what, hide_input=True, err=True).strip())
+    line = sys.stdin.readline(_LINE_CHARACTERS_MAX).strip()
+    if not line:
+        raise typer.BadParameter(f"{what} is missing: give it as a line of standard input")
+    return Secret(line)
+
+
+def _metadata(pairs: list[str]) -> dict[str, str]:
+    facts = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter("--metadata is KEY=VALUE")
+        facts[key] = value
+    return facts
+
+
+def _token_id(text: str) -> str:
+    if not is_id("tok", text):
+        raise typer.BadParameter("a token's id is tok_ and 26 letters and digits")
+    return text
+
+
+def _show(token: dict[str, Any], *, as_json: bool, quiet: bool = False) -> None:
+    if as_json:
+        print_json(token)
+    elif quiet:
+        typer.echo(token["id"])
+    else:
+        out.print(_table([token]))
+        for key, value in token["metadata"].items():
+            out.print(Text(f"  {key}: {value}", style="dim"), soft_wrap=True)
+        if token.get("cvc"):
+            out.print(f"sealed CVC, for one use until {token['cvc_expires_at']}:", style="dim")
+            typer.echo(token["cvc"])
+
+
+def _table(tokens: list[dict[str, Any]]) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    for column in ("id", "mode", "card", "expiry", "made"):
+        shown.add_column(column, no_wrap=True)
+    for token in tokens:
+        shown.add_row(
+            token["id"],
+            token["mode"],
+            f"{token['brand']} {token['bin']}…{token['last4']}",
+            f"{token['exp_month']:02}/{token['exp_year']}",
+            f"{token['created_at'][:16]}Z" + (" single-use" if token["single_use"] else ""),
+        )
+    return shown

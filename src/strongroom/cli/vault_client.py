@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client of a running vault, for `strongroom token`: one request, one answer, over verified TLS.
+
+Refuses plain HTTP to anywhere but this machine, a key that others can read, and proxies from the environment.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self, final
+from urllib.parse import urlsplit
+
+from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.secret import Secret
+
+SECONDS_MAX: Final = 15
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_REFUSED: Final = 400
+_NO_CONTENT: Final = 204
+
+
+class VaultUrlRefused(StrongroomError):
+    """A vault is reached at https://host[:port]; plain http only on this machine."""
+
+    code = "vault_url_refused"
+
+
+class KeyMissing(StrongroomError):
+    """No API key: set STRONGROOM_KEY, or name a file that holds one with --key-file."""
+
+    code = "key_missing"
+
+
+class KeyFileRefused(StrongroomError):
+    """The key file cannot be used."""
+
+    code = "key_file_refused"
+
+
+class VaultAway(StrongroomError):
+    """No vault answers there."""
+
+    code = "vault_away"
+
+
+class AnswerLost(StrongroomError):
+    """The request was sent and no answer came: whether it was done is not known."""
+
+    code = "answer_lost"
+
+
+class CertificateRefused(StrongroomError):
+    """The vault's certificate does not verify: name its authority's certificate with --ca."""
+
+    code = "certificate_refused"
+
+
+class VaultRefused(StrongroomError):
+    """The vault refused."""
+
+    code = "vault_refused"
+
+
+@final
+class VaultClient:
+    """Talks to one vault with one key.
+
+    Raises:
+        VaultUrlRefused, CertificateRefused: see each.
+    """
+
+    def __init__(self, url: str, authority: Path | None, key: Secret[str]) -> None:
+        import ssl
+
+        import httpx
+
+        parts = urlsplit(url)
+        if (
+            parts.scheme not in ("https", "http")
+            or not parts.hostname
+            or (parts.scheme == "http" and parts.hostname not in _LOOPBACK)
+            or "@" in parts.netloc
+        ):
+            raise VaultUrlRefused
+        try:
+            tls = ssl.create_default_context(cafile=authority)
+        except OSError as error:  # an ssl.SSLError is one
+            raise CertificateRefused(
+                f"{authority} is not a PEM file of certificates: {error.strerror or 'unreadable'}"
+            ) from None
+        self._url = f"{parts.scheme}://{parts.netloc}"
+        self._client = httpx.Client(
+            base_url=self._url,
+            verify=tls,
+            timeout=SECONDS_MAX,
+            trust_env=False,  # a proxy that the environment names would see card numbers
+            headers={"authorization": f"Bearer {key.expose()}"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._client.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Return the answer's JSON object; empty for an answer without a body.
+
+        Raises:
+            VaultAway, AnswerLost, CertificateRefused, VaultRefused: see each. None holds what was sent.
+        """
+        import httpx
+
+        try:
+            answer = self._client.request(
+                method, path, json=body, headers=headers, params=dict(query or {})
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise CertificateRefused from None
+            raise VaultAway(f"no vault answers at {self._url}: strongroom serve") from None
+        except httpx.TransportError:
+            raise AnswerLost from None
+        if answer.status_code == _NO_CONTENT:
+            return {}
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise VaultRefused(f"{self._url} answered {answer.status_code} and no JSON object")
+        if answer.status_code >= _REFUSED:
+            raise VaultRefused(_sentence(answer.status_code, content))
+        return content
+
+
+def _sentence(status: int, problem: Mapping[str, Any]) -> str:
+    """Print problem details (RFC 9457) as one sentence. The vault never echoes a value in them."""
+    fields = problem.get("errors")
+    if isinstance(fields, list) and fields:
+        said = "; ".join(f"{each.get('pointer')} {each.get('detail')}" for each in fields)
+    else:
+        said = str(problem.get("detail", "no reason given"))
+    return f"{status} {problem.get('code', 'error')}: {said} (request {problem.get('request_id')})"
+
+
+def read_key_file(path: Path) -> Secret[str]:
+    """Read an API key from a file that is its owner's alone.
+
+    Raises:
+        KeyFileRefused: it cannot be read, is empty, or others can read it.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise KeyFileRefused(f"others can read {path}: chmod 600 {path}")
+            text = file.read(4096).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise KeyFileRefused(f"{path}: {reason}") from None
+    if not text:
+        raise KeyFileRefused(f"{path} is empty")
+    return Secret(text)
