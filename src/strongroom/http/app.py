@@ -31,6 +31,11 @@ class MethodUnknown(Refused):
     code = "method_not_allowed"
     status = 405
 
+    def __init__(self, allow: str) -> None:
+        super().__init__()
+        #: For the Allow header (RFC 9110 §15.5.6).
+        self.allow = allow
+
 
 def build_app(handlers: Sequence[ControllerRouterHandler], state: Mapping[str, Any]) -> Litestar:
     """Make the Litestar app of a listener and check that every route says what it requires.
@@ -108,7 +113,9 @@ def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> R
     elif isinstance(error, NotFoundException):
         ours = RouteUnknown()
     elif isinstance(error, MethodNotAllowedException):
-        ours = MethodUnknown()
+        ours = MethodUnknown((error.headers or {}).get("allow", ""))
+    elif isinstance(error, UnicodeDecodeError):
+        ours = decoding_error(error)
     elif isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004
         ours = _decoding(error)
     else:

@@ -7,7 +7,7 @@ import msgspec
 
 from strongroom.http.request import PROBLEM_JSON, Answer
 from strongroom.kernel.cardlike import has_cardlike
-from strongroom.kernel.errors import FieldError, Invalid, StrongroomError, Unavailable
+from strongroom.kernel.errors import FieldError, Invalid, StrongroomError
 
 TITLES: Final = {
     400: "Bad request",
@@ -69,8 +69,12 @@ def problem_answer(error: StrongroomError, request_id: str) -> Answer:
         errors=tuple(ProblemField(e.pointer, e.code, _safe(e.detail)) for e in fields),
     )
     headers: list[tuple[str, str]] = []
-    if isinstance(error, Unavailable):
-        headers.append(("retry-after", str(error.retry_after_seconds)))
+    for name, value in (
+        ("retry-after", getattr(error, "retry_after_seconds", None)),
+        ("allow", getattr(error, "allow", None)),
+    ):
+        if value is not None:
+            headers.append((name, str(value)))
     if status == 401:  # noqa: PLR2004 - RFC 9110 §11.6.1
         headers.append(("www-authenticate", 'Bearer realm="strongroom"'))
     return Answer(status, _encode(problem), PROBLEM_JSON, headers, {"reason": error.code})
@@ -88,17 +92,21 @@ def _safe(detail: str) -> str:
     return "the request was refused" if has_cardlike(detail) else detail
 
 
+#: What decoding a body may raise: msgspec leaves wrong UTF-8 and what is nested too deeply to Python.
+UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
 def decoding_error(error: Exception, known_fields: frozenset[str] = frozenset()) -> StrongroomError:
     """Turn msgspec's refusal into ours: msgspec names the path, and for some kinds also the value, which is cut.
 
     Args:
-        error: a `msgspec.DecodeError` or `msgspec.ValidationError`.
+        error: one of `UNDECODABLE`.
         known_fields: words that may be repeated to the caller.
     """
     if not isinstance(error, msgspec.ValidationError):
         return MalformedJson()
     text, _, path = str(error).partition(" - at `")
-    pointer = _pointer(path.rstrip("`"))
+    pointer = _pointer(path.removeprefix("key` in `").rstrip("`"))
     word = text.partition("`")[2].partition("`")[0]
     if text.startswith("Object missing required field"):
         return Invalid(

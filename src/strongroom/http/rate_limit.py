@@ -6,7 +6,7 @@ Own code because every request passes here and the maintained libraries cost mor
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from strongroom.kernel.errors import Refused
 
@@ -18,6 +18,7 @@ class TooMany(Refused):
 
     code = "rate_limited"
     status = 429
+    retry_after_seconds: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True)

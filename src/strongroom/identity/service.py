@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes and ends merchants and keys; each act commits with its audit record. A key's text is returned once."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,6 +26,10 @@ from strongroom.kernel.secret import Secret
 
 NAME_CHARACTERS_MAX: Final = 100
 ORIGINS_MAX: Final = 20
+#: As browsers print one (RFC 6454 §6.1); without TLS only the developer's own machine.
+_ORIGIN: Final = re.compile(
+    r"(?:https://[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|http://(?:localhost|127\.0\.0\.1))(?::[0-9]{1,5})?"
+)
 
 
 class IdentityService:
@@ -177,10 +182,7 @@ def _granted(wish: KeyWish) -> frozenset[Permission]:
         raise KeyRefused(f"a key has at most {ORIGINS_MAX} origins")
     if wish.origins and wish.kind is not KeyKind.PUBLIC:
         raise KeyRefused("only a public key is bound to origins")
-    if any(
-        not each.startswith(("https://", "http://localhost", "http://127.0.0.1"))
-        for each in wish.origins
-    ):
+    if any(_ORIGIN.fullmatch(each) is None or has_cardlike(each) for each in wish.origins):
         raise KeyRefused("an origin is https://host[:port]")
     if wish.kind is not KeyKind.RESTRICTED:
         if wish.permissions is not None:

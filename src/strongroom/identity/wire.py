@@ -2,7 +2,7 @@
 """HTTP shapes of identity."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -26,11 +26,11 @@ class MerchantOut(msgspec.Struct, frozen=True):
 class KeyIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A wish for a key. Secret keys are made by an operator, not over HTTP."""
 
-    kind: Annotated[str, Meta(pattern="^(pk|rk)$", description="pk (public) or rk (restricted)")]
+    kind: Annotated[Literal["pk", "rk"], Meta(description="pk (public) or rk (restricted)")]
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     permissions: list[Permission] | None = None
     origins: list[Annotated[str, Meta(max_length=200)]] = []
-    expires_at: datetime | None = None
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class KeyOut(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from strongroom.crypto import sha256
 from strongroom.http.app import as_response
 from strongroom.http.examples import answers
 from strongroom.http.limits import IDEMPOTENCY_KEY_CHARACTERS_MAX
-from strongroom.http.problems import decoding_error
+from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.http.request import Answer, Request
 from strongroom.http.requires import request_of
 from strongroom.kernel.cardlike import has_cardlike
@@ -123,7 +123,7 @@ def lean_create(state: State) -> Callable[[Request], Awaitable[Answer]]:
         asked = await asked_by(vault, request)
         try:
             wish = _decode_token(request.body)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise decoding_error(error) from None
         return _answer(await vault.maker.create(wish, asked))
 
@@ -138,7 +138,7 @@ def lean_bulk(state: State) -> Callable[[Request], Awaitable[Answer]]:
         asked = await asked_by(vault, request)
         try:
             wishes = _decode_tokens(request.body)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise decoding_error(error) from None
         return _answer(await vault.bulk.create(wishes, asked))
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from strongroom.db.group_commit import GroupWriter
-from strongroom.http.problems import decoding_error
+from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.kernel.errors import Invalid, StrongroomError
 from strongroom.vault.create import Asked, Draft, Made, TokenMaker, canonical, read_wish
 from strongroom.vault.model import StoredToken
@@ -125,13 +125,19 @@ class BulkMaker:
 def _read(index: int, raw: msgspec.Raw, asked: Asked) -> _Item:
     try:
         wish = _decode_item(raw)
-    except msgspec.MsgspecError as error:
-        return _Item(index, None, _problem(decoding_error(error)), bytes(raw))
+    except UNDECODABLE as error:
+        return _refused(index, decoding_error(error))
     try:
         draft = read_wish(wish, asked)
     except Invalid as error:
-        return _Item(index, None, _problem(error), bytes(raw))
+        return _refused(index, error)
     return _Item(index, draft, None, canonical(wish, draft))
+
+
+def _refused(index: int, error: StrongroomError) -> _Item:
+    """Stand for a refused item by its problem: its text may hold a CVC, which enters no fingerprint."""
+    problem = _problem(error)
+    return _Item(index, None, problem, _encode(problem))
 
 
 def _problem(error: StrongroomError) -> ItemProblem:

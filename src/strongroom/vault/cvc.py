@@ -159,6 +159,8 @@ class CvcEpochs:
         now = self._clock.now()
         for epoch_id in [e for e, epoch in self._open.items() if epoch.destroy_at <= now]:
             del self._open[epoch_id]
+        if self._sealing is not None and self._sealing.destroy_at <= now:
+            self._sealing = None  # a quiet process would hold its last key for ever
         async with self._database.transaction() as tx:
             slots = [row["slot"] for row in await tx.rows(QUERIES["slots_past"], now)]
             for slot in slots:

@@ -9,8 +9,9 @@ from msgspec import Meta
 TOKENS_PER_CALL_MAX = 1_000
 METADATA_ENTRIES_MAX = 20
 
-MetadataKey = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.-]+$")]
-MetadataValue = Annotated[str, Meta(max_length=500)]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.-]+$(?!\n)")]
+#: PostgreSQL keeps no NUL in a text; one would fail the statement, and with it everybody's rows.
+MetadataValue = Annotated[str, Meta(max_length=500, pattern=r"^[^\u0000]*$")]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=METADATA_ENTRIES_MAX)]
 
 
