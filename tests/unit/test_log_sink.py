@@ -115,17 +115,19 @@ def test_a_failing_stream_raises_nothing_and_shows_in_health() -> None:
 
 
 PROGRAM = """
-from strongroom.telemetry.sink import open_sink
-sink = open_sink(None)
+import sys
+from strongroom.telemetry.sink import StreamSink, open_sink
+sink = open_sink(None) if sys.argv[1] == "own" else StreamSink(sys.stdout.buffer)
 for number in range(1000):
     sink.write(b"%d" % number, urgent=number % 7 == 0)
 """
 
 
-@pytest.mark.parametrize("attempt", range(5))
-def test_a_process_that_ends_without_closing_has_written_all(attempt: int) -> None:
+@pytest.mark.parametrize("attempt", range(4))
+@pytest.mark.parametrize("stream", ["own", "stdout"])
+def test_a_process_that_ends_without_closing_has_written_all(stream: str, attempt: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, check=True, timeout=30
+        [sys.executable, "-c", PROGRAM, stream], capture_output=True, check=True, timeout=30
     )
     assert done.stdout.split() == [b"%d" % number for number in range(1_000)], attempt
     assert not done.stderr
@@ -154,6 +156,15 @@ def test_many_threads_lose_nothing() -> None:
         thread.join()
     sink.flush()
     assert stream.getvalue() == b"line\n" * 16_000
+    sink.close()
+
+
+def test_a_stream_with_a_buffer_of_its_own_is_flushed(tmp_path: Path) -> None:
+    target = tmp_path / "log"
+    sink = StreamSink(target.open("ab"))
+    sink.write(b"line")
+    sink.flush()
+    assert target.read_bytes() == b"line\n"
     sink.close()
 
 

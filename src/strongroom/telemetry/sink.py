@@ -7,6 +7,7 @@ be lost is an audit record, not a log line.
 
 import atexit
 import os
+import sys
 import threading
 from collections import deque
 from pathlib import Path
@@ -54,11 +55,14 @@ class MemorySink:
         return "".join(line.decode() + "\n" for line in self.lines)
 
 
-class RawStream(Protocol):
-    """An unbuffered byte stream: a file object opened with `buffering=0`."""
+class ByteStream(Protocol):
+    """A byte stream; best an unbuffered one (`open_sink`)."""
 
     def write(self, data: memoryview, /) -> int | None:
         """Write some of the data and return how many bytes."""
+
+    def flush(self) -> None:
+        """Hand on what it keeps itself."""
 
     def close(self) -> None:
         """Close it."""
@@ -66,15 +70,15 @@ class RawStream(Protocol):
 
 @final
 class StreamSink:
-    """Writes lines to a byte stream of its own, from a daemon thread, in batches.
+    """Writes lines to a byte stream, from a daemon thread, in batches.
 
-    The stream is unbuffered and nobody else's: Python cannot shut down while a daemon thread holds the lock
-    of `sys.stdout`'s buffer.
+    The thread ends before Python does (`close`, at exit at the latest): Python cannot shut down while a daemon
+    thread holds the lock of a stream's buffer.
     """
 
     def __init__(
         self,
-        stream: RawStream,
+        stream: ByteStream,
         *,
         flush_seconds: float = FLUSH_SECONDS,
         lines_max: int = LINES_MAX,
@@ -119,6 +123,7 @@ class StreamSink:
             lines.append(b"")
             try:
                 self._write_all(b"\n".join(lines))
+                self._stream.flush()
             except (OSError, ValueError):  # full disk, broken pipe; a stream closed under us
                 self.healthy = False
                 self.lines_lost += len(lines) - 1
@@ -126,7 +131,7 @@ class StreamSink:
                 self.healthy = True
 
     def close(self) -> None:
-        """Write what waits, stop the thread and close the stream. Done at exit if nobody does it before."""
+        """Write what waits, stop the thread and close the stream (standard output stays open). Done at exit at the latest."""
         if self._closed:
             return
         self._closed = True
@@ -137,7 +142,8 @@ class StreamSink:
         if self._thread.is_alive():  # held up by the stream: what waits is lost with it
             return
         self.flush()
-        self._stream.close()
+        if self._stream not in (sys.stdout.buffer, sys.stderr.buffer):
+            self._stream.close()
 
     def _run(self) -> None:
         while not self._closed:
