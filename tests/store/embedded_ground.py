@@ -29,6 +29,8 @@ from strongroom.db.embedded.folders import Layout
 
 PAN = "4242424242424242"
 SCRIPT = Path(__file__).with_name("embedded_client.py")
+#: A client that runs this very Python finds what these tests find.
+OUR_PATH = os.pathsep.join(path for path in sys.path if path)
 IS_ROOT = os.geteuid() == 0
 DEADLINE_SECONDS = 20.0
 
@@ -103,7 +105,7 @@ def end_servers(folder: Path) -> None:
 
 def servers_below(folder: Path) -> list[int]:
     """Every server process, by its own words, whose data folder is below this one."""
-    return [
+    found = [
         int(entry.name)
         for entry in Path("/proc").iterdir()
         if entry.name.isdigit()
@@ -112,6 +114,8 @@ def servers_below(folder: Path) -> list[int]:
         and arguments[1:2] == ["-D"]
         and Path(arguments[2]).is_relative_to(folder)
     ]
+    # A server's own child has its parent's words until it has found its own.
+    return [pid for pid in found if parent_of(pid) not in (*found, None)]
 
 
 def state_of(pid: int) -> str:
@@ -119,15 +123,16 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
+def parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
 def children_of(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
-                if int(parent) == pid:
-                    found.append(int(entry.name))
-    return found
+    every = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [process for process in every if parent_of(process) == pid]
 
 
 def kill_whole_server(pid: int) -> None:
@@ -143,8 +148,9 @@ def uid_of(pid: int) -> int:
     return Path(f"/proc/{pid}").stat().st_uid
 
 
-def log_of(state: Path) -> str:
-    return Layout(state).log.read_text()
+def log_of(state: Path, *, since: int = 0) -> str:
+    """Return what the server has said since its log had that many characters."""
+    return Layout(state).log.read_text()[since:]
 
 
 def other_binaries() -> tuple[tuple[int, Path], tuple[int, Path]] | None:
@@ -194,8 +200,7 @@ class Client:
             stdout=subprocess.PIPE,
             text=True,
             cwd="/",
-            env={"PATH": "/usr/bin:/bin"}
-            | ({"PYTHONPATH": str(python_path)} if python_path else {}),
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(python_path or OUR_PATH)},
             start_new_session=True,  # as a terminal's foreground process group
             user=user,
             group="nogroup" if user else None,

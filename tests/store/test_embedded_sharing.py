@@ -125,19 +125,19 @@ def test_stop_ends_it_for_all_and_the_others_may_go_on_anew(state: Path) -> None
 
 def test_server_that_does_not_stop_in_order_is_stopped_and_nothing_is_lost(state: Path) -> None:
     with Embedded(state) as embedded:
-        pid = embedded.process_id or 0
+        pid, before = embedded.process_id or 0, len(log_of(state))
         writer = next(p for p in children_of(pid) if "checkpointer" in arguments_of(p)[0])
         os.kill(writer, signal.SIGSTOP)  # as on a disk that does not answer
-        heard = threading.Thread(target=resume_when_asked_again, args=(state, writer))
+        heard = threading.Thread(target=resume_when_asked_again, args=(state, before, writer))
         heard.start()
         assert embedded.detach(timeout_seconds=0.1) is True
         heard.join()
-    assert "received fast shutdown request" in log_of(state)
+    assert "received fast shutdown request" in log_of(state, since=before)
     assert servers_below(state) == []
 
 
-def resume_when_asked_again(state: Path, writer: int) -> None:
-    until(lambda: "received immediate shutdown request" in log_of(state))
+def resume_when_asked_again(state: Path, before: int, writer: int) -> None:
+    until(lambda: "received immediate shutdown request" in log_of(state, since=before))
     os.kill(writer, signal.SIGCONT)
 
 
