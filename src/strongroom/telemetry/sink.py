@@ -131,7 +131,7 @@ class StreamSink:
                 self.healthy = True
 
     def close(self) -> None:
-        """Write what waits, stop the thread and close the stream (standard output stays open). Done at exit at the latest."""
+        """Write what waits, stop the thread, close the stream (standard output stays open). At exit at the latest."""
         if self._closed:
             return
         self._closed = True
@@ -142,7 +142,9 @@ class StreamSink:
         if self._thread.is_alive():  # held up by the stream: what waits is lost with it
             return
         self.flush()
-        if self._stream not in (sys.stdout.buffer, sys.stderr.buffer):
+        # A process without a console has no standard streams, a test run has others.
+        standard = [getattr(stream, "buffer", None) for stream in (sys.stdout, sys.stderr)]
+        if self._stream not in standard:
             self._stream.close()
 
     def _run(self) -> None:
