@@ -123,7 +123,10 @@ def translated(error: BaseException) -> BaseException:
         if state.startswith("23"):
             return ConstraintBroken(str(getattr(error, "constraint_name", None) or "a constraint"))
         return QueryFailed(state)
-    if isinstance(error, (asyncpg.InterfaceError, OSError, TimeoutError)):
+    # InternalClientError: what the driver says when the server goes away in the middle of its own steps.
+    if isinstance(
+        error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+    ):
         return DatabaseAway()
     return error
 

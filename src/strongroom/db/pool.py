@@ -5,6 +5,7 @@ Reading and writing are different types: a function that takes `ReadOnly` cannot
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -125,6 +126,12 @@ async def transaction_on(
         raise ours from None
 
 
+async def _returned(pool: asyncpg.Pool, connection: "asyncpg.pool.PoolConnectionProxy") -> None:
+    """Give a connection back. One that broke is dropped by the pool, which then says so: that is no news here."""
+    with contextlib.suppress(Exception):
+        await pool.release(connection)
+
+
 async def _leave_clean(connection: asyncpg.Connection) -> None:
     """Make a connection ready for its next user.
 
@@ -203,8 +210,7 @@ class Database:
         try:
             yield connection
         finally:
-            # Cancelled or broken: the pool resets or drops the connection; a shield keeps that from being cut.
-            await asyncio.shield(pool.release(connection))
+            await asyncio.shield(_returned(pool, connection))  # a cancelled caller does not cut this short
 
     @asynccontextmanager
     async def transaction(self, merchants: Sequence[MerchantId] = ()) -> AsyncIterator[Transaction]:

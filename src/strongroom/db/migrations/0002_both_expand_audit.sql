@@ -55,6 +55,7 @@ create table audit.tile (
     primary key (level, n),
     check ((level = 0) = (first_id is not null and last_id is not null))
 );
+alter table audit.tile alter column hashes set storage external; -- hashes do not compress
 -- Which tiles may hold a record: those whose smallest and largest id lie around it.
 create type audit.id_range as range (subtype = text, collation = "C");
 create index tile_by_ids on audit.tile using gist (audit.id_range(first_id, last_id, '[]')) where level = 0;
