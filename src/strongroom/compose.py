@@ -210,7 +210,8 @@ class Composer:
     async def vault(self, *, lean_lane: bool = True) -> Edge:
         """Compose the vault role: the card-bearing listener's app, its sealer and its jobs."""
         site = self.site
-        database = await self.database(Domain.VAULT, Login.VAULT)
+        batches = site.settings.group_commit_batches
+        database = await self.database(Domain.VAULT, Login.VAULT, connections_max=batches + 6)
         core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
         keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
@@ -220,7 +221,12 @@ class Composer:
             sealer=CardSealer(keyring),
             epochs=epochs,
             recorder=recorder,
-            writer=self.writer(sink, "tokens"),
+            writer=self.writer(
+                sink,
+                "tokens",
+                rows_max=site.settings.group_commit_rows,
+                in_flight_max=batches,
+            ),
             clock=site.clock,
         )
         bulk_writer = self.writer(
@@ -263,7 +269,10 @@ class Composer:
         return await self._listener(
             "gateway",
             GATEWAY_ROUTES,
-            {"identity": identity, "audit": await self._reader(database, keyring, recorder, "core")},
+            {
+                "identity": identity,
+                "audit": await self._reader(database, keyring, recorder, "core"),
+            },
             gateway_document,
             database,
             recorder,
@@ -379,9 +388,15 @@ async def platform_secret(keyring: Keyring, name: KeyName) -> Secret[bytes]:
 
 def _rates(settings: Settings) -> Rates:
     return Rates(
-        public=RateLimiter(Rate(settings.rate_public_per_second, settings.rate_public_per_second * 2)),
-        secret=RateLimiter(Rate(settings.rate_secret_per_second, settings.rate_secret_per_second * 2)),
-        stranger=RateLimiter(Rate(settings.rate_stranger_per_second, settings.rate_stranger_per_second * 2)),
+        public=RateLimiter(
+            Rate(settings.rate_public_per_second, settings.rate_public_per_second * 2)
+        ),
+        secret=RateLimiter(
+            Rate(settings.rate_secret_per_second, settings.rate_secret_per_second * 2)
+        ),
+        stranger=RateLimiter(
+            Rate(settings.rate_stranger_per_second, settings.rate_stranger_per_second * 2)
+        ),
     )
 
 

@@ -6,10 +6,9 @@ Order: checks, embedded server, databases, key store, apps, ports. A start that 
 
 import asyncio
 import gc
-import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final
 
 from strongroom import __version__, compose
 from strongroom.cli.hardening import can_be_dumped, forbid_dumps
@@ -20,10 +19,10 @@ from strongroom.config.safety import DatabaseFacts
 from strongroom.db.facts import facts_of
 from strongroom.db.logins import Domain, Login
 from strongroom.http.server import Endpoint, Servers
-from strongroom.telemetry.capture import captured
+from strongroom.telemetry.capture import captured, watch_loop
 from strongroom.telemetry.log import Log, start_line
 from strongroom.telemetry.metrics import Metrics
-from strongroom.telemetry.sink import StreamSink
+from strongroom.telemetry.sink import open_sink
 
 #: Objects of a request die young; a raised threshold spares the collector's passes (measured, see performance.md).
 GC_THRESHOLD: Final = 20_000
@@ -92,9 +91,15 @@ class Serving:
         tls = self.installation.tls()
         servers = Servers(
             [
-                Endpoint("vault", vault, settings.vault_listen.host, settings.vault_listen.port, tls),
                 Endpoint(
-                    "gateway", gateway, settings.gateway_listen.host, settings.gateway_listen.port, tls
+                    "vault", vault, settings.vault_listen.host, settings.vault_listen.port, tls
+                ),
+                Endpoint(
+                    "gateway",
+                    gateway,
+                    settings.gateway_listen.host,
+                    settings.gateway_listen.port,
+                    tls,
                 ),
             ]
         )
@@ -105,7 +110,9 @@ class Serving:
         start_line(log, role="all", version=__version__, port=settings.vault_listen.port)
         self.metrics.describe_build(version=__version__, role="all")
         scheme = "http" if tls is None else "https"
-        return Served(f"{scheme}://{settings.vault_listen}", f"{scheme}://{settings.gateway_listen}")
+        return Served(
+            f"{scheme}://{settings.vault_listen}", f"{scheme}://{settings.gateway_listen}"
+        )
 
     async def stop(self) -> None:
         """Stop in the reverse order: ports, requests under way, writers, jobs, databases, embedded server."""
@@ -113,17 +120,12 @@ class Serving:
 
     def _open_log(self) -> Log:
         path = self.installation.settings.log_file
-        stream: BinaryIO
-        if path is None:
-            stream = sys.stdout.buffer
-        else:
+        if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stream = self._stack.enter_context(path.open("ab"))
-            path.chmod(0o600)
-        sink = StreamSink(stream)
-        log = Log(sink, clock=self.installation.clock, observer=self.metrics.log)
-        self._stack.callback(sink.close)
+        log = Log(open_sink(path), clock=self.installation.clock, observer=self.metrics.log)
+        self._stack.callback(log.close)
         self._stack.enter_context(captured(log))
+        watch_loop(asyncio.get_running_loop(), log)
         self.log = log
         return log
 

@@ -167,6 +167,8 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "audit_origin": _text,
     "log_file": _path,
     "operations_from": _words,
+    "group_commit_rows": _count,
+    "group_commit_batches": _count,
     "rate_secret_per_second": _count,
     "rate_public_per_second": _count,
     "rate_stranger_per_second": _count,

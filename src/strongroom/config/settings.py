@@ -153,6 +153,12 @@ class Settings:
         default=("127.0.0.0/8", "::1/128"),
         metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
     )
+    group_commit_rows: int = field(
+        default=256, metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request.")
+    )
+    group_commit_batches: int = field(
+        default=2, metadata=_says("Batches of the token writer in flight at once.")
+    )
     rate_secret_per_second: int = field(
         default=20_000, metadata=_says("Requests a second of one secret or restricted key; twice that at once.")
     )
