@@ -7,6 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
 from strongroom.http.problems import TITLES, TYPE_PREFIX, Problem
+from strongroom.http.request import JSON, PROBLEM_JSON
 
 _CODES = {
     400: "malformed_json",
@@ -24,13 +25,19 @@ _CODES = {
 
 
 def answers(
-    status: int, shape: type[Any] | None, example: object, *problems: int
+    status: int,
+    shape: type[Any] | None,
+    example: object,
+    *problems: int,
+    description: str = "What was asked for",
+    media_type: str = JSON,
 ) -> dict[int, ResponseSpec]:
-    """Return the `responses=` of a route."""
+    """Return the `responses=` of a route; a second success is joined with `|`."""
     found = {
         status: ResponseSpec(
             data_container=shape,
-            description="What was asked for",
+            description=description,
+            media_type=media_type,
             examples=[] if example is None else [Example(value=example)],
             generate_examples=False,
         )
@@ -40,7 +47,7 @@ def answers(
             data_container=Problem,
             description=TITLES[each],
             generate_examples=False,
-            media_type="application/problem+json",
+            media_type=PROBLEM_JSON,
             examples=[
                 Example(
                     value={

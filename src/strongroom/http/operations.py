@@ -24,7 +24,16 @@ class HealthOut(msgspec.Struct, frozen=True):
     checks: dict[str, str]
 
 
-HEALTHY: Final[dict[str, Any]] = {"status": "ok", "checks": {"database": "ok"}}
+HEALTHY: Final[dict[str, Any]] = {
+    "status": "ok",
+    "checks": {"key_store": "ok", "vault_database": "ok"},
+}
+FAILING: Final[dict[str, Any]] = {
+    "status": "failing",
+    "checks": {"key_store": "ok", "vault_database": "DatabaseAway"},
+}
+METRICS: Final = 'strongroom_build_info{role="all",version="0.1.0"} 1.0\n'
+OPENAPI: Final[dict[str, Any]] = {"openapi": "3.1.0", "info": {"title": "Strongroom vault"}}
 
 
 class Operators:
@@ -76,7 +85,8 @@ async def livez(state: State) -> Response[HealthOut]:
     summary="Can it serve",
     description="Whether databases and keys answer. For the operators' networks.",
     tags=["operations"],
-    responses=answers(200, HealthOut, HEALTHY, 404),
+    responses=answers(200, HealthOut, HEALTHY, 404)
+    | answers(503, HealthOut, FAILING, description="Something that is needed does not answer"),
 )
 async def readyz(request: LitestarRequest[Any, Any, State], state: State) -> Response[HealthOut]:
     """Tell whether the process can serve now."""
@@ -91,7 +101,7 @@ async def readyz(request: LitestarRequest[Any, Any, State], state: State) -> Res
     summary="Metrics",
     description="Prometheus' text format. For the operators' networks.",
     tags=["operations"],
-    responses=answers(200, None, None, 404),
+    responses=answers(200, str, METRICS, 404, media_type="text/plain"),
 )
 async def metrics(request: LitestarRequest[Any, Any, State], state: State) -> Response[bytes]:
     """Return every metric of the process."""
@@ -104,7 +114,7 @@ async def metrics(request: LitestarRequest[Any, Any, State], state: State) -> Re
     requires=PUBLIC,
     summary="This description",
     tags=["operations"],
-    responses=answers(200, None, None),
+    responses=answers(200, dict[str, Any], OPENAPI),
 )
 async def openapi(state: State) -> Response[bytes]:
     """Return the listener's OpenAPI 3.1 document."""

@@ -157,7 +157,8 @@ def lean_bulk(state: State) -> Callable[[Request], Awaitable[Answer]]:
     tags=["tokens"],
     responses=answers(
         201, TokenOut, examples.TOKEN_WITH_CVC, 400, 401, 403, 409, 413, 415, 422, 429, 503
-    ),
+    )
+    | answers(200, TokenOut, examples.DEDUPLICATED, description="The token that the number had"),
 )
 async def create_token(
     request: LitestarRequest[Any, Any, State],
@@ -174,6 +175,7 @@ async def create_token(
     "/v1/tokens/bulk",
     requires=Permission.VAULT_TOKEN_CREATE,
     lean=lean_bulk,
+    status_code=200,
     summary="Make up to 1,000 tokens",
     description="Each item has a result of its own, in the request's order; what is refused does not stop the others.",
     tags=["tokens"],

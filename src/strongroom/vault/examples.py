@@ -40,6 +40,7 @@ TOKEN_WITH_CVC: Final[dict[str, Any]] = {
     "cvc": SEALED_CVC["cvc"],
     "cvc_expires_at": SEALED_CVC["cvc_expires_at"],
 }
+DEDUPLICATED: Final[dict[str, Any]] = {**TOKEN, "deduplicated": True}
 TOKENS_IN: Final[dict[str, Any]] = {
     "tokens": [
         {"card": {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034}},

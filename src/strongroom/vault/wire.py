@@ -35,10 +35,16 @@ class TokenIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Metadata | None = None
 
 
+#: A `TokenIn` that is decoded by itself, so that one which is wrong does not stop the others.
+_RawTokenIn = Annotated[
+    msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/TokenIn"})
+]
+
+
 class TokensIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A wish for up to 1,000 tokens."""
 
-    tokens: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=TOKENS_PER_CALL_MAX)]
+    tokens: Annotated[list[_RawTokenIn], Meta(min_length=1, max_length=TOKENS_PER_CALL_MAX)]
 
 
 class TokenOut(msgspec.Struct, frozen=True):
