@@ -133,8 +133,8 @@ def _pointer(path: str) -> str:
     """Turn msgspec's `$.card.number` into a JSON pointer; a map's key is `[...]` there and stays unnamed."""
     return (
         path.replace("$", "", 1)
-        .replace(".", "/")
         .replace("[...]", "/*")
+        .replace(".", "/")
         .replace("[", "/")
         .replace("]", "")
     )
