@@ -2,6 +2,7 @@
 """The audit log's front door: what a record is, its words, and what can be refused. Nothing here writes one."""
 
 from strongroom.audit.actions import Action, Outcome
+from strongroom.audit.checkpoint import Checkpoint
 from strongroom.audit.errors import (
     AuditError,
     CheckpointRefused,
@@ -15,29 +16,50 @@ from strongroom.audit.errors import (
 )
 from strongroom.audit.findings import Finding, FindingKind
 from strongroom.audit.merkle import leaf_hash
+from strongroom.audit.note import VerifierKey
+from strongroom.audit.offline import (
+    VerifiedRecord,
+    is_bundle,
+    kept_head,
+    trusted_keys,
+    verify_directory,
+    verify_record,
+)
 from strongroom.audit.ports import PLATFORM, NewRecord, Origin, Recorder
 from strongroom.audit.record import AuditRecord, salt_text, salted
+from strongroom.audit.verify import VerifiedExport
+from strongroom.audit.verify_bundle import VerifiedBundle
 
 __all__ = [
     "PLATFORM",
-    "NewRecord",
-    "Origin",
-    "Recorder",
     "Action",
     "AuditError",
     "AuditRecord",
+    "Checkpoint",
     "CheckpointRefused",
     "ExportRefused",
     "Finding",
     "FindingKind",
+    "NewRecord",
     "NoteRefused",
     "NoteUnsigned",
+    "Origin",
     "Outcome",
     "ProofRefused",
     "RecordRefused",
+    "Recorder",
     "TreeDamaged",
     "VerificationFailed",
+    "VerifiedBundle",
+    "VerifiedExport",
+    "VerifiedRecord",
+    "VerifierKey",
+    "is_bundle",
+    "kept_head",
     "leaf_hash",
     "salt_text",
     "salted",
+    "trusted_keys",
+    "verify_directory",
+    "verify_record",
 ]

@@ -9,13 +9,22 @@ AuditError
 ├── ProofRefused         a proof is malformed or does not lead to the root
 ├── TreeDamaged          stored hashes are not the tree's (page someone: altered or lost)
 ├── ExportRefused        an export cannot be written there, or from that
-└── VerificationFailed   an export or a bundle does not hold; carries every finding
+├── VerificationFailed   an export or a bundle does not hold; carries every finding
+├── SealingStopped       nothing more is sealed until a person has looked (page someone)
+│   ├── RowAltered       a record that is not sealed yet is not what was recorded
+│   ├── TreeRolledBack   a sink holds a head that this database's tree does not lead to
+│   └── TreeForeign      the tree's origin is not the one that is configured, or was not set by a sealer
+├── TreeTaken            another process seals this tree, or has sealed it meanwhile
+├── RestartRefused       the tree does not need to be restarted
+└── SinkFailed           a sink did not take what was to be published, or does not say what it has
+AuditRecordUnknown       404
+NotSealedYet             409, with Retry-After
 """
 
 from collections.abc import Sequence
 
 from strongroom.audit.findings import Finding
-from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.errors import Conflict, NotThere, StrongroomError
 
 
 class AuditError(StrongroomError):
@@ -82,3 +91,62 @@ class VerificationFailed(AuditError):
     def first_index(self) -> int | None:
         """The lowest record index that any finding names: what stands before it is vouched for."""
         return min((f.index for f in self.findings if f.index is not None), default=None)
+
+
+class SealingStopped(AuditError):
+    """Nothing more is sealed until a person has looked."""
+
+    code = "audit_sealing_stopped"
+
+
+class RowAltered(SealingStopped):
+    """A record that is not sealed yet is not what was recorded: its hash or its MAC does not hold."""
+
+    code = "audit_row_altered"
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__()
+        #: The first record, in the order of sealing, that does not hold.
+        self.event_id = event_id
+
+
+class TreeRolledBack(SealingStopped):
+    """A sink holds a head that this database's tree does not lead to: an old database was restored."""
+
+    code = "audit_tree_rolled_back"
+
+
+class TreeForeign(SealingStopped):
+    """The tree's origin is not the configured one, or no sealer has set it."""
+
+    code = "audit_tree_foreign"
+
+
+class TreeTaken(AuditError):
+    """Another process seals this tree."""
+
+    code = "audit_tree_taken"
+
+
+class RestartRefused(AuditError):
+    """The tree holds what its sinks hold: there is nothing to restart."""
+
+    code = "audit_restart_refused"
+
+
+class SinkFailed(AuditError):
+    """A sink did not take what was to be published, or does not say what it has."""
+
+    code = "audit_sink_failed"
+
+
+class AuditRecordUnknown(NotThere):
+    """There is no such record for this key."""
+
+    code = "audit_record_unknown"
+
+
+class NotSealedYet(Conflict):
+    """The record is not in the signed tree yet; it is within seconds."""
+
+    code = "not_sealed_yet"

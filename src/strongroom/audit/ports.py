@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What other domains ask of the audit log: make a record, put it into their transaction."""
+"""What other domains ask of the audit log, and what the log asks of its sinks and tells its routes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from strongroom.audit.actions import Action, Outcome
+from strongroom.audit.checkpoint import Checkpoint
+from strongroom.audit.note import VerifierKey
+from strongroom.audit.proof import TlogProof
+from strongroom.audit.record import AuditRecord
 from strongroom.kernel.ids import AuditId, MerchantId
 from strongroom.kernel.mode import Mode
+from strongroom.kernel.principal import Principal
 
 if (
     TYPE_CHECKING
@@ -70,3 +75,122 @@ class Recorder(Protocol):
         self, merchant: MerchantId, address: str, request_hash: str, now: datetime
     ) -> Origin:
         """Return an origin; a new address gets a salt and a row in the erasable table first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkHead:
+    """What a sink holds: the newest generation it knows, and that one's head (None: begun, nothing published)."""
+
+    generation: int
+    checkpoint: Checkpoint | None
+
+    @property
+    def size(self) -> int:
+        """How many records its head covers."""
+        return 0 if self.checkpoint is None else self.checkpoint.size
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHead:
+    """A signed checkpoint and the size it is for."""
+
+    size: int
+    note: bytes
+
+
+class Sink(Protocol):
+    """A place outside the database that holds the records and heads of one tree.
+
+    Every method raises SinkFailed, and nothing else; then what it holds is asked again before the next call.
+    """
+
+    @property
+    def name(self) -> str:
+        """The sink's kind, for metrics and log lines."""
+
+    async def last(self, tree: str, keys: Sequence[VerifierKey]) -> SinkHead | None:
+        """Return what it holds, read back and verified; None if nothing of this tree was ever begun here.
+
+        `tree` is the origin of the first generation.
+        """
+
+    async def publish(
+        self, generation: int, first: int, payloads: Sequence[bytes], heads: Sequence[SignedHead]
+    ) -> None:
+        """Keep records from index `first` on, and then the heads, the last of which may cover them all.
+
+        Safe to repeat: what it holds already must be the same and is left as it is. When this returns, all of it is
+        durable.
+        """
+
+    async def beat(self, generation: int, note: bytes) -> None:
+        """Keep a signed statement that the tree has not grown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads the log, and whence."""
+
+    principal: Principal
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """A record as its tenant reads it. `index` is None until it is sealed."""
+
+    record: AuditRecord
+    leaf_hash: bytes
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """Records, newest first, and the cursor of the next page if there is one."""
+
+    records: Sequence[ReadRecord]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedHead:
+    """The newest signed checkpoint, and the public keys that check it."""
+
+    checkpoint: Checkpoint
+    note: bytes
+    sealed_at: datetime
+    keys: Sequence[VerifierKey]
+
+
+class AuditReader(Protocol):
+    """The log as its tenants' routes see it. Reading records is itself recorded, in the same transaction."""
+
+    async def origin(self, merchant: MerchantId, address: str, request_hash: str) -> Origin:
+        """Return the origin of a request, for the record of its reading."""
+
+    async def records(
+        self, reader: Reader, before: str | None, limit: int
+    ) -> tuple[ReadPage, NewRecord]:
+        """Return a page of the reader's own records, and the record of this reading."""
+
+    async def record(self, reader: Reader, event_id: str) -> tuple[ReadRecord, NewRecord]:
+        """Return one of the reader's own records, and the record of this reading.
+
+        Raises:
+            AuditRecordUnknown: not there for this tenant and mode.
+        """
+
+    async def proof(self, reader: Reader, event_id: str) -> tuple[TlogProof, NewRecord]:
+        """Return the proof that one of the reader's own records is in the tree, and the record of this reading.
+
+        Raises:
+            AuditRecordUnknown: not there for this tenant and mode.
+            NotSealedYet: not in the signed tree yet.
+        """
+
+    async def head(self) -> PublishedHead:
+        """Return the newest checkpoint.
+
+        Raises:
+            NotSealedYet: nothing was signed yet.
+        """

@@ -31,7 +31,7 @@ class EventRecorder:
     """Makes the records of one process for one database."""
 
     def __init__(self, database: Database, row_key: Secret[bytes], clock: Clock) -> None:
-        self._database = database
+        self.database = database
         self._row_key = row_key
         self._clock = clock
         self._addresses: OrderedDict[tuple[str, str, int], str] = OrderedDict()
@@ -101,7 +101,7 @@ class EventRecorder:
             return known
         salt = random_bytes(32)
         reference = salted(salt, address)
-        async with self._database.transaction([merchant]) as tx:
+        async with self.database.transaction([merchant]) as tx:
             await tx.run(
                 _QUERIES["insert_address"],
                 merchant,

@@ -4,6 +4,7 @@
 Work under the lock runs on the same connection, so that whoever lost the lock can no longer commit.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Final, final
@@ -12,11 +13,12 @@ import asyncpg
 
 from strongroom.db.errors import DatabaseAway, translated
 from strongroom.db.pool import Database, Transaction, transaction_on
-from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.invariant import invariant
 
 _TRY: Final = "select pg_try_advisory_lock($1)"
+_UNLOCK: Final = "select pg_advisory_unlock($1)"
+_RELEASE_SECONDS_MAX: Final = 2
 
 
 @final
@@ -56,12 +58,22 @@ class SessionLock:
         return True
 
     async def release(self) -> None:
-        """Give the lock back. The pool resets the connection, which unlocks; a broken one is dropped."""
-        stack, self._stack, self._connection = self._stack, None, None
-        if stack is not None:
-            # What goes wrong here went wrong with the connection, and with it the lock is gone.
-            with suppress(StrongroomError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await stack.aclose()
+        """Give the lock back; where that cannot be said any more, drop the connection, which unlocks it."""
+        stack, connection = self._stack, self._connection
+        self._stack = self._connection = None
+        if stack is None or connection is None:
+            return
+        unlocked = False
+        try:
+            async with asyncio.timeout(_RELEASE_SECONDS_MAX):
+                unlocked = bool(await connection.fetchval(_UNLOCK, self._key))
+        except Exception:  # noqa: S110 - whatever it was: see below
+            pass
+        finally:
+            if not unlocked:
+                with suppress(asyncpg.InterfaceError):  # the pool has dropped it already
+                    connection.terminate()
+            await stack.aclose()
 
     def transaction(
         self, merchants: Sequence[MerchantId] = ()
