@@ -111,11 +111,11 @@ class Databases:
 
 
 @contextmanager
-def running_server() -> Iterator[tuple[Embedded, Path]]:
+def running_server(sizes: Mapping[str, str] = SIZES) -> Iterator[tuple[Embedded, Path]]:
     """Start a server below a folder that its account reaches; stop it and remove the folder in the end."""
     folder = Path(tempfile.mkdtemp(prefix="strongroom-db-", dir="/var/tmp")).resolve()
     folder.chmod(0o711)
-    embedded = Embedded(folder / "state", settings=SIZES)
+    embedded = Embedded(folder / "state", settings=sizes)
     try:
         embedded.attach()
         yield embedded, folder
@@ -125,9 +125,9 @@ def running_server() -> Iterator[tuple[Embedded, Path]]:
 
 
 @asynccontextmanager
-async def migrated_server() -> AsyncIterator[Server]:
+async def migrated_server(sizes: Mapping[str, str] = SIZES) -> AsyncIterator[Server]:
     """Lend a server with both templates."""
-    with running_server() as (embedded, folder):
+    with running_server(sizes) as (embedded, folder):
         secrets = {login: Secret(random_bytes(24).hex()) for login in Login}
         server = Server(embedded, secrets, folder)
         for domain in Domain:

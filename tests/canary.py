@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The canary: one card number and its CVC that go through every API test and must be found nowhere afterwards.
+
+Searches tables, dumps, files (data, WAL, logs, state, captured answers) and texts. Takes the canary as a parameter,
+so that a sabotage case can plant another one and show that the same search finds it.
+"""
+
+import asyncio
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from strongroom.db.address import Address
+from strongroom.db.pool import connect
+from strongroom.telemetry.canary import Wanted, search_stream, search_tree
+
+#: Used for nothing else in any test.
+NUMBER: Final = "4000056655665556"
+CVC: Final = "907"
+#: What the sabotage cases plant.
+PLANTED_NUMBER: Final = "5200828282828210"
+PLANTED_CVC: Final = "316"
+
+
+@dataclass(slots=True)
+class Canary:
+    """A number in every form, and a CVC in the places where three digits mean something."""
+
+    number: str
+    cvc: str
+    wanted: Wanted = field(init=False)
+    marks: Sequence[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wanted = Wanted([self.number])
+        cvc = self.cvc.encode()
+        quoted = b'"' + cvc + b'"'
+        self.marks = (
+            quoted,
+            b"'" + cvc + b"'",
+            b'\\"' + cvc + b'\\"',
+            quoted.hex().encode(),
+            b"%22" + cvc + b"%22",
+            b'"cvc":' + cvc,
+            b'"cvc": ' + cvc,
+            b"cvc=" + cvc,
+            b"cvc " + cvc,
+            b"cvc: " + cvc,
+        )
+
+    def in_bytes(self, data: bytes, place: str) -> list[str]:
+        """Say what is found in a text, a dump or an answer."""
+        return [*self._number([data], place), *self._code(data, place)]
+
+    def in_folder(self, folder: Path) -> list[str]:
+        """Say what is found in the files below a folder and in their names; what cannot be read is found too."""
+        report = search_tree(folder, self.wanted)
+        found = [f"{each.place}: the number, {each.form}" for each in report.findings]
+        # A file that a running server removed meanwhile holds nothing any more.
+        found += [
+            f"{each.place}: unread, {each.reason}"
+            for each in report.unread
+            if Path(each.place).exists()
+        ]
+        for path in _files(folder):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size:
+                    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                        found += self._code(data, str(path))
+        return found
+
+    async def in_tables(self, administrator: Address) -> list[str]:
+        """Say what is found in the rows of every table of a database, the system's own included."""
+        connection = await connect(administrator)
+        found: list[str] = []
+        try:
+            tables = await connection.fetch(
+                "select n.nspname as schema, c.relname as name from pg_class c"
+                "  join pg_namespace n on n.oid = c.relnamespace"
+                " where c.relkind in ('r', 'm') and c.relpersistence <> 't' and n.nspname <> 'information_schema'"
+            )
+            for table in tables:
+                place = f"{administrator.database}: {table['schema']}.{table['name']}"
+                pieces: list[bytes] = []
+
+                async def take(piece: bytes, pieces: list[bytes] = pieces) -> None:
+                    pieces.append(bytes(piece))
+
+                await connection.copy_from_table(
+                    table["name"], schema_name=table["schema"], output=take
+                )
+                rows = b"".join(pieces)
+                found += self.in_bytes(rows, place)
+                found += self._fields(rows, place)
+        finally:
+            await connection.close()
+        return found
+
+    async def in_dump(self, administrator: Address, pg_dump: Path) -> list[str]:
+        """Say what is found in a dump as a backup would take it."""
+        dump = await dumped(administrator, pg_dump)
+        assert b"PostgreSQL database dump complete" in dump
+        return self.in_bytes(dump, f"dump of {administrator.database}")
+
+    def _number(self, chunks: Sequence[bytes], place: str) -> Iterator[str]:
+        for each in search_stream(chunks, self.wanted, place=place):
+            yield f"{place}: the number, {each.form}"
+
+    def _code(self, data: "bytes | mmap.mmap", place: str) -> list[str]:
+        return [f"{place}: the CVC" for mark in self.marks if data.find(mark) >= 0]
+
+    def _fields(self, rows: bytes, place: str) -> list[str]:
+        """In COPY's text a field that is nothing but the CVC, as text or as bytes."""
+        wanted = {self.cvc.encode(), b"\\\\x" + self.cvc.encode().hex().encode()}
+        # Counters of PostgreSQL's own catalogues are whole numbers of any size.
+        if ": pg_catalog." in place or ": audit.t" in place or ": audit.checkpoint" in place:
+            return []
+        fields = {value for row in rows.splitlines() for value in row.split(b"\t")}
+        return [f"{place}: the CVC, a field" for _ in wanted & fields]
+
+
+async def dumped(administrator: Address, pg_dump: Path) -> bytes:
+    """Return a database's dump; unlogged tables are left out, as the operators' guide says."""
+    password = administrator.password
+    process = await asyncio.create_subprocess_exec(
+        *(str(pg_dump), "--no-unlogged-table-data"),
+        *("-h", administrator.host, "-p", str(administrator.port)),
+        *("-U", administrator.user, "-d", administrator.database),
+        env={"PGPASSWORD": password.expose() if password else ""},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if path.is_file() and not path.is_symlink():
+                yield path
