@@ -154,19 +154,22 @@ class Settings:
         metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
     )
     group_commit_rows: int = field(
-        default=256, metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request.")
+        default=256,
+        metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request."),
     )
     group_commit_batches: int = field(
         default=2, metadata=_says("Batches of the token writer in flight at once.")
     )
     rate_secret_per_second: int = field(
-        default=20_000, metadata=_says("Requests a second of one secret or restricted key; twice that at once.")
+        default=20_000,
+        metadata=_says("Requests a second of one secret or restricted key; twice that at once."),
     )
     rate_public_per_second: int = field(
         default=50, metadata=_says("Requests a second of one public key; twice that at once.")
     )
     rate_stranger_per_second: int = field(
-        default=20, metadata=_says("Failed authentications a second from one address; twice that at once.")
+        default=20,
+        metadata=_says("Failed authentications a second from one address; twice that at once."),
     )
     vault_region: str = field(default="local", metadata=_says("Region this vault's cards rest in."))
 
@@ -196,6 +199,8 @@ def described() -> list[tuple[str, str, str]]:
             if default is None
             else ", ".join(default)
             if isinstance(default, tuple)
+            else str(default).lower()
+            if isinstance(default, bool)
             else str(default)
         )
         rows.append((f"STRONGROOM_{each.name.upper()}", shown, each.metadata[SENTENCE]))
