@@ -5,6 +5,7 @@ import asyncio
 import os
 import random
 import signal
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest_asyncio
@@ -42,7 +43,7 @@ def a_write(
     row = TokenRow(
         token, random_bytes(80), 1, brand, "000000", "1234", 12, 2034,
         fingerprint, 1 if fingerprint else None, single_use=False, expires_at=None, metadata=None,
-        created_by="key_test",
+        created_by="key_test", created_at=datetime(2026, 3, 1, tzinfo=UTC),
     )  # fmt: skip
     record = NewRecord(
         AuditId(new_id("aud")), merchant, Mode.TEST, b"{}", random_bytes(32), random_bytes(32)

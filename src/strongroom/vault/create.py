@@ -180,6 +180,7 @@ class TokenMaker:
             expires_at=asked.now + SINGLE_USE_LIFE if single_use else None,
             metadata=_encode_sorted(wish.metadata).decode() if wish.metadata else None,
             created_by=principal.key_id,
+            created_at=asked.now,
         )
 
     def _new_view(self, draft: Draft, asked: Asked, token: TokenId) -> TokenOut:

@@ -6,7 +6,7 @@ All validation is done before a row comes here; no clear card number ever does.
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
@@ -45,6 +45,7 @@ class TokenRow(NamedTuple):
     expires_at: datetime | None
     metadata: str | None
     created_by: str
+    created_at: datetime
 
 
 #: Makes the write anew when some of its cards turn out to have tokens: place in `tokens` → that token.
@@ -222,9 +223,6 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         token_merchant,
         token_mode,
         *(zip(*tokens, strict=True) if tokens else [()] * len(TokenRow._fields)),
-        datetime.now(
-            UTC
-        ),  # allow: no-bare-now because it is when the row was written, for no decision
         record_owner,
         [record.merchant for record in records],
         [record.mode for record in records],

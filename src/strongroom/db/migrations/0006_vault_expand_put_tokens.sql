@@ -39,7 +39,7 @@ create function vault.put_tokens(
     t_expires_at   timestamptz[],
     t_metadata     text[],
     t_created_by   text[],
-    t_created_at   timestamptz,
+    t_created_at   timestamptz[],
     a_group        integer[],
     a_merchant     text[],
     a_mode         text[],
@@ -156,11 +156,12 @@ begin
            (merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,
             fingerprint, fingerprint_version, single_use, expires_at, metadata, created_by, created_at)
     select u.m, u.mode, u.token, u.sealed, u.kv, u.brand, u.bin, u.last4, u.em, u.ey,
-           u.fp, u.fv, u.single_use, u.expires_at, u.metadata::jsonb, u.created_by, t_created_at
+           u.fp, u.fv, u.single_use, u.expires_at, u.metadata::jsonb, u.created_by, u.created_at
       from unnest(t_group, t_merchant, t_mode, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month,
-                  t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by)
+                  t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by,
+                  t_created_at)
            as u (g, m, mode, token, sealed, kv, brand, bin, last4, em, ey, fp, fv, single_use, expires_at, metadata,
-                 created_by)
+                 created_by, created_at)
      where u.g <> all (dropped);
 
     -- 5. Their audit records, in the same transaction.
