@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`strongroom demo`: everything from nothing, a scenario over HTTPS, then a running vault until Ctrl-C.
+
+The server is a process of its own; this one is its client. Exit code 1 if anything was not as expected.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from strongroom.cli.scenario.folder import DemoFolder
+    from strongroom.cli.scenario.host import Ready, ServerProcess
+    from strongroom.cli.scenario.report import Report
+    from strongroom.cli.scenario.story import Story
+    from strongroom.config import Settings
+
+READY_SECONDS: Final = 3.0
+FIRST_TOKEN_SECONDS: Final = 5.0
+WHOLE_SECONDS: Final = 60.0
+_IMPORTED: Final = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    once: bool
+    fresh: bool
+    cards: int
+    json_file: Path | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo", epilog="Example: strongroom demo --once --json report.json")(demo)
+
+
+def demo(
+    *,
+    once: bool = typer.Option(False, "--once", help="Exit after the scenario."),
+    fresh: bool = typer.Option(
+        False, "--fresh", help="Remove what an earlier demo left, and start over."
+    ),
+    cards: int = typer.Option(
+        20_000, min=10, max=1_000_000, help="How many synthetic cards to send in chapter 5."
+    ),
+    json_file: Path | None = typer.Option(None, "--json", help="Write the report to this file."),
+) -> None:
+    """Start a vault of its own, play the scenario as a client would, then keep serving until Ctrl-C."""
+    from strongroom.cli.console import run
+
+    if not run(_demo(Wish(once, fresh, cards, json_file))):
+        sys.exit(1)
+
+
+async def _demo(wish: Wish) -> bool:
+    from strongroom.cli.scenario.folder import DemoFolder, demo_settings
+    from strongroom.cli.scenario.report import Report, make_console
+
+    report = Report(make_console())
+    settings = demo_settings()
+    folder = DemoFolder(settings.state)
+    lock = folder.claim(lambda: report.console.print("waiting for another demo to stop …"))
+    try:
+        if wish.fresh:
+            folder.clear()
+        return await _until_signal(_served(settings, folder, lock, report, wish), report)
+    finally:
+        folder.release()
+
+
+async def _until_signal(work: Coroutine[Any, Any, None], report: "Report") -> bool:
+    """Do the work until it ends or a signal comes; either way it leaves in order. Tell whether all was well."""
+    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    if not report.finished:
+        report.console.print("[yellow]the scenario was interrupted[/]")
+    return report.finished and not report.failed
+
+
+async def _served(
+    settings: "Settings", folder: "DemoFolder", lock: int, report: "Report", wish: Wish
+) -> None:
+    """Start the server, play, serve; stop in order whatever happens."""
+    async with _server(settings, folder, lock, report) as (server, ready, here):
+        from strongroom.cli.scenario import cards, play
+
+        async with play.told(here, folder, report, ready, wish.cards) as story:
+            first = await cards.first_token(story)
+            report.target("first token after", _since_start(), FIRST_TOKEN_SECONDS)
+            report.check("the first token", f"{first.status}  {first.took}", first.differs(201))
+            await play.scenario(story)
+        report.target("everything after", _since_start(), WHOLE_SECONDS)
+        report.finished = True
+        report.table()
+        if wish.json_file is not None:
+            report.write(wish.json_file)
+        if wish.once:
+            return
+        _invite(story, ready)
+        await server.ended()
+        report.check("the server serves until Ctrl-C", "it ended by itself", ["see its log"])
+
+
+@asynccontextmanager
+async def _server(
+    settings: "Settings", folder: "DemoFolder", lock: int, report: "Report"
+) -> "AsyncIterator[tuple[ServerProcess, Ready, Settings]]":
+    from strongroom.cli.scenario.folder import free_listener
+    from strongroom.cli.scenario.host import ServerProcess
+
+    vault = free_listener(settings.vault_listen)
+    gateway = free_listener(settings.gateway_listen, taken=vault.port)
+
+    def told(text: str, seconds: float) -> None:
+        report.note(f"{seconds:5.2f} s  {text}")
+
+    server = ServerProcess(folder.server_output, told)
+    await server.start(vault, gateway, keep=[lock])
+    try:
+        report.headline(f"state in {settings.state}")
+        for wanted, taken in ((settings.vault_listen, vault), (settings.gateway_listen, gateway)):
+            if wanted != taken:
+                report.note(f"{wanted} is taken: port {taken.port} instead")
+        ready = await server.ready()
+        report.target("server ready after", _since_start(), READY_SECONDS)
+        yield server, ready, replace(settings, vault_listen=vault, gateway_listen=gateway)
+    finally:
+        report.console.print("\nstopping …")
+        database = await _uncut(server.stop())
+        report.console.print(
+            "stopped, PostgreSQL too" if database else "stopped; PostgreSQL is not: see its log"
+        )
+
+
+async def _uncut(work: Coroutine[Any, Any, bool]) -> bool:
+    """Finish the work although this task may be cancelled again meanwhile: a second Ctrl-C changes nothing."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    return task.result()
+
+
+def _since_start() -> float:
+    """Return the seconds since this process was started, imports and interpreter included."""
+    try:
+        stat = Path("/proc/self/stat").read_text("ascii")
+        ticks = int(
+            stat.rpartition(")")[2].split()[19]
+        )  # proc(5): starttime, counted from the state
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError, IndexError):  # no /proc here
+        return time.monotonic() - _IMPORTED
+
+
+def _invite(story: "Story", ready: "Ready") -> None:
+    """Say what runs, with which keys, and how to send it a first card."""
+    console = story.report.console
+    console.print()
+    console.print(f"  vault    [bold]{ready.vault}[/]   card numbers go in here, tokens come out")
+    console.print(f"  gateway  [bold]{ready.gateway}[/]   merchants, keys, the core's audit log")
+    console.print(f"  CA       {story.authority}", soft_wrap=True)
+    for party in (story.shop, story.market):
+        console.print(f"  {party.name}: test keys", highlight=False)
+        for client in (party.secret, party.public):
+            console.print(f"    {client.key}", soft_wrap=True)
+    console.print("\n  A first card. The number is spelt so that no screen or history holds one:\n")
+    curl = (
+        f"  curl --cacert {story.authority} {ready.vault}/v1/tokens \\\n"
+        f"    -H 'Authorization: Bearer {story.shop.secret.key}' \\\n"
+        "    -H 'Idempotency-Key: hello-1' -H 'Content-Type: application/json' \\\n"
+        """    -d '{"card":{"number":"'$(printf 4242%.0s 1 2 3 4)'","exp_month":12,"exp_year":2034}}'"""
+    )
+    console.print(curl, markup=False, soft_wrap=True)
+    console.print("\n  Ctrl-C stops everything, the database included.")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's hold on its server's process: starts it, hears its steps, and stops it in order."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from strongroom.config.settings import Listener
+from strongroom.kernel.errors import StrongroomError
+
+START_SECONDS_MAX: Final = 120.0
+STOP_SECONDS_MAX: Final = 45.0
+_LINES_SHOWN: Final = 8
+
+
+class ServerFailed(StrongroomError):
+    """The demo's server did not start, or ended by itself."""
+
+    code = "demo_server_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The server answers there."""
+
+    vault: str
+    gateway: str
+
+
+class ServerProcess:
+    """One server. `told` hears its steps: a text and the seconds since it began."""
+
+    def __init__(self, output: Path, told: Callable[[str, float], None]) -> None:
+        self._output = output
+        self._told = told
+        self._process: Process | None = None
+
+    async def start(self, vault: Listener, gateway: Listener, *, keep: Sequence[int]) -> None:
+        """Start the process. It holds the descriptors `keep` for as long as it lives."""
+        with self._output.open("wb") as output:
+            self._output.chmod(0o600)
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "strongroom.cli.scenario.server",
+                str(vault),
+                str(gateway),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=output,
+                pass_fds=keep,
+                start_new_session=True,  # a terminal's Ctrl-C is for the demo, which then stops this one
+            )
+
+    async def ready(self) -> Ready:
+        """Wait until it answers.
+
+        Raises:
+            ServerFailed: it did not come up; says what it said.
+        """
+        async with asyncio.timeout(START_SECONDS_MAX):
+            while (line := await self._line()) is not None:
+                if line["kind"] == "ready":
+                    return Ready(line["vault"], line["gateway"])
+                if line["kind"] == "failed":
+                    raise ServerFailed(f"{line['code']}: {line['detail']}")
+        raise ServerFailed(self._last_words())
+
+    async def ended(self) -> None:
+        """Wait until it ends by itself, which it should not."""
+        if self._process is not None:
+            await self._process.wait()
+
+    async def stop(self) -> bool:
+        """Stop it in order, its database included; tell whether it said that the database stopped."""
+        process, self._process = self._process, None
+        if process is None:
+            return False
+        if process.stdin is not None:
+            process.stdin.close()
+        stopped = False
+        try:
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                while (line := await _line_of(process, self._told)) is not None:
+                    stopped = stopped or (line["kind"] == "stopped" and line["database"])
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        return stopped
+
+    async def _line(self) -> dict[str, Any] | None:
+        return None if self._process is None else await _line_of(self._process, self._told)
+
+    def _last_words(self) -> str:
+        said = self._output.read_text("utf-8", "replace").strip().splitlines()
+        return "\n  ".join(["the server ended while starting; it said:", *said[-_LINES_SHOWN:]])
+
+
+async def _line_of(process: Process, told: Callable[[str, float], None]) -> dict[str, Any] | None:
+    """Return the next thing it said, None at its end. Steps are told on the way."""
+    if process.stdout is None:
+        return None
+    while raw := await process.stdout.readline():
+        line: dict[str, Any] = json.loads(raw)
+        if line["kind"] != "step":
+            return line
+        told(line["text"], line["seconds"])
+    return None

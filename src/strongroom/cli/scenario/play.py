@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays the chapters one after the other. A chapter that breaks is a failed check, and the next one is played."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from strongroom.cli.scenario import (
+    audit_log,
+    cards,
+    deduplication,
+    idempotency,
+    load,
+    search,
+    tokens,
+)
+from strongroom.cli.scenario.client import Client, Ledger, make_http, trust
+from strongroom.cli.scenario.folder import DemoFolder, MerchantKeys
+from strongroom.cli.scenario.host import Ready
+from strongroom.cli.scenario.report import Report
+from strongroom.cli.scenario.story import Party, Story
+from strongroom.config import Settings
+from strongroom.kernel.clock import SystemClock
+from strongroom.kernel.errors import StrongroomError
+
+#: Synthetic cards beside those of the load, for the other chapters.
+SPARE_CARDS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Wires:
+    http: httpx.AsyncClient
+    ready: Ready
+    ledger: Ledger
+
+    def party(self, known: MerchantKeys) -> Party:
+        at_vault = Client(self.http, self.ready.vault, known.text("sk"), self.ledger)
+        return Party(
+            known.merchant,
+            known.name,
+            at_vault,
+            at_vault.with_key(known.text("pk")),
+            Client(self.http, self.ready.gateway, known.text("sk"), self.ledger),
+        )
+
+
+@asynccontextmanager
+async def told(
+    settings: Settings, folder: DemoFolder, report: Report, ready: Ready, cards_wanted: int
+) -> AsyncIterator[Story]:
+    """Make a story with open clients."""
+    authority = settings.state / "tls" / "ca.pem"
+    ledger = Ledger()
+    shop, market = folder.merchants()
+    first_of_all, first = folder.reserve_serials(cards_wanted + SPARE_CARDS)
+    async with make_http(trust(authority)) as http:
+        wires = _Wires(http, ready, ledger)
+        party = wires.party(shop)
+        yield Story(
+            settings=settings,
+            folder=folder,
+            report=report,
+            ledger=ledger,
+            shop=party,
+            market=wires.party(market),
+            live=party.secret.with_key(shop.text("live")),
+            stranger=party.secret.with_key(None),
+            begun=SystemClock().now(),
+            cards=cards_wanted,
+            vault=ready.vault,
+            gateway=ready.gateway,
+            authority=authority,
+            first_serial=first_of_all,
+            serials=itertools.count(first),
+        )
+
+
+async def scenario(story: Story) -> None:
+    """Play every chapter."""
+    chapters: list[tuple[str, Callable[[Story], Awaitable[None]]]] = [
+        (cards.TITLE, cards.play),
+        (idempotency.TITLE, idempotency.play),
+        (deduplication.TITLE, deduplication.play),
+        (tokens.TITLE, tokens.play),
+        (load.TITLE.format(cards=story.cards), load.play),
+        (audit_log.TITLE, audit_log.play),
+        (search.TITLE, search.play),
+    ]
+    for title, play in chapters:
+        with story.report.chapter(title):
+            try:
+                await play(story)
+            except* (StrongroomError, httpx.HTTPError, OSError) as errors:
+                said = sorted({_said(error) for error in _leaves(errors)})
+                story.report.check("the chapter is played to its end", "it broke off", said)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
+
+
+def _said(error: BaseException) -> str:
+    """Say what broke: our own errors hold no values, others are named by their class."""
+    if isinstance(error, StrongroomError):
+        return f"{error.code}: {error.detail}"
+    return type(error).__name__

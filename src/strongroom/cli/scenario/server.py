@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server's process of a demo: makes what is missing, serves, and stops in order when the demo leaves.
+
+Speaks JSON lines on its standard output: steps, `ready`, `stopped`. The end of its standard input, however that
+comes about, is its word to stop; so it never outlives a demo that was killed.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from strongroom.cli.scenario.folder import DemoFolder, MerchantKeys, demo_settings, read_listener
+from strongroom.config import Settings
+from strongroom.db.embedded import Embedded
+from strongroom.kernel.errors import StrongroomError
+
+if TYPE_CHECKING:
+    from strongroom.cli.installation import Installation
+    from strongroom.identity import Identity
+
+ACTOR: Final = "operator:demo"
+NAMES: Final = ("Corner Shop", "Palm Market")
+
+
+class Voice:
+    """Writes JSON lines to the demo. Where nobody listens any more, it is silent."""
+
+    def __init__(self) -> None:
+        # Whatever else prints goes to standard error, which the demo keeps in a file and searches.
+        self._descriptor = os.dup(1)
+        os.dup2(2, 1)
+        self._begun = perf_counter()
+
+    def say(self, kind: str, **facts: Any) -> None:
+        """Say one thing, with the seconds since this process began to work."""
+        line = json.dumps({"kind": kind, "seconds": perf_counter() - self._begun, **facts}) + "\n"
+        try:
+            os.write(self._descriptor, line.encode())
+        except OSError:
+            return
+
+
+def main() -> None:
+    """Serve until the end of standard input, SIGTERM or SIGINT."""
+    voice = Voice()
+    vault, gateway = map(read_listener, sys.argv[1:3])
+    settings = demo_settings(vault_listen=vault, gateway_listen=gateway)
+    database = Embedded(settings.state / "postgres", binaries=settings.postgres_binaries)
+    # The database starts in a process of its own while this one imports what it needs.
+    with ThreadPoolExecutor(1) as pool:
+        attaching = pool.submit(database.attach)
+        try:
+            _run(settings, attaching, voice)
+        except StrongroomError as error:
+            voice.say("failed", code=error.code, detail=error.detail)
+            sys.exit(1)
+        finally:
+            stopped = database.detach()
+            voice.say("stopped", database=stopped)
+
+
+def _run(settings: Settings, attaching: "Future[Embedded]", voice: Voice) -> None:
+    from strongroom.cli.console import run
+    from strongroom.cli.installation import Installation
+    from strongroom.kernel.clock import SystemClock
+
+    here = Installation(settings, SystemClock())
+    try:
+        run(_serve(here, attaching, voice))
+    finally:
+        here.detach()
+
+
+async def _serve(here: "Installation", attaching: "Future[Embedded]", voice: Voice) -> None:
+    from strongroom.cli.serving import Serving
+
+    stop = asyncio.Event()
+    await _watch(stop)
+    voice.say("step", text="code loaded")
+    here.make_secrets()
+    made, _ = await asyncio.gather(asyncio.to_thread(here.make_keys), asyncio.to_thread(here.tls))
+    if made:
+        voice.say("step", text="key roots and a local certificate authority made")
+    await asyncio.wrap_future(attaching)
+    await asyncio.to_thread(here.attach)
+    voice.say("step", text="PostgreSQL runs")
+    migrations = await here.make_databases(lambda _: None)
+    if migrations:
+        voice.say("step", text=f"two databases made, {migrations} migrations")
+    serving = Serving(here)
+    try:
+        served, merchants = await asyncio.gather(serving.start(), _merchants(here))
+        DemoFolder(here.settings.state).keep_merchants(merchants)
+        voice.say("ready", vault=served.vault, gateway=served.gateway)
+        await stop.wait()
+        voice.say("stopping")
+    finally:
+        await serving.stop()
+    voice.say("step", text="requests finished, writers drained, audit log sealed, pools closed")
+
+
+async def _watch(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+
+    class Ends(asyncio.Protocol):
+        def connection_lost(self, _exc: Exception | None) -> None:
+            stop.set()
+
+    await loop.connect_read_pipe(Ends, sys.stdin)
+
+
+async def _merchants(here: "Installation") -> list[MerchantKeys]:
+    """Return the two merchants with keys that hold: those of the last run, or new ones."""
+    from strongroom.cli.operating import site_of
+    from strongroom.compose import Composer
+
+    composer = Composer(site_of(here))
+    try:
+        identity = await composer.operator_identity()
+        kept = DemoFolder(here.settings.state).merchants()
+        if len(kept) == len(NAMES) and all([await _holds(identity, each) for each in kept]):
+            return kept
+        return [await _made(identity, name, live=not index) for index, name in enumerate(NAMES)]
+    finally:
+        await composer.close()
+
+
+async def _holds(identity: "Identity", known: MerchantKeys) -> bool:
+    from strongroom.kernel.ids import MerchantId
+    from strongroom.kernel.mode import Mode
+
+    merchant = MerchantId(known.merchant)
+    keys = [key for mode in Mode for key in await identity.keys(merchant, mode)]
+    good = {key.key_id for key in keys if key.revoked_at is None and key.expires_at is None}
+    return all(key["id"] in good for key in known.keys.values())
+
+
+async def _made(identity: "Identity", name: str, *, live: bool) -> MerchantKeys:
+    from strongroom.audit import Origin
+    from strongroom.identity import KeyWish
+    from strongroom.kernel.mode import Mode
+    from strongroom.kernel.principal import KeyKind
+
+    merchant = await identity.create_merchant(name, actor=ACTOR, origin=Origin())
+    wanted = [("sk", KeyKind.SECRET, Mode.TEST), ("pk", KeyKind.PUBLIC, Mode.TEST)]
+    if live:
+        wanted.append(("live", KeyKind.SECRET, Mode.LIVE))
+    keys = {}
+    for word, kind, mode in wanted:
+        wish = KeyWish(merchant.merchant_id, mode, kind, f"demo {word}")
+        made = await identity.create_key(wish, actor=ACTOR, origin=Origin())
+        keys[word] = {"id": str(made.key.key_id), "text": made.text.expose()}
+    return MerchantKeys(merchant.merchant_id, name, keys)
+
+
+if __name__ == "__main__":
+    main()
