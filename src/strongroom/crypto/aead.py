@@ -153,8 +153,9 @@ class Sealer:
         return _cbc_hs512_open(self._mac_key, self._aes, sealed, aad)
 
     def require_authentic(self, sealed: bytes, place: Binding) -> None:
-        """Check that a value was sealed here and for that place, or raise CannotOpen. A256CBC-HS512 opens nothing
-        for it; A256GCM knows no other way than to decrypt, and the plaintext is dropped.
+        """Check that a value was sealed here and for that place, or raise CannotOpen.
+
+        A256CBC-HS512 opens nothing for it; A256GCM knows no other way than to decrypt, and drops the plaintext.
         """
         if self._gcm is not None or not self._serves(place):
             self.open(sealed, place)

@@ -13,9 +13,30 @@ def random_bytes(count: int) -> bytes:
     return os.urandom(count)
 
 
+_POOL_BYTES: Final = 4_096
+_pool = b""
+_used = 0
+
+
 def entropy(count: int) -> bytes:
-    """Return `count` random bytes for an id. The same source: at a third of a microsecond none is cheaper."""
-    return os.urandom(count)
+    """Return `count` random bytes for an id or a salt: the same source, drawn a page at a time.
+
+    Not for keys, nonces or secrets: what was drawn and not yet used lies in memory until then.
+    """
+    global _pool, _used  # noqa: PLW0603 - one pool a process, that is what it is for
+    if _used + count > len(_pool):
+        _pool, _used = os.urandom(max(_POOL_BYTES, count)), 0
+    taken = _pool[_used : _used + count]
+    _used += count
+    return taken
+
+
+def _forget_pool() -> None:
+    global _pool  # noqa: PLW0603 - likewise
+    _pool = b""
+
+
+os.register_at_fork(after_in_child=_forget_pool)  # a child must not draw what its parent draws
 
 
 def new_secret_text(bits: int) -> str:

@@ -2,7 +2,7 @@
 """Reads request bodies, bounded in size and in time, from both interfaces that a server may speak."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -33,7 +33,11 @@ class ClientLeft(Exception):
 class Body(Protocol):
     """A body that has not been read yet."""
 
-    async def read(self, bytes_max: int, declared: bool) -> bytes:  # noqa: FBT001 - two implementations, one caller
+    def read(
+        self,
+        bytes_max: int,
+        declared: bool,  # noqa: FBT001 - two implementations, one caller
+    ) -> Coroutine[Any, Any, bytes]:
         """Return the whole body. Raises BodyTooLarge, or ClientLeft."""
 
 
@@ -49,7 +53,8 @@ class Patience:
         self._late: set[asyncio.Task[Any]] = set()
         self._looking = False
 
-    def __enter__(self) -> None:
+    async def bounded(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
+        """Await a body. Raises BodyTooSlow when its time is over."""
         task = asyncio.current_task()
         if task is None:
             raise Bug("a request is served outside a task")
@@ -57,17 +62,16 @@ class Patience:
         if not self._looking:
             self._looking = True
             asyncio.get_running_loop().call_later(min(0.5, self._seconds), self._look)
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise Bug("a request is served outside a task")
-        self._reading.pop(task, None)
-        if task in self._late:
-            self._late.discard(task)
-            task.uncancel()
-            if kind is asyncio.CancelledError:
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            if task in self._late:
+                task.uncancel()
                 raise BodyTooSlow from None
+            raise
+        finally:
+            self._reading.pop(task, None)
+            self._late.discard(task)
 
     def _look(self) -> None:
         now = perf_counter()

@@ -267,8 +267,7 @@ class Edge:
             raise BodyTooLarge
         if not request.headers.get("content-type", "").startswith(JSON):
             raise BodyNotJson
-        with self._patience:
-            request.body = await body.read(bytes_max, declared is not None)
+        request.body = await self._patience.bounded(body.read(bytes_max, declared is not None))
 
     async def _through_litestar(self, request: Request, items: HeaderItems) -> Answer:
         """Let Litestar route and handle, with the body we read; collect what it sends."""

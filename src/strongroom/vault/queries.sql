@@ -1,8 +1,8 @@
--- name: put_tokens (merchants, k_group, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_item, t_merchant, t_mode, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, a_group, a_merchant, a_mode, a_event, a_payload, a_leaf, a_mac)
+-- name: put_tokens (merchants, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, a_group, a_event, a_payload, a_leaf, a_mac)
 -- The hot write: keys, identities, tokens and audit records of a batch in one transaction (migration 0006).
 select kind, group_no, item, token_id, fingerprint, status, object_id, response
   from vault.put_tokens($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37);
+                        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31);
 
 -- name: request_by_key (merchant, mode, route, key)
 -- What a key was answered with, today or yesterday.

@@ -187,45 +187,35 @@ def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
 
 
 def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
-    """Transpose the rows into the arrays of `put_tokens`."""
-    groups = range(1, len(rows) + 1)
+    """Transpose the rows into the arrays of `put_tokens`. A writer's rows are all of one route."""
     merchants = [row.merchant for row in rows]
-    modes = [row.mode for row in rows]
+    token_group: list[int] | None = None
+    record_group: list[int] | None = None
     if all(
         len(row.tokens) == 1 == len(row.records) for row in rows
-    ):  # the common case, without nesting
-        owner = list(groups)
+    ):  # the common case: no groups to name
         tokens = [row.tokens[0] for row in rows]
         records = [row.records[0] for row in rows]
-        token_owner, record_owner = owner, owner
-        token_merchant, token_mode = merchants, modes
     else:
-        token_owner = [g for g, row in zip(groups, rows, strict=True) for _ in row.tokens]
-        record_owner = [g for g, row in zip(groups, rows, strict=True) for _ in row.records]
+        numbered = list(enumerate(rows, start=1))
+        token_group = [group for group, row in numbered for _ in row.tokens]
+        record_group = [group for group, row in numbered for _ in row.records]
         tokens = list(chain.from_iterable(row.tokens for row in rows))
         records = list(chain.from_iterable(row.records for row in rows))
-        token_merchant = [merchants[g - 1] for g in token_owner]
-        token_mode = [modes[g - 1] for g in token_owner]
     return [
         list(set(merchants)),
-        list(groups),
         merchants,
-        modes,
-        [row.route for row in rows],
+        [row.mode for row in rows],
+        rows[0].route,
         [row.key for row in rows],
         [row.claim for row in rows],
         [row.fingerprint for row in rows],
         [row.status for row in rows],
         [row.object_id for row in rows],
         [row.response for row in rows],
-        token_owner,
-        list(range(1, len(tokens) + 1)),
-        token_merchant,
-        token_mode,
+        token_group,
         *(zip(*tokens, strict=True) if tokens else [()] * len(TokenRow._fields)),
-        record_owner,
-        [record.merchant for record in records],
-        [record.mode for record in records],
+        record_group,
         [record.event_id for record in records],
         [record.payload for record in records],
         [record.leaf_hash for record in records],

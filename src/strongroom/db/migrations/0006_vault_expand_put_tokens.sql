@@ -5,26 +5,23 @@
 -- its rows are written all or none. Rows come back only for groups that were not written:
 --   'exists'  the card at `item` has the token `token_id` already
 --   'replay'  the key was used before; what was answered then
--- Runs as its caller: row-level security holds for every row. Arrays are unnested, never subscripted: a subscript is
--- slow on texts, and a cast in it is not leakproof, which keeps it out of an index search under row-level security.
+-- Runs as its caller: row-level security holds for every row. What an index search compares
+-- with comes ready from a subquery that is not flattened: a subscript's cast is not leakproof, which would keep it out of
+-- the search under row-level security.
 -- Look-ups are scalar or lateral subqueries, never joins: plans are made once, often on empty tables, and a join's
 -- inner side would then be read whole for every batch.
 create function vault.put_tokens(
     merchants      text[],
-    k_group        integer[],
-    k_merchant     text[],
+    k_merchant     text[],                -- one a group; the group's number is its place, from 1
     k_mode         text[],
-    k_route        text[],
+    k_route        text,
     k_key          text[],
     k_claim        text[],
     k_fingerprint  bytea[],
     k_status       integer[],
     k_object       text[],
     k_response     bytea[],
-    t_group        integer[],
-    t_item         integer[],
-    t_merchant     text[],
-    t_mode         text[],
+    t_group        integer[],             -- null: token and record n belong to group n
     t_token        text[],
     t_sealed       bytea[],
     t_key_version  integer[],
@@ -41,8 +38,6 @@ create function vault.put_tokens(
     t_created_by   text[],
     t_created_at   timestamptz[],
     a_group        integer[],
-    a_merchant     text[],
-    a_mode         text[],
     a_event        text[],
     a_payload      bytea[],
     a_leaf         bytea[],
@@ -57,12 +52,15 @@ as $$
 declare
     today     date := (clock_timestamp() at time zone 'utc')::date;
     day_no    integer := today - date '2000-01-01';
-    groups    integer := coalesce(array_length(k_group, 1), 0);
+    groups    integer := cardinality(k_key);
     dropped   integer[] := '{}';
     written   integer;
     with_card integer;
 begin
     perform set_config('strongroom.merchants', array_to_string(merchants, ','), true);
+    -- One request, one token, one record: the places are the groups.
+    t_group := coalesce(t_group, array(select generate_series(1, groups)));
+    a_group := coalesce(a_group, t_group);
 
     -- A key is unique within a day's partition and looked for in the day before. At midnight the writers of the
     -- new day wait for those of the old; one that computed the old day and comes late starts again.
@@ -79,13 +77,14 @@ begin
     if with_card > 0 then
         return query
             select 'exists', x.g, x.item, x.token, null::bytea, null::integer, null::text, null::bytea
-              from (select u.g, u.item,
+              from (select u.g, u.item::integer as item,
                            (select i.token_id from vault.card_identity i
                              where i.merchant_id = u.m and i.mode = u.mode and i.key_version = u.v
                                and i.fingerprint = u.fp) as token
-                      from unnest(t_group, t_item, t_merchant, t_mode, t_fp_version, t_fingerprint)
-                           as u (g, item, m, mode, v, fp)
-                     where u.fp is not null) x
+                      from (select w.g, w.item, w.v, w.fp, k_merchant[w.g] as m, k_mode[w.g] as mode
+                              from unnest(t_group, t_fp_version, t_fingerprint) with ordinality as w (g, v, fp, item)
+                             where w.fp is not null
+                            offset 0) u) x
              where x.token is not null;
         if found then
             dropped := array(
@@ -94,8 +93,10 @@ begin
                                (select i.token_id from vault.card_identity i
                                  where i.merchant_id = u.m and i.mode = u.mode and i.key_version = u.v
                                    and i.fingerprint = u.fp) as token
-                          from unnest(t_group, t_merchant, t_mode, t_fp_version, t_fingerprint) as u (g, m, mode, v, fp)
-                         where u.fp is not null) x
+                          from (select w.g, w.v, w.fp, k_merchant[w.g] as m, k_mode[w.g] as mode
+                                  from unnest(t_group, t_fp_version, t_fingerprint) as w (g, v, fp)
+                                 where w.fp is not null
+                                offset 0) u) x
                  where x.token is not null
                  group by x.g);
         end if;
@@ -104,32 +105,32 @@ begin
     -- 2. Idempotency keys, sorted; what is there already answers for its group.
     insert into idempotency.request
            (day, merchant_id, mode, route, key, claim, fingerprint, status, object_id, response)
-    select today, k.m, k.mode, k.route, k.key, k.claim, k.fp, k.status, k.object, k.response
-      from unnest(k_group, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response)
-           as k (g, m, mode, route, key, claim, fp, status, object, response)
+    select today, k.m, k.mode, k_route, k.key, k.claim, k.fp, k.status, k.object, k.response
+      from unnest(k_merchant, k_mode, k_key, k_claim, k_fingerprint, k_status, k_object, k_response) with ordinality
+           as k (m, mode, key, claim, fp, status, object, response, g)
      where k.g <> all (dropped)
        and (select r.claim from idempotency.request r
-             where r.merchant_id = k.m and r.mode = k.mode and r.route = k.route and r.key = k.key
+             where r.merchant_id = k.m and r.mode = k.mode and r.route = k_route and r.key = k.key
                and r.day = today - 1) is null
-     order by k.m, k.mode, k.route, k.key
+     order by k.m, k.mode, k.key
         on conflict do nothing;
     get diagnostics written = row_count;
     if written < groups - cardinality(dropped) then
         return query
-            select 'replay', k.g, null::integer, null::text, r.fingerprint, r.status, r.object_id, r.response
-              from unnest(k_group, k_merchant, k_mode, k_route, k_key, k_claim) as k (g, m, mode, route, key, claim)
+            select 'replay', k.g::integer, null::integer, null::text, r.fingerprint, r.status, r.object_id, r.response
+              from unnest(k_merchant, k_mode, k_key, k_claim) with ordinality as k (m, mode, key, claim, g)
              cross join lateral (
                    select q.claim, q.fingerprint, q.status, q.object_id, q.response from idempotency.request q
-                    where q.merchant_id = k.m and q.mode = k.mode and q.route = k.route and q.key = k.key
+                    where q.merchant_id = k.m and q.mode = k.mode and q.route = k_route and q.key = k.key
                       and q.day in (today, today - 1)
                    offset 0) r
              where k.g <> all (dropped) and r.claim <> k.claim;
         dropped := dropped || array(
-            select k.g
-              from unnest(k_group, k_merchant, k_mode, k_route, k_key, k_claim) as k (g, m, mode, route, key, claim)
+            select k.g::integer
+              from unnest(k_merchant, k_mode, k_key, k_claim) with ordinality as k (m, mode, key, claim, g)
              cross join lateral (
-                   select q.claim, q.fingerprint, q.status, q.object_id, q.response from idempotency.request q
-                    where q.merchant_id = k.m and q.mode = k.mode and q.route = k.route and q.key = k.key
+                   select q.claim from idempotency.request q
+                    where q.merchant_id = k.m and q.mode = k.mode and q.route = k_route and q.key = k.key
                       and q.day in (today, today - 1)
                    offset 0) r
              where k.g <> all (dropped) and r.claim <> k.claim);
@@ -140,8 +141,8 @@ begin
         with_card := (select count(*) from unnest(t_group, t_fingerprint) as u (g, fp)
                        where u.fp is not null and u.g <> all (dropped));
         insert into vault.card_identity (merchant_id, mode, key_version, fingerprint, token_id)
-        select u.m, u.mode, u.v, u.fp, u.t
-          from unnest(t_group, t_merchant, t_mode, t_fp_version, t_fingerprint, t_token) as u (g, m, mode, v, fp, t)
+        select k_merchant[u.g], k_mode[u.g], u.v, u.fp, u.t
+          from unnest(t_group, t_fp_version, t_fingerprint, t_token) as u (g, v, fp, t)
          where u.fp is not null and u.g <> all (dropped)
          order by 1, 2, 3, 4
             on conflict do nothing;
@@ -155,19 +156,17 @@ begin
     insert into vault.token
            (merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,
             fingerprint, fingerprint_version, single_use, expires_at, metadata, created_by, created_at)
-    select u.m, u.mode, u.token, u.sealed, u.kv, u.brand, u.bin, u.last4, u.em, u.ey,
+    select k_merchant[u.g], k_mode[u.g], u.token, u.sealed, u.kv, u.brand, u.bin, u.last4, u.em, u.ey,
            u.fp, u.fv, u.single_use, u.expires_at, u.metadata::jsonb, u.created_by, u.created_at
-      from unnest(t_group, t_merchant, t_mode, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month,
-                  t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by,
-                  t_created_at)
-           as u (g, m, mode, token, sealed, kv, brand, bin, last4, em, ey, fp, fv, single_use, expires_at, metadata,
-                 created_by, created_at)
+      from unnest(t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year,
+                  t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at)
+           as u (g, token, sealed, kv, brand, bin, last4, em, ey, fp, fv, single_use, expires_at, metadata, created_by,
+                 created_at)
      where u.g <> all (dropped);
 
     -- 5. Their audit records, in the same transaction.
     insert into audit.event (event_id, merchant_id, mode, payload, leaf_hash, row_mac)
-    select u.event, u.m, u.mode, u.payload, u.leaf, u.mac
-      from unnest(a_group, a_merchant, a_mode, a_event, a_payload, a_leaf, a_mac)
-           as u (g, m, mode, event, payload, leaf, mac)
+    select u.event, k_merchant[u.g], k_mode[u.g], u.payload, u.leaf, u.mac
+      from unnest(a_group, a_event, a_payload, a_leaf, a_mac) as u (g, event, payload, leaf, mac)
      where u.g <> all (dropped);
 end $$;
