@@ -18,9 +18,8 @@ from strongroom.audit.findings import Finding, FindingKind
 from strongroom.audit.merkle import leaf_hash
 from strongroom.audit.note import VerifierKey
 from strongroom.audit.offline import (
+    VerifiedLog,
     VerifiedRecord,
-    is_bundle,
-    kept_head,
     trusted_keys,
     verify_directory,
     verify_record,
@@ -52,10 +51,9 @@ __all__ = [
     "VerificationFailed",
     "VerifiedBundle",
     "VerifiedExport",
+    "VerifiedLog",
     "VerifiedRecord",
     "VerifierKey",
-    "is_bundle",
-    "kept_head",
     "leaf_hash",
     "salt_text",
     "salted",

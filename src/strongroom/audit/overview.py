@@ -159,6 +159,11 @@ class Overview:
         found += [ReadRecord(decode(each.payload), each.leaf_hash, None) for each in waiting]
         return found[-count:]
 
+    async def has(self, event_id: str) -> bool:
+        """Tell whether this log has a record of that id, sealed or not."""
+        async with self._database.transaction([PLATFORM]) as read:
+            return bool(await store.rows_by_id(read, [event_id]))
+
     async def proven(self, event_id: str, *, actor: str) -> Proven:
         """Return a record with the proof that it is in the tree.
 

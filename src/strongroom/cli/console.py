@@ -6,14 +6,17 @@ What is slow to import is imported where it is used: `--help` and the offline co
 
 import json
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rich.console import Console
+from rich.table import Table
 
 if TYPE_CHECKING:
     from strongroom.cli.installation import Installation
 
 Result = TypeVar("Result")
+
+_PIPE_COLUMNS: Final = 1_000
 
 out = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -22,6 +25,11 @@ errors = Console(stderr=True, highlight=False)
 def print_json(value: object) -> None:
     """Print one JSON document, for scripts."""
     out.file.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def print_table(table: Table) -> None:
+    """Print a table: as wide as the terminal, or as wide as it needs where there is none (a pipe)."""
+    out.print(table, width=None if out.is_terminal else _PIPE_COLUMNS, crop=False)
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
@@ -43,7 +51,9 @@ def installation(**overrides: Any) -> "Installation":
     return Installation(load_settings(overrides=overrides), SystemClock())
 
 
-def attached(work: Callable[["Installation"], Coroutine[Any, Any, Result]], **overrides: Any) -> Result:
+def attached(
+    work: Callable[["Installation"], Coroutine[Any, Any, Result]], **overrides: Any
+) -> Result:
     """Do a command's work with the embedded server attached, and leave it as it was found."""
     here = installation(**overrides)
     here.attach()

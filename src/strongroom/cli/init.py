@@ -33,7 +33,9 @@ def init(
     """Make this installation: secrets, certificates, key file, databases. Safe to repeat."""
 
     async def work(here: "Installation") -> int:
-        return await here.make_databases(lambda step: errors.print(f"  {step}"), _address(administrator))
+        return await here.make_databases(
+            lambda step: errors.print(f"  {step}"), _address(administrator)
+        )
 
     from strongroom.cli.console import installation
 
@@ -44,7 +46,10 @@ def init(
     made = here.make_keys()
     here.tls()
     ran = attached(work)
-    out.print(f"initialised in [bold]{here.settings.state}[/]: {ran} migrations" + (", new key file" if made else ""))
+    out.print(
+        f"initialised in [bold]{here.settings.state}[/]: {ran} migrations"
+        + (", new key file" if made else "")
+    )
 
 
 def migrate(

@@ -137,9 +137,7 @@ class Installation:
         except FileNotFoundError:
             raise NotInitialised from None
 
-    async def make_databases(
-        self, progress: Progress, administrator: Address | None = None
-    ) -> int:
+    async def make_databases(self, progress: Progress, administrator: Address | None = None) -> int:
         """Make logins, databases, schemas and grants; return how many migrations ran."""
         ran = 0
         secrets = {login: self.login_secret(login) for login in Login}
@@ -149,7 +147,9 @@ class Installation:
                 progress(f"logins and database {name}")
                 await prepare(admin, domain, name, secrets)
             ran += await migrate(
-                self.address(domain, Login.OWNER), domain, lambda file: progress(f"migration {file}")
+                self.address(domain, Login.OWNER),
+                domain,
+                lambda file: progress(f"migration {file}"),
             )
         return ran
 

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.console import errors, out, print_json
+from strongroom.cli.console import errors, out, print_json, print_table
 from strongroom.kernel.ids import KeyId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
@@ -113,7 +113,7 @@ def list_(
     if as_json:
         print_json([printed(key) for key in found])
     else:
-        out.print(table(found) if found else "no keys yet: strongroom key create --help")
+        show(found)
 
 
 def revoke(
@@ -212,19 +212,21 @@ def printed(key: "ApiKey") -> dict[str, Any]:
     }
 
 
-def table(keys: "Sequence[ApiKey]") -> Table:
-    """Return keys as people read them."""
+def show(keys: "Sequence[ApiKey]") -> None:
+    """Print keys as people read them."""
+    if not keys:
+        out.print("no keys yet: strongroom key create --help")
+        return
     shown = Table(box=None, pad_edge=False)
     for column in ("id", "mode", "kind", "ends", "state"):
         shown.add_column(column, no_wrap=True)
     shown.add_column("name", overflow="fold")
     for key in keys:
-        state = (
-            "revoked"
-            if key.revoked_at
-            else "until " + f"{key.expires_at:%Y-%m-%d}"
-            if key.expires_at
-            else "active"
-        )
-        shown.add_row(key.key_id, key.mode, key.kind, f"…{key.last4}", state, Text(key.name))
-    return shown
+        shown.add_row(key.key_id, key.mode, key.kind, f"…{key.last4}", _state(key), Text(key.name))
+    print_table(shown)
+
+
+def _state(key: "ApiKey") -> str:
+    if key.revoked_at:
+        return "revoked"
+    return f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "active"

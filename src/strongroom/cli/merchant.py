@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.console import out, print_json
+from strongroom.cli.console import out, print_json, print_table
 
 if TYPE_CHECKING:
     from strongroom.identity import ApiKey, Identity, Merchant
@@ -72,7 +72,10 @@ def list_(*, as_json: bool = _JSON) -> None:
             f"{merchant.created_at:%Y-%m-%d %H:%M}Z",
             Text(merchant.name),  # never read as markup
         )
-    out.print(table if found else "no merchants yet: strongroom merchant create NAME")
+    if found:
+        print_table(table)
+    else:
+        out.print("no merchants yet: strongroom merchant create NAME")
 
 
 def show(
@@ -99,7 +102,7 @@ def show(
     out.print(f"name    {found.name}", markup=False, soft_wrap=True)
     out.print(f"status  {found.status}")
     out.print(f"made    {found.created_at:%Y-%m-%d %H:%M:%S}Z")
-    out.print(keys.table(its_keys) if its_keys else "no keys yet: strongroom key create --help")
+    keys.show(its_keys)
 
 
 def printed(merchant: "Merchant") -> dict[str, Any]:

@@ -8,7 +8,9 @@ from strongroom.cli.console import errors, installation, run
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("serve", epilog="Example: STRONGROOM_LOG_FILE=/tmp/strongroom.log strongroom serve")(serve)
+    app.command(
+        "serve", epilog="Example: STRONGROOM_LOG_FILE=/tmp/strongroom.log strongroom serve"
+    )(serve)
 
 
 def serve() -> None:

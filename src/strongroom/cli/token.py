@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.console import errors, installation, out, print_json
+from strongroom.cli.console import errors, installation, out, print_json, print_table
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.secret import Secret
 
@@ -156,7 +156,7 @@ def list_(
     if as_json:
         print_json(found)
     elif found:
-        out.print(_table(found))
+        print_table(_table(found))
     else:
         out.print("no tokens yet: strongroom token create --help")
 
@@ -235,7 +235,7 @@ def _show(token: dict[str, Any], *, as_json: bool, quiet: bool = False) -> None:
     elif quiet:
         typer.echo(token["id"])
     else:
-        out.print(_table([token]))
+        print_table(_table([token]))
         for key, value in token["metadata"].items():
             out.print(Text(f"  {key}: {value}", style="dim"), soft_wrap=True)
         if token.get("cvc"):
@@ -245,14 +245,13 @@ def _show(token: dict[str, Any], *, as_json: bool, quiet: bool = False) -> None:
 
 def _table(tokens: list[dict[str, Any]]) -> Table:
     shown = Table(box=None, pad_edge=False)
-    for column in ("id", "mode", "card", "expiry", "made"):
+    for column in ("id", "card", "expiry", "made"):
         shown.add_column(column, no_wrap=True)
     for token in tokens:
         shown.add_row(
             token["id"],
-            token["mode"],
             f"{token['brand']} {token['bin']}…{token['last4']}",
             f"{token['exp_month']:02}/{token['exp_year']}",
-            f"{token['created_at'][:16]}Z" + (" single-use" if token["single_use"] else ""),
+            token["created_at"][:10] + (" single-use" if token["single_use"] else ""),
         )
     return shown
