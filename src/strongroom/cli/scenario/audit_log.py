@@ -23,12 +23,12 @@ import msgspec
 
 from strongroom.cli.scenario.client import ANY, Answer, short
 from strongroom.cli.scenario.story import Story
+from strongroom.kernel.cardlike import has_cardlike_bytes
 from strongroom.kernel.errors import StrongroomError
 
 TITLE: Final = "6 · The audit log"
 SEALED_SECONDS_MAX: Final = 30.0
 _NOT_SEALED: Final = 409
-_DIGITS: Final = re.compile(rb"[0-9]{13}")
 _CREATED: Final = "vault.token.created"
 
 
@@ -75,7 +75,7 @@ async def _records(story: Story) -> Answer:
     record = mine[0]["record"]
     masked = {"brand": "synthetic", "cvc_state": "sealed", "last4": made["last4"]}
     differences = page.differs(200)
-    differences += ["13 digits in a row"] if _DIGITS.search(page.body) else []
+    differences += ["what looks like a card number"] if has_cardlike_bytes(page.body) else []
     differences += [] if record["details"] == masked else [f"details: {record['details']}"]
     differences += [] if record["merchant"] == story.shop.merchant else ["another merchant's"]
     check(

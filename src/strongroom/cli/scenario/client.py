@@ -86,7 +86,7 @@ class Answer:
         """Return in what this differs from what was expected; nothing if in nothing."""
         found = []
         if self.status != status:
-            found.append(f"status: expected {status}, got {self.problem()}")
+            return [f"status: expected {status}, got {self.problem()}"]
         body = self.json
         for name, wanted in fields.items():
             got = body.get(name)
@@ -99,7 +99,8 @@ class Answer:
         self, status: int, code: str, pointer: str = "", field_code: str = ""
     ) -> list[str]:
         """Return in what this differs from a refusal with that code, and that field among the wrong ones."""
-        found = self.differs(status, code=code, status=status, request_id=ANY)
+        if found := self.differs(status, code=code, status=status, request_id=ANY):
+            return found
         if self.headers.get("content-type", "") != "application/problem+json":
             found.append("the answer is not application/problem+json")
         named = {(each.get("pointer"), each.get("code")) for each in self.json.get("errors", ())}

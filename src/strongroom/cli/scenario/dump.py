@@ -4,8 +4,10 @@
 `pg_dump` where PostgreSQL's programs have it, else COPY of every table; both as the bootstrap login, which sees all.
 """
 
+import re
 import subprocess
-from collections.abc import Iterator
+from binascii import unhexlify
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,8 @@ from strongroom.db.pool import connect
 from strongroom.kernel.errors import StrongroomError
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
+#: How COPY prints a bytea: a backslash is doubled.
+_BYTEA: Final = re.compile(rb"\\\\x((?:[0-9a-f]{2})+)(?=[\t\n,}]|$)")
 _DATABASES: Final = (
     "select datname from pg_database where datallowconn and not datistemplate order by 1"
 )
@@ -54,6 +58,19 @@ def find_pg_dump(settings: Settings) -> Path | None:
     folders = [settings.postgres_binaries] if settings.postgres_binaries else candidates()
     programs = (folder / "pg_dump" for folder in folders)
     return next((program for program in programs if program.is_file()), None)
+
+
+def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the rows with every bytea as the bytes it holds, so that what lies in it is searched in every form."""
+    rest = b""
+    for chunk in chunks:
+        whole, newline, rest = (rest + chunk).rpartition(b"\n")
+        yield _BYTEA.sub(_bytes_of, whole + newline)
+    yield _BYTEA.sub(_bytes_of, rest)
+
+
+def _bytes_of(match: "re.Match[bytes]") -> bytes:
+    return b" " + unhexlify(match[1]) + b" "
 
 
 def dumped(program: Path, address: Address) -> Iterator[bytes]:

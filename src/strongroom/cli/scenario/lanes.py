@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final, final
+from typing import Final, cast, final
 from urllib.parse import urlsplit
 
 from strongroom.kernel.errors import StrongroomError
@@ -46,8 +46,8 @@ class Lane(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        if isinstance(transport, asyncio.WriteTransport):
-            self._transport = transport
+        # Not asked by isinstance: uvloop's transports are of classes of their own.
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Fail the request that waits."""

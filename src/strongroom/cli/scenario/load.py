@@ -113,7 +113,7 @@ def _judge(
         f"{count:,} cards, {what}, {lanes} connections",
         f"{count / seconds:,.0f} cards/s  p50 {half * 1000:.1f} ms  p99 {most * 1000:.1f} ms  "
         f"last {short(max(tokens, default=''))}",
-        [*differences[:3], *([f"and {len(differences) - 3} more"] if len(differences) > 3 else [])],  # noqa: PLR2004 - shown
+        differences,
     )
     report = story.report
     report.figure(f"cards, {what}, {lanes} connections", count / seconds, "/s")

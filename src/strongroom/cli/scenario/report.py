@@ -30,6 +30,7 @@ from strongroom.kernel.cardlike import redact
 
 SENT_COLUMNS: Final = 47
 WIDTH_MAX: Final = 100
+DIFFERENCES_SHOWN: Final = 4
 REPORT_VERSION: Final = 1
 
 
@@ -92,9 +93,10 @@ class Report:
 
     def check(self, sent: str, got: str, differences: Sequence[str] = ()) -> bool:
         """Keep and print one check; return whether it passed."""
-        found = Check(self._chapter, sent, got, tuple(redact(each) for each in differences))
+        found = Check(self._chapter, sent, got, _few(differences))
         self.checks.append(found)
         mark = "[green]✓[/]" if found.passed else "[bold red]✗[/]"
+        got = got if found.passed else "not as expected:"
         room = min(self.console.width, WIDTH_MAX) - SENT_COLUMNS - 5
         left = escape(_cut(sent, SENT_COLUMNS).ljust(SENT_COLUMNS))
         self.console.print(
@@ -187,6 +189,13 @@ def make_console(*, record: bool = True) -> Console:
     if not console.is_terminal:
         console.width = WIDTH_MAX
     return console
+
+
+def _few(differences: Sequence[str]) -> tuple[str, ...]:
+    """Keep the first ones, each once, and no card number."""
+    each = list(dict.fromkeys(redact(difference) for difference in differences))
+    more = len(each) - DIFFERENCES_SHOWN
+    return (*each[:DIFFERENCES_SHOWN], *((f"and {more} more",) if more > 0 else ()))
 
 
 def _number(value: float) -> str:

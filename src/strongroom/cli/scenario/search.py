@@ -146,10 +146,10 @@ async def _dumps(story: Story, sieve: Sieve, databases: list[str]) -> Searched:
     for database in databases:
         address = dump.bootstrap(story.settings, database)
         if program is not None:
-            chunks = dump.dumped(program, address)
+            chunks = dump.unpacked(dump.dumped(program, address))
             searched = await asyncio.to_thread(sieve.stream, chunks, f"dump of {database}")
         else:
-            searched = sieve.stream(await dump.copied(address), f"dump of {database}")
+            searched = sieve.stream(dump.unpacked(await dump.copied(address)), f"dump of {database}")
         total.add(searched)
     way = "pg_dump" if program is not None else "COPY"
     _judge(story, f"a dump of {len(databases)} databases ({way})", total)
@@ -173,6 +173,6 @@ def _judge(story: Story, what: str, searched: Searched) -> None:
     ]
     differences += searched.unread[:_SHOWN]
     differences += [] if searched.bytes else ["there was nothing to search"]
-    files = f" in {searched.files} files" if searched.files > 1 else ""
+    files = f" of {searched.files} files" if searched.files > 1 else ""
     found = f"{len(searched.hits)} found" if searched.hits else "none found"
-    story.report.check(what, f"{searched.bytes / 1e6:,.1f} MB{files}: {found}", differences)
+    story.report.check(what, f"{found} in {searched.bytes / 1e6:,.1f} MB{files}, {searched.seconds:.1f} s", differences)

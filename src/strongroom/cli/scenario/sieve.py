@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Final
 
 from strongroom.kernel.schemes import CARD_DIGITS_MIN
@@ -84,6 +85,7 @@ class Searched:
     unread: list[str] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
+    seconds: float = 0.0
 
     def add(self, other: "Searched") -> None:
         """Take another search's results in."""
@@ -91,6 +93,7 @@ class Searched:
         self.unread += other.unread
         self.files += other.files
         self.bytes += other.bytes
+        self.seconds += other.seconds
 
 
 class Sieve:
@@ -126,6 +129,7 @@ class Sieve:
     def stream(self, chunks: Iterable[bytes], place: str) -> Searched:
         """Search a stream, however it is cut into chunks."""
         searched = Searched(files=1)
+        begun = perf_counter()
         tail = b""
         seen: set[tuple[Form, str]] = set()
         for chunk in chunks:
@@ -133,6 +137,7 @@ class Sieve:
             searched.bytes += len(chunk)
             tail = (tail + chunk)[-OVERLAP_BYTES:]
         searched.hits = [Hit(place, form, last_four) for form, last_four in sorted(seen)]
+        searched.seconds = perf_counter() - begun
         return searched
 
     def file(self, path: Path) -> Searched:
