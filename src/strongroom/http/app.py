@@ -2,6 +2,7 @@
 """Builds a listener: Litestar with our guard and our problems, inside the edge. No route without requires=."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -130,7 +131,7 @@ def _decoding(error: HTTPException) -> StrongroomError:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, msgspec.MsgspecError):
-            return decoding_error(cause)
+            return _from_the_body(decoding_error(cause))
         cause = cause.__cause__ or cause.__context__
     extra = getattr(error, "extra", None)
     keys = (
@@ -142,6 +143,20 @@ def _decoding(error: HTTPException) -> StrongroomError:
         *(
             FieldError(f"/{key}", "parameter_wrong", f"the parameter {key} is not of its form")
             for key in keys
+        )
+    )
+
+
+def _from_the_body(error: StrongroomError) -> StrongroomError:
+    """Point into the body: for Litestar it is the parameter `data` of a function."""
+    if not isinstance(error, Invalid):
+        return error
+    return Invalid(
+        *(
+            replace(each, pointer=each.pointer.removeprefix("/data") or "/")
+            if f"{each.pointer}/".startswith("/data/")
+            else each
+            for each in error.errors
         )
     )
 

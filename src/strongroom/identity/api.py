@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the gateway's listener about the merchant itself and its keys."""
 
+from datetime import UTC
 from typing import Annotated, Any, Final
 
 from litestar import Request as LitestarRequest
@@ -82,7 +83,7 @@ async def create_key(
         data.name,
         data.permissions,
         tuple(data.origins),
-        data.expires_at,
+        data.expires_at and data.expires_at.astimezone(UTC),
     )
     made = await state.identity.create_key(
         wish, actor=principal.key_id, origin=await _origin(state, request)
