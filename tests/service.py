@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import httpx
 
@@ -39,6 +39,7 @@ from strongroom.keys import KeyStore
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 from strongroom.telemetry.sink import open_sink
+from strongroom.vault.ports import Vault
 
 OPERATOR: Final = "operator:tests"
 #: No test meets a limit unless it asks for one.
@@ -166,6 +167,12 @@ class Service:
     def authority(self) -> Path:
         """The certificate to verify the listeners with."""
         return self.settings.state / "tls" / "ca.pem"
+
+    @property
+    def parts(self) -> Vault:
+        """The vault behind its routes, for what no route does: jobs, and what will use CVCs."""
+        app: Any = self.edges["vault"]._app
+        return cast("Vault", app.state.vault)
 
     def vault(self, key: str | None) -> Caller:
         return Caller(self.clients["vault"], key)
