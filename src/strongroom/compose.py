@@ -49,7 +49,6 @@ from strongroom.keys import KeyName, KeyStore, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
 from strongroom.keys.store import PostgresDataKeyTable
-from strongroom.keys.stores.aws_kms import AwsKmsKeyStore
 from strongroom.keys.stores.file import FileKeyStore
 from strongroom.telemetry.health import HealthRegistry
 from strongroom.telemetry.log import Log
@@ -121,6 +120,9 @@ async def open_key_store(settings: Settings, passphrase: Secret[str]) -> KeyStor
     """Open the key store that the settings name. There is no fallback from one to the other."""
     if settings.key_store is KeyStoreName.FILE:
         return await asyncio.to_thread(FileKeyStore.open, key_file(settings), passphrase)
+    # The client library takes longer to import than everything else of a server; nobody else needs it.
+    from strongroom.keys.stores.aws_kms import AwsKmsKeyStore  # noqa: PLC0415
+
     aliases = {purpose: settings.aws_kms_key_prefix + purpose.value for purpose in Purpose}
     return await AwsKmsKeyStore.open(
         aliases, region=settings.aws_region or "", endpoint_url=settings.aws_endpoint

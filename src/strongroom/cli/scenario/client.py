@@ -7,6 +7,7 @@ chapter can look for the one in the other and everywhere else.
 
 import itertools
 import json
+import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -16,8 +17,6 @@ from time import perf_counter
 from typing import Any, Final
 
 import httpx
-
-from strongroom.crypto.random import random_bytes
 
 TIMEOUT_SECONDS: Final = 30
 _NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{13,19}(?![0-9])")
@@ -119,7 +118,7 @@ class Client:
         self.ledger = ledger
         self._names = itertools.count(1)
         #: Names of requests are new in every run.
-        self._run = random_bytes(6).hex()
+        self._run = os.urandom(6).hex()
 
     def at(self, base: str) -> "Client":
         """Return the same client at another listener."""

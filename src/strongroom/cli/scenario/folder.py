@@ -17,8 +17,6 @@ from typing import Any, Final
 
 from strongroom.config import Environment, Settings, load_settings
 from strongroom.config.settings import Listener
-from strongroom.crypto.random import random_bytes
-from strongroom.db.embedded import Embedded
 from strongroom.kernel.errors import StrongroomError
 
 INSTANCE: Final = "demo"
@@ -137,6 +135,8 @@ class DemoFolder:
 
     def clear(self) -> None:
         """Remove what an earlier demo left: its server first. Only while claimed."""
+        from strongroom.db.embedded import Embedded  # slow, and only wanted here
+
         if (self.state / "postgres").exists():
             Embedded(self.state / "postgres").stop("immediate")
         for path in self.state.iterdir():
@@ -178,7 +178,7 @@ class DemoFolder:
             kept = json.loads(path.read_text("utf-8"))
             first, following = int(kept["first"]), int(kept["next"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            first = _SERIALS_FROM + int.from_bytes(random_bytes(8), "big") % _SERIALS_SPAN
+            first = _SERIALS_FROM + int.from_bytes(os.urandom(8), "big") % _SERIALS_SPAN
             following = first
         # Crash after this: the numbers count as used, and a later run searches for them too.
         _write(path, {"first": first, "next": following + count})

@@ -102,10 +102,7 @@ async def open_lanes(url: str, context: ssl.SSLContext, count: int) -> list[Lane
     host, port = parts.hostname or "localhost", parts.port or 443
     loop = asyncio.get_running_loop()
     opened = await asyncio.gather(
-        *(
-            loop.create_connection(Lane, host, port, ssl=context)
-            for _ in range(count)
-        )
+        *(loop.create_connection(Lane, host, port, ssl=context) for _ in range(count))
     )
     return [lane for _, lane in opened]
 

@@ -6,6 +6,7 @@ Client, server and database share this machine, so these are figures of a whole 
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Final
@@ -15,7 +16,6 @@ from rich.progress import Progress
 from strongroom.cli.scenario.client import short, trust
 from strongroom.cli.scenario.lanes import Lane, Reply, Requests, open_lanes
 from strongroom.cli.scenario.story import Story
-from strongroom.crypto.random import random_bytes
 
 TITLE: Final = "5 · {cards:,} synthetic cards"
 SINGLE_SHARE: Final = 0.3
@@ -142,7 +142,7 @@ async def _drive(
 
 def _requests(story: Story, route: str) -> Requests:
     key = story.shop.secret.key or ""
-    return Requests(story.vault, route, key, f"load-{random_bytes(6).hex()}")
+    return Requests(story.vault, route, key, f"load-{os.urandom(6).hex()}")
 
 
 def _card(number: str) -> bytes:

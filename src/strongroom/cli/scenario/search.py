@@ -149,7 +149,9 @@ async def _dumps(story: Story, sieve: Sieve, databases: list[str]) -> Searched:
             chunks = dump.unpacked(dump.dumped(program, address))
             searched = await asyncio.to_thread(sieve.stream, chunks, f"dump of {database}")
         else:
-            searched = sieve.stream(dump.unpacked(await dump.copied(address)), f"dump of {database}")
+            searched = sieve.stream(
+                dump.unpacked(await dump.copied(address)), f"dump of {database}"
+            )
         total.add(searched)
     way = "pg_dump" if program is not None else "COPY"
     _judge(story, f"a dump of {len(databases)} databases ({way})", total)
@@ -175,4 +177,8 @@ def _judge(story: Story, what: str, searched: Searched) -> None:
     differences += [] if searched.bytes else ["there was nothing to search"]
     files = f" of {searched.files} files" if searched.files > 1 else ""
     found = f"{len(searched.hits)} found" if searched.hits else "none found"
-    story.report.check(what, f"{found} in {searched.bytes / 1e6:,.1f} MB{files}, {searched.seconds:.1f} s", differences)
+    story.report.check(
+        what,
+        f"{found} in {searched.bytes / 1e6:,.1f} MB{files}, {searched.seconds:.1f} s",
+        differences,
+    )
