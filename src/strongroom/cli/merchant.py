@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
 def create(
     name: str = typer.Argument(help="Its name, for people: 1 to 100 characters."),
     *,
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print the merchant's id alone."),
     as_json: bool = _JSON,
 ) -> None:
     """Make a merchant."""
@@ -41,6 +42,8 @@ def create(
     made = with_identity(work)
     if as_json:
         print_json(printed(made))
+    elif quiet:
+        typer.echo(made.merchant_id)
     else:
         out.print(f"made merchant [bold]{made.merchant_id}[/]")
         out.print(
