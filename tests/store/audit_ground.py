@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ground for tests of the audit log on a real database: a fresh `vault`, keys in memory, sinks in a folder."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,18 +14,27 @@ import msgspec
 from contracts.fakes import FakeKeyStore, MemoryDataKeyTable
 from database import Databases, Server, fresh_databases
 from strongroom.audit import Action, NewRecord, Origin
+from strongroom.audit.merkle import Frontier
 from strongroom.audit.ports import Sink
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.seal import Sealer
 from strongroom.audit.signing import TreeKeys
 from strongroom.audit.sinks.file import FileSink
+from strongroom.crypto.digest import sha256
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
 from strongroom.kernel.clock import Clock, SteppedClock
 from strongroom.kernel.ids import MerchantId, encode_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.keys import KeyName, Purpose
+from strongroom.keys import (
+    DataKey,
+    DataKeys,
+    DataKeyUnknown,
+    KeyName,
+    KeyStoreRefused,
+    Purpose,
+)
 from strongroom.keys.keyring import Keyring
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import AuditMetrics, Metrics
@@ -34,7 +44,31 @@ ORIGIN = "strongroom.example/vault"
 START = datetime.now(UTC).replace(microsecond=0)  # ids are made with the machine's own time
 MERCHANT = MerchantId(encode_id("mer", 1_700_000_000_000, bytes(10)))
 OTHER = MerchantId(encode_id("mer", 1_700_000_000_001, bytes(10)))
+DEADLINE_SECONDS = 20.0
 ACTOR = encode_id("key", 1_700_000_000_000, bytes(10))
+
+
+class SpokenKeys:
+    """Data keys that follow from their names, so that several processes of a test have the same."""
+
+    def cached(self, merchant: str, mode: str, name: KeyName) -> DataKey | None:
+        return DataKey(1, Secret(sha256(f"{merchant} {mode} {name}".encode())))
+
+    async def current(self, merchant: str, mode: str, name: KeyName) -> DataKey:
+        found = self.cached(merchant, mode, name)
+        assert found is not None
+        return found
+
+    async def version(self, merchant: str, mode: str, name: KeyName, version: int) -> DataKey:
+        if version != 1:
+            raise DataKeyUnknown
+        return await self.current(merchant, mode, name)
+
+    async def rotate(self, merchant: str, mode: str, name: KeyName) -> DataKey:
+        raise KeyStoreRefused(f"{merchant} {mode} {name} stays what it is")
+
+    async def destroy(self, merchant: str, mode: str, name: KeyName, version: int) -> None:
+        raise KeyStoreRefused(f"{merchant} {mode} {name} {version} stays what it is")
 
 
 @dataclass
@@ -43,7 +77,7 @@ class Ground:
 
     databases: Databases
     app: Database
-    keyring: Keyring
+    keyring: DataKeys
     recorder: EventRecorder
     clock: Clock
     folder: Path
@@ -132,41 +166,73 @@ class Ground:
             )
         return records
 
+    async def begun(self, record: NewRecord) -> AsyncExitStack:
+        """Write a record in a transaction of its own that stays open until the stack is closed."""
+        async with AsyncExitStack() as stack:
+            tx = await stack.enter_async_context(self.app.transaction([record.merchant]))
+            await self.recorder.insert(tx, record)
+            return stack.pop_all()
+        raise AssertionError
+
     async def as_superuser(self, *statements: str) -> None:
         """What only somebody can do who has taken over the database."""
         await self.databases.run(
             Domain.VAULT, "set session_replication_role = replica", *statements
         )
 
-    async def value(self, sql: str) -> Any:
+    async def alter(self, event_id: str, change: str) -> None:
+        """Alter a record's row, as the superuser."""
+        await self.as_superuser(
+            f"update audit.event set {change} where event_id = '{event_id}'"  # noqa: S608 - our own words
+        )
+
+    async def value(self, sql: str, *values: object) -> Any:
+        """Ask the database, as the superuser."""
         connection = await connect(self.databases.administrator(Domain.VAULT))
         try:
-            return await connection.fetchval(sql)
+            return await connection.fetchval(sql, *values)
+        finally:
+            await connection.close()
+
+    async def tree_root(self) -> bytes:
+        """The root over the records in the tree's order, by another way than the sealer's."""
+        leaves = dict(await self._pairs("select event_id, leaf_hash from audit.event"))
+        return Frontier().appended(leaves[each] for each in await self.tree_ids()).root()
+
+    async def _pairs(self, sql: str) -> list[tuple[Any, Any]]:
+        connection = await connect(self.databases.administrator(Domain.VAULT))
+        try:
+            return [(row[0], row[1]) for row in await connection.fetch(sql)]
         finally:
             await connection.close()
 
     async def tree_ids(self) -> list[str]:
         """Whose leaves the tree holds, in its order."""
-        connection = await connect(self.databases.administrator(Domain.VAULT))
-        try:
-            rows = await connection.fetch(
-                "select event_ids from audit.tile where level = 0 order by n"
-            )
-        finally:
-            await connection.close()
-        return [event_id for row in rows for event_id in row["event_ids"]]
+        rows = await self._pairs("select n, event_ids from audit.tile where level = 0 order by n")
+        return [event_id for _, event_ids in rows for event_id in event_ids]
 
     async def close(self) -> None:
+        """Let every sealer go."""
         for sealer in self._sealers:
             await sealer.close()
-        await self.keyring.close()
+
+    async def reopened(self) -> None:
+        """Connect anew, as after everything was started again."""
+        self.app = await self.databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
+        self.recorder.database = self.app
 
 
-async def made_ground(databases: Databases, folder: Path, clock: Clock | None = None) -> Ground:
-    clock = clock or SteppedClock(START)
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for something to become true; fail if it does not."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not holds():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.02)
+
+
+async def made_ground(
+    databases: Databases, folder: Path, clock: Clock, keyring: DataKeys
+) -> Ground:
     app = await databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
-    keyring = Keyring(FakeKeyStore(), MemoryDataKeyTable(), clock)
-    await keyring.start([Purpose.AUDIT])
     row_key = Secret((await keyring.current("", "", KeyName.AUDIT_ROW_MAC)).secret.expose())
     return Ground(
         databases, app, keyring, EventRecorder(app, row_key, clock), clock, folder / "sink"
@@ -175,12 +241,16 @@ async def made_ground(databases: Databases, folder: Path, clock: Clock | None = 
 
 @asynccontextmanager
 async def grounded(
-    server: Server, folder: Path, clock: Clock | None = None
+    server: Server, folder: Path, clock: Clock | None = None, keys: DataKeys | None = None
 ) -> AsyncIterator[Ground]:
     """Lend a ground of its own for one test."""
-    async with fresh_databases(server) as databases:
-        ground = await made_ground(databases, folder, clock)
+    clock = clock or SteppedClock(START)
+    keyring = Keyring(FakeKeyStore(), MemoryDataKeyTable(), clock)
+    await keyring.start([Purpose.AUDIT])
+    async with fresh_databases(server, [Domain.VAULT]) as databases:
+        ground = await made_ground(databases, folder, clock, keys or keyring)
         try:
             yield ground
         finally:
             await ground.close()
+            await keyring.close()

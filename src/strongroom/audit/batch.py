@@ -54,7 +54,7 @@ async def seal_rows(
         for tile in growth.tiles:  # (4)
             ids = growth.event_ids[tile.number] if tile.level == 0 else ()
             if not await store.put_tile(tx, tile, ids):
-                raise TreeDamaged(f"a tile stands at {tile.level}/{tile.number} already")
+                raise TreeDamaged(f"another tile stands at {tile.level}/{tile.number}")
         checkpoint = await prove_and_sign(tx, keys, standing, growth.head, now)  # (5)
         await store.insert_checkpoint(tx, checkpoint)  # (6)
         head = growth.head

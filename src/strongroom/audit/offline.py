@@ -85,12 +85,14 @@ def verify_directory(
         if sink is not None:
             raise CheckpointRefused("a bundle is a part of the tree: a sink says nothing of it")
         bundle = verify_bundle(directory, keys, origin=origin, progress=progress)
-        _require_own(bundle.manifest.origin, keys)
+        if origin is None:
+            _require_own(bundle.manifest.origin, keys)
         return VerifiedLog(bundle, None)
     kept = None if sink is None else kept_heads(sink, keys, _announced(directory))
     anchors = () if kept is None or kept.within is None else (kept.within,)
     export = verify_export(directory, keys, origin=origin, anchors=anchors, progress=progress)
-    _require_own(export.manifest.origin, keys)
+    if origin is None:
+        _require_own(export.manifest.origin, keys)
     if kept is not None:
         if kept.newest.origin != export.manifest.origin:
             raise CheckpointRefused("the export is of another generation of the tree than the sink")

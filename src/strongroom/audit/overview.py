@@ -23,7 +23,7 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.signing import TreeKeys
 from strongroom.audit.standing import check_sinks, load
 from strongroom.audit.store import Cursor
-from strongroom.db.pool import Database
+from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import id_time, is_id
 from strongroom.kernel.secret import Secret
@@ -145,13 +145,13 @@ class Overview:
         Raises:
             TreeDamaged: a sealed record is gone or altered.
         """
-        await self._record_reading(actor, None, {"count": count})
-        async with self._database.transaction([PLATFORM]) as read:
-            row = await store.tree(read)
+        async with self._database.transaction([PLATFORM]) as tx:
+            row = await store.tree(tx)
             size, cursor = (row.size, row.cursor) if row else (0, Cursor(0, ""))
-            waiting = await store.unsealed(read, cursor, _WAITING_MAX)
+            waiting = await store.unsealed(tx, cursor, _WAITING_MAX)
             start = max(0, size - count)
-            sealed = await sealed_records(read, start, size) if start < size else ()
+            sealed = await sealed_records(tx, start, size) if start < size else ()
+            await self._record_reading(tx, actor, None, {"count": count})
         found = [
             ReadRecord(decode(payload), leaf, index)
             for index, (payload, leaf) in enumerate(sealed, start=start)
@@ -174,24 +174,22 @@ class Overview:
         """
         if not is_id("aud", event_id):
             raise AuditRecordUnknown("a record's id is aud_ and 26 letters and digits")
-        async with self._database.transaction([PLATFORM]) as read:
-            places = await store.places(read, [event_id])
-            head = await store.latest_checkpoint(read)
-            rows = await store.rows_by_id(read, [event_id])
-        if not rows:
-            raise AuditRecordUnknown("there is no such record in this log")
-        index = places.get(event_id)
-        if index is None or head is None or index >= head.size:
-            raise NotSealedYet
-        await self._record_reading(actor, event_id, {"size": head.size})
-        async with self._database.transaction([PLATFORM]) as read:
-            ((payload, leaf),) = await sealed_records(read, index, index + 1)
+        async with self._database.transaction([PLATFORM]) as tx:
+            if not await store.rows_by_id(tx, [event_id]):
+                raise AuditRecordUnknown("there is no such record in this log")
+            index = (await store.places(tx, [event_id])).get(event_id)
+            head = await store.latest_checkpoint(tx)
+            if index is None or head is None or index >= head.size:
+                raise NotSealedYet
+            ((payload, leaf),) = await sealed_records(tx, index, index + 1)
+            await self._record_reading(tx, actor, event_id, {"size": head.size})
         proof = await Proofs(self._database).inclusion(index, leaf, head)
         return Proven(payload, proof, await self._keys.verifiers())
 
     async def _record_reading(
-        self, actor: str, event_id: str | None, details: dict[str, str | int]
+        self, tx: Transaction, actor: str, event_id: str | None, details: dict[str, str | int]
     ) -> None:
+        """Put the record of a reading into its transaction: nothing is handed out before it is committed."""
         row_key = Secret((await self._keys.row_keys())[0])
         recorder = EventRecorder(self._database, row_key, self._clock)
         record = recorder.make(
@@ -204,5 +202,4 @@ class Overview:
             now=self._clock.now(),
             details=details,
         )
-        async with self._database.transaction([PLATFORM]) as tx:
-            await recorder.insert(tx, record)
+        await recorder.insert(tx, record)

@@ -15,7 +15,7 @@ from strongroom.audit.ports import PLATFORM, NewRecord, Origin
 from strongroom.audit.record import AuditRecord, encode, salt_text, salted
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
-from strongroom.crypto.random import random_bytes
+from strongroom.crypto.random import entropy, random_bytes
 from strongroom.db.pool import Database, Transaction
 from strongroom.db.queries import load_queries
 from strongroom.kernel.clock import Clock, rfc3339
@@ -64,7 +64,7 @@ class EventRecorder:
                 origin=origin.address_hash,
                 outcome=outcome,
                 request_hash=origin.request_hash,
-                salt=salt_text(random_bytes(32)),
+                salt=salt_text(entropy(32)),
                 time=rfc3339(now),
                 transaction_id=transaction_id,
             )

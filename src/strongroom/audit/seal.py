@@ -330,7 +330,9 @@ class Sealer:
 
     # --- restart -------------------------------------------------------------------------------------
 
-    async def restart_tree(self, reason: str, *, actor: str = "operator") -> SealResult:
+    async def restart_tree(
+        self, reason: str, *, actor: str = "operator", within_seconds: float = RESTART_SECONDS_MAX
+    ) -> SealResult:
         """Let a tree go on that was rolled back: under the origin of its next generation, and on record.
 
         What the database has stays as it is, so its last head is a prefix of what is signed from now on; what the
@@ -339,6 +341,7 @@ class Sealer:
         Args:
             reason: one word (`a-z`, `_`, digits at its end), for the record.
             actor: who restarts it, as records name people.
+            within_seconds: how long to wait for a sealer that holds the tree.
 
         Raises:
             RestartRefused: the tree leads to what its sinks hold, or the reason is not one word.
@@ -348,7 +351,7 @@ class Sealer:
             raise RestartRefused("the reason is one word of small letters and _")
         await self.close()
         try:
-            await self._acquire(RESTART_SECONDS_MAX)
+            await self._acquire(within_seconds)
             heads = await self._heads()
             async with self._lock.transaction([PLATFORM]) as tx:
                 await self._founder.restart(tx, heads, reason=reason, actor=actor)

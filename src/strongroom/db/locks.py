@@ -34,7 +34,12 @@ class SessionLock:
     @property
     def held(self) -> bool:
         """Whether the lock was taken and its connection is not known to be broken."""
-        return self._connection is not None and not self._connection.is_closed()
+        if self._connection is None:
+            return False
+        try:
+            return not self._connection.is_closed()
+        except asyncpg.InterfaceError:  # it broke, and the pool has taken it away already
+            return False
 
     async def acquire(self) -> bool:
         """Take the lock if nobody has it, without waiting; tell whether it is ours.

@@ -26,8 +26,9 @@ T = TypeVar("T")
 class FileSink:
     """Implements `Sink`. The folder is this sink's alone, and one process writes to it: the elected sealer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, seconds_max: float = SECONDS_MAX) -> None:
         self._folder = folder
+        self._seconds_max = seconds_max
         self._generations: dict[int, Generation] = {}
         self._at_work: asyncio.Future[Any] | None = None
 
@@ -82,7 +83,7 @@ class FileSink:
         work = asyncio.ensure_future(asyncio.to_thread(act, *args, **kwargs))
         self._at_work = work
         try:
-            async with asyncio.timeout(SECONDS_MAX):
+            async with asyncio.timeout(self._seconds_max):
                 return await asyncio.shield(work)
         except TimeoutError:
             work.add_done_callback(_looked_at)

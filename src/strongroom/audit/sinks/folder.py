@@ -8,6 +8,7 @@ compared, and only what a crash left half-written (a line without its end) is cu
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -67,15 +68,27 @@ class Generation:
         Raises:
             SinkFailed: what stands there is not such a head.
         """
-        found: list[Checkpoint] = []
-        for name, note in ((CHECKPOINT, self._latest()), (CHECKPOINTS, self._last_of_list())):
-            if note is None:
-                continue
-            try:
-                found.append(open_checkpoint(note, keys, origin=origin))
-            except (NoteRefused, CheckpointRefused) as error:
-                raise SinkFailed(f"{name} in the sink's folder: {error.detail}") from error
-        return max(found, key=lambda checkpoint: checkpoint.size, default=None)
+        latest = self._latest()
+        last = _last_note(self.folder / CHECKPOINTS)
+        shown = self._opened(CHECKPOINT, latest, origin, keys)
+        listed = self._opened(CHECKPOINTS, last, origin, keys)
+        if last is None or listed is None or (shown is not None and shown.size >= listed.size):
+            return shown
+        with suppress(
+            OSError
+        ):  # a crash came between the two: do what was left to do, if the disk lets us
+            self._replace(self.folder / CHECKPOINT, last)
+        return listed
+
+    def _opened(
+        self, name: str, note: bytes | None, origin: str, keys: Sequence[VerifierKey]
+    ) -> Checkpoint | None:
+        if note is None:
+            return None
+        try:
+            return open_checkpoint(note, keys, origin=origin)
+        except (NoteRefused, CheckpointRefused) as error:
+            raise SinkFailed(f"{name} in the sink's folder: {error.detail}") from error
 
     def append(self, first: int, payloads: Sequence[bytes], heads: Sequence[SignedHead]) -> None:
         """Keep records and then heads; durable when this returns.
@@ -184,14 +197,11 @@ class Generation:
         path = self.folder / CHECKPOINT
         return path.read_bytes() if path.exists() else None
 
-    def _last_of_list(self) -> bytes | None:
-        return _last_note(self.folder / CHECKPOINTS)
-
     def _append_heads(self, heads: Sequence[SignedHead]) -> None:
         path = self.folder / CHECKPOINTS
         if self._listed is None:
             self._cut_torn_note(path)
-            last = self._last_of_list()
+            last = _last_note(path)
             self._listed = -1 if last is None else parse_checkpoint(parse_note(last).text).size
         listed = self._listed
         new = [head.note for head in heads if head.size > listed]
