@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +70,18 @@ class Server:
             f"grant connect on database {name} to {', '.join(sorted(LOGINS[domain]))}",
         )
         return name
+
+    @asynccontextmanager
+    async def away(self, name: str) -> AsyncIterator[None]:
+        """Cut everybody off from a database, and let nobody in while the block runs."""
+        await self.run(
+            f"alter database {name} with allow_connections false",
+            f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",  # noqa: S608
+        )
+        try:
+            yield
+        finally:
+            await self.run(f"alter database {name} with allow_connections true")
 
     async def drop(self, name: str) -> None:
         """Drop a database, whoever is still connected."""
@@ -138,9 +150,11 @@ async def migrated_server(sizes: Mapping[str, str] = SIZES) -> AsyncIterator[Ser
 
 
 @asynccontextmanager
-async def fresh_databases(server: Server) -> AsyncIterator[Databases]:
+async def fresh_databases(
+    server: Server, domains: Iterable[Domain] = Domain
+) -> AsyncIterator[Databases]:
     """Lend a copy of each template."""
-    databases = Databases(server, {domain: await server.copy(domain) for domain in Domain})
+    databases = Databases(server, {domain: await server.copy(domain) for domain in domains})
     try:
         yield databases
     finally:
