@@ -104,13 +104,27 @@ def test_a_tampered_record_is_named(export: Path, index: int) -> None:
     assert str(findings[0]).startswith(f"record_diverges at record {index} (records.jsonl:")
 
 
-@pytest.mark.parametrize("index", [0, 12, 39])
+@pytest.mark.parametrize("index", [0, 12, 25, 30, 39])
 def test_a_removed_record_is_named(export: Path, index: int) -> None:
     rewrite(export, lambda lines: lines.pop(index))
     findings = found(export)
     assert min(f.index for f in findings if f.index is not None) == index
     assert FindingKind.RECORD_MISSING in kinds(findings)
     assert (FindingKind.RECORD_DIVERGES in kinds(findings)) == (index < 25)
+
+
+def test_a_removed_record_whose_leaf_hash_was_removed_too_is_placed(export: Path) -> None:
+    rewrite(export, lambda lines: lines.pop(30))
+    hashes = export / "leaf_hashes.bin"
+    content = hashes.read_bytes()
+    hashes.write_bytes(content[: 30 * 32] + content[31 * 32 :])
+    findings = found(export)
+    # Up to 25 a checkpoint vouches; nothing can say more.
+    assert (findings[0].kind, findings[0].index, findings[0].until) == (
+        FindingKind.RECORD_MISSING,
+        25,
+        COUNT,
+    )
 
 
 def test_swapped_records_are_named(export: Path) -> None:

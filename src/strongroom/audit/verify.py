@@ -141,17 +141,18 @@ class _Walk:
         kept = sorted((_Head(a.size, a.root, "anchor") for a in anchors), key=attrgetter("size"))
         heads = merge(self._heads(signed), kept, key=attrgetter("size"))
         largest = 0
+        last: Sequence[_Head] = ()
         for size, group in groupby(heads, key=attrgetter("size")):
             self._read(payloads, hashes, size)
-            largest = size
+            largest, last = size, list(group)
             if self._count == size:
-                self._compare(size, list(group))
+                self._compare(size, last)
         if self._count < largest:
             self._findings.add(
                 FindingKind.RECORD_MISSING,
                 layout.RECORDS,
                 "the file ends before the last checkpoint's size",
-                index=self._count,
+                index=self._missing_from(hashes, largest, last),
                 until=largest,
             )
         self._read(payloads, hashes, None)
@@ -245,6 +246,23 @@ class _Walk:
                 index=self._vouched,
                 until=size,
             )
+
+    def _missing_from(self, hashes: IO[bytes], size: int, heads: Sequence[_Head]) -> int:
+        """Say from which record on there are too few: the end of the file is not where one was taken out.
+
+        The stored leaf hashes tell, if all of them lead to a signed root; else only what a root vouched for counts.
+        """
+        stored = self._tree if self._stored is None else self._stored
+        while stored.size < size:
+            found = [
+                hashes.read(HASH_BYTES) for _ in range(min(size - stored.size, PROGRESS_RECORDS))
+            ]
+            if len(found[-1]) != HASH_BYTES:
+                return self._vouched
+            stored = stored.appended(found)
+        if all(head.root != stored.root() for head in heads):
+            return self._vouched
+        return self._count if self._stored is None else self._first_difference
 
     def _leaf_hashes_wrong(self) -> None:
         """The records have led to a signed root: where the stored leaf hashes differ, those were altered."""
