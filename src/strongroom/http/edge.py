@@ -265,7 +265,7 @@ class Edge:
         declared = request.headers.get("content-length")
         if declared is not None and declared.isdigit() and int(declared) > bytes_max:
             raise BodyTooLarge
-        if not request.headers.get("content-type", "").startswith(JSON):
+        if not _is_json(request.headers):
             raise BodyNotJson
         request.body = await self._patience.bounded(body.read(bytes_max, declared is not None))
 
@@ -325,6 +325,14 @@ def _bound(request: Request, items: HeaderItems) -> None:
     path = unquote(request.path) if "%" in request.path else request.path
     if has_cardlike(path) or (request.query and has_cardlike(unquote_plus(request.query))):
         raise CardNumberRefused
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    """Tell whether a body is JSON as it stands: no other media type, and not compressed."""
+    given = headers.get("content-type", "")
+    return (
+        given == JSON or given.partition(";")[0].strip().lower() == JSON
+    ) and "content-encoding" not in headers
 
 
 def _has_body(request: Request) -> bool:

@@ -40,6 +40,7 @@ class Endpoint:
     host: str
     port: int
     tls: Tls | None
+    header_seconds_max: float = limits.HEADER_SECONDS_MAX
 
 
 def require_free(host: str, port: int) -> None:
@@ -67,7 +68,7 @@ def _server(endpoint: Endpoint) -> Server:
         websockets=False,
         backlog=limits.CONNECTIONS_WAITING_MAX,
         http1_settings=HTTP1Settings(
-            header_read_timeout=limits.HEADER_SECONDS_MAX * 1000,
+            header_read_timeout=int(endpoint.header_seconds_max * 1000),
             max_buffer_size=8192 + 4096 * 100,
         ),
         log_enabled=False,
