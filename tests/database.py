@@ -75,13 +75,13 @@ class Server:
     async def away(self, name: str) -> AsyncIterator[None]:
         """Cut everybody off from a database, and let nobody in while the block runs."""
         await self.run(
-            f"alter database {name} with allow_connections false",
+            f"alter database {name} with connection limit 0",
             f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",  # noqa: S608
         )
         try:
             yield
         finally:
-            await self.run(f"alter database {name} with allow_connections true")
+            await self.run(f"alter database {name} with connection limit -1")
 
     async def drop(self, name: str) -> None:
         """Drop a database, whoever is still connected."""
