@@ -228,6 +228,7 @@ NOT_OURS = ["foreign", "other mode", "unknown", "malformed"]
 async def test_a_key_that_is_not_ours_is_not_there(
     service: Service, tenant: Tenant, gateway: Caller, whose: str
 ) -> None:
+    key: str
     if whose == "foreign":
         key = (await service.key((await service.tenant()).merchant)).key.key_id
     elif whose == "other mode":

@@ -36,7 +36,7 @@ async def test_it_makes_single_use_tokens(public: Caller) -> None:
 
 
 #: Method, path, body, expected.
-ACTS = [
+ACTS: list[tuple[str, str, Any, str]] = [
     ("GET", "/v1/tokens", None, "403 forbidden"),
     ("GET", "/v1/tokens/{token}", None, "403 forbidden"),
     ("DELETE", "/v1/tokens/{token}", None, "403 forbidden"),
