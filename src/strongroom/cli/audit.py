@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from strongroom.cli import audit_offline
-from strongroom.cli.console import errors, out, print_json
+from strongroom.cli.console import out, print_json, progress
 from strongroom.kernel.errors import StrongroomError
 
 if TYPE_CHECKING:
@@ -72,8 +72,6 @@ def export(
     as_json: bool = _JSON,
 ) -> None:
     """Write a log to a folder, for `strongroom audit verify`. That it was exported is recorded."""
-    from rich.progress import Progress
-
     from strongroom.cli.key import merchant_id
     from strongroom.cli.operating import actor, composed
 
@@ -81,11 +79,11 @@ def export(
 
     async def work(composer: "Composer") -> dict[str, Any]:
         exporter = await composer.exporter(_domain(tree))
-        with Progress(console=errors, transient=True) as progress:
-            task = progress.add_task("records", total=None)
+        with progress() as bar:
+            task = bar.add_task("records", total=None)
 
             def tell(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
+                bar.update(task, completed=done, total=total)
 
             if tenant is None:
                 made = await exporter.export_tree(to, actor=actor(), progress=tell)
@@ -266,7 +264,9 @@ def restart(
     async def work(composer: "Composer") -> dict[str, Any]:
         sealer = await composer.idle_sealer(_domain(tree))
         try:
-            result = await sealer.restart_tree(reason, actor=actor())
+            with progress() as bar:
+                bar.add_task("waiting for the sealer to let go of the tree", total=None)
+                result = await sealer.restart_tree(reason, actor=actor())
         finally:
             await sealer.close()
         head = await (await composer.overview(_domain(tree))).head()

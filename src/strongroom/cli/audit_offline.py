@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from rich.text import Text
 
-from strongroom.cli.console import errors, out, print_json
+from strongroom.cli.console import errors, out, print_json, progress
 from strongroom.kernel.errors import StrongroomError
 
 if TYPE_CHECKING:
@@ -63,21 +63,19 @@ def verify(
     as_json: bool = _JSON,
 ) -> None:
     """Verify a whole log offline. Exit code 1, and every finding, if it does not hold."""
-    from rich.progress import Progress
-
     from strongroom.audit import VerificationFailed, verify_directory
 
     keys = _keys(key)
     failure: VerificationFailed | None = None
-    with Progress(console=errors, transient=True) as progress:
-        task = progress.add_task("records", total=_announced(export))
+    with progress() as bar:
+        task = bar.add_task("records", total=_announced(export))
         try:
             held = verify_directory(
                 export,
                 keys,
                 origin=origin or None,
                 sink=anchor_sink,
-                progress=lambda done: progress.update(task, completed=done),
+                progress=lambda done: bar.update(task, completed=done),
             )
         except VerificationFailed as error:
             failure = error

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from strongroom.cli.installation import Installation
 
 Result = TypeVar("Result")
@@ -30,6 +32,13 @@ def print_json(value: object) -> None:
 def print_table(table: Table) -> None:
     """Print a table: as wide as the terminal, or as wide as it needs where there is none (a pipe)."""
     out.print(table, width=None if out.is_terminal else _PIPE_COLUMNS, crop=False)
+
+
+def progress() -> "Progress":
+    """Return a progress bar on standard error; it shows only where a person looks on, and leaves no trace."""
+    from rich.progress import Progress
+
+    return Progress(console=errors, transient=True, disable=not errors.is_terminal)
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:

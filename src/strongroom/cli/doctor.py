@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
-from strongroom.cli.console import errors, installation, out, print_json, run
+from strongroom.cli.console import installation, out, print_json, progress, run
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -34,8 +34,6 @@ def doctor(
     problems: bool = typer.Option(False, "--problems", help="Leave out what is well."),
 ) -> None:
     """Say what is wrong with this installation, and what to do. Exit code 1 if anything fails."""
-    from rich.progress import Progress
-
     from strongroom.cli.diagnosis.finding import Level, fail, failed
     from strongroom.config import SettingRefused
 
@@ -46,8 +44,8 @@ def doctor(
         found, production = [fail("settings", error.detail, remedy)], False
         faults: list[str] | None = None
     else:
-        with Progress(console=errors, transient=True) as progress:
-            found, faults = _examine(here, progress)
+        with progress() as bar:
+            found, faults = _examine(here, bar)
         production = here.settings.production
     wrong = failed(found) or (production and bool(faults))
     if problems:
@@ -60,16 +58,14 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _examine(
-    here: "Installation", progress: "Progress"
-) -> "tuple[list[Finding], list[str] | None]":
+def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], list[str] | None]":
     """Look at everything, from the ground up; what cannot be looked at without the rest is left out."""
     from strongroom.cli.diagnosis import databases, files, machine
 
-    task = progress.add_task("machine", total=_STEPS)
+    task = bar.add_task("machine", total=_STEPS)
 
     def step(name: str) -> None:
-        progress.update(task, description=name, advance=1)
+        bar.update(task, description=name, advance=1)
 
     settings, now = here.settings, here.clock.now()
     found = [machine.python(), machine.system(), machine.user(), machine.dumps()]

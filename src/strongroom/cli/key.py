@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.console import errors, out, print_json, print_table
+from strongroom.cli.console import errors, out, print_json, print_table, progress
 from strongroom.kernel.ids import KeyId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
@@ -155,22 +155,15 @@ async def _look_for(identity: "Identity", key: KeyId, owner: MerchantId | None) 
     Raises:
         KeyUnknown: nobody has it.
     """
-    from rich.progress import track
-
     from strongroom.identity import KeyUnknown
 
     owners = [owner] if owner else [each.merchant_id for each in await identity.merchants()]
-    for each in track(
-        owners,
-        "looking for the key",
-        console=errors,
-        transient=True,
-        disable=len(owners) < 2,  # noqa: PLR2004
-    ):
-        for mode in Mode:
-            for found in await identity.keys(each, mode):
-                if found.key_id == key:
-                    return found
+    with progress() as bar:
+        for each in bar.track(owners, description="looking for the key"):
+            for mode in Mode:
+                for found in await identity.keys(each, mode):
+                    if found.key_id == key:
+                        return found
     raise KeyUnknown
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.console import errors, installation, out, print_json, print_table
+from strongroom.cli.console import installation, out, print_json, print_table, progress
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.secret import Secret
 
@@ -134,22 +134,17 @@ def list_(
     as_json: bool = _JSON,
 ) -> None:
     """List tokens, newest first, masked."""
-    from rich.progress import Progress
-
     found: list[dict[str, Any]] = []
     cursor: str | None = None
-    with (
-        _client(url, ca, key_file) as vault,
-        Progress(console=errors, transient=True, disable=limit <= _PAGE) as progress,
-    ):
-        task = progress.add_task("tokens", total=limit)
+    with _client(url, ca, key_file) as vault, progress() as bar:
+        task = bar.add_task("tokens", total=limit)
         while len(found) < limit:
             query = {"limit": str(min(_PAGE, limit - len(found)))}
             page = vault.ask(
                 "GET", "/v1/tokens", query=query | ({"cursor": cursor} if cursor else {})
             )
             found += page["data"]
-            progress.update(task, completed=len(found))
+            bar.update(task, completed=len(found))
             cursor = page["next_cursor"]
             if not page["has_more"] or cursor is None:
                 break

@@ -150,7 +150,8 @@ async def _inside(here: Installation, domain: Domain, seen: Seen) -> None:
         now = here.clock.now()
         said = json.loads(await database.value(_LOOK))
     except SchemaRefused as error:
-        seen.findings.append(fail(name, error.detail.rstrip("."), _schema_remedy(error)))
+        detail = error.detail.rstrip(".").removeprefix(f"the {domain} database ")
+        seen.findings.append(fail(name, f"the {domain} database: {detail}", _schema_remedy(error)))
         return
     except StrongroomError as error:
         seen.findings.append(fail(name, f"the {domain} database: {error.detail}", MIGRATE))

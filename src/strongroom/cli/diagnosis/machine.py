@@ -87,13 +87,14 @@ def open_files(limit: int | None = None) -> Finding:
 def disk(settings: Settings) -> list[Finding]:
     """Look how much room is left where we write."""
     return [
-        _room(folder, shutil.disk_usage(_nearest(folder)).free)
+        room(folder, shutil.disk_usage(_nearest(folder)).free)
         for folder in dict.fromkeys((settings.state, settings.sink_folder))
         if folder == settings.state or not folder.is_relative_to(settings.state)
     ]
 
 
-def _room(folder: Path, free: int) -> Finding:
+def room(folder: Path, free: int) -> Finding:
+    """Judge how many bytes are free."""
     name, sentence = "machine.disk", f"{free // 2**20} MiB are free at {folder}"
     if free < DISK_BYTES_MIN:
         return fail(name, sentence, "make room: the database stops when the disk is full")

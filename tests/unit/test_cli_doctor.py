@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `strongroom doctor` decides from what it saw: tables of facts and the level that they get."""
+
+import resource
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from strongroom.audit.checkpoint import Checkpoint
+from strongroom.audit.overview import LogState, SinkState
+from strongroom.audit.ports import SinkHead
+from strongroom.cli.diagnosis import audit_log, databases, machine
+from strongroom.cli.diagnosis.finding import Finding, Level, fail, failed, ok, warn
+from strongroom.config.safety import DatabaseFacts
+from strongroom.db.logins import Domain, Login
+
+OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SOUND = DatabaseFacts(
+    name="vault",
+    login=Login.VAULT,
+    tls_verified=False,
+    superuser=False,
+    bypasses_rls=False,
+    owns_tables=False,
+    fsync=True,
+    synchronous_commit=True,
+)
+LOG = LogState("vault.example/vault", 10, NOW, 0, None, None, [])
+
+
+def test_every_level_that_is_not_ok_comes_with_something_to_do() -> None:
+    assert not failed([ok("a.b", "well"), warn("a.b", "so so", "look")])
+    assert failed([ok("a.b", "well"), fail("a.b", "broken", "mend")])
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, []),
+        ({"superuser": True, "bypasses_rls": True}, ["is a superuser"]),
+        ({"bypasses_rls": True}, ["bypasses row-level security"]),
+        ({"owns_tables": True}, ["owns tables"]),
+        ({"owns_tables": True, "login": Login.OWNER}, []),
+        ({"superuser": True, "login": Login.OWNER}, ["is a superuser"]),
+        ({"fsync": False}, ["fsync off"]),
+        ({"synchronous_commit": False}, ["synchronous_commit is off"]),
+        ({"owns_tables": True, "fsync": False}, ["owns tables", "fsync off"]),
+    ],
+)
+def test_a_login_that_may_more_than_it_should(changed: dict[str, object], found: list[str]) -> None:
+    findings = databases.attributes(replace(SOUND, **changed))  # type: ignore[arg-type]
+    assert [finding.level for finding in findings] == [FAIL] * len(found)
+    for finding, words in zip(findings, found, strict=True):
+        assert words in finding.sentence
+        assert finding.remedy
+
+
+def names(today: date, days: int, months: int) -> list[str]:
+    """The partitions of so many days and months from today on."""
+    found = [f"request_{today + timedelta(days=ahead):%Y%m%d}" for ahead in range(days)]
+    month = today.replace(day=1)
+    for _ in range(months):
+        found.append(f"event_{month:%Y%m}")
+        month = (month + timedelta(days=31)).replace(day=1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("today", "days", "months", "level", "missing"),
+    [
+        (date(2026, 11, 20), 14, 3, OK, ""),
+        (date(2026, 11, 20), 5, 2, OK, ""),
+        (date(2026, 11, 20), 4, 2, WARN, "request_20261124"),
+        (date(2026, 11, 20), 14, 1, WARN, "event_202612"),
+        (date(2026, 12, 31), 14, 1, WARN, "event_202701"),
+        (date(2026, 11, 20), 1, 2, FAIL, "request_20261121"),
+        (date(2026, 12, 31), 1, 2, FAIL, "request_20270101"),
+        (date(2026, 11, 20), 0, 2, FAIL, "request_20261120, request_20261121"),
+        (date(2026, 11, 20), 14, 0, FAIL, "event_202611"),
+        (date(2027, 1, 31), 14, 2, OK, ""),
+    ],
+)
+def test_partitions(today: date, days: int, months: int, level: Level, missing: str) -> None:
+    finding = databases.partitions(Domain.VAULT, names(today, days, months), today)
+    assert (finding.level, finding.sentence.endswith(missing)) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("newest", "database", "levels"),
+    [
+        (None, None, {OK, WARN}),  # the kernel may say that nobody sets this machine's clock
+        (timedelta(0), timedelta(0), {OK, WARN}),
+        (timedelta(days=-30), timedelta(seconds=1), {OK, WARN}),
+        (timedelta(seconds=3), timedelta(0), {FAIL}),
+        (timedelta(days=400), None, {FAIL}),
+        (None, timedelta(seconds=4), {WARN}),
+        (None, timedelta(seconds=-4), {WARN}),
+        (None, timedelta(minutes=6), {FAIL}),
+        (None, timedelta(minutes=-6), {FAIL}),
+    ],
+)
+def test_clock(newest: timedelta | None, database: timedelta | None, levels: set[Level]) -> None:
+    finding = machine.clock(
+        NOW,
+        newest=None if newest is None else NOW + newest,
+        database=None if database is None else NOW + database,
+    )
+    assert finding.level in levels
+
+
+@pytest.mark.parametrize(
+    ("limit", "level"),
+    [(256, FAIL), (1_024, WARN), (8_192, OK), (resource.RLIM_INFINITY, OK)],
+)
+def test_open_files(limit: int, level: Level) -> None:
+    assert machine.open_files(limit).level is level
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "level"), [(0, FAIL), (255, FAIL), (256, WARN), (2_047, WARN), (2_048, OK)]
+)
+def test_disk(mebibytes: int, level: Level) -> None:
+    assert machine.room(Path("/var"), mebibytes * 2**20).level is level
+
+
+@pytest.mark.parametrize(
+    ("waited", "served", "level"),
+    [
+        (None, True, OK),
+        (None, False, OK),
+        (1, True, OK),
+        (31, True, WARN),
+        (301, True, FAIL),
+        (1, False, WARN),
+        (100_000, False, WARN),  # nothing seals without a server, and nothing is lost
+        (-60, True, OK),  # the clock was set back meanwhile
+    ],
+)
+def test_seal_lag(waited: int | None, *, served: bool, level: Level) -> None:
+    since = None if waited is None else NOW - timedelta(seconds=waited)
+    state = replace(LOG, waiting=0 if waited is None else 5, waiting_since=since)
+    assert audit_log.lag(Domain.VAULT, state, NOW, served=served).level is level
+
+
+def head(size: int) -> SinkHead:
+    return SinkHead(1, Checkpoint("vault.example/vault", size, bytes(32)))
+
+
+@pytest.mark.parametrize(
+    ("held", "size", "level", "words"),
+    [
+        (SinkState("file", head(10), None), 10, OK, "holds all 10 records"),
+        (SinkState("file", head(7), None), 10, WARN, "holds 7 of 10 records"),
+        (SinkState("file", None, None), 0, OK, "is empty, as the log is"),
+        (SinkState("file", None, None), 10, WARN, "holds nothing of 10 records"),
+        (SinkState("file", None, "the disk is away."), 10, FAIL, "the disk is away"),
+        (
+            SinkState("file", head(12), "a sink holds 12 records"),
+            10,
+            FAIL,
+            "a sink holds 12 records",
+        ),
+    ],
+)
+def test_sink(held: SinkState, size: int, level: Level, words: str) -> None:
+    finding = audit_log.sink(Domain.VAULT, held, size)
+    assert (finding.level, finding.sentence.endswith(words)) == (level, True)
+    rolled_back = held.fault is not None and held.head is not None
+    assert ("audit tree restart" in (finding.remedy or "")) == rolled_back
+
+
+@pytest.mark.parametrize(
+    ("state", "level"),
+    [
+        (LOG, OK),
+        (replace(LOG, origin=None, size=0), OK),
+        (replace(LOG, fault="the tree's row and its tiles disagree"), FAIL),
+    ],
+)
+def test_standing(state: LogState, level: Level) -> None:
+    assert audit_log.standing(Domain.VAULT, state).level is level
+
+
+def test_this_machine_is_looked_at_without_a_failure() -> None:
+    findings: list[Finding] = [machine.python(), machine.system(), machine.user()]
+    assert not failed(findings)
+    assert [finding.name for finding in findings] == [
+        "machine.python",
+        "machine.platform",
+        "machine.user",
+    ]
