@@ -62,7 +62,11 @@ async def prepare(
         quoted = _identifier(database)
         if not exists:
             await connection.execute(f"grant {Login.OWNER} to current_user")
-            await connection.execute(f"create database {quoted} owner {Login.OWNER}")
+            # Ids are ordered as bytes, whatever language the server speaks.
+            await connection.execute(
+                f"create database {quoted} owner {Login.OWNER} template template0 encoding 'UTF8' "
+                "locale_provider libc locale 'C'"
+            )
         await connection.execute(f"revoke all on database {quoted} from public")
         for login in LOGINS[domain]:
             await connection.execute(f"grant connect on database {quoted} to {login}")
