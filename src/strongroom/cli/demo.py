@@ -60,6 +60,8 @@ def demo(
     """Start a vault of its own, play the scenario as a client would, then keep serving until Ctrl-C."""
     from strongroom.cli.console import run
 
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{json_file.parent} is no folder", param_hint="--json")
     if not run(_demo(Wish(once, fresh, cards, json_file))):
         sys.exit(1)
 
@@ -127,8 +129,10 @@ async def _server(
     vault = free_listener(settings.vault_listen)
     gateway = free_listener(settings.gateway_listen, taken=vault.port)
 
-    def told(text: str, seconds: float) -> None:
-        report.note(f"{seconds:5.2f} s  {text}")
+    starting = True
+
+    def told(text: str) -> None:
+        report.note(f"{_since_start():5.2f} s  {text}" if starting else text)
 
     server = ServerProcess(folder.server_output, told)
     await server.start(vault, gateway, keep=[lock])
@@ -137,14 +141,17 @@ async def _server(
         for wanted, taken in ((settings.vault_listen, vault), (settings.gateway_listen, gateway)):
             if wanted != taken:
                 report.note(f"{wanted} is taken: port {taken.port} instead")
-        ready = await server.ready()
+        with report.busy("the server starts …"):
+            ready = await server.ready()
+        starting = False
         report.target("server ready after", _since_start(), READY_SECONDS)
         yield server, ready, replace(settings, vault_listen=vault, gateway_listen=gateway)
     finally:
         report.console.print("\nstopping …")
-        database = await _uncut(server.stop())
+        # A server that was killed could not stop its database.
+        stopped = await _uncut(server.stop()) or await asyncio.to_thread(folder.stop_database)
         report.console.print(
-            "stopped, PostgreSQL too" if database else "stopped; PostgreSQL is not: see its log"
+            "stopped, PostgreSQL too" if stopped else "stopped; PostgreSQL goes on stopping"
         )
 
 
@@ -180,12 +187,15 @@ def _invite(story: "Story", ready: "Ready") -> None:
         console.print(f"  {party.name}: test keys", highlight=False)
         for client in (party.secret, party.public):
             console.print(f"    {client.key}", soft_wrap=True)
-    console.print("\n  A first card. The number is spelt so that no screen or history holds one:\n")
+    console.print(
+        "\n  A first card, spelt so that no screen, history or process list holds its number:\n"
+    )
     curl = (
-        f"  curl --cacert {story.authority} {ready.vault}/v1/tokens \\\n"
+        '  printf \'{"card":{"number":"%s","exp_month":12,"exp_year":2034}}\' \\\n'
+        "    $(printf 4242%.0s 1 2 3 4) |\n"
+        f"  curl --cacert {story.authority} {ready.vault}/v1/tokens -d @- \\\n"
         f"    -H 'Authorization: Bearer {story.shop.secret.key}' \\\n"
-        "    -H 'Idempotency-Key: hello-1' -H 'Content-Type: application/json' \\\n"
-        """    -d '{"card":{"number":"'$(printf 4242%.0s 1 2 3 4)'","exp_month":12,"exp_year":2034}}'"""
+        "    -H 'Idempotency-Key: hello-1' -H 'Content-Type: application/json'"
     )
     console.print(curl, markup=False, soft_wrap=True)
     console.print("\n  Ctrl-C stops everything, the database included.")

@@ -54,6 +54,9 @@ class Printed:
 
 async def play(story: Story) -> None:
     """Play it."""
+    story.report.note(
+        "strongroom audit verify gets the export and the public key, and no environment"
+    )
     record = await _records(story)
     proof = await _sealed(story, record)
     with tempfile.TemporaryDirectory(prefix="strongroom-demo-") as name:
@@ -144,7 +147,7 @@ async def _export(story: Story, folder: Path) -> list[str]:
     differences += [] if held.json.get("records") == exported.json.get("size") else ["another size"]
     check(
         "strongroom audit verify, offline",
-        f"holds: {held.json.get('checkpoints')} checkpoints, and the head that the sink kept",
+        f"holds: {held.json.get('checkpoints')} checkpoints and the sink's head",
         differences,
     )
     story.report.figure("audit export verified offline", perf_counter() - begun, "s")
@@ -199,7 +202,7 @@ def _complete(story: Story, export: Path) -> None:
         differences.append(f"{twice} have more than one record")
     story.report.check(
         "every token made in this run has one record",
-        f"{len(recorded):,} records, {len(made):,} tokens; refusals made none",
+        f"{len(recorded):,} of {len(made):,}, and refusals made none",
         differences,
     )
 
@@ -253,10 +256,11 @@ def _program() -> list[str]:
 
 
 async def _run(story: Story, command: Sequence[str], environment: dict[str, str] | None) -> Printed:
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment, cwd="/"
-    )
-    said, complained = await process.communicate()
+    with story.report.busy(f"strongroom {' '.join(command[command.index('audit') :][:2])} …"):
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment, cwd="/"
+        )
+        said, complained = await process.communicate()
     story.printed += (said, complained)
     try:
         answer = json.loads(said) if said.strip() else {}

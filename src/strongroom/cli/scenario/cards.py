@@ -78,8 +78,13 @@ MALFORMED: Final = (
 
 async def play(story: Story) -> None:
     """Play it."""
+    note = story.report.note
+    note(
+        f"{story.shop.name} sends POST /v1/tokens over TLS; first six and last four digits are shown"
+    )
     await _shown(story)
     await _all_published(story)
+    note("what is no card is refused, with the place and the reason and no value")
     shop = story.shop.secret
     for what, wish, pointer, code in WRONG:
         answer = await shop.send("POST", "/v1/tokens", wish, name=shop.name())
@@ -111,7 +116,7 @@ async def _shown(story: Story) -> None:
             cvc_state="sealed" if cvc else "absent",
             **({"cvc": ANY, "cvc_expires_at": ANY} if cvc else {"cvc": None}),
         )
-        seal = "  CVC sealed for one use" if cvc else ""
+        seal = "  CVC sealed" if cvc else ""
         story.report.check(
             f"{brand} {masked(number)}{' with a CVC' if cvc else ''}",
             f"{answer.status} {short(answer['id'])}{seal}  {answer.took}",
@@ -156,6 +161,7 @@ def _refused(
 
 async def _refused_requests(story: Story) -> None:
     """The request, not the card, is wrong."""
+    story.report.note("and so is what is no request")
     shop = story.shop.secret
     good = {"card": _CARD}
     unnamed = await shop.send("POST", "/v1/tokens", good)

@@ -78,8 +78,9 @@ class Answer:
         """Say in short why it was refused: status, code, and the first field that is wrong."""
         body = self.json
         first: dict[str, str] = next(iter(body.get("errors") or ()), {})
-        field_said = f"  {first.get('pointer', '')} {first.get('code', '')}" if first else ""
-        return f"{self.status} {body.get('code', '')}{field_said}"
+        if first:
+            return f"{self.status} {first.get('pointer', '')} {first.get('code', '')}"
+        return f"{self.status} {body.get('code', '')}"
 
     def differs(self, status: int, /, **fields: object) -> list[str]:
         """Return in what this differs from what was expected; nothing if in nothing."""

@@ -14,6 +14,7 @@ AT_ONCE: Final = 10
 
 async def play(story: Story) -> None:
     """Play it."""
+    story.report.note("deduplication compares the number only, and never changes what is stored")
     await _with_and_without(story)
     await _at_once(story)
     await _another_merchant(story)

@@ -20,8 +20,9 @@ from strongroom.config.settings import Listener
 from strongroom.kernel.errors import StrongroomError
 
 INSTANCE: Final = "demo"
-#: How long to wait for the server of a demo that was killed: it stops by itself.
-WAIT_SECONDS: Final = 25.0
+#: How long to wait for the server of a demo that was killed (it stops by itself), and for one that lives.
+WAIT_SECONDS: Final = 45.0
+HELD_SECONDS: Final = 2.0
 _MARK: Final = "made-by-strongroom-demo"
 _MARK_TEXT: Final = (
     "This folder was made by `strongroom demo`. `strongroom demo --fresh` removes it.\n"
@@ -110,7 +111,8 @@ class DemoFolder:
         self.own.mkdir(exist_ok=True, mode=0o700)
         mark.write_text(_MARK_TEXT, "utf-8")
         descriptor = os.open(self.own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline, told = time.monotonic() + WAIT_SECONDS, False
+        patience = HELD_SECONDS if _lives(_holder(descriptor)) else WAIT_SECONDS
+        deadline, told = time.monotonic() + patience, False
         while not _locked(descriptor):
             if not told:
                 waiting()
@@ -119,6 +121,8 @@ class DemoFolder:
                 os.close(descriptor)
                 raise DemoRuns(f"another demo runs in {self.state}: stop it first (Ctrl-C there)")
             time.sleep(0.05)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         self._lock = descriptor
         return descriptor
 
@@ -133,12 +137,20 @@ class DemoFolder:
             os.close(self._lock)
             self._lock = None
 
-    def clear(self) -> None:
-        """Remove what an earlier demo left: its server first. Only while claimed."""
-        from strongroom.db.embedded import Embedded  # slow, and only wanted here
+    def stop_database(self) -> bool:
+        """Stop a database whose server's process was killed; tell whether none runs now. Only while claimed."""
+        from strongroom.db.embedded import Embedded, StopTimedOut  # slow, and only wanted here
 
         if (self.state / "postgres").exists():
-            Embedded(self.state / "postgres").stop("immediate")
+            try:
+                Embedded(self.state / "postgres").stop()
+            except StopTimedOut:
+                return False
+        return True
+
+    def clear(self) -> None:
+        """Remove what an earlier demo left: its server first. Only while claimed."""
+        self.stop_database()
         for path in self.state.iterdir():
             if path != self.own:
                 _remove(path)
@@ -210,6 +222,20 @@ def _bindable(listener: Listener) -> int | None:
         except OSError:
             return None
         return int(probe.getsockname()[1])
+
+
+def _holder(descriptor: int) -> int:
+    """Return the process id of the demo that took the lock last; 0 if none ever did."""
+    written = os.pread(descriptor, 20, 0)
+    return int(written) if written.isdigit() else 0
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return process > 0
 
 
 def _locked(descriptor: int) -> bool:

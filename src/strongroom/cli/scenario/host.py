@@ -34,9 +34,9 @@ class Ready:
 
 
 class ServerProcess:
-    """One server. `told` hears its steps: a text and the seconds since it began."""
+    """One server. `told` hears its steps."""
 
-    def __init__(self, output: Path, told: Callable[[str, float], None]) -> None:
+    def __init__(self, output: Path, told: Callable[[str], None]) -> None:
         self._output = output
         self._told = told
         self._process: Process | None = None
@@ -105,7 +105,7 @@ class ServerProcess:
         return "\n  ".join(["the server ended while starting; it said:", *said[-_LINES_SHOWN:]])
 
 
-async def _line_of(process: Process, told: Callable[[str, float], None]) -> dict[str, Any] | None:
+async def _line_of(process: Process, told: Callable[[str], None]) -> dict[str, Any] | None:
     """Return the next thing it said, None at its end. Steps are told on the way."""
     if process.stdout is None:
         return None
@@ -113,5 +113,5 @@ async def _line_of(process: Process, told: Callable[[str, float], None]) -> dict
         line: dict[str, Any] = json.loads(raw)
         if line["kind"] != "step":
             return line
-        told(line["text"], line["seconds"])
+        told(line["text"])
     return None

@@ -14,6 +14,9 @@ AT_ONCE: Final = 20
 async def play(story: Story) -> None:
     """Play it."""
     shop, check = story.shop.secret, story.report.check
+    story.report.note(
+        "Idempotency-Key: scope is merchant, mode, route, key; the CVC is no part of the body"
+    )
     number, name = story.card(), shop.name()
     first = await shop.tokenize(number, cvc="737", name=name)
     check(

@@ -2,9 +2,11 @@
 """Plays the chapters one after the other. A chapter that breaks is a failed check, and the next one is played."""
 
 import itertools
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -94,7 +96,7 @@ async def scenario(story: Story) -> None:
         with story.report.chapter(title):
             try:
                 await play(story)
-            except* (StrongroomError, httpx.HTTPError, OSError) as errors:
+            except* Exception as errors:  # noqa: BLE001 - whatever broke it, it is said, and the run goes on
                 said = sorted({_said(error) for error in _leaves(errors)})
                 story.report.check("the chapter is played to its end", "it broke off", said)
 
@@ -108,7 +110,12 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def _said(error: BaseException) -> str:
-    """Say what broke: our own errors hold no values, others are named by their class."""
+    """Say what broke: our own errors hold no values; of others the class and the line, as their text might."""
     if isinstance(error, StrongroomError):
         return f"{error.code}: {error.detail}"
-    return type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+        if frames
+        else type(error).__name__
+    )

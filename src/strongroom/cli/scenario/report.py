@@ -140,6 +140,15 @@ class Report:
             disable=not self.console.is_terminal,
         )
 
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Show that something takes a while; where the output is no terminal, nothing."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with self.console.status(text, spinner="dots"):
+            yield
+
     def table(self) -> None:
         """Print the figures, and every check that did not pass."""
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from strongroom.cli.scenario.folder import DemoFolder, MerchantKeys, demo_settings, read_listener
@@ -34,11 +33,10 @@ class Voice:
         # Whatever else prints goes to standard error, which the demo keeps in a file and searches.
         self._descriptor = os.dup(1)
         os.dup2(2, 1)
-        self._begun = perf_counter()
 
     def say(self, kind: str, **facts: Any) -> None:
-        """Say one thing, with the seconds since this process began to work."""
-        line = json.dumps({"kind": kind, "seconds": perf_counter() - self._begun, **facts}) + "\n"
+        """Say one thing."""
+        line = json.dumps({"kind": kind, **facts}) + "\n"
         try:
             os.write(self._descriptor, line.encode())
         except OSError:

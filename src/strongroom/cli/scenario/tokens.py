@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chapter 4: read masked, list, delete; and what a sealed CVC is good for."""
 
+import json
 from typing import Final
 
 from strongroom.cli.scenario.client import Answer, masked, short
@@ -37,6 +38,7 @@ async def _read(story: Story) -> Answer:
         f"{read.status} {masked(number)} 12/2034  {read.took}",
         differences,
     )
+    story.report.note(_excerpt(read))
     answer = await story.live.get(f"/v1/tokens/{made['id']}")
     check(
         "the same token, by the merchant's live key",
@@ -44,6 +46,12 @@ async def _read(story: Story) -> Answer:
         answer.differs_from_refusal(404, "token_unknown"),
     )
     return made
+
+
+def _excerpt(read: Answer) -> str:
+    """Return what is shown of a card, as it came."""
+    names = ("brand", "bin", "last4", "exp_month", "exp_year")
+    return json.dumps({name: read[name] for name in names})
 
 
 async def _list(story: Story) -> None:
