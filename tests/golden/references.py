@@ -103,14 +103,14 @@ def errors_page() -> str:
     return _page(
         "Errors",
         "Over HTTP an error is a problem (RFC 9457) with `code`, `detail`, `request_id` and, for a body or a "
-        "parameter, `errors[]`: a JSON pointer, a code and a sentence. None repeats a value that was sent. A code once shipped is "
-        "never given another meaning. With 503 nothing was acknowledged: repeat the request under its "
+        "parameter, `errors[]`: a JSON pointer, a code and a sentence. None repeats a value that was sent. A code "
+        "once shipped is never given another meaning. With 503 nothing was acknowledged: repeat the request under its "
         "`Idempotency-Key`.",
         "## Answers\n\n" + _table(("code", "status", "meaning", "retry"), answered),
         "## Codes in `errors[]`\n\n" + _table(("code", "sentence"), fields),
         "## On the command line, at start and in the log\n\n"
         "The command line prints code and sentence and exits with 1. Should one of these meet a request, the answer is "
-        "500 with the code `error` and nothing else.\n\n" + _table(("code", "meaning"), said),
+        "500 with its code.\n\n" + _table(("code", "meaning"), said),
     )
 
 
@@ -148,8 +148,8 @@ def permissions_page() -> str:
         "Permissions",
         "A secret key (`sk_`) has every permission of its column; a restricted key (`rk_`) has those it was made "
         "with, out of its column; a public key (`pk_`) may make single-use tokens and nothing else. A key made over "
-        "HTTP never gets more than the key that makes it. Where a route names several, one is enough. Words once shipped are never "
-        "reused.",
+        "HTTP never gets more than the key that makes it. Where a route names several, one is enough. Words once "
+        "shipped are never reused.",
         _table(("permission", "`sk_`", "`rk_`", "`pk_`", "asked for by"), rows),
         "Routes that ask for none: `/livez` and `/openapi.json`; and, from the operators' networks only, `/readyz` and "
         "`/metrics`.",
