@@ -2,7 +2,6 @@
 """Builds a listener: Litestar with our guard and our problems, inside the edge. No route without requires=."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,11 +12,18 @@ from litestar.types import ControllerRouterHandler
 
 from strongroom.http.auth import Authenticator, Unauthenticated
 from strongroom.http.edge import Edge, LeanRoute, Rates, Watcher
-from strongroom.http.problems import decoding_error, internal_answer, problem_answer
+from strongroom.http.problems import (
+    UNDECODABLE,
+    MalformedJson,
+    decoding_error,
+    internal_answer,
+    problem_answer,
+)
 from strongroom.http.rate_limit import TooMany
 from strongroom.http.request import Answer
 from strongroom.http.requires import Public, guard, request_of, requirement_of, routes
 from strongroom.kernel.errors import Denied, FieldError, Invalid, NotThere, Refused, StrongroomError
+from strongroom.kernel.invariant import Bug
 
 
 class RouteUnknown(NotThere):
@@ -38,6 +44,24 @@ class MethodUnknown(Refused):
         self.allow = allow
 
 
+class StrictRequest(LitestarRequest[Any, Any, Any]):
+    """Decodes a body once and strictly into what its route takes; Litestar would first decode it into anything."""
+
+    async def json(self) -> Any:
+        """Return the decoded body.
+
+        Raises:
+            Invalid, MalformedJson: it is not what the route takes.
+        """
+        field = self.route_handler.parsed_data_field
+        if field is None:
+            raise Bug("only a route that takes a body decodes one")
+        try:
+            return msgspec.json.decode(await self.body(), type=field.annotation)
+        except UNDECODABLE as error:
+            raise decoding_error(error) from None
+
+
 def build_app(handlers: Sequence[ControllerRouterHandler], state: Mapping[str, Any]) -> Litestar:
     """Make the Litestar app of a listener and check that every route says what it requires.
 
@@ -47,6 +71,7 @@ def build_app(handlers: Sequence[ControllerRouterHandler], state: Mapping[str, A
     app = Litestar(
         route_handlers=list(handlers),
         guards=[guard],
+        request_class=StrictRequest,
         openapi_config=None,
         exception_handlers={Exception: _on_error},
         state=None,
@@ -115,8 +140,6 @@ def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> R
         ours = RouteUnknown()
     elif isinstance(error, MethodNotAllowedException):
         ours = MethodUnknown((error.headers or {}).get("allow", ""))
-    elif isinstance(error, UnicodeDecodeError):
-        ours = decoding_error(error)
     elif isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004
         ours = _decoding(error)
     else:
@@ -131,7 +154,7 @@ def _decoding(error: HTTPException) -> StrongroomError:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, msgspec.MsgspecError):
-            return _from_the_body(decoding_error(cause))
+            return _without_a_body(decoding_error(cause))
         cause = cause.__cause__ or cause.__context__
     extra = getattr(error, "extra", None)
     keys = (
@@ -147,18 +170,11 @@ def _decoding(error: HTTPException) -> StrongroomError:
     )
 
 
-def _from_the_body(error: StrongroomError) -> StrongroomError:
-    """Point into the body: for Litestar it is the parameter `data` of a function."""
-    if not isinstance(error, Invalid):
-        return error
-    return Invalid(
-        *(
-            replace(each, pointer=each.pointer.removeprefix("/data") or "/")
-            if f"{each.pointer}/".startswith("/data/")
-            else each
-            for each in error.errors
-        )
-    )
+def _without_a_body(error: StrongroomError) -> StrongroomError:
+    """For Litestar a body is the parameter `data` of a function: where it is missing, there was no body."""
+    if isinstance(error, Invalid) and error.errors[0].pointer == "/data":
+        return MalformedJson()
+    return error
 
 
 __all__ = ["Answer", "as_response", "build_app", "build_listener", "internal_answer"]
