@@ -15,8 +15,9 @@ from typing import Final
 from strongroom.kernel.invariant import invariant
 
 _HEAD: Final = re.compile(
-    r"^-- name: (?P<name>[a-z_]+) \((?P<parameters>[a-z_0-9, ]*)\)$", re.MULTILINE
+    r"^-- name: (?P<name>[a-z][a-z0-9_]*) \((?P<parameters>[a-z_0-9, ]*)\)$", re.MULTILINE
 )
+_LOOKS_LIKE_A_HEAD: Final = re.compile(r"^\s*--\s*name\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ def parse_queries(text: str) -> Mapping[str, Query]:
     """Split a file of named statements. A name twice or a head without a body is a bug."""
     heads = list(_HEAD.finditer(text))
     invariant(bool(heads), "a queries file has at least one named block")
+    # A head that is not read as one would make its block a part of the block before.
+    invariant(len(heads) == len(_LOOKS_LIKE_A_HEAD.findall(text)), "every head has its form")
     found: dict[str, Query] = {}
     for head, following in zip(heads, [*heads[1:], None], strict=True):
         name = head["name"]
