@@ -38,7 +38,8 @@ select concat_ws(' ', n.nspname, c.relname, c.relkind, c.relpersistence, c.relro
  where n.nspname in ('audit', 'idempotency', 'identity', 'keys', 'strongroom', 'vault')
 union all
 select concat_ws(' ', 'schema', nspname,
-                 (select string_agg(acl::text, ' ' order by acl::text) from unnest(coalesce(nspacl, acldefault('n', nspowner))) acl))
+                 (select string_agg(acl::text, ' ' order by acl::text)
+                    from unnest(coalesce(nspacl, acldefault('n', nspowner))) acl))
   from pg_namespace where nspname in ('audit', 'idempotency', 'identity', 'keys', 'strongroom', 'vault')
 union all
 select concat_ws(' ', 'function', p.oid::regprocedure, md5(p.prosrc), p.prosecdef,
