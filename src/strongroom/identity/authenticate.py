@@ -22,12 +22,15 @@ from strongroom.kernel.principal import KeyKind, Principal
 from strongroom.kernel.secret import Secret
 
 REMEMBERED_SECONDS: Final = 1.0
+#: From here on the next use asks again in the background, so that a busy key never waits for its own check.
+REFRESHED_AFTER_SECONDS: Final = 0.4
 REMEMBERED_KEYS_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     principal: Principal
+    refresh_from: float
     until: float
 
 
@@ -45,14 +48,23 @@ class KeyAuthenticator:
         """Return the principal of a key that held within the last second."""
         if not credential.isascii():
             return None
-        held = self._held.get(hmac_sha256(self._hash_key.expose(), credential.encode()))
-        if (
-            held is not None
-            and monotonic() < held.until
-            and held.principal.kind is not KeyKind.PUBLIC
-        ):
-            return held.principal
-        return None
+        key_hash = hmac_sha256(self._hash_key.expose(), credential.encode())
+        held = self._held.get(key_hash)
+        now = monotonic()
+        if held is None or now >= held.until or held.principal.kind is KeyKind.PUBLIC:
+            return None
+        if now >= held.refresh_from and key_hash not in self._asking:
+            refreshing = self._ask_once(key_hash, None)
+            refreshing.add_done_callback(lambda done: self._refreshed(key_hash, done))
+        return held.principal
+
+    def _refreshed(self, key_hash: bytes, done: "asyncio.Task[Principal]") -> None:
+        """A key that no longer holds is forgotten at once; one that could not be asked about runs out by itself."""
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, Unauthenticated):
+            self._held.pop(key_hash, None)
+        elif error is None and not done.cancelled():
+            self._remember(key_hash, done.result())
 
     async def authenticate(self, credential: str, origin: str | None) -> Principal:
         """Check a key. One question to the database at a time for one key, however many ask.
@@ -63,20 +75,25 @@ class KeyAuthenticator:
         if not is_well_formed(credential):
             raise Unauthenticated("malformed")
         key_hash = hmac_sha256(self._hash_key.expose(), credential.encode())
-        asking = self._asking.get(key_hash)
-        if asking is None:
-            asking = asyncio.get_running_loop().create_task(self._ask(key_hash, origin))
-            if origin is None:  # a browser's origin is part of the answer, so it is not shared
-                self._asking[key_hash] = asking
-                asking.add_done_callback(lambda _: self._asking.pop(key_hash, None))
-        principal = await asyncio.shield(asking)
+        asking = self._asking.get(key_hash) if origin is None else None
+        principal = await asyncio.shield(asking or self._ask_once(key_hash, origin))
         self._remember(key_hash, principal)
         return principal
+
+    def _ask_once(self, key_hash: bytes, origin: str | None) -> "asyncio.Task[Principal]":
+        asking = asyncio.get_running_loop().create_task(self._ask(key_hash, origin))
+        if origin is None:  # a browser's origin is part of the answer, so it is not shared
+            self._asking[key_hash] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(key_hash, None))
+        return asking
 
     def _remember(self, key_hash: bytes, principal: Principal) -> None:
         if key_hash not in self._held and len(self._held) >= REMEMBERED_KEYS_MAX:
             self._held.popitem(last=False)
-        self._held[key_hash] = _Held(principal, monotonic() + REMEMBERED_SECONDS)
+        now = monotonic()
+        self._held[key_hash] = _Held(
+            principal, now + REFRESHED_AFTER_SECONDS, now + REMEMBERED_SECONDS
+        )
 
     async def _ask(self, key_hash: bytes, origin: str | None) -> Principal:
         async with self._database.transaction() as read:

@@ -4,6 +4,7 @@
 A card that stands twice in one call and wants deduplication is folded here: the second gets the first's token.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,7 @@ from strongroom.vault.wire import ItemProblem, TokenIn, TokenItem, TokensIn, Tok
 from strongroom.vault.writes import TokenWrite, Written
 
 ROUTE: Final = "POST /v1/tokens/bulk"
+ITEMS_AT_ONCE: Final = 32
 
 _decode_item: Final = msgspec.json.Decoder(TokenIn).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -48,35 +50,33 @@ class BulkMaker:
         Raises:
             IdempotencyMismatch, Unavailable: see each; nothing was written.
         """
-        items = [_read(index, raw, asked) for index, raw in enumerate(wishes.tokens)]
+        items: list[_Item] = []
+        for index, raw in enumerate(wishes.tokens):
+            items.append(_read(index, raw, asked))
+            await _let_others_go(index)
         drafts = [item.draft for item in items if item.draft is not None]
         keys = await self._maker.prepare(asked.principal, [draft.wish for draft in drafts])
         fingerprint = keys.request_fingerprint(b"\n".join(item.canonical for item in items))
-        write = self._write(items, asked, keys, fingerprint, {})
-        return await self._writer.write(write)
+        makings = _Makings(self._maker, asked, keys, {})
+        for item in items:
+            makings.add(item)
+            await _let_others_go(item.index)
+        return await self._writer.write(self._write(items, makings, fingerprint))
 
-    def _write(
-        self,
-        items: Sequence[_Item],
-        asked: Asked,
-        keys: MerchantKeys,
-        fingerprint: bytes,
-        known: Mapping[bytes, StoredToken],
-    ) -> TokenWrite:
-        made, twice = self._made(items, asked, keys, known)
-        rows = [each.row for each in made.values() if each.row is not None]
+    def _write(self, items: Sequence[_Item], makings: "_Makings", fingerprint: bytes) -> TokenWrite:
+        made, asked = makings.made, makings.asked
         origins = [index for index, each in made.items() if each.row is not None]
-        kept = _encode(_result(items, made, twice, sent=False))
-        sent = _encode(_result(items, made, twice, sent=True))
-        records = [each.record for each in made.values()]
 
         def rebuild(found: Mapping[int, StoredToken]) -> TokenWrite:
-            more = dict(known)
+            known = dict(makings.known)
             for place, token in found.items():
                 draft = items[origins[place]].draft
                 if draft is not None:
-                    more[keys.fingerprinted(draft.pan)] = token
-            return self._write(items, asked, keys, fingerprint, more)
+                    known[makings.keys.fingerprinted(draft.pan)] = token
+            again = _Makings(self._maker, asked, makings.keys, known)
+            for item in items:
+                again.add(item)
+            return self._write(items, again, fingerprint)
 
         return TokenWrite(
             merchant=asked.principal.merchant,
@@ -87,39 +87,52 @@ class BulkMaker:
             fingerprint=fingerprint,
             status=200,
             object_id=None,
-            response=kept,
-            answer=sent,
-            tokens=rows,
-            records=records,
+            response=_encode(_result(items, makings, sent=False)),
+            answer=_encode(_result(items, makings, sent=True)),
+            tokens=[each.row for each in made.values() if each.row is not None],
+            records=[each.record for each in made.values()],
             rebuild=rebuild,
         )
 
-    def _made(
+
+class _Makings:
+    """What the good items of a call become, and which of them repeat the card of an earlier one."""
+
+    def __init__(
         self,
-        items: Sequence[_Item],
+        maker: TokenMaker,
         asked: Asked,
         keys: MerchantKeys,
         known: Mapping[bytes, StoredToken],
-    ) -> tuple[dict[int, Made], dict[int, int]]:
-        """Return what each good item becomes, and which items repeat the card of an earlier one."""
-        made: dict[int, Made] = {}
-        twice: dict[int, int] = {}
-        seen: dict[bytes, int] = {}
-        for item in items:
-            if item.draft is None:
-                continue
-            if item.draft.deduplicate:
-                identity = keys.fingerprinted(item.draft.pan)
-                if identity in seen:
-                    twice[item.index] = seen[identity]
-                    continue
-                seen[identity] = item.index
-                made[item.index] = self._maker.make(
-                    item.draft, asked, keys, known=known.get(identity)
-                )
-            else:
-                made[item.index] = self._maker.make(item.draft, asked, keys, known=None)
-        return made, twice
+    ) -> None:
+        self._maker = maker
+        self.asked = asked
+        self.keys = keys
+        #: Cards that turned out to have tokens, by their fingerprint.
+        self.known = known
+        self.made: dict[int, Made] = {}
+        self.twice: dict[int, int] = {}
+        self._seen: dict[bytes, int] = {}
+
+    def add(self, item: _Item) -> None:
+        """Prepare one item's token, unless an earlier item has the same card."""
+        if item.draft is None:
+            return
+        known = None
+        if item.draft.deduplicate:
+            identity = self.keys.fingerprinted(item.draft.pan)
+            if identity in self._seen:
+                self.twice[item.index] = self._seen[identity]
+                return
+            self._seen[identity] = item.index
+            known = self.known.get(identity)
+        self.made[item.index] = self._maker.make(item.draft, self.asked, self.keys, known=known)
+
+
+async def _let_others_go(index: int) -> None:
+    """A thousand cards are tens of milliseconds of work: single requests pass in between."""
+    if index % ITEMS_AT_ONCE == ITEMS_AT_ONCE - 1:
+        await asyncio.sleep(0)
 
 
 def _read(index: int, raw: msgspec.Raw, asked: Asked) -> _Item:
@@ -149,17 +162,16 @@ def _problem(error: StrongroomError) -> ItemProblem:
     )
 
 
-def _result(
-    items: Sequence[_Item], made: Mapping[int, Made], twice: Mapping[int, int], *, sent: bool
-) -> TokensOut:
+def _result(items: Sequence[_Item], makings: _Makings, *, sent: bool) -> TokensOut:
     data: list[TokenItem] = []
     for item in items:
         if item.problem is not None:
             data.append(TokenItem(item.index, problem=item.problem))
             continue
-        first = made[twice.get(item.index, item.index)]
+        repeats = makings.twice.get(item.index)
+        first = makings.made[item.index if repeats is None else repeats]
         token = first.sent if sent else first.kept
-        if item.index in twice:
+        if repeats is not None:
             token = msgspec.structs.replace(
                 token, deduplicated=True, cvc=None, cvc_expires_at=None, cvc_state="absent"
             )
