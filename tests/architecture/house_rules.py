@@ -57,7 +57,9 @@ NO_BARE_NOW: Final = Rule(
 NO_ENVIRONMENT: Final = Rule(
     "no-environment",
     "config.load is the only reader of the environment: take a setting",
-    lambda node: isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"},
+    lambda node: (
+        isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"}
+    ),
 )
 NO_FLOAT_MONEY: Final = Rule(
     "no-float-money",
@@ -85,6 +87,9 @@ NO_UNNAMED_SQL: Final = Rule(
     lambda node: (
         isinstance(node, ast.Constant)
         and isinstance(node.value, str)
-        and re.match(r"\s*(select|insert|update|delete|with)\s.+\s(from|into|set)\s", node.value, re.S) is not None
+        and re.match(
+            r"\s*(select|insert|update|delete|with)\s.+\s(from|into|set)\s", node.value, re.DOTALL
+        )
+        is not None
     ),
 )

@@ -4,6 +4,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,11 @@ BREACHES = [
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("contracts")
-    shutil.copytree(ROOT / "src" / "strongroom", folder / "strongroom", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "src" / "strongroom",
+        folder / "strongroom",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     shutil.copy(ROOT / "pyproject.toml", folder / "pyproject.toml")
     return folder
 
@@ -47,9 +52,9 @@ def _lint(folder: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_contract_of_the_project_has_a_breach_here() -> None:
-    import tomllib
-
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
     assert {contract["id"] for contract in contracts} == {breach[0] for breach in BREACHES}
 
 

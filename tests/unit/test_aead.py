@@ -257,6 +257,10 @@ def test_authenticity_is_told_without_the_plaintext(algorithm: Algorithm) -> Non
     other = Place(algorithm, Mode.TEST, MerchantId("mer_1"), "tok_2", "number", 1, "card")
     sealed = sealer.seal(b"737", place)
     sealer.require_authentic(sealed, place)
-    for altered, at in ((sealed, other), (sealed[:-1] + bytes([sealed[-1] ^ 1]), place), (b"", place)):
+    for altered, at in (
+        (sealed, other),
+        (sealed[:-1] + bytes([sealed[-1] ^ 1]), place),
+        (b"", place),
+    ):
         with pytest.raises(CannotOpen):
             sealer.require_authentic(altered, at)

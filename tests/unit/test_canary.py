@@ -188,7 +188,7 @@ def test_a_number_given_twice_counts_once() -> None:
 
 
 def seeded(count: int) -> list[str]:
-    numbers = random.Random(7)  # noqa: S311 - the same numbers each time
+    numbers = random.Random(7)
     return [synthetic_number(numbers.randrange(10**12, 10**14)) for _ in range(count)]
 
 

@@ -210,7 +210,9 @@ class Database:
         try:
             yield connection
         finally:
-            await asyncio.shield(_returned(pool, connection))  # a cancelled caller does not cut this short
+            await asyncio.shield(
+                _returned(pool, connection)
+            )  # a cancelled caller does not cut this short
 
     @asynccontextmanager
     async def transaction(self, merchants: Sequence[MerchantId] = ()) -> AsyncIterator[Transaction]:

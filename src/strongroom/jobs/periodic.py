@@ -58,9 +58,13 @@ class Periodic:
             await task.run()
         except StrongroomError as error:
             self._log.emit(
-                "warning", "jobs.round_failed", {"job": task.name, "code": error.code, "reason": error.detail}
+                "warning",
+                "jobs.round_failed",
+                {"job": task.name, "code": error.code, "reason": error.detail},
             )
         except Exception as error:  # noqa: BLE001 - a bug in one job does not stop the others
             self._log.emit(
-                "error", "jobs.round_failed", {"job": task.name, "error_class": type(error).__name__}
+                "error",
+                "jobs.round_failed",
+                {"job": task.name, "error_class": type(error).__name__},
             )
