@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 import httpx
-import jsonschema  # type: ignore[import-untyped]  # brings no types
+import jsonschema
 
 from strongroom.http.edge import SECURITY_HEADERS
 from strongroom.kernel.ids import is_id

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # brings no types
+import jsonschema
 import pytest
 import pytest_asyncio
 from litestar import WebSocket, get, websocket
