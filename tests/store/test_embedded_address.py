@@ -147,3 +147,8 @@ def test_address_prints_no_password() -> None:
     assert "hunter2" not in repr(address)
     assert not address.is_socket
     assert parse_dsn("postgresql://u@%2Frun/core").is_socket
+
+
+def test_a_user_may_be_given_beside_the_address() -> None:
+    assert parse_dsn("postgresql://db/core", user="strongroom_vault").user == "strongroom_vault"
+    assert parse_dsn("postgresql://me@db/core", user="strongroom_vault").user == "me"

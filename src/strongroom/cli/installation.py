@@ -94,7 +94,9 @@ class Installation:
         )
         secret = self.login_secret(login)
         if dsn is not None:
-            return replace(parse_dsn(dsn.expose()), user=login.value, password=secret)
+            return replace(
+                parse_dsn(dsn.expose(), user=login.value), user=login.value, password=secret
+            )
         if self._embedded is None:
             raise NotInitialised("the embedded server is not started")
         return self._embedded.connection(DATABASES[domain], user=login.value, password=secret)

@@ -56,12 +56,13 @@ class Address:
         return self.host.startswith("/")
 
 
-def parse_dsn(text: str) -> Address:
+def parse_dsn(text: str, *, user: str = "") -> Address:
     """Read `postgresql://user:password@host:port/database?sslmode=verify-full&sslrootcert=/ca.pem`.
 
     A socket's folder is given as `?host=/folder` or percent-encoded as the host. Parameters: `host`,
     `port`, `user`, `password`, `dbname`, `sslmode` (`disable` or `verify-full`; by default `disable` on
-    a socket and `verify-full` elsewhere) and `sslrootcert` (an absolute path, or `system`).
+    a socket and `verify-full` elsewhere) and `sslrootcert` (an absolute path, or `system`). `user` is who
+    logs in where the address names nobody.
 
     Raises:
         AddressRefused: says which part is wrong; never repeats it.
@@ -72,7 +73,7 @@ def parse_dsn(text: str) -> Address:
         raise AddressRefused("the database address names no host")
     if "," in host:
         raise AddressRefused("the database address names several hosts; one is taken")
-    user = parts.get("user", "")
+    user = parts.get("user", user)
     if not user:
         raise AddressRefused(f"the database address names no user {_ENCODE}")
     database = parts.get("dbname", "")
