@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from strongroom.config import Settings
+from strongroom.config import KeyStoreName, Settings
 from strongroom.crypto import (
     Certified,
     certificate_expiry,
@@ -127,8 +127,9 @@ class Installation:
 
     @property
     def uses_default_secret(self) -> bool:
-        """Whether the key file's passphrase is one that we made ourselves."""
-        return self.settings.key_file_passphrase is None
+        """Whether keys stand behind a passphrase that we made ourselves."""
+        settings = self.settings
+        return settings.key_store is KeyStoreName.FILE and settings.key_file_passphrase is None
 
     def passphrase(self) -> Secret[str]:
         """Return the key file's passphrase."""
