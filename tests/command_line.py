@@ -2,13 +2,23 @@
 """The real console script in a process of its own, with an environment of its own, and all that it printed."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from strongroom.cli.installation import DATABASES, Installation
+from strongroom.config import Settings
+from strongroom.db.logins import Domain
+from strongroom.db.pool import connect
+from strongroom.kernel.clock import SystemClock
 
 SCRIPT: Final = Path(sys.executable).with_name("strongroom")
 SECONDS_MAX: Final = 60
@@ -72,3 +82,55 @@ class CommandLine:
         ended = self(*arguments, **more)
         assert ended.code == 0, ended.err + ended.out
         return ended
+
+
+@dataclass(slots=True)
+class Installed:
+    """An installation of its own, initialised by the command line; this process keeps its database running."""
+
+    run: CommandLine
+    here: Installation
+
+    @property
+    def state(self) -> Path:
+        """Its state folder."""
+        return self.here.settings.state
+
+    async def sql(self, domain: Domain | None, *statements: str) -> None:
+        """Run statements as the superuser, in one of its databases or beside them."""
+        name = "postgres" if domain is None else DATABASES[domain]
+        connection = await connect(self.here.bootstrap(name))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def installed(ports: Sequence[int]) -> Iterator[Installed]:
+    """Lend a new installation. As root it is below /var/lib, where the database's account reaches it."""
+    parent = Path("/var/lib") if os.geteuid() == 0 else Path(tempfile.gettempdir())
+    folder = parent / f"strongroom-tests-{os.getpid()}"
+    folder.mkdir(mode=0o711, exist_ok=True)
+    place = Path(tempfile.mkdtemp(dir=folder)).resolve()
+    place.chmod(0o711)
+    settings = Settings(state=place / "state")
+    run = CommandLine(
+        place,
+        {
+            "STRONGROOM_STATE": str(settings.state),
+            "STRONGROOM_VAULT_LISTEN": f"127.0.0.1:{ports[0]}",
+            "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{ports[1]}",
+        },
+    )
+    here = Installation(settings, SystemClock())
+    try:
+        run.done("init")
+        here.attach()
+        yield Installed(run, here)
+    finally:
+        here.detach()
+        shutil.rmtree(place, ignore_errors=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()

@@ -14,9 +14,7 @@ from typing import Any, Final
 from strongroom.audit import Origin, Recorder
 from strongroom.audit import api as audit_api
 from strongroom.audit.denials import DenialLog
-from strongroom.audit.exporting import Exporter
-from strongroom.audit.overview import Overview
-from strongroom.audit.ports import Sink
+from strongroom.audit.parts import LogParts
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.seal import Sealer
@@ -129,16 +127,6 @@ async def open_key_store(settings: Settings, passphrase: Secret[str]) -> KeyStor
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """What an audit tree's sealer and its operators stand on."""
-
-    database: Database
-    keyring: Keyring
-    sinks: Sequence[Sink]
-    origin: str
-
-
 class Composer:
     """Opens and closes the parts of a process."""
 
@@ -183,7 +171,7 @@ class Composer:
 
     async def sealer(self, domain: Domain) -> Sealer:
         """Make the sealer of a database's audit tree, under its own login, and let it run."""
-        sealer = await self.idle_sealer(domain)
+        sealer = (await self.audit_log(domain)).sealer()
         stop = asyncio.Event()
         task = asyncio.get_running_loop().create_task(sealer.run(stop), name=f"sealer-{domain}")
 
@@ -194,48 +182,19 @@ class Composer:
         self._stack.push_async_callback(end)
         return sealer
 
-    async def idle_sealer(self, domain: Domain) -> Sealer:
-        """Make a sealer that does only what it is told; whoever asked closes it."""
-        tree = await self._tree(domain)
-        return Sealer(
-            tree.database,
-            tree.keyring,
-            sinks=tree.sinks,
-            clock=self.site.clock,
-            tree=domain.value,
-            origin=tree.origin,
-            log=self.site.log,
-            metrics=self.site.metrics.audit,
-        )
-
-    async def overview(self, domain: Domain) -> Overview:
-        """Make the operators' view of a database's audit log."""
-        tree = await self._tree(domain)
-        return Overview(
-            tree.database,
-            tree.keyring,
-            self.site.clock,
-            sinks=tree.sinks,
-            tree=domain.value,
-            origin=tree.origin,
-        )
-
-    async def exporter(self, domain: Domain) -> Exporter:
-        """Make the exporter of a database's audit log."""
-        tree = await self._tree(domain)
-        return Exporter(
-            tree.database, tree.keyring, self.site.clock, tree=domain.value, origin=tree.origin
-        )
-
-    async def _tree(self, domain: Domain) -> _Tree:
-        """Open what stands on a tree: the sealer's login, the tree's keys, its sinks."""
+    async def audit_log(self, domain: Domain) -> LogParts:
+        """Open a database's audit log: the sealer's login, the tree's keys, its sinks."""
         settings = self.site.settings
         database = await self.database(domain, Login.SEALER, connections_max=3)
-        return _Tree(
-            database,
-            await self.keyring(database, Purpose.AUDIT),
-            (FileSink(settings.sink_folder / domain.value),),
-            f"{settings.audit_origin}/{domain.value}",
+        return LogParts(
+            database=database,
+            keys=await self.keyring(database, Purpose.AUDIT),
+            sinks=[FileSink(settings.sink_folder / domain.value)],
+            clock=self.site.clock,
+            tree=domain.value,
+            origin=f"{settings.audit_origin}/{domain.value}",
+            log=self.site.log,
+            metrics=self.site.metrics.audit,
         )
 
     def periodic(self, tasks: Sequence[Task]) -> None:

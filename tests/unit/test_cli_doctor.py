@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.audit.checkpoint import Checkpoint
-from strongroom.audit.overview import LogState, SinkState
-from strongroom.audit.ports import SinkHead
-from strongroom.cli.diagnosis import audit_log, databases, machine
+from strongroom.audit import Checkpoint, LogState, SinkHead, SinkState
+from strongroom.cli.diagnosis import audit_log, databases, files, machine
 from strongroom.cli.diagnosis.finding import Finding, Level, fail, failed, ok, warn
+from strongroom.cli.installation import Installation
+from strongroom.config import Settings
 from strongroom.config.safety import DatabaseFacts
+from strongroom.crypto import issue_server_certificate, make_authority
 from strongroom.db.logins import Domain, Login
+from strongroom.kernel.clock import SteppedClock
+from strongroom.kernel.secret import Secret
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -28,6 +31,7 @@ SOUND = DatabaseFacts(
     fsync=True,
     synchronous_commit=True,
 )
+DSN: Secret[str] = Secret("postgresql://nobody@db.example/nothing")
 LOG = LogState("vault.example/vault", 10, NOW, 0, None, None, [])
 
 
@@ -182,6 +186,103 @@ def test_sink(held: SinkState, size: int, level: Level, words: str) -> None:
 )
 def test_standing(state: LogState, level: Level) -> None:
     assert audit_log.standing(Domain.VAULT, state).level is level
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Installation:
+    """An installation's files; its databases are elsewhere."""
+    settings = Settings(state=tmp_path / "state", vault_database=DSN, core_database=DSN)
+    made = Installation(settings, SteppedClock(NOW))
+    made.make_secrets()
+    made.make_keys()
+    made.tls()
+    settings.state.chmod(0o700)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("folder", "mode", "level", "words"),
+    [
+        ("", 0o700, OK, "is closed to others"),
+        ("", 0o711, OK, "is closed to others"),
+        ("", 0o755, WARN, "other accounts may list"),
+        ("", 0o770, FAIL, "other accounts may write to"),
+        ("", 0o702, FAIL, "other accounts may write to"),
+        ("logins", 0o710, FAIL, "other accounts may enter"),
+        ("keys", 0o701, FAIL, "other accounts may enter"),
+        ("tls", 0o740, FAIL, "other accounts may enter"),
+    ],
+)
+def test_folders(here: Installation, folder: str, mode: int, level: Level, words: str) -> None:
+    (here.settings.state / folder).chmod(mode)
+    (finding,) = files.state_folder(here)
+    assert (finding.level, words in finding.sentence) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("after", "level", "words"),
+    [
+        (timedelta(0), OK, "lasts until"),
+        (timedelta(days=75), OK, "lasts until"),
+        (timedelta(days=77), WARN, "ends soon"),
+        (timedelta(days=91), FAIL, "ended on"),
+    ],
+)
+def test_a_certificate_that_ends_is_told_in_time(
+    here: Installation, after: timedelta, level: Level, words: str
+) -> None:
+    (finding,) = files.certificate(here, NOW + after)
+    assert (finding.level, words in finding.sentence) == (level, True)
+
+
+@pytest.mark.parametrize("broken", ["gone", "garbage", "another key"])
+def test_a_certificate_that_cannot_serve(here: Installation, broken: str) -> None:
+    certificate = here.settings.state / "tls" / "server.pem"
+    if broken == "gone":
+        certificate.unlink()
+    elif broken == "garbage":
+        certificate.write_text("hello")
+    else:
+        other = issue_server_certificate(make_authority(NOW), ["localhost"], NOW)
+        certificate.write_bytes(other.certificate)
+    (finding,) = files.certificate(here, NOW)
+    assert (finding.level, finding.name) == (FAIL, "tls.certificate")
+    assert str(certificate) in (finding.remedy or "")
+
+
+async def test_a_key_store_that_does_not_open(here: Installation) -> None:
+    (finding,) = await files.key_store(here)
+    assert (finding.level, "opens and holds 5 roots" in finding.sentence) == (OK, True)
+    passphrase = here.settings.state / "keys" / "passphrase"
+    passphrase.write_text("another passphrase, as long as the first one was")
+    (finding,) = await files.key_store(here)
+    assert (finding.level, "does not open" in finding.sentence) == (FAIL, True)
+    assert "backup" in (finding.remedy or "")
+
+
+def test_every_secret_is_looked_at(here: Installation) -> None:
+    listed = files.secret_files(here)
+    there = {
+        path
+        for folder in ("logins", "keys", "tls")
+        for path in (here.settings.state / folder).iterdir()
+        if path.suffix != ".pem"
+    }
+    assert {file.path for file in listed} == there
+    assert [finding.level for finding in files.secrets(listed)] == [OK]
+    for file in listed:
+        file.path.chmod(0o604)
+    assert [finding.level for finding in files.secrets(listed)] == [FAIL] * len(listed)
+    for file in listed:
+        file.path.unlink()
+    gone = files.secrets(listed)
+    assert [finding.level for finding in gone] == [FAIL] * len(listed)
+    # What was sealed under these opens with nothing else: they must not be made anew.
+    kept = {
+        finding.sentence: finding.remedy for finding in gone if "the key file" in finding.sentence
+    }
+    assert len(kept) == 2
+    assert all((remedy or "").startswith("restore ") for remedy in kept.values())
 
 
 def test_this_machine_is_looked_at_without_a_failure() -> None:

@@ -24,7 +24,19 @@ from strongroom.audit.offline import (
     verify_directory,
     verify_record,
 )
-from strongroom.audit.ports import PLATFORM, NewRecord, Origin, Recorder
+from strongroom.audit.ports import (
+    PLATFORM,
+    LogState,
+    LogView,
+    NewRecord,
+    Origin,
+    Proven,
+    PublishedHead,
+    ReadRecord,
+    Recorder,
+    SinkHead,
+    SinkState,
+)
 from strongroom.audit.record import AuditRecord, salt_text, salted
 from strongroom.audit.verify import VerifiedExport
 from strongroom.audit.verify_bundle import VerifiedBundle
@@ -39,14 +51,21 @@ __all__ = [
     "ExportRefused",
     "Finding",
     "FindingKind",
+    "LogState",
+    "LogView",
     "NewRecord",
     "NoteRefused",
     "NoteUnsigned",
     "Origin",
     "Outcome",
     "ProofRefused",
+    "Proven",
+    "PublishedHead",
+    "ReadRecord",
     "RecordRefused",
     "Recorder",
+    "SinkHead",
+    "SinkState",
     "TreeDamaged",
     "VerificationFailed",
     "VerifiedBundle",

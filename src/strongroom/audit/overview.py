@@ -5,8 +5,6 @@ Runs under the sealer's login, which alone sees every tenant. That records were 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import final
 
 from strongroom.audit import store
@@ -14,8 +12,16 @@ from strongroom.audit.actions import Action
 from strongroom.audit.checkpoint import Checkpoint
 from strongroom.audit.errors import AuditError, AuditRecordUnknown, NotSealedYet
 from strongroom.audit.note import VerifierKey
-from strongroom.audit.ports import PLATFORM, Origin, PublishedHead, ReadRecord, Sink, SinkHead
-from strongroom.audit.proof import TlogProof
+from strongroom.audit.ports import (
+    PLATFORM,
+    LogState,
+    Origin,
+    Proven,
+    PublishedHead,
+    ReadRecord,
+    Sink,
+    SinkState,
+)
 from strongroom.audit.proofs import Proofs
 from strongroom.audit.publish import sealed_records
 from strongroom.audit.record import decode
@@ -33,44 +39,9 @@ from strongroom.keys import DataKeys
 _WAITING_MAX = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class SinkState:
-    """What a sink holds, or why it does not say."""
-
-    name: str
-    head: SinkHead | None
-    #: A sentence; None where it answers and the tree leads to what it holds.
-    fault: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LogState:
-    """How a log stands."""
-
-    #: None: the tree was never begun (nothing has sealed yet).
-    origin: str | None
-    size: int
-    checkpoint_at: datetime | None
-    #: Records that are committed and not sealed, at most ten thousand, and since when the oldest of them waits.
-    waiting: int
-    waiting_since: datetime | None
-    #: Why the tree cannot be trusted as it stands in the database; None where it holds together.
-    fault: str | None
-    sinks: Sequence[SinkState]
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A record's exact bytes, its proof, and the keys that verify it."""
-
-    payload: bytes
-    proof: TlogProof
-    keys: Sequence[VerifierKey]
-
-
 @final
 class Overview:
-    """Looks at one tree. `tree` is its name for people, `origin` that of its first generation."""
+    """Implements `LogView` for one tree. `tree` is its name for people, `origin` that of its first generation."""
 
     def __init__(
         self,

@@ -194,3 +194,60 @@ class AuditReader(Protocol):
         Raises:
             NotSealedYet: nothing was signed yet.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """What a sink holds, or why it does not say."""
+
+    name: str
+    head: SinkHead | None
+    #: A sentence; None where it answers and the tree leads to what it holds.
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """How a log stands."""
+
+    #: None: the tree was never begun (nothing has sealed yet).
+    origin: str | None
+    size: int
+    checkpoint_at: datetime | None
+    #: Records that are committed and not sealed, at most ten thousand, and since when the oldest of them waits.
+    waiting: int
+    waiting_since: datetime | None
+    #: Why the tree cannot be trusted as it stands in the database; None where it holds together.
+    fault: str | None
+    sinks: Sequence[SinkState]
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A record's exact bytes, its proof, and the keys that verify it."""
+
+    payload: bytes
+    proof: TlogProof
+    keys: Sequence[VerifierKey]
+
+
+class LogView(Protocol):
+    """One log as its operators see it. Reading records is itself recorded, before they are handed out."""
+
+    async def keys(self) -> Sequence[VerifierKey]:
+        """Return the public keys that verify the log, the present one first."""
+
+    async def state(self) -> LogState:
+        """Return how the log stands, with what is wrong with it."""
+
+    async def head(self) -> PublishedHead:
+        """Return the newest checkpoint. Raises NotSealedYet."""
+
+    async def latest(self, count: int, *, actor: str) -> Sequence[ReadRecord]:
+        """Return the newest records of every tenant, oldest first."""
+
+    async def has(self, event_id: str) -> bool:
+        """Tell whether this log has a record of that id, sealed or not."""
+
+    async def proven(self, event_id: str, *, actor: str) -> Proven:
+        """Return a record and its proof. Raises AuditRecordUnknown, NotSealedYet."""

@@ -18,8 +18,7 @@ from strongroom.cli.console import out, print_json, progress
 from strongroom.kernel.errors import StrongroomError
 
 if TYPE_CHECKING:
-    from strongroom.audit.overview import LogState
-    from strongroom.audit.ports import PublishedHead, ReadRecord
+    from strongroom.audit import LogState, LogView, PublishedHead, ReadRecord
     from strongroom.compose import Composer
     from strongroom.db.logins import Domain
 
@@ -78,7 +77,7 @@ def export(
     tenant = merchant_id(merchant) if merchant else None
 
     async def work(composer: "Composer") -> dict[str, Any]:
-        exporter = await composer.exporter(_domain(tree))
+        exporter = (await composer.audit_log(_domain(tree))).exporter()
         with progress() as bar:
             task = bar.add_task("records", total=None)
 
@@ -114,7 +113,7 @@ def key(*, tree: Tree | None = _TREES, as_json: bool = _JSON) -> None:
 
     async def work(composer: "Composer") -> dict[str, list[str]]:
         return {
-            each: [str(one) for one in await (await composer.overview(_domain(each))).keys()]
+            each: [str(one) for one in await (await _overview(composer, each)).keys()]
             for each in _chosen(tree)
         }
 
@@ -147,7 +146,7 @@ def prove(
 
     async def work(composer: "Composer") -> dict[str, Any]:
         which = await _holder(composer, event_id, tree)
-        proven = await (await composer.overview(_domain(which))).proven(event_id, actor=actor())
+        proven = await (await _overview(composer, which)).proven(event_id, actor=actor())
         _write_new(to, proven.proof.encode())
         _write_new(beside, proven.payload + b"\n")
         return {
@@ -182,7 +181,7 @@ def tail(
     from strongroom.cli.operating import actor, composed
 
     async def work(composer: "Composer") -> "list[ReadRecord]":
-        return list(await (await composer.overview(_domain(tree))).latest(count, actor=actor()))
+        return list(await (await _overview(composer, tree)).latest(count, actor=actor()))
 
     found = composed(work)
     if as_json:
@@ -217,12 +216,12 @@ def checkpoint(
 
     async def work(composer: "Composer") -> "PublishedHead":
         if seal:
-            sealer = await composer.idle_sealer(_domain(tree))
+            sealer = (await composer.audit_log(_domain(tree))).sealer()
             try:
                 await sealer.seal_once()
             finally:
                 await sealer.close()
-        return await (await composer.overview(_domain(tree))).head()
+        return await (await _overview(composer, tree)).head()
 
     head = composed(work)
     if as_json:
@@ -262,14 +261,14 @@ def restart(
         )
 
     async def work(composer: "Composer") -> dict[str, Any]:
-        sealer = await composer.idle_sealer(_domain(tree))
+        sealer = (await composer.audit_log(_domain(tree))).sealer()
         try:
             with progress() as bar:
                 bar.add_task("waiting for the sealer to let go of the tree", total=None)
                 result = await sealer.restart_tree(reason, actor=actor())
         finally:
             await sealer.close()
-        head = await (await composer.overview(_domain(tree))).head()
+        head = await (await _overview(composer, tree)).head()
         return {"origin": head.checkpoint.origin, "size": result.size}
 
     made = composed(work)
@@ -284,9 +283,7 @@ def status(*, tree: Tree | None = _TREES, as_json: bool = _JSON) -> None:
     from strongroom.cli.operating import composed
 
     async def work(composer: "Composer") -> "dict[Tree, LogState]":
-        return {
-            each: await (await composer.overview(_domain(each))).state() for each in _chosen(tree)
-        }
+        return {each: await (await _overview(composer, each)).state() for each in _chosen(tree)}
 
     found = composed(work)
     if as_json:
@@ -304,6 +301,10 @@ def _domain(tree: Tree) -> "Domain":
     return Domain(tree.value)
 
 
+async def _overview(composer: "Composer", tree: Tree) -> "LogView":
+    return (await composer.audit_log(_domain(tree))).overview()
+
+
 def _chosen(tree: Tree | None) -> list[Tree]:
     return [tree] if tree else [Tree.VAULT, Tree.CORE]
 
@@ -311,7 +312,7 @@ def _chosen(tree: Tree | None) -> list[Tree]:
 async def _holder(composer: "Composer", event_id: str, tree: Tree | None) -> Tree:
     """Return which log has the record: the named one, else the first that has it."""
     for each in _chosen(tree)[:-1]:
-        if await (await composer.overview(_domain(each))).has(event_id):
+        if await (await _overview(composer, each)).has(event_id):
             return each
     return _chosen(tree)[-1]
 

@@ -13,7 +13,7 @@ from strongroom.db.logins import Domain
 from strongroom.kernel.errors import StrongroomError
 
 if TYPE_CHECKING:
-    from strongroom.audit.overview import LogState, SinkState
+    from strongroom.audit import LogState, SinkState
 
 #: A running sealer needs a second or two.
 LAG_WANTED: Final = timedelta(seconds=30)
@@ -30,7 +30,7 @@ async def audit_log(
     except NotInitialised:
         return []  # a secret is not there: `files.secret` says which
     try:
-        state = await (await composer.overview(domain)).state()
+        state = await (await composer.audit_log(domain)).overview().state()
     except StrongroomError as error:
         sentence = f"the {domain} log cannot be looked at: {error.detail.rstrip('.')}"
         return [fail(name, sentence, f"strongroom audit status --tree {domain}")]

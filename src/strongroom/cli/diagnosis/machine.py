@@ -31,7 +31,7 @@ DISK_BYTES_WANTED: Final = 2 * 2**30
 #: The audit log's verifier takes times that go back by at most this.
 CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
 CLOCK_DIFFERENCE_WANTED: Final = timedelta(seconds=2)
-_CONNECT_SECONDS: Final = 3
+_CONNECT_SECONDS: Final = 2
 _TIME_ERROR: Final = 5
 _TIMEX_BYTES: Final = 512
 

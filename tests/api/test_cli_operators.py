@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators' commands on a real installation: merchants, keys and the audit logs, with a server running and without."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import Ended, Installed, installed
+from service import free_ports
+from strongroom.cli.installation import DATABASES
+from strongroom.db.logins import Domain
+from strongroom.identity.key_text import is_well_formed
+from strongroom.kernel.ids import is_id
+
+UNKNOWN = "0" * 26
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Installed]:
+    with installed(free_ports(2)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def merchant(site: Installed) -> str:
+    made = site.run.done("merchant", "create", "Corner [bold]Shop[/]", "--json").json
+    assert is_id("mer", made["id"])
+    return str(made["id"])
+
+
+async def all_of(site: Installed, *calls: tuple[str, ...]) -> list[Ended]:
+    """Run commands beside each other, as two operators might."""
+    return await asyncio.gather(*(asyncio.to_thread(site.run, *call) for call in calls))
+
+
+async def test_merchants_are_made_listed_and_shown(site: Installed, merchant: str) -> None:
+    listed, shown, as_json, unknown, nameless = await all_of(
+        site,
+        ("merchant", "list"),
+        ("merchant", "show", merchant),
+        ("merchant", "show", merchant, "--json"),
+        ("merchant", "show", f"mer_{UNKNOWN}"),
+        ("merchant", "create", " "),
+    )
+    assert re.search(
+        rf"^{merchant}  active  .*  Corner \[bold\]Shop\[/\] *$", listed.out, re.MULTILINE
+    )
+    assert "name Corner [bold]Shop[/] status active" in shown.plain
+    assert (as_json.json["id"], as_json.json["keys"]) == (merchant, [])
+    assert (unknown.code, unknown.err) == (1, "merchant_unknown: There is no such merchant.\n")
+    assert (nameless.code, nameless.err) == (
+        1,
+        "invalid: a name has 1 to 100 printable characters\n",
+    )
+
+
+async def test_a_key_is_shown_once_and_ends_when_it_is_revoked(
+    site: Installed, merchant: str
+) -> None:
+    new = ("key", "create", "--merchant", merchant, "--mode", "test", "--name", "backend")
+    quiet, restricted, public, spoken = await all_of(
+        site,
+        (*new, "--kind", "sk", "--quiet"),
+        (*new, *"--kind rk --permission vault:token:read --expires 2034-01-01 --json".split()),
+        (*new, *"--kind pk --origin https://shop.example --json".split()),
+        (*new, "--kind", "sk"),
+    )
+    assert is_well_formed(quiet.out.removesuffix("\n"))
+    assert is_well_formed(spoken.out.removesuffix("\n")), "the text alone goes to standard output"
+    assert "shown once" in spoken.err
+    assert is_well_formed(restricted.json["text"])
+    assert restricted.json["permissions"] == ["vault:token:read"]
+    assert restricted.json["expires_at"] == "2034-01-01T00:00:00.000000Z"
+    assert public.json["origins"] == ["https://shop.example"]
+    assert public.json["permissions"] == ["vault:token:create_single_use"]
+
+    key_id = restricted.json["id"]
+    revoked, unknown = await all_of(
+        site, ("key", "revoke", key_id, "--json"), ("key", "revoke", f"key_{UNKNOWN}")
+    )
+    assert revoked.json["revoked_at"] is not None
+    assert (unknown.code, unknown.err) == (1, "key_unknown: There is no such API key.\n")
+    again, listed, table = await all_of(
+        site,
+        ("key", "revoke", key_id, "--merchant", merchant, "--json"),
+        ("key", "list", "--merchant", merchant, "--mode", "test", "--json"),
+        ("key", "list", "--merchant", merchant),
+    )
+    assert again.json == revoked.json, "the first time stays"
+    states = {key["id"]: key["revoked_at"] is None for key in listed.json}
+    assert (len(states), sum(states.values()), states[key_id]) == (4, 3, False)
+    assert re.search(rf"^{key_id}  test  rk    …\w{{4}}  revoked", table.out, re.MULTILINE)
+    printed = listed.out + table.out + revoked.out
+    assert not any(
+        text.strip() in printed for text in (quiet.out, spoken.out, restricted.json["text"])
+    )
+
+
+#: What is asked for, exit code, what is said.
+KEY_REFUSALS = [
+    ("--mode test --kind rk", 1, "key_refused: a restricted key is made with at least one"),
+    ("--mode test --kind sk --expires 2020-01-01", 1, "invalid: a key expires in the future"),
+    ("--mode test --kind sk --expires tomorrow", 2, "--expires is a date or a time in ISO 8601"),
+    ("--mode prod --kind sk", 2, "Invalid value for '--mode'"),
+    ("--mode test --kind rk --permission vault:all", 2, "Invalid value for '--permission'"),
+]
+
+
+async def test_a_key_that_may_not_be_is_refused_precisely(site: Installed, merchant: str) -> None:
+    new = ("key", "create", "--merchant", merchant, "--name", "x")
+    ended = await all_of(site, *((*new, *wish.split()) for wish, _, _ in KEY_REFUSALS))
+    for (wish, code, said), got in zip(KEY_REFUSALS, ended, strict=True):
+        assert (wish, got.code, said in got.plain) == (wish, code, True), got.plain
+        assert got.out == ""
+
+
+def audit(site: Installed, *arguments: str) -> Any:
+    """Run an audit command for scripts."""
+    return site.run.done("audit", *arguments, "--json").json
+
+
+async def test_the_log_is_sealed_exported_and_verified(site: Installed, merchant: str) -> None:
+    before = audit(site, "status", "--tree", "core")["core"]
+    assert (before["origin"], before["size"], before["fault"]) == (None, 0, None)
+    assert before["waiting"] > 0, "no server runs that would seal"
+    unsigned = site.run("audit", "checkpoint", "--tree", "core")
+    assert (unsigned.code, unsigned.err) == (1, "not_sealed_yet: nothing was signed yet\n")
+    head = audit(site, "checkpoint", "--tree", "core", "--seal")
+    note = site.run.done("audit", "checkpoint", "--tree", "core").out
+    assert note == head["note"]
+    assert note.startswith(f"strongroom.local/core\n{head['size']}\n")
+
+    tail, keys = await all_of(
+        site,
+        ("audit", "tail", "--tree", "core", "-n", "100", "--json"),
+        ("audit", "key", "--tree", "core"),
+    )
+    actions = [each["record"]["action"] for each in tail.json]
+    assert {
+        "audit.tree.started",
+        "identity.key.created",
+        "identity.key.revoked",
+        "identity.merchant.created",
+    } <= set(actions)
+    assert all(each["index"] is not None for each in tail.json)
+    assert keys.out.splitlines() == head["vkeys"]
+    (site.run.folder / "vkey").write_text(keys.out)
+
+    made = audit(site, "export", "--tree", "core", "--out", "export")
+    assert (made["size"], made["vkeys"]) == (head["size"], head["vkeys"])
+    sink = str(site.state / "audit" / "core")
+    held = audit(site, "verify", "--export", "export", "--key", "vkey", "--anchor-sink", sink)
+    assert (held["records"], held["root"], held["sink_holds"]) == (
+        made["size"],
+        made["root"],
+        made["size"],
+    )
+    again = site.run("audit", "export", "--tree", "core", "--out", "export")
+    assert (again.code, again.err) == (
+        1,
+        "audit_export_refused: something stands at that place already\n",
+    )
+    waiting = audit(site, "tail", "--tree", "core", "-n", "3")
+    assert [each["record"]["action"] for each in waiting][-1] == "audit.record.exported"
+    assert waiting[-1]["record"]["actor"].startswith("operator:uid:")
+    assert waiting[-1]["index"] is None, "looking at the log is recorded, and sealed later"
+
+
+async def test_one_record_is_proven_and_one_merchant_is_given_its_own(
+    site: Installed, merchant: str
+) -> None:
+    (tail,) = await all_of(site, ("audit", "tail", "--tree", "core", "-n", "100", "--json"))
+    event = next(
+        each["record"]["event_id"]
+        for each in tail.json
+        if each["record"]["action"] == "identity.merchant.created"
+    )
+    proven, bundle, unknown, waits = await all_of(
+        site,
+        ("audit", "prove", event, "--out", "one.tlog-proof"),
+        ("audit", "export", "--tree", "core", "--merchant", merchant, "--out", "bundle"),
+        ("audit", "prove", f"aud_{UNKNOWN}", "--out", "none"),
+        ("audit", "prove", tail.json[-1]["record"]["event_id"], "--out", "late", "--tree", "core"),
+    )
+    assert proven.code == 0, proven.err
+    assert bundle.code == 0, bundle.err
+    assert unknown.err == "audit_record_unknown: there is no such record in this log\n"
+    assert waits.err.startswith("not_sealed_yet: ")
+    assert not (site.run.folder / "none").exists()
+    files = ("--record", "one.tlog-proof.json", "--proof", "one.tlog-proof", "--key", "vkey")
+    held, whole, twice = await all_of(
+        site,
+        ("audit", "verify-proof", *files, "--json"),
+        ("audit", "verify", "--export", "bundle", "--key", "vkey", "--json"),
+        ("audit", "prove", event, "--out", "one.tlog-proof"),
+    )
+    assert (held.json["event_id"], held.json["action"]) == (event, "identity.merchant.created")
+    assert (whole.json["kind"], whole.json["merchant"]) == ("bundle", merchant)
+    assert whole.json["records"] > 1
+    assert twice.err.startswith("file_exists: one.tlog-proof is there already")
+    record = site.run.folder / "one.tlog-proof.json"
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert json.loads(record.read_text())["merchant"] == merchant
+
+
+async def test_a_database_that_was_put_back_stops_the_log_until_it_is_restarted(
+    site: Installed, merchant: str
+) -> None:
+    name = DATABASES[Domain.CORE]
+    healthy = site.run("audit", "tree", "restart", "--tree", "core", "--reason", "trying", "--yes")
+    assert (healthy.code, healthy.err.startswith("audit_restart_refused: ")) == (1, True)
+    await site.sql(None, f"create database backup template {name}")
+    site.run.done("merchant", "create", "made after the backup")
+    size = audit(site, "checkpoint", "--tree", "core", "--seal")["size"]
+    await site.sql(None, f"drop database {name}", f"alter database backup rename to {name}")
+    await site.sql(None, f"grant connect on database {name} to public")
+
+    stopped = site.run("audit", "status", "--tree", "core", "--json")
+    assert stopped.code == 1
+    assert "sink holds" in stopped.json["core"]["sinks"][0]["fault"]
+    refused = site.run("audit", "checkpoint", "--tree", "core", "--seal")
+    assert (refused.code, refused.err.startswith("audit_tree_rolled_back: ")) == (1, True)
+    silent = site.run("audit", "tree", "restart", "--tree", "core", "--reason", "backup_restored")
+    assert (silent.code, "say --yes" in silent.plain) == (2, True)
+    went_on = audit(
+        site, "tree", "restart", "--tree", "core", "--reason", "backup_restored", "--yes"
+    )
+    assert went_on["origin"] == "strongroom.local/core/2"
+    assert audit(site, "status", "--tree", "core")["core"]["sinks"][0]["generation"] == 2
+
+    audit(site, "export", "--tree", "core", "--out", "second")
+    sink = str(site.state / "audit" / "core")
+    verify = ("audit", "verify", "--key", "vkey", "--anchor-sink", sink, "--export")
+    held, old = await all_of(site, (*verify, "second", "--json"), (*verify, "export"))
+    assert (held.json["ok"], held.json["origin"]) == (True, "strongroom.local/core/2")
+    assert old.err.startswith("audit_checkpoint_refused: the export is of another generation")
+    assert size > 0
+
+
+def test_a_database_that_does_not_run_is_started_and_stopped_again(
+    site: Installed, merchant: str
+) -> None:
+    assert site.here.detach(), "no command of these tests has stayed behind"
+    pid = site.state / "postgres" / "pgdata" / "postmaster.pid"
+    try:
+        assert not pid.exists()
+        assert site.run.done("merchant", "list", "--json").json[0]["id"] == merchant
+        assert not pid.exists()
+    finally:
+        site.here.attach()
+
+
+def test_nothing_printed_or_kept_is_open_to_others(site: Installed) -> None:
+    for path in [Path(site.run.folder, name) for name in ("export", "bundle", "second")]:
+        assert path.stat().st_mode & 0o777 == 0o700
