@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 READY_SECONDS: Final = 3.0
 FIRST_TOKEN_SECONDS: Final = 5.0
 WHOLE_SECONDS: Final = 60.0
-_IMPORTED: Final = time.monotonic()
+#: More than this between a process's age and its work: another program (an installer) ran in it before `exec`.
+_WAITED_SECONDS_MAX: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,24 @@ class Wish:
     fresh: bool
     cards: int
     json_file: Path | None
+
+
+def _begun() -> float:
+    """Return when this program was started, on the monotonic clock. Called as soon as this file is imported."""
+    worked = time.monotonic() - time.process_time()
+    try:
+        stat = Path("/proc/self/stat").read_text("ascii")
+        ticks = int(
+            stat.rpartition(")")[2].split()[19]
+        )  # proc(5): starttime; the first one here is the state
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError, IndexError):  # no /proc here
+        return worked
+    made = time.monotonic() - age
+    return made if worked - made < _WAITED_SECONDS_MAX else worked
+
+
+_BEGUN: Final = _begun()
 
 
 def register(app: typer.Typer) -> None:
@@ -165,15 +184,8 @@ async def _uncut(work: Coroutine[Any, Any, bool]) -> bool:
 
 
 def _since_start() -> float:
-    """Return the seconds since this process was started, imports and interpreter included."""
-    try:
-        stat = Path("/proc/self/stat").read_text("ascii")
-        ticks = int(
-            stat.rpartition(")")[2].split()[19]
-        )  # proc(5): starttime, counted from the state
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, AttributeError, IndexError):  # no /proc here
-        return time.monotonic() - _IMPORTED
+    """Return the seconds since this program was started, interpreter and imports included."""
+    return time.monotonic() - _BEGUN
 
 
 def _invite(story: "Story", ready: "Ready") -> None:

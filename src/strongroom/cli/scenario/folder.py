@@ -92,8 +92,10 @@ class DemoFolder:
         self.own = state / "demo"
         self._lock: int | None = None
 
-    def claim(self, waiting: Callable[[], None]) -> int:
+    def claim(self, waiting: Callable[[], None], *, held_seconds: float = HELD_SECONDS) -> int:
         """Make the folder or judge the one that is there; return the descriptor of the lock.
+
+        `waiting` is called once if somebody holds it; one who lives is waited for that many seconds.
 
         Raises:
             NotADemo: something else is there.
@@ -111,7 +113,7 @@ class DemoFolder:
         self.own.mkdir(exist_ok=True, mode=0o700)
         mark.write_text(_MARK_TEXT, "utf-8")
         descriptor = os.open(self.own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        patience = HELD_SECONDS if _lives(_holder(descriptor)) else WAIT_SECONDS
+        patience = held_seconds if _lives(_holder(descriptor)) else WAIT_SECONDS
         deadline, told = time.monotonic() + patience, False
         while not _locked(descriptor):
             if not told:

@@ -113,9 +113,10 @@ def _said(error: BaseException) -> str:
     """Say what broke: our own errors hold no values; of others the class and the line, as their text might."""
     if isinstance(error, StrongroomError):
         return f"{error.code}: {error.detail}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return (
-        f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
-        if frames
-        else type(error).__name__
-    )
+    places = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "strongroom" in frame.filename
+    ]
+    where = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
+    return type(error).__name__ + where
