@@ -19,7 +19,6 @@ grant update (revoked_at) on identity.api_key to strongroom_gateway;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_gateway;
 grant select, insert on audit.address to strongroom_gateway;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_gateway;
-grant execute on function audit.id_range(text, text, text) to strongroom_gateway;
 grant select, insert on idempotency.request to strongroom_gateway;
 grant execute on function idempotency.keep_partitions(integer, integer), audit.keep_partitions(integer)
     to strongroom_gateway;
@@ -35,7 +34,6 @@ grant update (revoked_at) on identity.api_key to strongroom_console;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_console;
 grant select, insert on audit.address to strongroom_console;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_console;
-grant execute on function audit.id_range(text, text, text) to strongroom_console;
 
 grant usage on schema strongroom, keys, audit to strongroom_sealer;
 grant select on strongroom.migration to strongroom_sealer;
@@ -43,4 +41,3 @@ grant select, insert on keys.data_key to strongroom_sealer;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_sealer;
 grant select, insert on audit.checkpoint to strongroom_sealer;
 grant select, insert, update on audit.tile, audit.tree to strongroom_sealer;
-grant execute on function audit.id_range(text, text, text) to strongroom_sealer;
