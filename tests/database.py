@@ -76,7 +76,7 @@ class Server:
         """Cut everybody off from a database, and let nobody in while the block runs."""
         await self.run(
             f"alter database {name} with connection limit 0",
-            f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",  # noqa: S608
+            f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",
         )
         try:
             yield
@@ -123,9 +123,11 @@ class Databases:
 
 
 @contextmanager
-def running_server(sizes: Mapping[str, str] = SIZES) -> Iterator[tuple[Embedded, Path]]:
+def running_server(
+    sizes: Mapping[str, str] = SIZES, below: Path = Path("/var/tmp")
+) -> Iterator[tuple[Embedded, Path]]:
     """Start a server below a folder that its account reaches; stop it and remove the folder in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="strongroom-db-", dir="/var/tmp")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="strongroom-db-", dir=below)).resolve()
     folder.chmod(0o711)
     embedded = Embedded(folder / "state", settings=sizes)
     try:
@@ -137,9 +139,11 @@ def running_server(sizes: Mapping[str, str] = SIZES) -> Iterator[tuple[Embedded,
 
 
 @asynccontextmanager
-async def migrated_server(sizes: Mapping[str, str] = SIZES) -> AsyncIterator[Server]:
+async def migrated_server(
+    sizes: Mapping[str, str] = SIZES, below: Path = Path("/var/tmp")
+) -> AsyncIterator[Server]:
     """Lend a server with both templates."""
-    with running_server(sizes) as (embedded, folder):
+    with running_server(sizes, below) as (embedded, folder):
         secrets = {login: Secret(random_bytes(24).hex()) for login in Login}
         server = Server(embedded, secrets, folder)
         for domain in Domain:
