@@ -183,7 +183,7 @@ class Ground:
     async def alter(self, event_id: str, change: str) -> None:
         """Alter a record's row, as the superuser."""
         await self.as_superuser(
-            f"update audit.event set {change} where event_id = '{event_id}'"  # noqa: S608 - our own words
+            f"update audit.event set {change} where event_id = '{event_id}'"
         )
 
     async def value(self, sql: str, *values: object) -> Any:
@@ -225,7 +225,7 @@ class Ground:
 async def until(holds: Callable[[], object]) -> None:
     """Wait for something to become true; fail if it does not."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not holds():  # noqa: ASYNC110 - what is waited for sets no event
+        while not holds():
             await asyncio.sleep(0.02)
 
 

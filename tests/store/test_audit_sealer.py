@@ -118,7 +118,7 @@ async def test_interleaved_transactions_of_every_length_are_all_sealed_once(
     server: Server, tmp_path: Path
 ) -> None:
     """The reason for the horizon: ids are given out in one order, and commits happen in another."""
-    dice = random.Random(20_081)  # noqa: S311 - a schedule, no secret
+    dice = random.Random(20_081)
     async with grounded(server, tmp_path, SystemClock()) as ground:
         sealer = await ground.sealer()
         await sealer.seal_once()

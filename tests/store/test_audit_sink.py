@@ -349,7 +349,7 @@ async def test_a_killed_sealer_loses_nothing(server: Server, tmp_path: Path) -> 
         await writing
         sealer = await ground.sealer()
         async with asyncio.timeout(20):  # the server notices that a client is gone in its own time
-            while not (await sealer.seal_once()).elected:  # noqa: ASYNC110 - no event says so
+            while not (await sealer.seal_once()).elected:
                 await asyncio.sleep(0.05)
         ids = await ground.tree_ids()
         assert len(ids) == len(set(ids)) == len(written) + 1

@@ -124,7 +124,7 @@ async def prove_record(request: _Request, state: State, event_id: str) -> Respon
     except NotSealedYet as error:
         return _not_yet(request, error)
     _log(request, reading)
-    return Response(proof.encode(), media_type="text/plain; charset=utf-8")
+    return Response(proof.encode(), media_type="text/plain")
 
 
 @get(
