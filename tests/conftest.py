@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from database import SIZES, Databases, Server, fresh_databases, migrated_server
+from missing_tools import pytest_sessionfinish as pytest_sessionfinish
 
 if TYPE_CHECKING:  # unit tests do not wait for everything to be imported
     from service import Service, Tenant

@@ -102,10 +102,10 @@ def test_secrets_are_exposed_only_where_the_list_says() -> None:
 def test_no_registry_address_stands_in_any_tracked_text() -> None:
     pattern = re.compile(
         r"(pypi\.or"
-         r"g|pythonhosted\.or"
-         r"g|registry\.npmjs\.or"
-         r"g|deb\.debian\.or"
-         r"g)"
+        r"g|pythonhosted\.or"
+        r"g|registry\.npmjs\.or"
+        r"g|deb\.debian\.or"
+        r"g)"
     )
     for folder in ("requirements", "script", "docs", "src"):
         for path in (ROOT / folder).rglob("*"):

@@ -182,9 +182,7 @@ class Ground:
 
     async def alter(self, event_id: str, change: str) -> None:
         """Alter a record's row, as the superuser."""
-        await self.as_superuser(
-            f"update audit.event set {change} where event_id = '{event_id}'"
-        )
+        await self.as_superuser(f"update audit.event set {change} where event_id = '{event_id}'")
 
     async def value(self, sql: str, *values: object) -> Any:
         """Ask the database, as the superuser."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from missing_tools import missing
 from store.embedded_ground import (
     connected,
     ground,
@@ -218,7 +219,7 @@ def test_a_server_that_ends_while_starting_says_why(made: Path) -> None:
 async def test_the_systems_postgresql_does_as_well_and_keeps_its_data() -> None:
     pair = other_binaries()
     if pair is None:
-        pytest.skip("this machine has one PostgreSQL; two are needed")
+        missing("a second PostgreSQL (Debian: postgresql)")
     (major, older), (newer_major, newer) = pair
     with ground() as folder:
         state = folder / "state"
