@@ -12,11 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from database import Databases
 from strongroom.db.address import Address
+from strongroom.db.embedded.binaries import candidates
+from strongroom.db.logins import Domain
 from strongroom.db.pool import connect
 from strongroom.telemetry.canary import Wanted, search_stream, search_tree
+
+if TYPE_CHECKING:
+    from service import Service
 
 #: Used for nothing else in any test.
 NUMBER: Final = "4000056655665556"
@@ -121,6 +127,32 @@ class Canary:
             return []
         fields = {value for row in rows.splitlines() for value in row.split(b"\t")}
         return [f"{place}: the CVC, a field" for _ in wanted & fields]
+
+
+async def everywhere(canary: Canary, service: "Service", databases: Databases) -> list[str]:
+    """Say what is found in all that a running Strongroom leaves: both databases, every file, metrics and answers."""
+    found: list[str] = []
+    await databases.server.run("checkpoint")
+    service.composer.site.log.flush()
+    for domain in Domain:
+        administrator = databases.administrator(domain)
+        found += await canary.in_tables(administrator)
+        found += await canary.in_dump(administrator, pg_dump())
+    for caller in (service.vault(None), service.gateway(None)):
+        metrics = (await caller.get("/metrics")).content
+        assert b"strongroom_requests_total" in metrics
+        found += canary.in_bytes(metrics, "metrics")
+    folders = {databases.server.folder, service.settings.state.parent}
+    assert service.log_file.parent in folders
+    assert service.answers.file.parent in folders
+    for folder in folders:
+        found += await asyncio.to_thread(canary.in_folder, folder)
+    return found
+
+
+def pg_dump() -> Path:
+    """The program that belongs to the embedded server."""
+    return next(path for folder in candidates() if (path := folder / "pg_dump").exists())
 
 
 async def dumped(administrator: Address, pg_dump: Path) -> bytes:

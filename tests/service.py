@@ -14,17 +14,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import httpx
 
 from answers import Answers
+from database import Databases
 from strongroom import compose
 from strongroom.audit import Origin
 from strongroom.cli.installation import Installation
 from strongroom.config import Listener, Settings
-from strongroom.db.address import Address
-from strongroom.db.logins import Domain, Login
+from strongroom.db.logins import Domain
 from strongroom.db.pool import connect
 from strongroom.http.edge import Edge
 from strongroom.http.server import Endpoint, Servers
@@ -49,14 +49,6 @@ UNLIMITED: Final = {
     "rate_stranger_per_second": 1_000_000,
 }
 _numbers: Final = itertools.count(1)
-
-
-class HasAddresses(Protocol):
-    """Where databases are found (`database.Databases`)."""
-
-    def address(self, domain: Domain, login: Login) -> Address: ...
-
-    def administrator(self, domain: Domain) -> Address: ...
 
 
 class ComposerWithStore(compose.Composer):
@@ -147,7 +139,7 @@ class Service:
         clients: Mapping[str, httpx.AsyncClient],
         operator: IdentityService,
         answers: Answers,
-        databases: HasAddresses,
+        databases: Databases,
     ) -> None:
         self.databases = databases
         self.composer = composer
@@ -214,7 +206,7 @@ class Service:
         """Count what the vault keeps of a merchant."""
         tables = ("vault.token", "vault.card_identity", "idempotency.request", "audit.event")
         counts = ", ".join(
-            f"(select count(*) from {table} where merchant_id = $1) as {table.partition('.')[2]}"  # noqa: S608
+            f"(select count(*) from {table} where merchant_id = $1) as {table.partition('.')[2]}"
             for table in tables
         )
         (row,) = await self.look(Domain.VAULT, f"select {counts}", merchant)
@@ -232,7 +224,7 @@ class Service:
 
 @asynccontextmanager
 async def running(
-    databases: HasAddresses,
+    databases: Databases,
     folder: Path,
     *,
     clock: Clock | None = None,

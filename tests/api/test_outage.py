@@ -46,7 +46,12 @@ async def a_strongroom(
         fresh_databases(server) as databases,
         running(databases, tmp_path, listens=False) as service,
     ):
-        yield service, server
+        try:
+            yield service, server
+        except BaseException as error:
+            said = server.embedded.log_file.read_text("utf-8")[-4_000:]
+            error.add_note(f"the server said:\n{said}")
+            raise
 
 
 @dataclass
@@ -101,6 +106,11 @@ async def under_load(vault: Caller, clients: int = 8) -> AsyncIterator[Load]:
 
 async def require_all(service: Service, merchant: str, load: Load) -> None:
     """Everything acknowledged is there, once, with its record."""
+    async with asyncio.timeout(
+        DEADLINE_SECONDS
+    ):  # a server that has just come back may go once more
+        while (await service.vault(None).get("/readyz")).status_code != 200:
+            await asyncio.sleep(0.05)
     rows = await service.look(
         Domain.VAULT, "select token_id from vault.token where merchant_id = $1", merchant
     )
