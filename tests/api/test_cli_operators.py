@@ -39,66 +39,51 @@ async def all_of(site: Installed, *calls: tuple[str, ...]) -> list[Ended]:
 
 
 async def test_merchants_are_made_listed_and_shown(site: Installed, merchant: str) -> None:
-    listed, shown, as_json, unknown, nameless = await all_of(
+    listed, shown, unknown = await all_of(
         site,
         ("merchant", "list"),
-        ("merchant", "show", merchant),
         ("merchant", "show", merchant, "--json"),
         ("merchant", "show", f"mer_{UNKNOWN}"),
-        ("merchant", "create", " "),
     )
-    assert re.search(
-        rf"^{merchant}  active  .*  Corner \[bold\]Shop\[/\] *$", listed.out, re.MULTILINE
-    )
-    assert "name Corner [bold]Shop[/] status active" in shown.plain
-    assert (as_json.json["id"], as_json.json["keys"]) == (merchant, [])
+    name = "Corner [bold]Shop[/]"
+    line = rf"^{merchant}  active  .*  {re.escape(name)} *$"
+    assert re.search(line, listed.out, re.MULTILINE), "a name is never read as markup"
+    made = shown.json
+    assert (made["id"], made["name"], made["keys"]) == (merchant, name, [])
     assert (unknown.code, unknown.err) == (1, "merchant_unknown: There is no such merchant.\n")
-    assert (nameless.code, nameless.err) == (
-        1,
-        "invalid: a name has 1 to 100 printable characters\n",
-    )
 
 
 async def test_a_key_is_shown_once_and_ends_when_it_is_revoked(
     site: Installed, merchant: str
 ) -> None:
     new = ("key", "create", "--merchant", merchant, "--mode", "test", "--name", "backend")
-    quiet, restricted, public, spoken = await all_of(
+    quiet, restricted, public = await all_of(
         site,
         (*new, "--kind", "sk", "--quiet"),
         (*new, *"--kind rk --permission vault:token:read --expires 2034-01-01 --json".split()),
-        (*new, *"--kind pk --origin https://shop.example --json".split()),
-        (*new, "--kind", "sk"),
+        (*new, *"--kind pk --origin https://shop.example".split()),
     )
     assert is_well_formed(quiet.out.removesuffix("\n"))
-    assert is_well_formed(spoken.out.removesuffix("\n")), "the text alone goes to standard output"
-    assert "shown once" in spoken.err
-    assert is_well_formed(restricted.json["text"])
-    assert restricted.json["permissions"] == ["vault:token:read"]
-    assert restricted.json["expires_at"] == "2034-01-01T00:00:00.000000Z"
-    assert public.json["origins"] == ["https://shop.example"]
-    assert public.json["permissions"] == ["vault:token:create_single_use"]
+    assert is_well_formed(public.out.removesuffix("\n")), "the text alone goes to standard output"
+    assert "shown once" in public.err
+    key = restricted.json
+    assert is_well_formed(key["text"])
+    assert key["permissions"] == ["vault:token:read"]
+    assert key["expires_at"] == "2034-01-01T00:00:00.000000Z"
 
-    key_id = restricted.json["id"]
-    revoked, unknown = await all_of(
-        site, ("key", "revoke", key_id, "--json"), ("key", "revoke", f"key_{UNKNOWN}")
-    )
+    revoked = site.run.done("key", "revoke", key["id"], "--json")
     assert revoked.json["revoked_at"] is not None
-    assert (unknown.code, unknown.err) == (1, "key_unknown: There is no such API key.\n")
-    again, listed, table = await all_of(
+    again, shown = await all_of(
         site,
-        ("key", "revoke", key_id, "--merchant", merchant, "--json"),
-        ("key", "list", "--merchant", merchant, "--mode", "test", "--json"),
-        ("key", "list", "--merchant", merchant),
+        ("key", "revoke", key["id"], "--merchant", merchant, "--json"),
+        ("merchant", "show", merchant),
     )
     assert again.json == revoked.json, "the first time stays"
-    states = {key["id"]: key["revoked_at"] is None for key in listed.json}
-    assert (len(states), sum(states.values()), states[key_id]) == (4, 3, False)
-    assert re.search(rf"^{key_id}  test  rk    …\w{{4}}  revoked", table.out, re.MULTILINE)
-    printed = listed.out + table.out + revoked.out
-    assert not any(
-        text.strip() in printed for text in (quiet.out, spoken.out, restricted.json["text"])
-    )
+    assert re.search(rf"^{key['id']}  test  rk    …\w{{4}}  revoked ", shown.out, re.MULTILINE)
+    active = re.findall(r"^key_\w{26}  test  [sp]k    …\w{4}  active ", shown.out, re.MULTILINE)
+    assert len(active) == 2
+    printed = shown.out + revoked.out
+    assert not any(text.strip() in printed for text in (quiet.out, public.out, key["text"]))
 
 
 #: What is asked for, exit code, what is said.
@@ -131,9 +116,7 @@ async def test_the_log_is_sealed_exported_and_verified(site: Installed, merchant
     unsigned = site.run("audit", "checkpoint", "--tree", "core")
     assert (unsigned.code, unsigned.err) == (1, "not_sealed_yet: nothing was signed yet\n")
     head = audit(site, "checkpoint", "--tree", "core", "--seal")
-    note = site.run.done("audit", "checkpoint", "--tree", "core").out
-    assert note == head["note"]
-    assert note.startswith(f"strongroom.local/core\n{head['size']}\n")
+    assert head["note"].startswith(f"strongroom.local/core\n{head['size']}\n")
 
     tail, keys = await all_of(
         site,
@@ -160,11 +143,6 @@ async def test_the_log_is_sealed_exported_and_verified(site: Installed, merchant
         made["root"],
         made["size"],
     )
-    again = site.run("audit", "export", "--tree", "core", "--out", "export")
-    assert (again.code, again.err) == (
-        1,
-        "audit_export_refused: something stands at that place already\n",
-    )
     waiting = audit(site, "tail", "--tree", "core", "-n", "3")
     assert [each["record"]["action"] for each in waiting][-1] == "audit.record.exported"
     assert waiting[-1]["record"]["actor"].startswith("operator:uid:")
@@ -174,23 +152,20 @@ async def test_the_log_is_sealed_exported_and_verified(site: Installed, merchant
 async def test_one_record_is_proven_and_one_merchant_is_given_its_own(
     site: Installed, merchant: str
 ) -> None:
-    (tail,) = await all_of(site, ("audit", "tail", "--tree", "core", "-n", "100", "--json"))
+    lines = (site.run.folder / "export" / "records.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
     event = next(
-        each["record"]["event_id"]
-        for each in tail.json
-        if each["record"]["action"] == "identity.merchant.created"
+        each["event_id"] for each in records if each["action"] == "identity.merchant.created"
     )
-    proven, bundle, unknown, waits = await all_of(
+    proven, bundle, unknown = await all_of(
         site,
         ("audit", "prove", event, "--out", "one.tlog-proof"),
         ("audit", "export", "--tree", "core", "--merchant", merchant, "--out", "bundle"),
         ("audit", "prove", f"aud_{UNKNOWN}", "--out", "none"),
-        ("audit", "prove", tail.json[-1]["record"]["event_id"], "--out", "late", "--tree", "core"),
     )
     assert proven.code == 0, proven.err
     assert bundle.code == 0, bundle.err
     assert unknown.err == "audit_record_unknown: there is no such record in this log\n"
-    assert waits.err.startswith("not_sealed_yet: ")
     assert not (site.run.folder / "none").exists()
     files = ("--record", "one.tlog-proof.json", "--proof", "one.tlog-proof", "--key", "vkey")
     held, whole, twice = await all_of(
@@ -212,8 +187,6 @@ async def test_a_database_that_was_put_back_stops_the_log_until_it_is_restarted(
     site: Installed, merchant: str
 ) -> None:
     name = DATABASES[Domain.CORE]
-    healthy = site.run("audit", "tree", "restart", "--tree", "core", "--reason", "trying", "--yes")
-    assert (healthy.code, healthy.err.startswith("audit_restart_refused: ")) == (1, True)
     await site.sql(None, f"create database backup template {name}")
     site.run.done("merchant", "create", "made after the backup")
     size = audit(site, "checkpoint", "--tree", "core", "--seal")["size"]
@@ -223,16 +196,12 @@ async def test_a_database_that_was_put_back_stops_the_log_until_it_is_restarted(
     stopped = site.run("audit", "status", "--tree", "core", "--json")
     assert stopped.code == 1
     assert "sink holds" in stopped.json["core"]["sinks"][0]["fault"]
-    refused = site.run("audit", "checkpoint", "--tree", "core", "--seal")
-    assert (refused.code, refused.err.startswith("audit_tree_rolled_back: ")) == (1, True)
     silent = site.run("audit", "tree", "restart", "--tree", "core", "--reason", "backup_restored")
     assert (silent.code, "say --yes" in silent.plain) == (2, True)
     went_on = audit(
         site, "tree", "restart", "--tree", "core", "--reason", "backup_restored", "--yes"
     )
     assert went_on["origin"] == "strongroom.local/core/2"
-    assert audit(site, "status", "--tree", "core")["core"]["sinks"][0]["generation"] == 2
-
     audit(site, "export", "--tree", "core", "--out", "second")
     sink = str(site.state / "audit" / "core")
     verify = ("audit", "verify", "--key", "vkey", "--anchor-sink", sink, "--export")

@@ -2,7 +2,11 @@
 """`strongroom token` against a running vault: masked answers, precise refusals, no card number in anything printed."""
 
 import asyncio
+import os
+import pty
 import re
+import select
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from canary import CVC, NUMBER
-from command_line import CommandLine, Ended
+from command_line import SCRIPT, CommandLine, Ended
 from service import Service, Tenant, free_ports
 from strongroom.kernel.mode import Mode
 
@@ -125,6 +129,56 @@ async def test_a_key_comes_from_the_environment_or_a_private_file(
     assert empty.err == "key_file_refused: empty.key is empty\n"
     assert absent.err == "key_file_refused: absent.key: No such file or directory\n"
     assert all(key not in each.out + each.err for each in (by_variable, wrong, opened))
+
+
+async def test_without_a_url_it_is_this_machines_installation(
+    run: CommandLine, service: Service
+) -> None:
+    settings = service.settings
+    here = {
+        "STRONGROOM_URL": "",
+        "STRONGROOM_CA": "",
+        "STRONGROOM_STATE": str(settings.state),
+        "STRONGROOM_VAULT_LISTEN": str(settings.vault_listen),
+    }
+    ended = await ran(run, "token", "list", "--json", "--key-file", "backend.key", **here)
+    assert ended.code == 0, ended.err
+
+
+async def test_what_is_typed_at_a_terminal_is_not_shown(run: CommandLine, tenant: Tenant) -> None:
+    command = (str(SCRIPT), "token", "create", "--exp", "12/2034", "--cvc", "--quiet")
+
+    def typed() -> str:
+        terminal, child = pty.openpty()
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(run.folder), **run.variables}
+        with subprocess.Popen(
+            command,
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            env=environment,
+            start_new_session=True,
+        ) as process:
+            os.close(child)
+            shown = b""
+            answers = [(b"API key: ", tenant.keys[Mode.TEST]), (b"Card number: ", SPACED)]
+            for prompt, answer in [*answers, (b"CVC: ", CVC)]:
+                while prompt not in shown:
+                    shown += os.read(terminal, 1024)
+                os.write(terminal, answer.encode() + b"\n")
+            while process.poll() is None or select.select([terminal], [], [], 0)[0]:
+                try:
+                    shown += os.read(terminal, 1024)
+                except OSError:  # the other side is closed
+                    break
+            assert process.wait(timeout=20) == 0, shown
+        os.close(terminal)
+        return shown.decode()
+
+    shown = await asyncio.to_thread(typed)
+    printed, count = re.subn(r"tok_[0-9A-Z]{26}", "", shown)
+    assert count == 1
+    assert not any(text in printed for text in (NUMBER, SPACED, CVC, tenant.keys[Mode.TEST]))
 
 
 async def test_whom_it_talks_to_is_verified(run: CommandLine, service: Service) -> None:

@@ -14,6 +14,8 @@ import typer.main
 
 from command_line import CommandLine
 from strongroom.cli.app import app
+from strongroom.config import load_settings
+from strongroom.config.load import client_key
 
 #: What is slow to import and no part of asking for help.
 HEAVY = (
@@ -163,3 +165,12 @@ def test_a_card_number_among_the_arguments_is_refused_and_not_repeated(
     assert ended.code == 2
     assert "give card numbers on standard input" in ended.err
     assert not re.search(r"[0-9]{4}", ended.out + ended.err)
+
+
+def test_what_a_client_finds_in_the_environment_is_no_setting() -> None:
+    found = {"STRONGROOM_KEY": " sk_test_x\n", "STRONGROOM_URL": "https://v", "STRONGROOM_CA": "/c"}
+    assert load_settings({**found, "HOME": "/tmp"}).vault_listen.port == 8443
+    key = client_key(found)
+    assert key is not None
+    assert key.expose() == "sk_test_x"
+    assert client_key({"STRONGROOM_KEY": " "}) is None

@@ -60,7 +60,7 @@ def doctor(
 
 def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], list[str] | None]":
     """Look at everything, from the ground up; what cannot be looked at without the rest is left out."""
-    from strongroom.cli.diagnosis import databases, files, machine
+    from strongroom.cli.diagnosis import audit_log, databases, files, machine
 
     task = bar.add_task("machine", total=_STEPS)
 
@@ -88,23 +88,13 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
             seen = run(databases.databases(here))
             found += seen.findings
             step("audit")
-            found += run(_audit(here, seen, served=served))
+            found += run(audit_log.audit_logs(here, seen, served=served))
     finally:
         here.detach()
     database = None if seen.ahead is None else now + seen.ahead
     found.append(machine.clock(now, newest=seen.newest, database=database))
     step("production")
     return found, _faults(here, seen)
-
-
-async def _audit(here: "Installation", seen: "Seen", *, served: bool) -> "list[Finding]":
-    from strongroom.cli.diagnosis.audit_log import audit_log
-
-    return [
-        finding
-        for domain in seen.usable
-        for finding in await audit_log(here, domain, seen, served=served)
-    ]
 
 
 def _faults(here: "Installation", seen: "Seen") -> list[str]:

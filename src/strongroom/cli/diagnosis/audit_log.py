@@ -20,25 +20,33 @@ LAG_WANTED: Final = timedelta(seconds=30)
 LAG_MAX: Final = timedelta(minutes=5)
 
 
-async def audit_log(
-    here: Installation, domain: Domain, seen: Seen, *, served: bool
-) -> list[Finding]:
-    """Look at the log. `served` tells whether a server of this installation should be sealing it now."""
-    name = "audit.log"
+async def audit_logs(here: Installation, seen: Seen, *, served: bool) -> list[Finding]:
+    """Look at the logs of the usable databases. `served`: a server of this installation should seal them now."""
     try:
         composer = Composer(site_of(here))
     except NotInitialised:
         return []  # a secret is not there: `files.secret` says which
+    now = here.clock.now()
+    found: list[Finding] = []
+    try:
+        for domain in seen.usable:
+            found += await _log(composer, domain, seen, now, served=served)
+    finally:
+        await composer.close()
+    return found
+
+
+async def _log(
+    composer: Composer, domain: Domain, seen: Seen, now: datetime, *, served: bool
+) -> list[Finding]:
     try:
         state = await (await composer.audit_log(domain)).overview().state()
     except StrongroomError as error:
         sentence = f"the {domain} log cannot be looked at: {error.detail.rstrip('.')}"
-        return [fail(name, sentence, f"strongroom audit status --tree {domain}")]
-    finally:
-        await composer.close()
+        return [fail("audit.log", sentence, f"strongroom audit status --tree {domain}")]
     newest = [each for each in (seen.newest, state.checkpoint_at) if each is not None]
     seen.newest = max(newest, default=None)
-    found = [standing(domain, state), lag(domain, state, here.clock.now(), served=served)]
+    found = [standing(domain, state), lag(domain, state, now, served=served)]
     return found + [sink(domain, each, state.size) for each in state.sinks]
 
 
