@@ -18,7 +18,7 @@ from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind
 
 VISA = "4242424242424242"
-#: DESIGN: a revocation is seen everywhere within this.
+#: A revocation is seen everywhere within this.
 SEEN_WITHIN_SECONDS = 2.0
 
 

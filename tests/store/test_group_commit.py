@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group commit on the real database: what the rules of DESIGN §6 mean where deadlocks and crashes are real."""
+"""Group commit on the real database: what the rules of ADR-0004 mean where deadlocks and crashes are real."""
 
 import asyncio
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of group commit (DESIGN §6), on a sink in memory that fails on command."""
+"""The rules of group commit (ADR-0004), on a sink in memory that fails on command."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence

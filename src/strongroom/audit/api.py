@@ -43,7 +43,7 @@ async def _reader(state: State, request: _Request) -> Reader:
 
 
 def _log(request: _Request, reading: NewRecord) -> None:
-    """Tell the log stream of the record, after its commit (DESIGN §7)."""
+    """Tell the log stream of the record, after its commit (ADR-0003)."""
     request.scope["state"]["log"] = {
         "audit_event_id": reading.event_id,
         "leaf_hash": reading.leaf_hash.hex(),

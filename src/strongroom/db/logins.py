@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The logins: one a role, NOSUPERUSER, NOBYPASSRLS, owner of nothing, with a random SCRAM secret (DESIGN §2).
+"""The logins: one a role, NOSUPERUSER, NOBYPASSRLS, owner of nothing, with a random SCRAM secret (ARCHITECTURE.md §6).
 
 Only `prepare` uses an administrator's login, and only to make these; the owner is used by migrations alone.
 """

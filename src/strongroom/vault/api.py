@@ -99,7 +99,7 @@ async def asked_by(vault: Vault, request: Request) -> Asked:
 
 
 def _answer(written: Written) -> Answer:
-    """Print a write. What was written is also told to the log stream, after the commit (DESIGN §7)."""
+    """Print a write. What was written is also told to the log stream, after the commit (ADR-0003)."""
     facts: dict[str, object] = {}
     records = written.records
     if len(records) == 1:
