@@ -21,6 +21,7 @@ from strongroom.audit.errors import (
 )
 from strongroom.audit.record import decode
 from strongroom.audit.seal import BATCH_RECORDS_MAX
+from strongroom.audit.store import Cursor, unsealed
 from strongroom.kernel.clock import SystemClock
 
 DEADLINE_SECONDS = 20.0
@@ -157,6 +158,21 @@ async def test_interleaved_transactions_of_every_length_are_all_sealed_once(
         assert ids != sorted(ids)
         result = await sealer.seal_once()
         assert result.root == await ground.tree_root()
+
+
+async def test_transactions_are_taken_in_the_order_of_their_numbers(ground: Ground) -> None:
+    """Not of their digits: between 9 and 10, 99 and 100 … a batch that ended there would pass over the rest."""
+    records = await ground.record(12)
+    numbers = [8, 9, 9, 10, 11, 98, 99, 100, 100, 101, 110, 200]
+    for record, number in zip(records, numbers, strict=True):
+        await ground.alter(record.event_id, f"xid = '{number}'")
+    for limit in (1, 2, 3, 5, 12):
+        cursor, seen = Cursor(0, ""), []
+        async with ground.app.transaction([MERCHANT]) as read:
+            while rows := await unsealed(read, cursor, limit):
+                cursor = Cursor(rows[-1].xid, rows[-1].event_id)
+                seen += [row.xid for row in rows]
+        assert seen == numbers
 
 
 # --- nothing healed ----------------------------------------------------------------------------------

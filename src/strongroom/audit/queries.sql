@@ -83,8 +83,9 @@ select pg_snapshot_xmin(pg_current_snapshot())::text as horizon, system_identifi
 
 -- name: unsealed_events (sealed_xid, sealed_event, limit)
 -- Records of transactions that have ended and are not in the tree yet. Never by id alone: a transaction that began
--- early may commit late. The horizon is the statement's own snapshot's.
-select event_id, merchant_id, mode, payload, leaf_hash, row_mac, xid::text as xid from audit.event
+-- early may commit late. The horizon is the statement's own snapshot's. No column that is returned may be called xid:
+-- the order would then be that of its text.
+select event_id, merchant_id, mode, payload, leaf_hash, row_mac, xid::text as transaction from audit.event
  where (xid, event_id) > ($1::text::xid8, $2) and xid < pg_snapshot_xmin(pg_current_snapshot())
  order by xid, event_id
  limit $3;
@@ -118,7 +119,7 @@ select span.last, array(
 
 -- name: events_by_ids (events)
 -- What the sweep has found, as `unsealed_events` returns it.
-select event_id, merchant_id, mode, payload, leaf_hash, row_mac, xid::text as xid from audit.event
+select event_id, merchant_id, mode, payload, leaf_hash, row_mac, xid::text as transaction from audit.event
  where event_id = any ($1::text[])
  order by event_id;
 

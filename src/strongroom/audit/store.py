@@ -108,7 +108,7 @@ def _unsealed(row: Mapping[str, Any]) -> UnsealedRow:
         row["payload"],
         row["leaf_hash"],
         row["row_mac"],
-        int(row["xid"]),
+        int(row["transaction"]),
     )
 
 
