@@ -24,10 +24,14 @@ select event_id from audit.event where merchant_id = $1 and event_id > $2 order 
 
 -- name: places_of_events (events)
 -- Where records are in the tree: the tile of level 0 that holds each, and its place there. What is not sealed is absent.
-select e.event_id, t.n, array_position(t.event_ids, e.event_id) - 1 as place
+select e.event_id, t.n, t.place
   from unnest($1::text[]) as e (event_id)
-  join audit.tile t on t.level = 0 and audit.id_range(t.first_id, t.last_id, '[]') @> e.event_id
-                   and e.event_id = any (t.event_ids);
+ cross join lateral (
+       select t.n, array_position(t.event_ids, e.event_id) - 1 as place
+         from audit.tile t
+        where t.level = 0 and audit.id_range(t.first_id, t.last_id, '[]') @> e.event_id
+          and e.event_id = any (t.event_ids)
+        limit 1) t;
 
 -- name: read_tile (level, n)
 -- One tile's hashes.
@@ -128,6 +132,7 @@ select event_id, merchant_id, mode, payload, leaf_hash, row_mac, xid::text as tr
 select count(*) as waiting, min(event_id) as oldest
   from (select event_id from audit.event
          where (xid, event_id) > ($1::text::xid8, $2) and xid < pg_snapshot_xmax(pg_current_snapshot())
+         order by xid, event_id
          limit 10000) e;
 
 -- name: put_tile (level, n, width, hashes, event_ids, first_id, last_id)
