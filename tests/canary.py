@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from database import Databases
 from strongroom.db.address import Address
@@ -82,28 +82,32 @@ class Canary:
     async def in_tables(self, administrator: Address) -> list[str]:
         """Say what is found in the rows of every table of a database, the system's own included."""
         connection = await connect(administrator)
-        found: list[str] = []
         try:
-            tables = await connection.fetch(
-                "select n.nspname as schema, c.relname as name from pg_class c"
-                "  join pg_namespace n on n.oid = c.relnamespace"
-                " where c.relkind in ('r', 'm') and c.relpersistence <> 't' and n.nspname <> 'information_schema'"
-            )
-            for table in tables:
-                place = f"{administrator.database}: {table['schema']}.{table['name']}"
-                pieces: list[bytes] = []
-
-                async def take(piece: bytes, pieces: list[bytes] = pieces) -> None:
-                    pieces.append(bytes(piece))
-
-                await connection.copy_from_table(
-                    table["name"], schema_name=table["schema"], output=take
-                )
-                rows = b"".join(pieces)
-                found += self.in_bytes(rows, place)
-                found += self._fields(rows, place)
+            return await self.in_rows(connection)
         finally:
             await connection.close()
+
+    async def in_rows(self, connection: Any) -> list[str]:
+        """The same, as one connection sees them."""
+        found: list[str] = []
+        tables = await connection.fetch(
+            "select n.nspname as schema, c.relname as name from pg_class c"
+            "  join pg_namespace n on n.oid = c.relnamespace"
+            " where c.relkind in ('r', 'm') and c.relpersistence <> 't' and n.nspname <> 'information_schema'"
+        )
+        for table in tables:
+            place = f"table {table['schema']}.{table['name']}"
+            pieces: list[bytes] = []
+
+            async def take(piece: bytes, pieces: list[bytes] = pieces) -> None:
+                pieces.append(bytes(piece))
+
+            await connection.copy_from_table(
+                table["name"], schema_name=table["schema"], output=take
+            )
+            rows = b"".join(pieces)
+            found += self.in_bytes(rows, place)
+            found += self._fields(rows, place)
         return found
 
     async def in_dump(self, administrator: Address, pg_dump: Path) -> list[str]:
@@ -123,7 +127,7 @@ class Canary:
         """In COPY's text a field that is nothing but the CVC, as text or as bytes."""
         wanted = {self.cvc.encode(), b"\\\\x" + self.cvc.encode().hex().encode()}
         # Counters of PostgreSQL's own catalogues are whole numbers of any size.
-        if ": pg_catalog." in place or ": audit.t" in place or ": audit.checkpoint" in place:
+        if place.startswith(("table pg_catalog.", "table audit.t", "table audit.checkpoint")):
             return []
         fields = {value for row in rows.splitlines() for value in row.split(b"\t")}
         return [f"{place}: the CVC, a field" for _ in wanted & fields]

@@ -96,7 +96,7 @@ async def length(data: dict[str, str]) -> int:
 ROUTES: Final = (who, is_open, more, broken, length)
 
 
-def edge(notebook: Notebook, *, body_seconds_max: float = 10) -> Edge:
+def edge(notebook: Notebook, *, body_seconds_max: float = 10, carries_cards: bool = False) -> Edge:
     plenty = Rate(10_000, 10_000)
     return Edge(
         build_app(ROUTES, {}),
@@ -105,7 +105,7 @@ def edge(notebook: Notebook, *, body_seconds_max: float = 10) -> Edge:
         public_paths=frozenset({"/open", "/broken", "/echo"}),
         rates=Rates(RateLimiter(plenty), RateLimiter(plenty), RateLimiter(plenty)),
         watcher=notebook,
-        carries_cards=False,
+        carries_cards=carries_cards,
         lean={},
         body_bytes_max={},
         body_seconds_max=body_seconds_max,
