@@ -3,7 +3,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -161,6 +160,10 @@ async def _nothing(*_arguments: object) -> None:
     return
 
 
+async def _hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
 @asynccontextmanager
 async def _served(site: Installed, port: int) -> AsyncIterator[None]:
     """Serve nothing, with this installation's certificate."""
@@ -173,15 +176,16 @@ async def _served(site: Installed, port: int) -> AsyncIterator[None]:
 
 
 async def test_a_port_is_ours_or_somebody_elses(site: Installed) -> None:
-    ours, theirs = free_ports(2)
-    with socket.create_server(("127.0.0.1", theirs)):
-        async with _served(site, ours):
-            report = await asyncio.to_thread(
-                Report,
-                site.run,
-                STRONGROOM_VAULT_LISTEN=f"127.0.0.1:{ours}",
-                STRONGROOM_GATEWAY_LISTEN=f"127.0.0.1:{theirs}",
-            )
+    (ours,) = free_ports(1)
+    other = await asyncio.start_server(_hang_up, "127.0.0.1", 0)
+    theirs = other.sockets[0].getsockname()[1]
+    async with other, _served(site, ours):
+        report = await asyncio.to_thread(
+            Report,
+            site.run,
+            STRONGROOM_VAULT_LISTEN=f"127.0.0.1:{ours}",
+            STRONGROOM_GATEWAY_LISTEN=f"127.0.0.1:{theirs}",
+        )
     assert not says(report.wrong(), "port.vault")
     served = {finding["name"]: finding["sentence"] for finding in report.findings}
     assert served["port.vault"] == f"127.0.0.1:{ours} is served by this installation"

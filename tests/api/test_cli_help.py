@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command says what it does with an example, takes no secret as an argument, and help is there at once."""
 
+import asyncio
 import json
 import re
 import sys
@@ -125,27 +126,27 @@ def test_help_imports_nothing_slow_and_is_there_at_once(tmp_path: Path) -> None:
     assert min(seconds() for _ in range(4)) < HELP_SECONDS_MAX
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        ((), 2, "Usage: strongroom"),
-        (("--version",), 0, "strongroom 0.1.0"),
-        (("nonsense",), 2, "No such command 'nonsense'"),
-        (("token", "read"), 2, "Missing argument 'ID'"),
-        (("token", "read", "tok_1"), 2, "a token's id is tok_ and 26 letters and digits"),
-        (("key", "list"), 2, "Missing option '--merchant'"),
-        (("key", "list", "--merchant", "shop"), 2, "a merchant's id is mer_"),
-        (("merchant", "list"), 1, "not_initialised: This installation is not initialised"),
-        (("audit", "status"), 1, "not_initialised: This installation is not initialised"),
-        (("token", "list"), 1, "key_missing: No API key: set STRONGROOM_KEY"),
-    ],
-)
-def test_wrong_usage_is_two_and_a_refusal_is_one(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
-) -> None:
+#: Arguments, exit code, what is said.
+USAGE = [
+    ((), 2, "Usage: strongroom"),
+    (("--version",), 0, "strongroom 0.1.0"),
+    (("nonsense",), 2, "No such command 'nonsense'"),
+    (("token", "read"), 2, "Missing argument 'ID'"),
+    (("token", "read", "tok_1"), 2, "a token's id is tok_ and 26 letters and digits"),
+    (("key", "list"), 2, "Missing option '--merchant'"),
+    (("key", "list", "--merchant", "shop"), 2, "a merchant's id is mer_"),
+    (("merchant", "list"), 1, "not_initialised: This installation is not initialised"),
+    (("audit", "status"), 1, "not_initialised: This installation is not initialised"),
+    (("token", "list"), 1, "key_missing: No API key: set STRONGROOM_KEY"),
+]
+
+
+async def test_wrong_usage_is_two_and_a_refusal_is_one(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    ended = CommandLine(tmp_path, {"STRONGROOM_STATE": str(state)})(*arguments)
-    assert (ended.code, said in ended.plain) == (code, True), ended.plain
+    run = CommandLine(tmp_path, {"STRONGROOM_STATE": str(state)})
+    calls = (asyncio.to_thread(run, *arguments) for arguments, _, _ in USAGE)
+    for (arguments, code, said), ended in zip(USAGE, await asyncio.gather(*calls), strict=True):
+        assert (arguments, ended.code, said in ended.plain) == (arguments, code, True), ended.plain
     assert not state.exists(), "nothing is made by asking"
 
 

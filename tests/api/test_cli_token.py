@@ -101,12 +101,13 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "stdin", "code", "said"), REFUSALS)
-async def test_what_is_refused_is_said_and_not_repeated(
-    run: CommandLine, arguments: tuple[str, ...], stdin: str, code: int, said: str
-) -> None:
-    ended = await ran(run, *arguments, "--key-file", "backend.key", stdin=stdin)
-    assert (ended.code, said in ended.plain) == (code, True), ended.plain
+async def test_what_is_refused_is_said_and_not_repeated(run: CommandLine) -> None:
+    key = ("--key-file", "backend.key")
+    calls = (ran(run, *arguments, *key, stdin=stdin) for arguments, stdin, _, _ in REFUSALS)
+    for (arguments, _, code, said), ended in zip(
+        REFUSALS, await asyncio.gather(*calls), strict=True
+    ):
+        assert (arguments, ended.code, said in ended.plain) == (arguments, code, True), ended.plain
 
 
 async def test_a_key_comes_from_the_environment_or_a_private_file(
