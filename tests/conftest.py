@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from database import SIZES, Databases, Server, fresh_databases, migrated_server
-from missing_tools import pytest_sessionfinish as pytest_sessionfinish
+from missing_tools import pytest_sessionfinish
 
 if TYPE_CHECKING:  # unit tests do not wait for everything to be imported
     from service import Service, Tenant
@@ -45,3 +45,6 @@ async def service() -> AsyncIterator["Service"]:
 async def tenant(service: "Service") -> "Tenant":
     """A merchant of this module."""
     return await service.tenant()
+
+
+__all__ = ["databases", "pytest_sessionfinish", "server"]

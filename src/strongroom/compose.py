@@ -36,7 +36,7 @@ from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.openapi import openapi_document
 from strongroom.http.rate_limit import Rate, RateLimiter
-from strongroom.http.request import Request
+from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity import api as identity_api
 from strongroom.identity.authenticate import KeyAuthenticator
 from strongroom.identity.service import IdentityService
@@ -48,6 +48,7 @@ from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.keys.stores.file import FileKeyStore
+from strongroom.keys.stores.metered import MeteredKeyStore
 from strongroom.telemetry.health import HealthRegistry
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
@@ -151,7 +152,8 @@ class Composer:
     async def key_store(self) -> KeyStore:
         """Open the key store, once a process."""
         if self._store is None:
-            self._store = await open_key_store(self.site.settings, self.site.passphrase)
+            opened = await open_key_store(self.site.settings, self.site.passphrase)
+            self._store = MeteredKeyStore(opened, self.site.metrics.keys)
             self._stack.push_async_callback(self._store.close)
         return self._store
 
@@ -208,7 +210,7 @@ class Composer:
     ) -> GroupWriter[TokenWrite, Written]:
         """Make a group-commit writer that is drained before its database closes."""
         metrics = self.site.metrics.group_commit.writer(family)
-        writer = GroupWriter(sink, observer=BatchObserver(metrics.batch), **bounds)
+        writer = GroupWriter(sink, observer=BatchObserver(metrics.batch, metrics.wait), **bounds)
         metrics.watch_queue(lambda: writer.waiting)
         self._stack.push_async_callback(writer.drain)
         return writer
@@ -221,7 +223,9 @@ class Composer:
         core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
         keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
-        epochs = CvcEpochs(database, await self.key_store(), recorder, site.clock)
+        epochs = CvcEpochs(
+            database, await self.key_store(), recorder, site.clock, site.metrics.vault
+        )
         sink = TokenSink(database)
         maker = TokenMaker(
             sealer=CardSealer(keyring),
@@ -238,8 +242,16 @@ class Composer:
         bulk_writer = self.writer(
             sink, "tokens_bulk", rows_max=1, queue_rows_max=BULK_CALLS_WAITING_MAX
         )
-        tokens = Tokens(database=database, epochs=epochs, recorder=recorder, clock=site.clock)
-        vault = Vault(maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock)
+        tokens = Tokens(
+            database=database,
+            epochs=epochs,
+            recorder=recorder,
+            clock=site.clock,
+            metrics=site.metrics.vault,
+        )
+        vault = Vault(
+            maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
+        )
         self.health.add_readiness("vault_database", _answers(database))
         self.health.add_readiness("key_store", _store_answers(await self.key_store()))
         await self.sealer(Domain.VAULT)
@@ -344,46 +356,6 @@ class Composer:
             carries_cards=carries_cards,
             body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
             lean_lane=lean_lane,
-        )
-
-
-class TelemetryWatcher:
-    """Tells the log, the metrics and the audit log what the edge saw. Implements `http.edge.Watcher`."""
-
-    def __init__(self, log: Log, metrics: Metrics, denials: DenialLog) -> None:
-        self._log = log
-        self._metrics = metrics
-        self._denials = denials
-
-    def answered(
-        self, request: Request, status: int, seconds: float, facts: Mapping[str, object]
-    ) -> None:
-        """Count an answer and write its line."""
-        self._metrics.http.route(request.listener, request.method, request.route).answered(
-            status, seconds
-        )
-        self._log.access_line(
-            request_id=request.request_id,
-            trace_hash=request.trace_hash,
-            listener=request.listener,
-            method=request.method,
-            route=request.route,
-            status=status,
-            seconds=seconds,
-            principal=request.principal,
-            facts=facts,
-        )
-
-    def denied(self, request: Request, reason: str) -> None:
-        """Count a denial, and record it."""
-        self._metrics.http.denied.labels(request.listener, reason).inc()
-        self._denials.note(request.address, reason, request.trace_hash, request.listener)
-
-    def failed(self, request: Request, error: BaseException) -> None:
-        """Log an error that is not ours, by its class and where it came from."""
-        self._metrics.http.errors.labels(request.listener).inc()
-        self._log.logger().error(
-            "http.failed", exc_info=error, request_id=request.request_id, route=request.route
         )
 
 

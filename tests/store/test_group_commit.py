@@ -24,7 +24,7 @@ from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import AuditId, MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.vault.errors import IdempotencyMismatch
+from strongroom.vault.errors import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.vault.model import StoredToken
 from strongroom.vault.writes import TokenRow, TokenSink, TokenWrite, Written
 
@@ -139,6 +139,29 @@ async def test_overlapping_writers_neither_deadlock_nor_make_two_tokens_of_one_c
         )
         == 0
     )
+
+
+async def test_a_key_that_another_process_is_writing_is_in_flight_and_stops_no_other(
+    vault: Database, databases: Databases
+) -> None:
+    elsewhere = await connect(databases.administrator(Domain.VAULT))
+    writer = GroupWriter(TokenSink(vault))
+    writes = [a_write("held"), a_write("not-held")]
+    try:
+        transaction = elsewhere.transaction()
+        await transaction.start()
+        await elsewhere.execute(
+            "insert into idempotency.request values ((now() at time zone 'utc')::date, $1, 'test', "
+            "'POST /v1/tokens', 'held', 'another', $2, 201, null, '')",
+            MERCHANT,
+            bytes(32),
+        )
+        answers = await asyncio.gather(*[writer.submit(w) for w in writes], return_exceptions=True)
+        assert [type(answer) for answer in answers] == [IdempotencyInFlight, Written]
+        await transaction.rollback()
+    finally:
+        await elsewhere.close()
+    assert not (await writer.write(a_write("held"))).replayed
 
 
 async def test_only_the_row_that_breaks_a_constraint_fails(vault: Database) -> None:

@@ -80,8 +80,8 @@ def test_the_other_parts() -> None:
     metrics.vault.tokens_deduplicated.labels("test").inc(2)
     metrics.vault.cvc_sealed.inc()
     metrics.vault.cvc_used.labels("used").inc()
-    metrics.keys.cache_hits.labels("card").inc()
-    metrics.keys.unwraps.labels("file", "ok").inc()
+    metrics.keys.calls.labels("file", "unwrap", "ok").inc()
+    metrics.keys.call_seconds.labels("file").observe(0.001)
     metrics.audit.sealed_records.labels("vault").set(7)
     metrics.audit.unsealed_lag_seconds.labels("vault").set(0.5)
     metrics.http.denied.labels("vault", "expired").inc()
@@ -93,8 +93,8 @@ def test_the_other_parts() -> None:
         "strongroom_tokens_deduplicated_total{mode=test}": 2,
         "strongroom_cvc_sealed_total": 1,
         "strongroom_cvc_used_total{outcome=used}": 1,
-        "strongroom_key_cache_hits_total{purpose=card}": 1,
-        "strongroom_key_unwraps_total{outcome=ok,store=file}": 1,
+        "strongroom_key_store_calls_total{operation=unwrap,outcome=ok,store=file}": 1,
+        "strongroom_key_store_seconds_count{store=file}": 1,
         "strongroom_audit_sealed_records{tree=vault}": 7,
         "strongroom_audit_unsealed_lag_seconds{tree=vault}": 0.5,
         "strongroom_denied_total{listener=vault,reason=expired}": 1,

@@ -6,7 +6,8 @@ Unavailable                503, with Retry-After
 │   └── ConnectionLost     it broke under a statement; whether that was committed is not known
 ├── LoginRefused           the server answers and does not let this login in
 ├── DatabaseFull           disk full, out of memory, too many connections
-├── DatabaseSlow           a statement or a lock ran into its time limit
+├── DatabaseSlow           a statement ran into its time limit
+├── LockTaken              somebody else's transaction holds what this one needs
 ├── QueueFull              more waits than this process will hold
 └── OutcomeUnknown         the connection broke at COMMIT and could not be asked again
 Again                      deadlock or serialization failure: the same work may be tried again
@@ -48,6 +49,12 @@ class DatabaseSlow(Unavailable):
     """The database did not answer in time."""
 
     code = "database_slow"
+
+
+class LockTaken(Unavailable):
+    """Another transaction holds a lock that this one needs."""
+
+    code = "lock_taken"
 
 
 class QueueFull(Unavailable):
@@ -99,7 +106,8 @@ class MigrationChanged(SchemaRefused):
 #: SQLSTATE classes and codes (PostgreSQL manual, appendix A) that mean "not now".
 _AWAY = ("08", "57P")
 _FULL = ("53",)
-_SLOW = ("57014", "55P03", "25P03", "25P04")
+_SLOW = ("57014", "25P03", "25P04")
+_LOCKED = "55P03"
 _AGAIN = ("40001", "40P01")
 
 
@@ -112,6 +120,8 @@ def translated(error: BaseException) -> BaseException:
         state = str(getattr(error, "sqlstate", "") or "")
         if state in _SLOW:
             return DatabaseSlow()
+        if state == _LOCKED:
+            return LockTaken()
         if state in _AGAIN:
             return Again()
         if state.startswith(_AWAY):

@@ -70,10 +70,11 @@ class Sink(Protocol[Row, Result_co]):
 
 
 class _Waiting(Generic[Row, Result]):
-    __slots__ = ("future", "repeated", "row", "size")
+    __slots__ = ("future", "repeated", "row", "since", "size")
 
-    def __init__(self, row: Row, size: int, future: "asyncio.Future[Result]") -> None:
+    def __init__(self, row: Row, size: int, future: "asyncio.Future[Result]", since: float) -> None:
         self.row = row
+        self.since = since
         self.repeated = False
         self.size = size
         self.future = future
@@ -84,6 +85,8 @@ class BatchObserver:
     """What the writer tells metrics, if anybody listens."""
 
     batch: Callable[[int, float], None] = lambda _rows, _seconds: None
+    #: How long a batch's first row waited to be taken, in seconds.
+    waited: Callable[[float], None] = lambda _seconds: None
 
 
 class GroupWriter(Generic[Row, Result]):
@@ -128,7 +131,7 @@ class GroupWriter(Generic[Row, Result]):
             raise QueueFull
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._queue.append(_Waiting(row, self._sink.size_bytes(row), future))
+        self._queue.append(_Waiting(row, self._sink.size_bytes(row), future, loop.time()))
         if not self._pump_scheduled and len(self._batches) < self._in_flight_max:
             # Not now but in this turn's end: requests that were read in the same turn share a batch.
             self._pump_scheduled = True
@@ -154,6 +157,7 @@ class GroupWriter(Generic[Row, Result]):
                 return  # what waits repeats keys that are in flight
             self._idle.clear()
             self._keys_in_flight.update(keys)
+            self._observer.waited(asyncio.get_running_loop().time() - batch[0].since)
             task = asyncio.get_running_loop().create_task(self._write(batch))
             self._batches.add(task)
             task.add_done_callback(lambda done, keys=keys: self._after(done, keys))  # type: ignore[misc]

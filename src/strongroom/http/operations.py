@@ -14,7 +14,7 @@ from strongroom.http.examples import answers
 from strongroom.http.requires import PUBLIC, request_of
 from strongroom.kernel.errors import NotThere
 from strongroom.telemetry.health import Health
-from strongroom.telemetry.metrics import CONTENT_TYPE
+from strongroom.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
 class HealthOut(msgspec.Struct, frozen=True):
@@ -60,7 +60,9 @@ class Operators:
             raise NotThere
 
 
-def _printed(health: Health) -> Response[HealthOut]:
+def _printed(health: Health, metrics: Metrics) -> Response[HealthOut]:
+    for each in health.results:
+        metrics.health.labels(each.name).set(1 if each.passed else 0)
     out = HealthOut(
         "ok" if health.passed else "failing", {each.name: each.finding for each in health.results}
     )
@@ -76,7 +78,7 @@ def _printed(health: Health) -> Response[HealthOut]:
 )
 async def livez(state: State) -> Response[HealthOut]:
     """Tell whether the process serves at all."""
-    return _printed(await state.health.liveness())
+    return _printed(await state.health.liveness(), state.metrics)
 
 
 @get(
@@ -91,7 +93,7 @@ async def livez(state: State) -> Response[HealthOut]:
 async def readyz(request: LitestarRequest[Any, Any, State], state: State) -> Response[HealthOut]:
     """Tell whether the process can serve now."""
     state.operators.admit(request_of(request).address)
-    return _printed(await state.health.readiness())
+    return _printed(await state.health.readiness(), state.metrics)
 
 
 @get(

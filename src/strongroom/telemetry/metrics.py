@@ -207,23 +207,15 @@ class KeyMetrics:
     """Data keys and the stores that open them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.cache_hits = Counter(
-            "strongroom_key_cache_hits", "Data keys found open.", ["purpose"], registry=registry
-        )
-        self.cache_misses = Counter(
-            "strongroom_key_cache_misses",
-            "Data keys that had to be opened.",
-            ["purpose"],
+        #: `outcome` is `ok` or an error's code.
+        self.calls = Counter(
+            "strongroom_key_store_calls",
+            "What a key store was asked: generate, wrap, unwrap, describe.",
+            ["store", "operation", "outcome"],
             registry=registry,
         )
-        self.unwraps = Counter(
-            "strongroom_key_unwraps",
-            "Data keys that a key store was asked to open.",
-            ["store", "outcome"],
-            registry=registry,
-        )
-        self.unwrap_seconds = Histogram(
-            "strongroom_key_unwrap_seconds",
+        self.call_seconds = Histogram(
+            "strongroom_key_store_seconds",
             "How long a key store took.",
             ["store"],
             buckets=LATENCY_SECONDS,

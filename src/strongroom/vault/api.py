@@ -23,6 +23,7 @@ from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.invariant import Bug
+from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.vault import examples
 from strongroom.vault.create import Asked, view_of
@@ -98,6 +99,15 @@ async def asked_by(vault: Vault, request: Request) -> Asked:
     return Asked(principal, origin, key, now, request.request_id)
 
 
+def _counted(vault: Vault, mode: Mode, written: Written) -> Answer:
+    """Count what was written, and print it."""
+    if written.created:
+        vault.metrics.tokens_created.labels(mode).inc(written.created)
+    if known := len(written.records) - written.created:
+        vault.metrics.tokens_deduplicated.labels(mode).inc(known)
+    return _answer(written)
+
+
 def _answer(written: Written) -> Answer:
     """Print a write. What was written is also told to the log stream, after the commit (ADR-0003)."""
     facts: dict[str, object] = {}
@@ -125,7 +135,7 @@ def lean_create(state: State) -> Callable[[Request], Awaitable[Answer]]:
             wish = _decode_token(request.body)
         except UNDECODABLE as error:
             raise decoding_error(error) from None
-        return _answer(await vault.maker.create(wish, asked))
+        return _counted(vault, asked.principal.mode, await vault.maker.create(wish, asked))
 
     return handle
 
@@ -140,7 +150,7 @@ def lean_bulk(state: State) -> Callable[[Request], Awaitable[Answer]]:
             wishes = _decode_tokens(request.body)
         except UNDECODABLE as error:
             raise decoding_error(error) from None
-        return _answer(await vault.bulk.create(wishes, asked))
+        return _counted(vault, asked.principal.mode, await vault.bulk.create(wishes, asked))
 
     return handle
 
@@ -168,7 +178,8 @@ async def create_token(
 ) -> Response[bytes]:
     """Serve what the lean lane serves, when that is switched off."""
     asked = await asked_by(state.vault, request_of(request))
-    return as_response(_answer(await state.vault.maker.create(data, asked)))
+    written = await state.vault.maker.create(data, asked)
+    return as_response(_counted(state.vault, asked.principal.mode, written))
 
 
 @post(
@@ -191,7 +202,8 @@ async def create_tokens(
 ) -> Response[bytes]:
     """Serve what the lean lane serves, when that is switched off."""
     asked = await asked_by(state.vault, request_of(request))
-    return as_response(_answer(await state.vault.bulk.create(data, asked)))
+    written = await state.vault.bulk.create(data, asked)
+    return as_response(_counted(state.vault, asked.principal.mode, written))
 
 
 async def _caller(state: State, request: LitestarRequest[Any, Any, State]) -> Caller:

@@ -8,6 +8,8 @@ Epochs are ten-minute windows; a window's key is destroyed thirty minutes after 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,10 +20,12 @@ from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import random_bytes
 from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
+from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.invariant import Bug, invariant
 from strongroom.kernel.mode import Mode
 from strongroom.keys import KeyStore, Purpose
+from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.errors import CvcExpired, CvcInvalid, CvcUsed
 from strongroom.vault.writes import QUERIES
 
@@ -66,8 +70,14 @@ class CvcEpochs:
     """The CVC epochs of this process."""
 
     def __init__(
-        self, database: Database, store: KeyStore, recorder: Recorder, clock: Clock
+        self,
+        database: Database,
+        store: KeyStore,
+        recorder: Recorder,
+        clock: Clock,
+        metrics: VaultMetrics,
     ) -> None:
+        self._metrics = metrics
         self._database = database
         self._store = store
         self._recorder = recorder
@@ -90,13 +100,16 @@ class CvcEpochs:
         Raises:
             KeyStoreUnavailable, DatabaseAway: there is no epoch key to seal under.
         """
-        return _seal(await self.ready(), cvc, mode, merchant, token)
+        sealed = _seal(await self.ready(), cvc, mode, merchant, token)
+        self._metrics.cvc_sealed.inc()
+        return sealed
 
     def seal_now(self, cvc: str, mode: Mode, merchant: MerchantId, token: TokenId) -> SealedCvc:
         """Seal without waiting, after `ready`; a window that ended in between still seals for twenty minutes."""
         epoch = self._sealing
         if epoch is None:
             raise Bug("ready() comes before seal_now()")
+        self._metrics.cvc_sealed.inc()
         return _seal(epoch, cvc, mode, merchant, token)
 
     def _current(self) -> Epoch | None:
@@ -118,12 +131,19 @@ class CvcEpochs:
         Raises:
             CvcInvalid, CvcExpired, CvcUsed: see each.
         """
-        epoch, cvc_id, sealed = await self._unpack(text)
-        place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
-        _require_authentic(epoch, sealed, place)
-        await self._spend(
-            cvc_id, mode, merchant, token, action=Action.VAULT_CVC_USED, actor=actor, origin=origin
-        )
+        with self._counted("used"):
+            epoch, cvc_id, sealed = await self._unpack(text)
+            place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
+            _require_authentic(epoch, sealed, place)
+            await self._spend(
+                cvc_id,
+                mode,
+                merchant,
+                token,
+                action=Action.VAULT_CVC_USED,
+                actor=actor,
+                origin=origin,
+            )
         # Crash here: the CVC is spent and was not used; the customer types it again.
         return epoch.sealer.open(sealed, place).decode()
 
@@ -142,17 +162,29 @@ class CvcEpochs:
         Raises:
             CvcInvalid, CvcExpired, CvcUsed: see each.
         """
-        epoch, cvc_id, sealed = await self._unpack(text)
-        _require_authentic(epoch, sealed, _place(epoch.epoch_id, cvc_id, mode, merchant, token))
-        await self._spend(
-            cvc_id,
-            mode,
-            merchant,
-            token,
-            action=Action.VAULT_CVC_DISCARDED,
-            actor=actor,
-            origin=origin,
-        )
+        with self._counted("discarded"):
+            epoch, cvc_id, sealed = await self._unpack(text)
+            place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
+            _require_authentic(epoch, sealed, place)
+            await self._spend(
+                cvc_id,
+                mode,
+                merchant,
+                token,
+                action=Action.VAULT_CVC_DISCARDED,
+                actor=actor,
+                origin=origin,
+            )
+
+    @contextmanager
+    def _counted(self, outcome: str) -> Iterator[None]:
+        """Count how an attempt to use a CVC ends: as it should, or by the code of what refused it."""
+        try:
+            yield
+        except StrongroomError as error:
+            self._metrics.cvc_used.labels(error.code).inc()
+            raise
+        self._metrics.cvc_used.labels(outcome).inc()
 
     async def destroy_past(self) -> int:
         """Destroy the keys of windows whose half hour is over; return how many slots were emptied."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from strongroom.audit import Recorder
 from strongroom.kernel.clock import Clock
+from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.tokens import Tokens
@@ -19,3 +20,4 @@ class Vault:
     tokens: Tokens
     recorder: Recorder
     clock: Clock
+    metrics: VaultMetrics

@@ -13,6 +13,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Principal
+from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.cards import read_cvc, read_metadata
 from strongroom.vault.cvc import CvcEpochs, SealedCvc
 from strongroom.vault.errors import TokenUnknown
@@ -42,8 +43,15 @@ class Tokens:
     """The vault's tokens, for its routes."""
 
     def __init__(
-        self, *, database: Database, epochs: CvcEpochs, recorder: Recorder, clock: Clock
+        self,
+        *,
+        database: Database,
+        epochs: CvcEpochs,
+        recorder: Recorder,
+        clock: Clock,
+        metrics: VaultMetrics,
     ) -> None:
+        self._metrics = metrics
         self._database = database
         self._epochs = epochs
         self._recorder = recorder
@@ -103,6 +111,7 @@ class Tokens:
                 )
             facts: dict[str, str | int] = {"brand": row["brand"], "last4": row["last4"]}
             await self._record(tx, caller, Action.VAULT_TOKEN_DELETED, TokenId(token_id), facts)
+        self._metrics.tokens_deleted.labels(mode).inc()
 
     async def keep(
         self, caller: Caller, token_id: str, metadata: dict[str, str] | None
@@ -182,6 +191,7 @@ class Tokens:
                     details={"brand": row["brand"], "last4": row["last4"], "reason": "expired"},
                 )
                 await self._recorder.insert(tx, record)
+            self._metrics.tokens_deleted.labels(mode).inc()
         return len(expired)
 
     async def _find(self, read: ReadOnly, caller: Caller, token_id: str) -> StoredToken:

@@ -13,14 +13,21 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from strongroom.audit import NewRecord
-from strongroom.db.errors import Again, ConnectionLost, DatabaseAway, translated
+from strongroom.db.errors import (
+    Again,
+    ConnectionLost,
+    ConstraintBroken,
+    DatabaseAway,
+    LockTaken,
+    translated,
+)
 from strongroom.db.group_commit import Retake
 from strongroom.db.pool import Database, Record
 from strongroom.db.queries import load_queries
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.vault.errors import IdempotencyMismatch
+from strongroom.vault.errors import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.vault.model import StoredToken
 
 QUERIES: Final = load_queries("strongroom.vault")
@@ -80,6 +87,8 @@ class Written(NamedTuple):
     answer: bytes
     replayed: bool
     records: Sequence[NewRecord]
+    #: How many of them are new tokens.
+    created: int = 0
 
 
 class TokenSink:
@@ -113,10 +122,22 @@ class TokenSink:
                 ours = translated(error)
                 if isinstance(ours, DatabaseAway):
                     raise ConnectionLost from None
+                if isinstance(ours, LockTaken):
+                    # Another process is writing the same key, or the same card. Alone, a row says so.
+                    if len(rows) == 1:
+                        return [IdempotencyInFlight()]
+                    raise ConstraintBroken("a lock") from None
                 raise ours from None
         if not exceptions:
             return [
-                Written(row.status, row.answer, replayed=False, records=row.records) for row in rows
+                Written(
+                    row.status,
+                    row.answer,
+                    replayed=False,
+                    records=row.records,
+                    created=len(row.tokens),
+                )
+                for row in rows
             ]
         return await self._with_exceptions(rows, exceptions)
 
@@ -128,13 +149,18 @@ class TokenSink:
             )
         if found is None or found["claim"] != row.claim:
             return None
-        return Written(row.status, row.answer, replayed=False, records=row.records)
+        return Written(
+            row.status, row.answer, replayed=False, records=row.records, created=len(row.tokens)
+        )
 
     async def _with_exceptions(
         self, rows: Sequence[TokenWrite], exceptions: Sequence[Record]
     ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
         outcomes: list[Written | Retake[TokenWrite] | StrongroomError] = [
-            Written(row.status, row.answer, replayed=False, records=row.records) for row in rows
+            Written(
+                row.status, row.answer, replayed=False, records=row.records, created=len(row.tokens)
+            )
+            for row in rows
         ]
         first_item: list[int] = []
         items = 0

@@ -1,4 +1,4 @@
--- Wrapped data keys: versioned, MACed, backed up apart from what they open (DESIGN §5).
+-- Wrapped data keys: versioned, MACed, backed up apart from what they open.
 create schema keys;
 
 create table keys.data_key (

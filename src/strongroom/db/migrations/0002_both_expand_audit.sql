@@ -1,4 +1,4 @@
--- The audit log (DESIGN §7): canonical records in the business transaction, sealed afterwards into a Merkle tree.
+-- The audit log: canonical records in the business transaction, sealed afterwards into a Merkle tree.
 create schema audit;
 
 -- One row a record. The id is time-ordered, so a partition is a span of ids; `xid` is how the sealer finds what

@@ -1,4 +1,4 @@
--- Idempotency keys: what a repeat is answered with. Public fields only (DESIGN §4). A day a partition, so that
+-- Idempotency keys: what a repeat is answered with. Public fields only. A day a partition, so that
 -- retention drops a partition; a repeat is looked for on its own day and the day before (24 to 48 hours).
 create schema idempotency;
 
