@@ -159,11 +159,11 @@ def pg_dump() -> Path:
     return next(path for folder in candidates() if (path := folder / "pg_dump").exists())
 
 
-async def dumped(administrator: Address, pg_dump: Path) -> bytes:
+async def dumped(administrator: Address, pg_dump: Path, *, unlogged: bool = False) -> bytes:
     """Return a database's dump; unlogged tables are left out, as the operators' guide says."""
     password = administrator.password
     process = await asyncio.create_subprocess_exec(
-        *(str(pg_dump), "--no-unlogged-table-data"),
+        *(str(pg_dump), *([] if unlogged else ["--no-unlogged-table-data"])),
         *("-h", administrator.host, "-p", str(administrator.port)),
         *("-U", administrator.user, "-d", administrator.database),
         env={"PGPASSWORD": password.expose() if password else ""},

@@ -20,7 +20,7 @@ import pytest
 from contracts.fakes import FakeKeyStore
 from database import SIZES, Server, fresh_databases, migrated_server
 from service import Caller, Service, running, wish
-from store.embedded_ground import children_of
+from store.embedded_ground import children_of, until
 from strongroom.db.logins import Domain
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.mode import Mode
@@ -182,6 +182,7 @@ def kill_server(server: Server) -> None:
     pid = server.embedded.process_id
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+    until(lambda: server.embedded.process_id is None)
 
 
 def kill_backend(server: Server) -> None:
