@@ -336,7 +336,7 @@ class Composer:
         )
         denials = DenialLog(recorder.database, recorder, site.clock)
         self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
-        self._stack.push_async_callback(denials.flush)
+        self._stack.push_async_callback(denials.flush, final=True)  # what is being counted, too
         app = build_app(
             routes,
             {
