@@ -28,7 +28,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=int, default=6, help="how long a run takes")
     parser.add_argument("--runs", type=int, default=3, help="runs of each; the median counts")
-    parser.add_argument("--connections", type=int, default=48)
+    parser.add_argument("--connections", type=int, default=96, help="kept alive")
     parser.add_argument("--out", type=Path, default=Path("bench/results/tokenize.json"))
     chosen = parser.parse_args()
     console = Console()

@@ -19,7 +19,7 @@ from strongroom.audit.store import Cursor, UnsealedRow
 from strongroom.db.pool import Transaction
 
 #: Rows are checked this many at a time, then whoever else waits for the loop has a turn.
-_CHECKED_AT_ONCE: Final = 256
+_CHECKED_AT_ONCE: Final = 64
 
 
 async def seal_rows(

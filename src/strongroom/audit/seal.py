@@ -40,8 +40,10 @@ from strongroom.keys import DataKeys
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import AuditMetrics
 
-#: Records in one transaction, and in one signature.
-BATCH_RECORDS_MAX: Final = 4_096
+#: Records in one transaction, and in one signature. Small, and with a breather in between, because requests are served
+#: by the same loop: at half load their p99 fell from 23 to 9 ms when this fell from 4,096 (docs/explain/performance.md).
+BATCH_RECORDS_MAX: Final = 512
+BREATHER_SECONDS: Final = 0.01
 SEAL_SECONDS: Final = 1.0
 HEARTBEAT: Final = timedelta(minutes=5)
 #: How often a process that is not elected asks again.
@@ -163,6 +165,7 @@ class Sealer:
                 await self._publish(failed)
                 if seen < BATCH_RECORDS_MAX:
                     break
+                await asyncio.sleep(BREATHER_SECONDS)
             sealed += await self._sweep()
             await self._publish(failed)
             await self._beat(failed)
