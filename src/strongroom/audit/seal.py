@@ -40,8 +40,8 @@ from strongroom.keys import DataKeys
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import AuditMetrics
 
-#: Records in one transaction, and in one signature. Small, and with a breather in between, because requests are served
-#: by the same loop: at half load their p99 fell from 23 to 9 ms when this fell from 4,096 (docs/explain/performance.md).
+#: Records in one transaction, and in one signature. Small, with a breather in between, because requests are
+#: served by the same loop: their p99 at half load fell from 23 to 9 ms when this fell from 4,096.
 BATCH_RECORDS_MAX: Final = 512
 BREATHER_SECONDS: Final = 0.01
 SEAL_SECONDS: Final = 1.0
