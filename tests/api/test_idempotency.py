@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service import Caller, Service, Tenant, card, wish
+from service import Caller, Service, Tenant, card, running, wish
 from strongroom.db.logins import Domain
 from strongroom.http.limits import IDEMPOTENCY_KEY_CHARACTERS_MAX
 from strongroom.kernel.mode import Mode
@@ -244,3 +244,55 @@ async def test_what_is_kept_holds_no_cvc(service: Service, vault: Caller, tenant
     assert not [
         row for row in rows if b"cvc_Y3" in row["response"] or b'"cvc":"' in row["response"]
     ]
+
+
+async def test_two_processes_and_one_key_make_one_token(service: Service, tenant: Tenant) -> None:
+    """Neither waits for the other: who comes second is told to ask again, and is then told the same."""
+    async with running(service.databases, service.settings.state.parent, listens=False) as second:
+        key = tenant.keys[Mode.TEST]
+        callers = [service.vault(key), second.vault(key)] * 15
+        before = await service.written(tenant.merchant)
+        for round_ in range(5):
+            name = f"{new_key()}-{round_}"
+            answers = await asyncio.gather(
+                *(caller.post(ROUTE, wish(VISA), idempotency=name) for caller in callers)
+            )
+            codes = {answer.json().get("code") for answer in answers if answer.status_code != 201}
+            assert codes <= {"idempotency_in_flight"}
+            made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+            assert len(made) == 1
+            again = await callers[1].post(ROUTE, wish(VISA), idempotency=name)
+            assert {again.json()["id"]} == made
+        after = await service.written(tenant.merchant)
+        assert after["token"] - before["token"] == 5
+        assert after["event"] - before["event"] == 5
+
+
+async def test_two_processes_and_one_card_make_one_token(service: Service, tenant: Tenant) -> None:
+    """Likewise for deduplication: two processes that meet a card at once end with one token for it."""
+    async with running(service.databases, service.settings.state.parent, listens=False) as second:
+        key = tenant.keys[Mode.TEST]
+        callers = [service.vault(key), second.vault(key)] * 10
+        for round_ in range(5):
+            number = synthetic_number(990_000 + round_)
+            answers = await asyncio.gather(
+                *(caller.tokenize(number, deduplicate=True) for caller in callers)
+            )
+            codes = {answer.json().get("code") for answer in answers if answer.status_code >= 400}
+            assert codes <= {"idempotency_in_flight"}
+            made = {answer.json()["id"] for answer in answers if answer.status_code < 300}
+            assert len(made) == 1
+            assert [answer.status_code for answer in answers].count(201) == 1
+
+
+async def test_a_key_of_yesterday_is_still_known(service: Service, vault: Caller) -> None:
+    key = new_key()
+    first = await vault.post(ROUTE, wish(VISA), idempotency=key)
+    await service.look(
+        Domain.VAULT, "update idempotency.request set day = day - 1 where key = $1", key
+    )
+    again = await vault.post(ROUTE, wish(VISA), idempotency=key)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.json() == first.json()
+    other = await vault.post(ROUTE, wish(MASTERCARD), idempotency=key)
+    assert other.json()["code"] == "idempotency_key_reused"

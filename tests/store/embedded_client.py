@@ -26,6 +26,8 @@ def fork() -> None:
 
 
 def main() -> None:
+    # A shell that starts its tests in the background lets them inherit an ignored SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     binaries = None if sys.argv[2] == "-" else Path(sys.argv[2])
     embedded = Embedded(Path(sys.argv[1]), binaries=binaries)
     try:
