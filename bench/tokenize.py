@@ -65,13 +65,13 @@ def main() -> None:
         at_half = measure("half load", connections=chosen.connections, pause_ms=pause)
     with serving(**UNGROUPED) as instance:
         run(instance, serial=1_000_000, connections=chosen.connections, seconds=2)
-        ungrouped = measure("a transaction a request", connections=chosen.connections)
+        ungrouped = measure("ungrouped", connections=chosen.connections)
 
-    table = Table("", "requests/s", "p50 ms", "p99 ms", "server µs", "PostgreSQL µs", "refused")
+    table = Table("", "req/s", "p50 ms", "p99 ms", "server µs", "db µs", "refused")
     for name, each in (
         ("grouped", grouped),
         ("half load", at_half),
-        ("a transaction a request", ungrouped),
+        ("ungrouped", ungrouped),
     ):
         table.add_row(
             name,

@@ -14,8 +14,9 @@ import pytest_asyncio
 
 from answers import Echo, check
 from api.listener import KEY, UNSPEAKABLE, Notebook, edge, listening
-from database import Databases
+from database import Databases, Server, fresh_databases
 from service import Caller, Service, Tenant, running, wish
+from strongroom.db.logins import Domain
 from strongroom.http.limits import (
     BODY_BYTES_MAX,
     HEADER_BYTES_MAX,
@@ -152,6 +153,43 @@ async def test_what_breaks_tells_nothing() -> None:
     assert UNSPEAKABLE not in answer.text
     assert "ValueError" not in answer.text
     assert [(path, type(error)) for path, error in notebook.failures] == [("/broken", ValueError)]
+
+
+#: What is done to the vault's database, the request that meets it, and what the log says of it.
+DAMAGES = [
+    ("alter table vault.token rename to gone", "POST", "SQLSTATE 42P01"),
+    ("alter table vault.token rename to gone", "GET", "SQLSTATE 42P01"),
+    (
+        "alter table vault.token add constraint never check (false) not valid",
+        "POST",
+        "violates never",
+    ),
+    ("revoke select on vault.token from strongroom_vault", "GET", "SQLSTATE 42501"),
+]
+
+
+@pytest.mark.parametrize(("damage", "method", "logged"), DAMAGES)
+async def test_damage_is_logged_and_not_told(
+    server: Server, tmp_path: Any, damage: str, method: str, logged: str
+) -> None:
+    """What only an operator can mend: the caller gets a number to ask by, the operator gets the reason."""
+    async with (
+        fresh_databases(server) as databases,
+        running(databases, tmp_path, listens=False) as service,
+    ):
+        shop = await service.shop()
+        await databases.run(Domain.VAULT, damage)
+        answer = await shop.send(
+            method, "/v1/tokens", body=wish(VISA) if method == "POST" else None
+        )
+        assert (answer.status_code, answer.json()["code"]) == (500, "error")
+        assert (
+            answer.json()["detail"] == "something failed here; it is logged under this request id"
+        )
+        lines = [json.loads(line) for line in service.log_text().splitlines()]
+        (line,) = [each for each in lines if each["event_type"] == "http.failed"]
+        assert line["request_id"] == answer.headers["request-id"]
+        assert logged in line["reason"]
 
 
 async def test_who_is_let_in(tmp_path: Any) -> None:

@@ -144,7 +144,7 @@ def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> R
         ours = _decoding(error)
     else:
         raise error
-    if isinstance(ours, (Unauthenticated, Denied, TooMany)):
+    if ours.is_internal or isinstance(ours, (Unauthenticated, Denied, TooMany)):
         raise ours
     return as_response(problem_answer(ours, request.request_id))
 

@@ -219,6 +219,9 @@ class Edge:
         except StrongroomError as error:
             if isinstance(error, (Unauthenticated, Denied, TooMany)):
                 self._watcher.denied(request, getattr(error, "reason", error.code))
+            if error.is_internal:
+                self._watcher.failed(request, error)
+                return internal_answer(request.request_id)
             return problem_answer(error, request.request_id)
         except Exception as error:  # noqa: BLE001 - the last line: nothing of it reaches the caller
             self._watcher.failed(request, error)

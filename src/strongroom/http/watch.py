@@ -6,6 +6,7 @@ from typing import Protocol
 
 from strongroom.http.rate_limit import TooMany
 from strongroom.http.request import Request
+from strongroom.kernel.errors import StrongroomError
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 
@@ -55,8 +56,13 @@ class TelemetryWatcher:
         self._denials.note(request.address, reason, request.trace_hash, request.listener)
 
     def failed(self, request: Request, error: BaseException) -> None:
-        """Log an error that is not ours, by its class and where it came from."""
+        """Log an error that no caller can mend, by its class and where it came from; ours say more, and no value."""
         self._metrics.http.errors.labels(request.listener).inc()
+        more = {"reason": error.detail} if isinstance(error, StrongroomError) else {}
         self._log.logger().error(
-            "http.failed", exc_info=error, request_id=request.request_id, route=request.route
+            "http.failed",
+            exc_info=error,
+            request_id=request.request_id,
+            route=request.route,
+            **more,
         )

@@ -11,7 +11,10 @@ StrongroomError            code, status
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+
+_INTERNAL: Final = 500
 
 
 class StrongroomError(Exception):
@@ -24,6 +27,11 @@ class StrongroomError(Exception):
         #: The sentence for people. A class's docstring is its message when none is given.
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
         super().__init__(self.detail)
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether only we can mend it, and a caller is told no more than that."""
+        return self.status == _INTERNAL
 
 
 class Refused(StrongroomError):
