@@ -13,7 +13,6 @@ StrongroomError            code, status
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-
 _INTERNAL: Final = 500
 
 
