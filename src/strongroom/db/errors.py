@@ -8,9 +8,9 @@ Unavailable                503, with Retry-After
 ├── DatabaseFull           disk full, out of memory, too many connections
 ├── DatabaseSlow           a statement ran into its time limit
 ├── LockTaken              somebody else's transaction holds what this one needs
+├── Again                  deadlock or serialization failure: the same work may be tried again
 ├── QueueFull              more waits than this process will hold
 └── OutcomeUnknown         the connection broke at COMMIT and could not be asked again
-Again                      deadlock or serialization failure: the same work may be tried again
 ConstraintBroken           a row violates a constraint; names the constraint, never the values
 SchemaBehind, SchemaAhead, MigrationChanged    refused at start
 """
@@ -69,7 +69,7 @@ class OutcomeUnknown(Unavailable):
     code = "outcome_unknown"
 
 
-class Again(StrongroomError):
+class Again(Unavailable):
     """Another transaction was in the way; nothing was written; the same work may be tried again."""
 
     code = "again"
