@@ -178,3 +178,28 @@ async def test_no_two_fields_but_the_number_decide(service: Service, tenant: Ten
     one = await vault.post(ROUTE, {"card": {**card(number), "exp_month": 1}, "deduplicate": True})
     two = await vault.post(ROUTE, {"card": {**card(number), "exp_month": 2}, "deduplicate": True})
     assert one.json()["id"] == two.json()["id"]
+
+
+async def test_making_and_deleting_at_once_leave_no_identity_without_its_token(
+    service: Service, tenant: Tenant
+) -> None:
+    vault = shop_of(service, tenant)
+    number = next(_numbers)
+
+    async def turn() -> None:
+        answer = await vault.tokenize(number, deduplicate=True)
+        assert answer.status_code in (200, 201), answer.text
+        deleted = await vault.delete(f"{ROUTE}/{answer.json()['id']}")
+        assert deleted.status_code in (204, 404), deleted.text
+
+    for _ in range(10):
+        await asyncio.gather(*(turn() for _ in range(12)))
+    dangling = await service.look(
+        Domain.VAULT,
+        "select i.token_id from vault.card_identity i"
+        " where not exists (select from vault.token t where t.token_id = i.token_id)"
+        "   and i.merchant_id = $1",
+        tenant.merchant,
+    )
+    assert not dangling
+    assert (await vault.tokenize(number, deduplicate=True)).status_code in (200, 201)

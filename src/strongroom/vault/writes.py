@@ -14,7 +14,6 @@ import msgspec
 
 from strongroom.audit import NewRecord
 from strongroom.db.errors import (
-    Again,
     ConnectionLost,
     ConstraintBroken,
     DatabaseAway,
@@ -189,21 +188,27 @@ class TokenSink:
         known: Mapping[int, Mapping[int, TokenId]],
         outcomes: list[Written | Retake[TokenWrite] | StrongroomError],
     ) -> None:
-        """Some cards have tokens already: nothing was written for those requests; make them anew around these."""
+        """Some cards have tokens already: nothing was written for those requests; make them anew around these.
+
+        The others of the batch are written by now, so whatever goes wrong here concerns these requests alone.
+        """
         merchants = sorted({rows[group].merchant for group in known})
         wanted = sorted({token for items in known.values() for token in items.values()})
-        async with self._database.transaction(merchants) as read:
-            found = {
-                record["token_id"]: stored_token(record)
-                for record in await read.rows(QUERIES["tokens_by_id"], merchants, wanted)
-            }
-        if len(found) < len(wanted):
-            raise Again  # one was deleted between the two statements: look again
+        try:
+            async with self._database.transaction(merchants) as read:
+                found = {
+                    record["token_id"]: stored_token(record)
+                    for record in await read.rows(QUERIES["tokens_by_id"], merchants, wanted)
+                }
+        except StrongroomError as error:
+            for group in known:
+                outcomes[group] = error
+            return
         for group, items in known.items():
             row = rows[group]
-            outcomes[group] = Retake(
-                row.rebuild({item: found[token] for item, token in items.items()})
-            )
+            tokens = {item: found[token] for item, token in items.items() if token in found}
+            # One that was deleted between the two statements is not there: the wish is tried again as it was.
+            outcomes[group] = Retake(row.rebuild(tokens) if len(tokens) == len(items) else row)
 
 
 def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
