@@ -165,8 +165,8 @@ class NoScrubber:
 def logged(log: Log, sink: MemorySink) -> list[str]:
     """What a library that knows no better leaves in the log, under a log's protection."""
     with captured(log):
-        logging.getLogger("some.library").warning("declined: %s", NUMBER)
-        logging.getLogger("some.library").error(
+        logging.getLogger("somebody.elses").warning("declined: %s", NUMBER)
+        logging.getLogger("somebody.elses").error(
             "card %s", " ".join((NUMBER[:4], NUMBER[4:8], NUMBER[8:12], NUMBER[12:]))
         )
         log.logger().error("vault.failed", reason=f"about {NUMBER}")

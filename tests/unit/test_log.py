@@ -407,7 +407,7 @@ def log_request_id(written: Written) -> None:
 
 def log_library(written: Written) -> None:
     with captured(written.log):
-        logging.getLogger("some.library").warning("sending %s", {"number": PAN})
+        logging.getLogger("somebody.elses").warning("sending %s", {"number": PAN})
 
 
 def log_library_own_handler(written: Written) -> None:
@@ -609,7 +609,7 @@ def test_any_line_is_one_line_of_json_without_a_card_number(event: dict[str, obj
 
 def test_library_messages_below_warning_are_not_taken() -> None:
     written = make()
-    logger = logging.getLogger("some.library")
+    logger = logging.getLogger("somebody.elses")
     logger.setLevel(logging.DEBUG)
     with captured(written.log):
         logger.debug("body %s", PAN)
@@ -624,15 +624,15 @@ def test_a_message_that_cannot_be_formatted_prints_nothing(
 ) -> None:
     written = make()
     with captured(written.log):
-        logging.getLogger("some.library").error("%d", PAN)
+        logging.getLogger("somebody.elses").error("%d", PAN)
     assert PAN not in written.sink.text() + "".join(capfd.readouterr())
-    assert written.last()["logger"] == "some.library"
+    assert written.last()["logger"] == "somebody.elses"
 
 
 def test_a_library_s_exception_gives_class_and_frames() -> None:
     written = make(scrubber=NoScrubber())
     with captured(written.log):
-        logging.getLogger("some.library").error("failed", exc_info=caught(PAN))
+        logging.getLogger("somebody.elses").error("failed", exc_info=caught(PAN))
     assert PAN not in written.sink.text()
     assert written.last()["error_class"] == "ValueError"
 
