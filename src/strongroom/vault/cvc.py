@@ -131,19 +131,9 @@ class CvcEpochs:
         Raises:
             CvcInvalid, CvcExpired, CvcUsed: see each.
         """
-        with self._counted("used"):
-            epoch, cvc_id, sealed = await self._unpack(text)
-            place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
-            _require_authentic(epoch, sealed, place)
-            await self._spend(
-                cvc_id,
-                mode,
-                merchant,
-                token,
-                action=Action.VAULT_CVC_USED,
-                actor=actor,
-                origin=origin,
-            )
+        epoch, sealed, place = await self._spent(
+            text, mode, merchant, token, action=Action.VAULT_CVC_USED, actor=actor, origin=origin
+        )
         # Crash here: the CVC is spent and was not used; the customer types it again.
         return epoch.sealer.open(sealed, place).decode()
 
@@ -162,19 +152,36 @@ class CvcEpochs:
         Raises:
             CvcInvalid, CvcExpired, CvcUsed: see each.
         """
-        with self._counted("discarded"):
+        await self._spent(
+            text,
+            mode,
+            merchant,
+            token,
+            action=Action.VAULT_CVC_DISCARDED,
+            actor=actor,
+            origin=origin,
+        )
+
+    async def _spent(
+        self,
+        text: str,
+        mode: Mode,
+        merchant: MerchantId,
+        token: TokenId,
+        *,
+        action: Action,
+        actor: str,
+        origin: Origin,
+    ) -> tuple[Epoch, bytes, Place]:
+        """Check that a sealed CVC is authentic and record that it is spent; return what it takes to open it."""
+        with self._counted("used" if action is Action.VAULT_CVC_USED else "discarded"):
             epoch, cvc_id, sealed = await self._unpack(text)
             place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
             _require_authentic(epoch, sealed, place)
             await self._spend(
-                cvc_id,
-                mode,
-                merchant,
-                token,
-                action=Action.VAULT_CVC_DISCARDED,
-                actor=actor,
-                origin=origin,
+                cvc_id, mode, merchant, token, action=action, actor=actor, origin=origin
             )
+        return epoch, sealed, place
 
     @contextmanager
     def _counted(self, outcome: str) -> Iterator[None]:
