@@ -24,6 +24,18 @@ class Action(enum.StrEnum):
     KEYS_DATA_KEY_CREATED = "keys.data_key.created"
     KEYS_DATA_KEY_DESTROYED = "keys.data_key.destroyed"
     KEYS_DATA_KEY_ROTATED = "keys.data_key.rotated"
+    PAYMENTS_ATTEMPT_SETTLED = "payments.attempt.settled"
+    PAYMENTS_ATTEMPT_STARTED = "payments.attempt.started"
+    PAYMENTS_CONNECTION_CREATED = "payments.connection.created"
+    PAYMENTS_CONNECTION_DISABLED = "payments.connection.disabled"
+    PAYMENTS_CONNECTION_ROTATED = "payments.connection.rotated"
+    PAYMENTS_DISCREPANCY_FOUND = "payments.discrepancy.found"
+    PAYMENTS_PAYMENT_CANCELED = "payments.payment.canceled"
+    PAYMENTS_PAYMENT_CREATED = "payments.payment.created"
+    PAYMENTS_PAYMENT_REPORTED = "payments.payment.reported"
+    VAULT_CONNECTION_CREATED = "vault.connection.created"
+    VAULT_CONNECTION_DISABLED = "vault.connection.disabled"
+    VAULT_CONNECTION_ROTATED = "vault.connection.rotated"
     VAULT_CVC_DISCARDED = "vault.cvc.discarded"
     VAULT_CVC_SEALED = "vault.cvc.sealed"
     VAULT_CVC_USED = "vault.cvc.used"
@@ -33,6 +45,14 @@ class Action(enum.StrEnum):
     VAULT_TOKEN_KEPT = "vault.token.kept"  # noqa: S105 - an action's name
     VAULT_TOKEN_LISTED = "vault.token.listed"  # noqa: S105 - an action's name
     VAULT_TOKEN_READ = "vault.token.read"  # noqa: S105 - an action's name
+    VAULT_TOKEN_USED = "vault.token.used"  # noqa: S105 - an action's name
+    WEBHOOKS_ENDPOINT_CHANGED = "webhooks.endpoint.changed"
+    WEBHOOKS_ENDPOINT_CREATED = "webhooks.endpoint.created"
+    WEBHOOKS_ENDPOINT_DELETED = "webhooks.endpoint.deleted"
+    WEBHOOKS_ENDPOINT_DISABLED = "webhooks.endpoint.disabled"
+    WEBHOOKS_ENDPOINT_ROTATED = "webhooks.endpoint.rotated"
+    WEBHOOKS_EVENT_REDELIVERED = "webhooks.event.redelivered"
+    WEBHOOKS_NOTICE_HANDLED = "webhooks.notice.handled"
 
 
 class Outcome(enum.StrEnum):
@@ -52,21 +72,29 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
     name: re.compile(form)
     for name, form in {
         "algorithm": r"[A-Za-z]{1,8}[0-9]{1,5}(?:[A-Z-]{1,8}[0-9]{0,4})?",
+        "basis": _WORD,
         "brand": _WORD,
+        "currency": r"[A-Z]{3}",
         "cvc_state": _WORD,
+        "decline_code": _WORD,
+        "event_type": r"[a-z_]{1,32}(?:\.[a-z_]{1,32}){1,3}",
         "key_kind": _WORD,
         "last4": r"[0-9]{4}",
+        "operation": _WORD,
         "permission": r"[a-z_]{1,32}:[a-z_]{1,32}:[a-z_]{1,32}",
+        "processor": _WORD,
         "purpose": _WORD,
         "reason": _WORD,
         "role": _WORD,
         "root": r"[0-9a-f]{64}",
+        "result": _WORD,
         "route": rf"(?:DELETE|GET|HEAD|PATCH|POST|PUT) (?:/(?:{_PATH_PART})){{1,8}}",
+        "state": _WORD,
     }.items()
 }
 #: The facts that are whole numbers, likewise.
 NUMBER_FACTS: Final = frozenset(
-    "count key_version lifetime_seconds size status window_seconds".split()
+    "amount count key_version lifetime_seconds size status window_seconds".split()
 )
 #: A whole number in a record is below this: twelve digits, so that no card number fits.
 FACT_NUMBER_LIMIT: Final = 10**12

@@ -17,8 +17,9 @@ STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
 #: Read by the command line as a client of a vault; no settings of an installation.
 CLIENT_KEY: Final = "STRONGROOM_KEY"
 CLIENT_URL: Final = "STRONGROOM_URL"
+CLIENT_GATEWAY_URL: Final = "STRONGROOM_GATEWAY_URL"
 CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
-_OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_AUTHORITY})
+_OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_AUTHORITY})
 
 
 def load_settings(
@@ -145,12 +146,18 @@ def _words(text: str, _variables: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
+    return tuple(_count(word, variables) for word in _words(text, variables))
+
+
 _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "environment": lambda text, _: Environment(text),
     "state": _path,
     "instance": _text,
     "vault_listen": _listener,
     "gateway_listen": _listener,
+    "webhooks_listen": _listener,
+    "public_url": _text,
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,
@@ -172,5 +179,12 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "rate_secret_per_second": _count,
     "rate_public_per_second": _count,
     "rate_stranger_per_second": _count,
+    "egress_loopback": _words,
+    "egress_ca": _path,
+    "processor_timeout_seconds": _count,
+    "recovery_delays_seconds": _counts,
+    "delivery_delays_seconds": _counts,
+    "worker": _truth,
+    "worker_poll_ms": _count,
     "vault_region": _text,
 }

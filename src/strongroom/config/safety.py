@@ -66,6 +66,10 @@ def faults(settings: Settings, facts: StartFacts) -> tuple[str, ...]:
         found.append(
             "static cloud credentials stand in the environment: use a role's short-lived ones"
         )
+    if settings.egress_loopback:
+        found.append("STRONGROOM_EGRESS_LOOPBACK lets this installation call its own machine")
+    if settings.public_url.startswith("http://"):
+        found.append("STRONGROOM_PUBLIC_URL is plain HTTP: customers return over TLS only")
     if facts.dumpable:
         found.append("this process can be dumped: RLIMIT_CORE is not 0 or PR_SET_DUMPABLE is not 0")
     for database in facts.databases:

@@ -77,6 +77,18 @@ class Settings:
         default=Listener("127.0.0.1", 8444),
         metadata=_says("Address and port of the listener that never sees a card number."),
     )
+    webhooks_listen: Listener = field(
+        default=Listener("127.0.0.1", 8445),
+        metadata=_says(
+            "Address and port of the listener that processors and returning customers reach."
+        ),
+    )
+    public_url: str = field(
+        default="https://127.0.0.1:8445",
+        metadata=_says(
+            "Where the webhooks listener is reached from outside; stands in the return URLs given to processors."
+        ),
+    )
     tls_certificate: Path | None = field(
         default=None,
         metadata=_says(
@@ -170,6 +182,43 @@ class Settings:
     rate_stranger_per_second: int = field(
         default=20,
         metadata=_says("Failed authentications a second from one address; twice that at once."),
+    )
+    egress_loopback: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Exact loopback addresses (HOST:PORT, comma-separated) that may be called, also without TLS: a simulator, "
+            "a listener of your own. Refused in production."
+        ),
+    )
+    egress_ca: Path | None = field(
+        default=None,
+        metadata=_says("PEM file of further authorities that outbound TLS trusts."),
+    )
+    processor_timeout_seconds: int = field(
+        default=20,
+        metadata=_says("How long a processor may take to answer; then the outcome is unknown."),
+    )
+    recovery_delays_seconds: tuple[int, ...] = field(
+        default=(5, 30, 300, 3_600, 86_400),
+        metadata=_says(
+            "Waits between two looks at an attempt whose outcome is not known; the last one repeats."
+        ),
+    )
+    delivery_delays_seconds: tuple[int, ...] = field(
+        default=(5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
+        metadata=_says(
+            "Waits between two tries to deliver an event to an endpoint; behind the last one it is given up."
+        ),
+    )
+    worker: bool = field(
+        default=True,
+        metadata=_says(
+            "Do the worker's jobs in this process: look-ups, notices, deliveries. Some process must."
+        ),
+    )
+    worker_poll_ms: int = field(
+        default=200,
+        metadata=_says("How often an idle worker looks for jobs, in milliseconds."),
     )
     vault_region: str = field(default="local", metadata=_says("Region this vault's cards rest in."))
 

@@ -19,6 +19,7 @@ from strongroom.crypto.errors import (
     PassphraseTooShort,
     SignatureInvalid,
 )
+from strongroom.crypto.gcm import aes_gcm_decrypt, aes_gcm_encrypt
 from strongroom.crypto.passphrase import (
     MINIMUM_PASSPHRASE_CHARACTERS,
     open_with_passphrase,
@@ -49,6 +50,8 @@ __all__ = [
     "Sealer",
     "SignatureInvalid",
     "SigningKey",
+    "aes_gcm_decrypt",
+    "aes_gcm_encrypt",
     "algorithm_of",
     "base62_length",
     "certificate_expiry",

@@ -27,6 +27,8 @@ class Login(enum.StrEnum):
     OWNER = "strongroom_owner"
     SEALER = "strongroom_sealer"
     VAULT = "strongroom_vault"
+    WEBHOOKS = "strongroom_webhooks"
+    WORKER = "strongroom_worker"
 
 
 class Domain(enum.StrEnum):

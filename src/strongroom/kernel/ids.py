@@ -13,10 +13,18 @@ MerchantId = NewType("MerchantId", str)
 TokenId = NewType("TokenId", str)
 KeyId = NewType("KeyId", str)
 AuditId = NewType("AuditId", str)
+PaymentId = NewType("PaymentId", str)
+AttemptId = NewType("AttemptId", str)
+RefundId = NewType("RefundId", str)
+ConnectionId = NewType("ConnectionId", str)
+EventId = NewType("EventId", str)
+EndpointId = NewType("EndpointId", str)
+DeliveryId = NewType("DeliveryId", str)
+NoticeId = NewType("NoticeId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
-    "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk".split()
+    "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc".split()
 )
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

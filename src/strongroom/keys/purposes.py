@@ -26,8 +26,11 @@ class KeyName(enum.StrEnum):
     AUDIT_ROW_MAC = "audit_row_mac"
     CARD = "card"
     CHECKPOINT_SEED = "checkpoint_seed"
+    CREDENTIALS = "credentials"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
+    REQUEST_FINGERPRINT = "request_fingerprint"
+    WEBHOOK_SECRETS = "webhook_secrets"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
     KEYRING_MAC_AUDIT = "keyring_mac_audit"
@@ -55,7 +58,10 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.AUDIT_ROW_MAC: Purpose.AUDIT,
     KeyName.CARD: Purpose.CARD,
     KeyName.CHECKPOINT_SEED: Purpose.AUDIT,
+    KeyName.CREDENTIALS: Purpose.CREDENTIAL,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
+    KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }

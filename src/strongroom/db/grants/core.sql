@@ -1,10 +1,13 @@
 -- What each login may do in the core database. Applied anew by every `strongroom migrate`; nothing is owned.
-revoke all on schema keys, audit, idempotency, identity
-    from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer;
-revoke all on all tables in schema keys, audit, idempotency, identity
-    from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer;
-revoke all on all functions in schema audit, idempotency
-    from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer;
+revoke all on schema keys, audit, idempotency, identity, jobs, webhooks, payments
+    from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer, strongroom_webhooks,
+         strongroom_worker;
+revoke all on all tables in schema keys, audit, idempotency, identity, jobs, webhooks, payments
+    from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer, strongroom_webhooks,
+         strongroom_worker;
+revoke all on all functions in schema audit, idempotency, jobs, webhooks, payments
+    from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer, strongroom_webhooks,
+         strongroom_worker;
 
 -- The vault authenticates its own callers: it reads keys by their hash, and nothing else of this database.
 grant usage on schema strongroom, keys, identity to strongroom_vault;
@@ -41,3 +44,43 @@ grant select, insert on keys.data_key to strongroom_sealer;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_sealer;
 grant select, insert on audit.checkpoint to strongroom_sealer;
 grant select, insert, update on audit.tile, audit.tree to strongroom_sealer;
+
+-- Payments are asked for by the gateway and go on in the worker: both read and write them, and remove nothing.
+grant usage on schema jobs, webhooks, payments to strongroom_gateway, strongroom_worker;
+grant usage on schema strongroom, keys, audit, idempotency to strongroom_worker;
+grant select on strongroom.migration to strongroom_worker;
+grant select, insert on keys.data_key to strongroom_worker;
+grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_worker;
+grant select, insert on payments.connection to strongroom_gateway;
+grant update (name, finding, status, updated_at) on payments.connection to strongroom_gateway;
+grant select on payments.connection to strongroom_worker;
+grant select, insert, update on payments.payment, payments.attempt, payments.refund
+    to strongroom_gateway, strongroom_worker;
+grant execute on function payments.load(text, text, text, text), payments.save(jsonb)
+    to strongroom_gateway, strongroom_worker;
+grant execute on function webhooks.publish(text, text, text, text, text, text, timestamptz),
+    webhooks.new_delivery_id(text), jobs.put(text, text, text, text, timestamptz, timestamptz)
+    to strongroom_gateway, strongroom_worker;
+grant select, insert, update (status, object_id, response, lease_until) on idempotency.request
+    to strongroom_gateway, strongroom_worker;
+grant select, insert, update, delete on jobs.job to strongroom_gateway, strongroom_worker;
+grant select, insert on webhooks.event, webhooks.delivery to strongroom_gateway, strongroom_worker;
+grant update (status, next_at) on webhooks.delivery to strongroom_gateway;
+grant select on webhooks.delivery_try to strongroom_gateway;
+grant select, insert, update on webhooks.endpoint, webhooks.source to strongroom_gateway;
+grant select, update (state, result, handled_at) on webhooks.notice to strongroom_gateway, strongroom_worker;
+grant select on webhooks.source to strongroom_worker;
+grant select, update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
+grant update (status, tries, next_at, delivered_at) on webhooks.delivery to strongroom_worker;
+grant select, insert on webhooks.delivery_try to strongroom_worker;
+
+-- The listener that processors reach: looks up the connection that is named, keeps what was verified, and asks for a look.
+grant usage on schema strongroom, keys, audit, jobs, webhooks, payments to strongroom_webhooks;
+grant select on strongroom.migration, webhooks.source to strongroom_webhooks;
+grant select, insert on keys.data_key to strongroom_webhooks;
+grant select, insert on webhooks.notice to strongroom_webhooks;
+grant select, insert, update (run_at) on jobs.job to strongroom_webhooks;
+grant execute on function jobs.put(text, text, text, text, timestamptz, timestamptz) to strongroom_webhooks;
+grant select on payments.payment, payments.attempt to strongroom_webhooks;
+grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_webhooks;
+grant select, insert on audit.address to strongroom_webhooks;

@@ -1,0 +1,147 @@
+-- Webhooks both ways: what a processor told us, kept once and sealed; what we tell a merchant, and how that went.
+create schema webhooks;
+
+-- Where notices may come from: a connection's scheme and its verification secrets (several while they are rotated).
+create table webhooks.source (
+    merchant_id    text        not null,
+    mode           text        not null check (mode in ('live', 'test')),
+    connection_id  text        not null,
+    scheme         text        not null,
+    sealed_secrets bytea       not null,
+    key_version    integer     not null,
+    status         text        not null check (status in ('active', 'disabled')),
+    created_at     timestamptz not null,
+    updated_at     timestamptz not null,
+    primary key (merchant_id, mode, connection_id)
+);
+create unique index source_by_connection on webhooks.source (connection_id);
+
+-- The inbox: each event of a processor once, as it was received. `event_key` is the processor's own identity of it.
+create table webhooks.notice (
+    merchant_id   text        not null,
+    mode          text        not null check (mode in ('live', 'test')),
+    notice_id     text        not null,
+    connection_id text        not null,
+    event_key     text        not null,
+    sealed        bytea       not null,
+    key_version   integer     not null,
+    state         text        not null check (state in ('kept', 'handled')),
+    result        text,
+    received_at   timestamptz not null,
+    handled_at    timestamptz,
+    primary key (merchant_id, mode, notice_id),
+    unique (merchant_id, mode, connection_id, event_key),
+    foreign key (merchant_id, mode, connection_id) references webhooks.source,
+    check ((state = 'handled') = (handled_at is not null and result is not null))
+);
+
+-- What happened, as the exact text that is delivered. Written in the transaction of the change it tells of.
+create table webhooks.event (
+    merchant_id text        not null,
+    mode        text        not null check (mode in ('live', 'test')),
+    event_id    text        not null,
+    type        text        not null,
+    object_id   text        not null,
+    payload     text        not null,
+    created_at  timestamptz not null,
+    primary key (merchant_id, mode, event_id)
+);
+create index event_by_object on webhooks.event (merchant_id, mode, object_id, event_id);
+
+-- Where a merchant listens. `types` empty: every type.
+create table webhooks.endpoint (
+    merchant_id     text        not null,
+    mode            text        not null check (mode in ('live', 'test')),
+    endpoint_id     text        not null,
+    url             text        not null,
+    description     text        not null default '',
+    types           text[]      not null default '{}',
+    sealed_secrets  bytea       not null,
+    key_version     integer     not null,
+    status          text        not null check (status in ('active', 'disabled', 'deleted')),
+    disabled_reason text,
+    created_at      timestamptz not null,
+    updated_at      timestamptz not null,
+    primary key (merchant_id, mode, endpoint_id)
+);
+
+create table webhooks.delivery (
+    merchant_id  text        not null,
+    mode         text        not null check (mode in ('live', 'test')),
+    delivery_id  text        not null,
+    event_id     text        not null,
+    endpoint_id  text        not null,
+    status       text        not null check (status in ('pending', 'delivered', 'failed')),
+    tries        integer     not null default 0,
+    created_at   timestamptz not null,
+    next_at      timestamptz,
+    delivered_at timestamptz,
+    primary key (merchant_id, mode, delivery_id),
+    unique (merchant_id, mode, event_id, endpoint_id),
+    foreign key (merchant_id, mode, event_id) references webhooks.event,
+    foreign key (merchant_id, mode, endpoint_id) references webhooks.endpoint
+);
+create index delivery_by_endpoint on webhooks.delivery (merchant_id, mode, endpoint_id, delivery_id);
+
+-- The delivery log: a row a try. `status` is the endpoint's, null where none came; `reason` a word of ours.
+create table webhooks.delivery_try (
+    merchant_id text        not null,
+    mode        text        not null check (mode in ('live', 'test')),
+    delivery_id text        not null,
+    number      integer     not null,
+    at          timestamptz not null,
+    status      integer,
+    reason      text        not null,
+    duration_ms integer     not null,
+    primary key (merchant_id, mode, delivery_id, number),
+    foreign key (merchant_id, mode, delivery_id) references webhooks.delivery
+);
+
+do $$
+declare
+    each_table text;
+begin
+    foreach each_table in array array['source', 'notice', 'event', 'endpoint', 'delivery', 'delivery_try'] loop
+        execute format('alter table webhooks.%I enable row level security, force row level security', each_table);
+        execute format($policy$
+            create policy tenant on webhooks.%I using (
+                merchant_id = any ((select string_to_array(current_setting('strongroom.merchants', true), ','))::text[])
+            )$policy$, each_table);
+    end loop;
+end $$;
+
+-- Before a notice is verified there is no tenant: whoever names a connection's id may see that one source.
+create policy presented on webhooks.source for select using (
+    connection_id = nullif(current_setting('strongroom.presented_connection', true), '')
+);
+
+-- A delivery's id: its event's time, and 16 random characters.
+create function webhooks.new_delivery_id(event text) returns text
+language sql volatile set search_path = pg_catalog as $$
+    select 'dlv_' || substr(event, 5, 10)
+        || string_agg(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (get_byte(r.bytes, i) & 31), 1), '')
+      from (select substr(uuid_send(gen_random_uuid()), 10) || substr(uuid_send(gen_random_uuid()), 10)
+                || substr(uuid_send(gen_random_uuid()), 10) as bytes) r, generate_series(0, 15) i;
+$$;
+
+-- Write an event and a delivery with its job for each endpoint that wants its type; in the caller's transaction.
+create function webhooks.publish(m text, md text, event text, event_type text, object text, body text, made timestamptz)
+returns void language plpgsql set search_path = pg_catalog as $$
+declare
+    wanted record;
+    delivery text;
+begin
+    insert into webhooks.event (merchant_id, mode, event_id, type, object_id, payload, created_at)
+    values (m, md, event, event_type, object, body, made);
+    for wanted in
+        select e.endpoint_id from webhooks.endpoint e
+         where e.merchant_id = m and e.mode = md and e.status = 'active'
+           and (e.types = '{}' or event_type = any (e.types))
+         order by e.endpoint_id
+    loop
+        delivery := webhooks.new_delivery_id(event);
+        insert into webhooks.delivery (merchant_id, mode, delivery_id, event_id, endpoint_id, status, created_at, next_at)
+        values (m, md, delivery, event, wanted.endpoint_id, 'pending', made, made);
+        perform jobs.put(m, md, 'delivery', delivery, made, made);
+    end loop;
+end $$;
