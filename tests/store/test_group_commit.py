@@ -20,11 +20,11 @@ from strongroom.db.group_commit import GroupWriter
 from strongroom.db.logins import Domain, Login, prepare
 from strongroom.db.migrate import migrate
 from strongroom.db.pool import Database, connect
+from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import AuditId, MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.vault.errors import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.vault.model import StoredToken
 from strongroom.vault.writes import TokenRow, TokenSink, TokenWrite, Written
 

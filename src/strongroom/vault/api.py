@@ -14,11 +14,10 @@ from litestar.params import Body, Parameter
 from strongroom.crypto import sha256
 from strongroom.http.app import as_response
 from strongroom.http.examples import answers
-from strongroom.http.limits import IDEMPOTENCY_KEY_CHARACTERS_MAX
+from strongroom.http.idempotency import REPLAYED, IdempotencyKey, idempotency_key
 from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.http.request import Answer, Request
 from strongroom.http.requires import request_of
-from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
@@ -27,7 +26,6 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.vault import examples
 from strongroom.vault.create import Asked, view_of
-from strongroom.vault.errors import IdempotencyKeyMalformed, IdempotencyKeyMissing
 from strongroom.vault.ports import Vault
 from strongroom.vault.tokens import PAGE_ROWS_MAX, Caller
 from strongroom.vault.wire import (
@@ -49,38 +47,6 @@ _MAKES_TOKENS: Final = frozenset(
 )
 _decode_token: Final = msgspec.json.Decoder(TokenIn).decode
 _decode_tokens: Final = msgspec.json.Decoder(TokensIn).decode
-_REPLAYED: Final = ("idempotent-replayed", "true")
-
-IdempotencyKey = Annotated[
-    str | None,
-    Parameter(
-        header="Idempotency-Key",
-        required=True,
-        description="Your name for this request; the same key gets the same answer for at least 24 hours.",
-        examples=[Example(value="order-1042-card")],
-    ),
-]
-
-
-def idempotency_key(request: Request) -> str:
-    """Return the request's Idempotency-Key; quoted (RFC 8941) and unquoted are the same key.
-
-    Raises:
-        IdempotencyKeyMissing, IdempotencyKeyMalformed: see each.
-    """
-    text = request.headers.get("idempotency-key")
-    if text is None:
-        raise IdempotencyKeyMissing
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        text = text[1:-1]
-    if not 1 <= len(text) <= IDEMPOTENCY_KEY_CHARACTERS_MAX or not (
-        text.isascii() and text.isprintable()
-    ):
-        raise IdempotencyKeyMalformed
-    if has_cardlike(text):
-        raise IdempotencyKeyMalformed
-    return text
-
 
 async def asked_by(vault: Vault, request: Request) -> Asked:
     """Say who asks for a token, whence and when."""
@@ -121,7 +87,7 @@ def _answer(written: Written) -> Answer:
         facts["audit_event_id"] = records[0].event_id
         facts["rows"] = len(records)
         facts["leaf_hash"] = sha256(b"".join(record.leaf_hash for record in records)).hex()
-    headers = [_REPLAYED] if written.replayed else []
+    headers = [REPLAYED] if written.replayed else []
     return Answer(written.status, written.answer, headers=headers, log=facts)
 
 

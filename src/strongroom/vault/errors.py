@@ -4,52 +4,28 @@
 Refused
 ├── TokenUnknown            404   not there, another tenant's, of the other mode, deleted or expired
 ├── Invalid                 422   one FieldError a field
-├── IdempotencyKeyMissing   400
-├── IdempotencyKeyMalformed 400
-├── IdempotencyMismatch     422   the key was used with another body
-├── IdempotencyInFlight     409
+├── http.idempotency        400, 409, 422   the request's key is missing, malformed, taken or in flight
 ├── CvcInvalid              422   altered, of another token, merchant or mode
 ├── CvcExpired              410   its epoch key is gone
-└── CvcUsed                 409   used or discarded before
+├── CvcUsed                 409   used or discarded before
+├── CardNotForProcessor     422   a card that only the simulator takes was sent elsewhere
+├── ConnectionUnknown       404   not there, another tenant's or of the other mode
+├── ConnectionExists        409   the id is taken
+└── ConnectionDisabled      409
+TemplateRefused             500   an adapter asked for what it did not register: a bug of ours
 CannotReadCard              503   data altered or key lost: page someone
+CannotReadCredentials       503   likewise, of a connection
 """
 
 from typing import ClassVar
 
-from strongroom.kernel.errors import Conflict, NotThere, Refused, Unavailable
+from strongroom.kernel.errors import Conflict, NotThere, Refused, StrongroomError, Unavailable
 
 
 class TokenUnknown(NotThere):
     """There is no such token."""
 
     code = "token_unknown"
-
-
-class IdempotencyKeyMissing(Refused):
-    """This route needs an Idempotency-Key header."""
-
-    code = "idempotency_key_missing"
-    status = 400
-
-
-class IdempotencyKeyMalformed(Refused):
-    """An Idempotency-Key has 1 to 255 printable ASCII characters and is not a card number."""
-
-    code = "idempotency_key_malformed"
-    status = 400
-
-
-class IdempotencyMismatch(Refused):
-    """This Idempotency-Key was used with another body."""
-
-    code = "idempotency_key_reused"
-    status = 422
-
-
-class IdempotencyInFlight(Conflict):
-    """A request with this Idempotency-Key is still being served."""
-
-    code = "idempotency_in_flight"
 
 
 class CvcInvalid(Refused):
@@ -72,8 +48,46 @@ class CvcUsed(Conflict):
     code = "cvc_used"
 
 
+class CardNotForProcessor(Refused):
+    """This card is of the synthetic range, which only the simulator takes."""
+
+    code = "card_not_for_processor"
+    status = 422
+
+
+class ConnectionUnknown(NotThere):
+    """There is no such connection."""
+
+    code = "connection_unknown"
+
+
+class ConnectionExists(Conflict):
+    """There is a connection with this id."""
+
+    code = "connection_exists"
+
+
+class ConnectionDisabled(Conflict):
+    """This connection is disabled."""
+
+    code = "connection_disabled"
+
+
+class TemplateRefused(StrongroomError):
+    """A request to a processor does not have the form that its adapter registered."""
+
+    code = "template_refused"
+
+
 class CannotReadCard(Unavailable):
     """A stored card does not open: it was altered or its key is lost."""
 
     code = "card_unreadable"
+    retry_after_seconds: ClassVar[int] = 60
+
+
+class CannotReadCredentials(Unavailable):
+    """A connection's credentials do not open: its row was altered or their key is lost."""
+
+    code = "credentials_unreadable"
     retry_after_seconds: ClassVar[int] = 60

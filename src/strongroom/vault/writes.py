@@ -23,10 +23,10 @@ from strongroom.db.errors import (
 from strongroom.db.group_commit import Retake
 from strongroom.db.pool import Database, Record
 from strongroom.db.queries import load_queries
+from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.vault.errors import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.vault.model import StoredToken
 
 QUERIES: Final = load_queries("strongroom.vault")

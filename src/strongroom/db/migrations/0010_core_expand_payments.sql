@@ -98,7 +98,8 @@ create table payments.attempt (
     connection_id       text        not null,
     amount              bigint      not null check (amount > 0),
     currency            text        not null,
-    final               boolean     not null default false,
+    -- Of a capture that is the last one: what is released with it.
+    releases            bigint      not null default 0 check (releases >= 0),
     refund_id           text,
     -- null: asked, no answer yet
     outcome             text        check (outcome in ('approved', 'declined', 'not_sent', 'pending', 'unknown')),
@@ -110,7 +111,6 @@ create table payments.attempt (
     advice              text,
     reason              text,
     action_url          text,
-    looks               integer     not null default 0,
     created_at          timestamptz not null,
     lease_until         timestamptz not null,
     settled_at          timestamptz,
@@ -266,7 +266,7 @@ begin
                    set outcome = excluded.outcome, basis = excluded.basis,
                        processor_reference = excluded.processor_reference, settled_amount = excluded.settled_amount,
                        decline_code = excluded.decline_code, advice = excluded.advice, reason = excluded.reason,
-                       action_url = excluded.action_url, looks = excluded.looks, lease_until = excluded.lease_until,
+                       action_url = excluded.action_url, lease_until = excluded.lease_until,
                        settled_at = excluded.settled_at;
             end loop;
             for r in select * from jsonb_array_elements(c -> 'refunds') loop

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks processors, and finds out what became of it. Sending, recovery and notices end in the same `settle`.
+
+A processor is asked once a wish: an attempt whose outcome is not known is looked for, and never sent under another key.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Final
+
+from strongroom.audit import Origin
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.invariant import invariant
+from strongroom.payments.changes import Changes
+from strongroom.payments.connections import ConnectionBook
+from strongroom.payments.decisions import Decided, after, settle
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    Connection,
+    Finding,
+    Found,
+    Loaded,
+    Outcome,
+)
+from strongroom.payments.ports import Adapter, AnswerSurprising, Command
+from strongroom.payments.records import RECOVERY, Act, Extras, Scribe
+from strongroom.payments.store import Change, KeyDone
+from strongroom.telemetry.log import Log
+from strongroom.telemetry.work_metrics import PaymentMetrics
+from strongroom.vault import Forward, Forwarded, Forwarder, Template
+
+#: Makes the answer to a request's key from the payment as it then is.
+Finish = Callable[[Loaded, str], KeyDone]
+_UNREADABLE: Final = "answer_surprising"
+#: An attempt that is not on its way by then is not sent any more: its lease counts on that.
+SENDING_SECONDS_MAX: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What asking a processor takes."""
+
+    changes: Changes
+    scribe: Scribe
+    connections: ConnectionBook
+    forwarder: Forwarder
+    clock: Clock
+    log: Log
+    metrics: PaymentMetrics
+    #: Where the public listener is reached: the processor sends customers back there.
+    public_url: str
+    timeout_seconds: int
+
+
+class Attempts:
+    """Sends attempts, and looks at those whose outcome is not known."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def send(
+        self,
+        loaded: Loaded,
+        attempt: Attempt,
+        act: Act,
+        *,
+        cvc: str | None,
+        single_use: bool,
+        finish: Finish | None,
+    ) -> Loaded:
+        """Ask the processor, and save what it answered. `single_use`: a success makes the token lasting.
+
+        The attempt is committed. Crash here: the processor was never asked, but the row cannot know: `unknown`, found
+        out by `look` when the lease is over.
+        """
+        found = await self._asked(loaded, attempt, act, cvc=cvc)
+        # Crash here: the processor may have acted. The same look finds it, under the same reference and key.
+        if single_use and found.outcome is Outcome.APPROVED:
+            await self._keep_token(loaded, attempt, act)
+        return await self.settle(loaded, attempt.attempt_id, found, act, finish=finish)
+        # Crash after this: the outcome is ours, its event is in the same commit, and the key answers its repeats.
+
+    async def settle(
+        self,
+        loaded: Loaded,
+        attempt_id: str,
+        found: Found,
+        act: Act,
+        *,
+        finish: Finish | None = None,
+        extras: Extras | None = None,
+    ) -> Loaded:
+        """Save what is known of an attempt now. Saving the same twice changes nothing the second time."""
+        parts = self._parts
+        saw: list[Decided] = []
+
+        def decide(known: Loaded) -> tuple[Decided, Change] | None:
+            saw.clear()
+            attempt = known.attempt(attempt_id)
+            if attempt is None:
+                return None
+            now = parts.clock.now()
+            decided = settle(known, attempt, found, now)
+            saw.append(decided)
+            more = extras or Extras()
+            if finish is not None:
+                more = replace(more, done=finish(after(known, decided), attempt_id))
+            if not decided.changed and more == Extras():
+                return None
+            return decided, parts.scribe.change(decided, replace(act, now=now), more)
+
+        settled = await parts.changes.apply(loaded, decide, also_attempt=attempt_id)
+        invariant(isinstance(settled, Loaded), "settling claims no key")
+        self._tell(saw, loaded)
+        return settled
+
+    async def look(self, loaded: Loaded, attempt: Attempt) -> Loaded:
+        """Find out what became of an attempt, as its connection declares. Safe to repeat."""
+        parts = self._parts
+        act = Act(RECOVERY, Origin(), parts.clock.now())
+        connection = await parts.connections.one(
+            attempt.merchant_id, attempt.mode, attempt.connection_id
+        )
+        adapter = parts.connections.adapter(connection)
+        found: Found | None = Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="cannot_be_asked")
+        if connection.finding is Finding.BY_REFERENCE:
+            found = await self._found_by_reference(attempt, connection, adapter, act)
+        elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:
+            # A replay would only say "pending" again: what a processor promised to tell, it tells by a notice.
+            found = await self._found_by_replay(loaded, attempt, adapter, act)
+        if found is None:
+            found = _not_there(attempt, adapter, parts.clock.now())
+        if found.outcome is Outcome.APPROVED and attempt.operation.authorizes:
+            await self._keep_token(loaded, attempt, act)
+        return await self.settle(loaded, attempt.attempt_id, found, act)
+
+    async def resolved(self, loaded: Loaded) -> Loaded:
+        """Look at every attempt of a payment whose outcome should be known by now, before anything else is asked."""
+        now = self._parts.clock.now()
+        for attempt in loaded.attempts:
+            overdue = attempt.outcome is None and attempt.lease_until <= now
+            if overdue or attempt.outcome in (Outcome.UNKNOWN, Outcome.PENDING):
+                loaded = await self.look(loaded, attempt)
+        return loaded
+
+    async def ask(
+        self, connection: Connection, attempt: Attempt | None, template: Template, act: Act
+    ) -> Forwarded:
+        """Send a request that carries no card: a look, a probe."""
+        return await self._parts.forwarder.forward(
+            Forward(
+                merchant=connection.merchant_id,
+                mode=connection.mode,
+                connection=connection.connection_id,
+                template=template,
+                token=None,
+                cvc=None,
+                actor=act.actor,
+                origin=act.origin,
+                payment=None if attempt is None else attempt.payment_id,
+                attempt=None if attempt is None else attempt.attempt_id,
+                timeout_seconds=self._parts.timeout_seconds,
+            )
+        )
+
+    async def _asked(
+        self,
+        loaded: Loaded,
+        attempt: Attempt,
+        act: Act,
+        *,
+        cvc: str | None,
+        basis: Basis = Basis.ANSWER,
+    ) -> Found:
+        parts = self._parts
+        command = self._command(loaded, attempt, with_cvc=cvc is not None)
+        begun = perf_counter()
+        if basis is Basis.ANSWER and parts.clock.now() > attempt.created_at + timedelta(
+            seconds=SENDING_SECONDS_MAX
+        ):
+            # This process stood still after the attempt was saved: somebody may have looked for it already.
+            return Found(Outcome.NOT_SENT, basis, reason="too_late_to_send")
+        try:
+            connection = await parts.connections.one(
+                attempt.merchant_id, attempt.mode, attempt.connection_id
+            )
+            adapter = parts.connections.adapter(connection)
+            reply = await parts.forwarder.forward(
+                Forward(
+                    merchant=attempt.merchant_id,
+                    mode=attempt.mode,
+                    connection=attempt.connection_id,
+                    template=adapter.template(command),
+                    token=loaded.payment.token_id if attempt.operation.authorizes else None,
+                    cvc=cvc,
+                    actor=act.actor,
+                    origin=act.origin,
+                    payment=attempt.payment_id,
+                    attempt=attempt.attempt_id,
+                    timeout_seconds=parts.timeout_seconds,
+                )
+            )
+        except StrongroomError as error:
+            # The vault refuses before it sends, and only then: a token that is gone, a spent CVC, keys that are away.
+            return Found(Outcome.NOT_SENT, basis, reason=error.code)
+        parts.metrics.called(attempt.operation.value, reply.seconds, perf_counter() - begun)
+        return self._read(adapter, command, reply, basis)
+
+    def _read(self, adapter: Adapter, command: Command, reply: Forwarded, basis: Basis) -> Found:
+        if reply.outcome != "answered":
+            word = Outcome.NOT_SENT if reply.outcome == "not_sent" else Outcome.UNKNOWN
+            return Found(word, basis, reason=reply.reason)
+        try:
+            found = adapter.answer(command, reply)
+        except AnswerSurprising:
+            self._surprised(adapter, command.attempt)
+            return Found(Outcome.UNKNOWN, basis, reason=_UNREADABLE)
+        return replace(found, basis=basis)
+
+    async def _found_by_reference(
+        self, attempt: Attempt, connection: Connection, adapter: Adapter, act: Act
+    ) -> Found | None:
+        """Ask for our reference; None: the processor knows nothing of it."""
+        try:
+            reply = await self.ask(connection, attempt, adapter.find(attempt), act)
+        except StrongroomError as error:
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=error.code)
+        if reply.outcome != "answered":
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=reply.reason)
+        try:
+            return adapter.found(attempt, reply)
+        except AnswerSurprising:
+            self._surprised(adapter, attempt)
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=_UNREADABLE)
+
+    async def _found_by_replay(
+        self, loaded: Loaded, attempt: Attempt, adapter: Adapter, act: Act
+    ) -> Found:
+        """Send the same request under the same key: the processor answers with what it did the first time.
+
+        The CVC was for one use, so a replay goes without it; what the key is bound to is the processor's to say.
+        """
+        age = self._parts.clock.now() - attempt.created_at
+        if age.total_seconds() > adapter.replay_seconds:
+            return Found(Outcome.UNKNOWN, Basis.REPLAY, reason="key_no_longer_honoured")
+        found = await self._asked(loaded, attempt, act, cvc=None, basis=Basis.REPLAY)
+        if found.outcome is Outcome.NOT_SENT:
+            # This replay was not sent. Whether the first one was is as unknown as before.
+            return Found(Outcome.UNKNOWN, Basis.REPLAY, reason=found.reason)
+        return found
+
+    def _command(self, loaded: Loaded, attempt: Attempt, *, with_cvc: bool) -> Command:
+        authorization = loaded.authorization
+        return Command(
+            attempt=attempt,
+            payment=loaded.payment,
+            authorization=None if authorization is None else authorization.processor_reference,
+            with_cvc=with_cvc,
+            return_url=f"{self._parts.public_url}/v1/returns/{attempt.payment_id}",
+        )
+
+    async def _keep_token(self, loaded: Loaded, attempt: Attempt, act: Act) -> None:
+        """A first success makes a single-use token lasting. Before the outcome is saved, so that a crash repeats it."""
+        token = loaded.payment.token_id
+        if token is None:
+            return
+        try:
+            await self._parts.forwarder.keep(attempt.merchant_id, attempt.mode, token, act.actor)
+        except StrongroomError as error:
+            self._parts.log.emit(
+                "warning",
+                "payments.token_not_kept",
+                {"transaction_id": attempt.payment_id, "code": error.code},
+            )
+
+    def _surprised(self, adapter: Adapter, attempt: Attempt) -> None:
+        self._parts.log.emit(
+            "error",
+            "payments.answer_surprising",
+            {"transaction_id": attempt.payment_id, "processor": adapter.name},
+        )
+
+    def _tell(self, saw: list[Decided], loaded: Loaded) -> None:
+        """Count and log what was saved, after the commit."""
+        for decided in saw:
+            payment = decided.payment
+            for attempt in decided.attempts:
+                outcome = attempt.outcome.value if attempt.outcome else "started"
+                self._parts.metrics.settled(attempt.operation.value, outcome)
+                self._parts.log.emit(
+                    "info",
+                    "payments.attempt_settled",
+                    {
+                        "transaction_id": payment.payment_id,
+                        "merchant_id": payment.merchant_id,
+                        "mode": payment.mode.value,
+                        "amount_minor": attempt.amount,
+                        "currency": attempt.currency,
+                        "outcome": outcome,
+                    },
+                )
+            if decided.discrepancy and not loaded.payment.discrepancy:
+                self._parts.metrics.discrepancies.inc()
+                self._parts.log.emit(
+                    "critical",
+                    "payments.discrepancy",
+                    {"transaction_id": payment.payment_id, "merchant_id": payment.merchant_id},
+                )
+
+
+def _not_there(attempt: Attempt, adapter: Adapter, now: datetime) -> Found:
+    """Nothing carries our reference: not sent, once it would have become visible; until then still unknown."""
+    if attempt.outcome is Outcome.PENDING:
+        return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="not_found_any_more")
+    if attempt.lease_until + timedelta(seconds=adapter.visibility_seconds) > now:
+        return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="not_visible_yet")
+    return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason="not_found")

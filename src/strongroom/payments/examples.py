@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One example for each operation, shown in the OpenAPI document and sent by a test as it stands."""
+
+from typing import Any, Final
+
+_PAYMENT: Final = "pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
+_TOKEN: Final = "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"  # noqa: S105 - an id, not a secret
+_ATTEMPT: Final = "att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
+_CONNECTION: Final = "con_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
+_WHEN: Final = "2026-11-20T09:30:00.000000Z"
+
+PAYMENT_IN: Final[dict[str, Any]] = {
+    "amount": 1050,
+    "currency": "AED",
+    "capture_method": "manual",
+    "reference": "order-1042",
+    "metadata": {"customer": "c-17"},
+}
+ATTEMPT: Final[dict[str, Any]] = {
+    "id": _ATTEMPT,
+    "object": "attempt",
+    "payment": _PAYMENT,
+    "operation": "authorize",
+    "outcome": "approved",
+    "basis": "answer",
+    "amount": 1050,
+    "currency": "AED",
+    "connection": _CONNECTION,
+    "refund": None,
+    "processor_reference": "sp_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "settled_amount": 1050,
+    "decline_code": None,
+    "advice": None,
+    "reason": None,
+    "created_at": _WHEN,
+    "settled_at": _WHEN,
+}
+PAYMENT: Final[dict[str, Any]] = {
+    "id": _PAYMENT,
+    "object": "payment",
+    "mode": "test",
+    "status": "requires_capture",
+    "amount": 1050,
+    "currency": "AED",
+    "capture_method": "manual",
+    "token": _TOKEN,
+    "card": {"brand": "visa", "bin": "424242", "last4": "4242"},
+    "connection": _CONNECTION,
+    "reference": "order-1042",
+    "metadata": {"customer": "c-17"},
+    "return_url": None,
+    "next_action": None,
+    "balances": {
+        "authorized": 1050,
+        "capturing": 0,
+        "captured": 0,
+        "voiding": 0,
+        "voided": 0,
+        "refunding": 0,
+        "refunded": 0,
+        "disputed": 0,
+        "capturable": 1050,
+        "refundable": 0,
+    },
+    "decline_code": None,
+    "advice": None,
+    "cancellation_reason": None,
+    "discrepancy": False,
+    "created_at": _WHEN,
+    "updated_at": _WHEN,
+    "attempt": ATTEMPT,
+}
+PAGE: Final[dict[str, Any]] = {
+    "data": [{**PAYMENT, "attempt": None}],
+    "has_more": False,
+    "next_cursor": None,
+}
+ATTEMPTS: Final[dict[str, Any]] = {"data": [ATTEMPT], "has_more": False, "next_cursor": None}
+REFUND: Final[dict[str, Any]] = {
+    "id": "ref_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "object": "refund",
+    "mode": "test",
+    "payment": _PAYMENT,
+    "attempt": "att_01KAHX3MZ4V8Q2T6N0R5W7Y9CC",
+    "amount": 500,
+    "currency": "AED",
+    "status": "succeeded",
+    "reason": "requested_by_customer",
+    "reference": "return-7",
+    "metadata": {},
+    "failure_code": None,
+    "created_at": _WHEN,
+    "updated_at": _WHEN,
+}
+REFUNDS: Final[dict[str, Any]] = {"data": [REFUND], "has_more": False, "next_cursor": None}
+DECLINED: Final[dict[str, Any]] = {
+    "type": "https://strongroom.example/problems/declined",
+    "title": "Declined",
+    "status": 402,
+    "code": "declined",
+    "detail": "the processor declined: insufficient_funds",
+    "request_id": "req_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "payment": {**PAYMENT, "status": "requires_payment_method", "token": None, "attempt": None},
+    "decline_code": "insufficient_funds",
+    "advice": "later",
+}
+CONNECTION_IN: Final[dict[str, Any]] = {
+    "processor": "simulator",
+    "account": "acct_shop",
+    "base_url": "https://processor.example",
+    "credentials": {"api_key": "sim_sk_an_example_and_no_secret"},
+    "webhook_secret": "an_example_and_no_secret_at_all",
+    "name": "shop",
+}
+CONNECTION: Final[dict[str, Any]] = {
+    "id": _CONNECTION,
+    "object": "connection",
+    "mode": "test",
+    "name": "shop",
+    "processor": "simulator",
+    "account": "acct_shop",
+    "finding": "by_reference",
+    "status": "active",
+    "webhook_url": f"https://pay.example/v1/inbound/{_CONNECTION}",
+    "created_at": _WHEN,
+    "updated_at": _WHEN,
+}
+CONNECTIONS: Final[dict[str, Any]] = {"data": [CONNECTION], "has_more": False, "next_cursor": None}
+CONNECTION_TEST: Final[dict[str, Any]] = {
+    "object": "connection_test",
+    "connection": _CONNECTION,
+    "passed": False,
+    "reachable": True,
+    "account": "acct_shop",
+    "mode": "test",
+    "missing": ["the account has no webhook: notices will not come"],
+    "duration_ms": 104,
+}

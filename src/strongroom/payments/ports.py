@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What payments ask of an adapter, and what they offer. An adapter translates; it decides nothing and calls nobody."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, Payment
+from strongroom.vault import Destination, Forwarded, Template
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a processor is to be asked, in our words."""
+
+    attempt: Attempt
+    payment: Payment
+    #: The processor's name of the payment, for everything but an authorization.
+    authorization: str | None
+    #: Whether a CVC goes with it.
+    with_cvc: bool = False
+    #: Where the processor sends the customer back to.
+    return_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verified notice claims."""
+
+    account: str
+    mode: str
+    #: Our reference: an attempt's id, if it is one.
+    reference: str
+    operation: Operation | None
+    amount: int
+    currency: str
+    found: Found
+    #: The processor's word for what happened.
+    event_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a processor says of an account, for `connection test`."""
+
+    account: str
+    mode: str
+    missing: Sequence[str]
+
+
+class AnswerSurprising(Exception):
+    """An answer has not the shape that the processor publishes. It is never guessed at: the outcome stays unknown."""
+
+
+class Adapter(Protocol):
+    """A processor, as pure translation."""
+
+    @property
+    def name(self) -> str:
+        """The processor's name in connections."""
+
+    @property
+    def destination(self) -> Destination:
+        """What the vault may send there: routes, slots, credentials."""
+
+    @property
+    def findings(self) -> frozenset[Finding]:
+        """The ways in which an outcome can be found here."""
+
+    @property
+    def visibility_seconds(self) -> int:
+        """How long after it was sent a request may still become visible. Before, "nothing found" means nothing."""
+
+    @property
+    def replay_seconds(self) -> int:
+        """How long an idempotency key is honoured: after that nothing is sent under it again."""
+
+    @property
+    def verification_scheme(self) -> str:
+        """How its notices are verified (`webhooks.inbound`)."""
+
+    def template(self, command: Command) -> Template:
+        """Return the request. The same command gives the same request: replays depend on it."""
+
+    def answer(self, command: Command, reply: Forwarded) -> Found:
+        """Read an answer.
+
+        Raises:
+            AnswerSurprising: it has not the published shape, or speaks of another amount, currency or reference.
+        """
+
+    def find(self, attempt: Attempt) -> Template:
+        """Return the request that asks for our reference."""
+
+    def found(self, attempt: Attempt, reply: Forwarded) -> Found | None:
+        """Read what was found; None: the processor knows nothing of that reference.
+
+        Raises:
+            AnswerSurprising: see `answer`.
+        """
+
+    def report(self, body: bytes) -> Report | None:
+        """Read a verified notice; None for a kind that says nothing of a payment.
+
+        Raises:
+            AnswerSurprising: it has not the published shape.
+        """
+
+    def probe(self) -> Template:
+        """Return the request that asks for the account, for `connection test`."""
+
+    def account(self, connection: Connection, reply: Forwarded) -> Account:
+        """Read the account. Raises AnswerSurprising."""
+
+
+Adapters = Mapping[str, Adapter]

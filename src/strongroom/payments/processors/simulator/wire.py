@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator's JSON, as it is published (docs/reference/simulator.md). What has another shape does not decode."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Amount = Annotated[int, Meta(ge=0, lt=10**12)]
+Text = Annotated[str, Meta(min_length=1, max_length=255)]
+Word = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,47}$")]
+
+
+class ActionOut(msgspec.Struct, frozen=True):
+    """What the customer has to do."""
+
+    type: Literal["redirect"]
+    url: Annotated[str, Meta(max_length=2_000)]
+
+
+class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment"):
+    """A payment there."""
+
+    id: Text
+    account: Text
+    mode: Literal["test"]
+    reference: Text
+    status: Literal[
+        "authorized", "captured", "declined", "requires_action", "pending", "voided", "expired"
+    ]
+    amount: Amount
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+    capture: bool
+    authorized: Amount
+    captured: Amount
+    voided: Amount
+    refunded: Amount
+    decline_code: Word | None = None
+    advice: Word | None = None
+    action: ActionOut | None = None
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """A payment's sums after an operation."""
+
+    authorized: Amount
+    captured: Amount
+    voided: Amount
+    refunded: Amount
+
+
+class _Operation(msgspec.Struct, frozen=True):
+    id: Text
+    payment: Text
+    account: Text
+    mode: Literal["test"]
+    reference: Text
+    amount: Amount
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+    status: Literal["succeeded", "failed", "pending"]
+    totals: Totals
+    decline_code: Word | None = None
+
+
+class CaptureOut(_Operation, frozen=True, tag_field="object", tag="capture"):
+    """A capture there."""
+
+
+class VoidOut(_Operation, frozen=True, tag_field="object", tag="void"):
+    """A release there."""
+
+
+class RefundOut(_Operation, frozen=True, tag_field="object", tag="refund"):
+    """A refund there."""
+
+
+class IncrementOut(_Operation, frozen=True, tag_field="object", tag="increment"):
+    """A raised authorization there; we ask for none."""
+
+
+ThingOut = PaymentOut | CaptureOut | VoidOut | RefundOut | IncrementOut
+
+
+class FoundOut(msgspec.Struct, frozen=True):
+    """What carries a reference."""
+
+    data: Annotated[list[ThingOut], Meta(max_length=10)]
+
+
+class NoticeIn(msgspec.Struct, frozen=True):
+    """A notice."""
+
+    id: Text
+    type: Annotated[str, Meta(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$")]
+    account: Text
+    mode: Literal["test"]
+    data: ThingOut
+
+
+class ErrorOut(msgspec.Struct, frozen=True):
+    """Why it refused."""
+
+    code: Word
+    message: str
+
+
+class ProblemOut(msgspec.Struct, frozen=True):
+    """A refusal: documented as not executed."""
+
+    error: ErrorOut
+
+
+class WebhookOut(msgspec.Struct, frozen=True):
+    """Whether it knows where to send notices."""
+
+    configured: bool
+    url: str | None = None
+
+
+class AccountOut(msgspec.Struct, frozen=True):
+    """An account there."""
+
+    account: Text
+    mode: Literal["test"]
+    raw_cards: bool
+    capabilities: list[str]
+    webhook: WebhookOut

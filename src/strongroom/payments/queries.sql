@@ -1,0 +1,99 @@
+-- name: load_payment (merchant, mode, payment, also_attempt)
+-- A payment with what decisions need, in one round trip; the payment may be named by one of its attempts.
+select payments.load($1, $2, $3, $4)::text as loaded;
+
+-- name: save_changes (changes)
+-- The one write: each change whole or not at all, all that succeed in one commit (migration 0010).
+select n, result, kept::text as kept from payments.save($1::text::jsonb);
+
+-- name: request_by_key (merchant, mode, route, key)
+-- What a key was claimed or answered with, today or yesterday.
+select claim, fingerprint, status, object_id, response, lease_until from idempotency.request
+ where merchant_id = $1 and mode = $2 and route = $3 and key = $4
+   and day >= (clock_timestamp() at time zone 'utc')::date - 1;
+
+-- name: attempt_by_wish (merchant, mode, payment, wish)
+-- The attempt that a request made.
+select attempt_id from payments.attempt where merchant_id = $1 and mode = $2 and payment_id = $3 and wish = $4;
+
+-- name: payment_by_id (merchant, mode, payment)
+-- One payment.
+select row_to_json(p)::text as row from payments.payment p where merchant_id = $1 and mode = $2 and payment_id = $3;
+
+-- name: list_payments (merchant, mode, before, reference, status, created_from, created_to, amount, last4, token, limit)
+-- A page of a tenant's payments, newest first; what is null does not narrow it.
+select row_to_json(p)::text as row
+  from payments.payment p
+ where merchant_id = $1 and mode = $2 and payment_id < $3
+   and ($4::text is null or reference = $4)
+   and ($5::text is null or status = $5)
+   and ($6::timestamptz is null or created_at >= $6)
+   and ($7::timestamptz is null or created_at < $7)
+   and ($8::bigint is null or amount = $8)
+   and ($9::text is null or last4 = $9)
+   and ($10::text is null or token_id = $10)
+ order by payment_id desc
+ limit $11;
+
+-- name: attempts_of_payment (merchant, mode, payment)
+-- Every attempt of a payment, oldest first.
+select row_to_json(a)::text as row from payments.attempt a
+ where merchant_id = $1 and mode = $2 and payment_id = $3 order by attempt_id;
+
+-- name: refunds_of_payment (merchant, mode, payment)
+-- Every refund of a payment, oldest first.
+select row_to_json(r)::text as row from payments.refund r
+ where merchant_id = $1 and mode = $2 and payment_id = $3 order by refund_id;
+
+-- name: refund_by_id (merchant, mode, refund)
+-- One refund.
+select row_to_json(r)::text as row from payments.refund r where merchant_id = $1 and mode = $2 and refund_id = $3;
+
+-- name: insert_connection (merchant, mode, connection, name, processor, account, finding, now)
+-- A new connection.
+insert into payments.connection
+       (merchant_id, mode, connection_id, name, processor, account, finding, status, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8);
+
+-- name: connections (merchant, mode)
+-- A tenant's connections, newest first.
+select merchant_id, mode, connection_id, name, processor, account, finding, status, created_at, updated_at
+  from payments.connection where merchant_id = $1 and mode = $2 order by connection_id desc;
+
+-- name: disable_connection (merchant, mode, connection, now)
+-- Ends a connection; one that has ended stays as it is.
+update payments.connection set status = 'disabled', updated_at = $4
+ where merchant_id = $1 and mode = $2 and connection_id = $3
+returning connection_id;
+
+-- name: touch_connection (merchant, mode, connection, now)
+-- Its credentials or secrets were changed.
+update payments.connection set updated_at = $4
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
+returning processor;
+
+-- name: present_payment (payment)
+-- States which payment's row this transaction may look for (row-level security).
+select set_config('strongroom.presented_payment', $1, true);
+
+-- name: returned_payment (payment)
+-- The payment that a customer returns for.
+select merchant_id, mode, payment_id, return_url, status from payments.payment where payment_id = $1;
+
+-- name: state_merchant (merchant)
+-- From here on this transaction sees that tenant's rows.
+select set_config('strongroom.merchants', $1, true);
+
+-- name: open_authorization (merchant, mode, payment)
+-- The attempt that waits for the customer.
+select attempt_id from payments.attempt
+ where merchant_id = $1 and mode = $2 and payment_id = $3
+   and operation in ('authorize', 'sale') and (outcome is null or outcome in ('pending', 'unknown'));
+
+-- name: ask_for_a_look (merchant, mode, attempt, now)
+-- A customer came back: look at the attempt now.
+select jobs.put($1, $2, 'lookup', $3, $4, $4);
+
+-- name: record_is_there (event)
+-- Whether a change whose connection broke was committed: its audit record is in the same transaction.
+select event_id from audit.event where event_id = $1;

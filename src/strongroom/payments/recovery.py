@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's jobs of payments: a look at an attempt whose outcome is not known, and what a notice says (promise 5).
+
+Both may run twice, and beside a request that is still being served: they end in the same `settle`.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from strongroom.audit import Origin
+from strongroom.jobs import Again, Claimed, Done, JobResult
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import is_id
+from strongroom.payments.attempts import Attempts
+from strongroom.payments.changes import Changes
+from strongroom.payments.connections import ConnectionBook
+from strongroom.payments.decisions import agrees
+from strongroom.payments.model import Attempt, Connection, Finding, Loaded
+from strongroom.payments.ports import AnswerSurprising, Report
+from strongroom.payments.records import NOTICE, NOTICES, Act, Extras, Scribe
+from strongroom.payments.store import Change, JobChange, NoticeDone
+from strongroom.telemetry.log import Log
+from strongroom.telemetry.work_metrics import PaymentMetrics
+from strongroom.webhooks import NoticeOpener, OpenedNotice
+
+#: A notice that overtook the answer of its own attempt waits for it this long.
+OVERTOOK_SECONDS: Final = 1.0
+
+
+class LookUps:
+    """The job `lookup`: finds out what became of an attempt."""
+
+    def __init__(self, changes: Changes, attempts: Attempts, scribe: Scribe, clock: Clock) -> None:
+        self._changes = changes
+        self._attempts = attempts
+        self._scribe = scribe
+        self._clock = clock
+
+    async def run(self, job: Claimed) -> JobResult:
+        """Look once. What stays unknown is looked at again, later and later, and never called failed."""
+        loaded = await self._changes.reader.load(
+            job.merchant, job.mode, None, also_attempt=job.object_id
+        )
+        attempt = None if loaded is None else loaded.attempt(job.object_id)
+        if loaded is None or attempt is None or not attempt.is_open:
+            return Done()
+        now = self._clock.now()
+        if attempt.outcome is None and attempt.lease_until > now:
+            return Again(attempt.lease_until)
+        loaded = await self._attempts.look(loaded, attempt)
+        attempt = loaded.attempt(job.object_id)
+        if attempt is None or not attempt.is_open:
+            return Done()
+        return Again(self._scribe.next_look(job.tries - 1, self._clock.now()))
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeParts:
+    """What dealing with notices takes."""
+
+    opener: NoticeOpener
+    changes: Changes
+    attempts: Attempts
+    connections: ConnectionBook
+    scribe: Scribe
+    clock: Clock
+    log: Log
+    metrics: PaymentMetrics
+
+
+class Notices:
+    """The job `notice`: what a processor told us, verified and kept, is compared with what we know."""
+
+    def __init__(self, parts: NoticeParts) -> None:
+        self._parts = parts
+
+    async def run(self, job: Claimed) -> JobResult:
+        """Deal with one notice.
+
+        1. Open what was kept: it was verified when it came, and is authenticated again by being sealed.
+        2. Correlate: processor, account, mode, our reference, amount, currency. Anything else changes nothing.
+        3. What is known already needs nothing. What overtook the answer of its own request waits a moment.
+        4. Ask the processor, where it can be asked; else the signed fields count, and the record says `basis: notice`.
+        5. Mark it handled, in the commit of what it changed.
+        """
+        parts = self._parts
+        notice = await parts.opener.open(job.merchant, job.mode, job.object_id)  # (1)
+        if notice is None or notice.state == "handled":
+            return Done()
+        connection = await parts.connections.one(job.merchant, job.mode, notice.connection_id)
+        adapter = parts.connections.adapter(connection)
+        try:
+            report = adapter.report(notice.body)
+        except AnswerSurprising:
+            return await self._aside(job, "surprising")
+        if report is None:
+            return await self._aside(job, "not_about_a_payment")
+        loaded, attempt = await self._correlated(connection, report)  # (2)
+        if loaded is None or attempt is None:
+            return await self._aside(job, "uncorrelated")
+        if not _matches(attempt, report):
+            return await self._aside(job, "differs")
+        if attempt.outcome is None and attempt.lease_until > parts.clock.now():  # (3)
+            return Again(parts.clock.now() + timedelta(seconds=OVERTOOK_SECONDS))
+        if agrees(loaded.payment, attempt, report.found) or _is_older(attempt, report):
+            await self._handled(job, loaded, "agrees")
+            return Done()
+        return await self._changed(job, notice, connection, report, loaded, attempt)
+
+    async def _changed(
+        self,
+        job: Claimed,
+        notice: OpenedNotice,
+        connection: Connection,
+        report: Report,
+        loaded: Loaded,
+        attempt: Attempt,
+    ) -> JobResult:
+        """Learn what it tells: (4), (5)."""
+        parts = self._parts
+        if connection.finding is Finding.BY_REFERENCE:
+            before = loaded.payment.version
+            loaded = await parts.attempts.look(loaded, attempt)
+            result = "confirmed" if loaded.payment.version != before else "not_confirmed"
+            await self._handled(job, loaded, result)
+            if result == "not_confirmed":
+                self._alert(job, result)
+            return Done()
+        act = Act(NOTICES, Origin(), parts.clock.now())
+        record = parts.scribe.handled(loaded.payment, notice.notice_id, "believed", act)
+        extras = Extras(
+            notice=NoticeDone(notice.notice_id, "believed"),
+            audit=[record],
+            jobs=[JobChange(NOTICE, notice.notice_id, None)],
+        )
+        await parts.attempts.settle(loaded, attempt.attempt_id, report.found, act, extras=extras)
+        return Done()
+
+    async def _correlated(
+        self, connection: Connection, report: Report
+    ) -> tuple[Loaded | None, Attempt | None]:
+        if report.account != connection.account or report.mode != connection.mode:
+            return None, None
+        if not is_id("att", report.reference):
+            return None, None
+        loaded = await self._parts.changes.reader.load(
+            connection.merchant_id, connection.mode, None, also_attempt=report.reference
+        )
+        attempt = None if loaded is None else loaded.attempt(report.reference)
+        if attempt is None or attempt.connection_id != connection.connection_id:
+            return None, None
+        return loaded, attempt
+
+    async def _handled(self, job: Claimed, loaded: Loaded, result: str) -> None:
+        parts = self._parts
+        act = Act(NOTICES, Origin(), parts.clock.now())
+        parts.metrics.noticed(result)
+        await parts.changes.write(
+            Change(
+                merchant=job.merchant,
+                mode=job.mode,
+                now=act.now,
+                audit=[parts.scribe.handled(loaded.payment, job.object_id, result, act)],
+                notice=NoticeDone(job.object_id, result),
+                jobs=[JobChange(NOTICE, job.object_id, None)],
+            )
+        )
+
+    async def _aside(self, job: Claimed, result: str) -> JobResult:
+        """Keep it and change nothing; somebody should know why it came."""
+        parts = self._parts
+        if result != "not_about_a_payment":
+            self._alert(job, result)
+        parts.metrics.noticed(result)
+        act = Act(NOTICES, Origin(), parts.clock.now())
+        await parts.changes.write(
+            Change(
+                merchant=job.merchant,
+                mode=job.mode,
+                now=act.now,
+                audit=[parts.scribe.put_aside(job.merchant, job.mode, job.object_id, result, act)],
+                notice=NoticeDone(job.object_id, result),
+                jobs=[JobChange(NOTICE, job.object_id, None)],
+            )
+        )
+        return Done()
+
+    def _alert(self, job: Claimed, result: str) -> None:
+        self._parts.log.emit(
+            "error",
+            "payments.notice_not_believed",
+            {"merchant_id": job.merchant, "mode": job.mode.value, "outcome": result},
+        )
+
+
+def _matches(attempt: Attempt, report: Report) -> bool:
+    """Tell whether a notice speaks of what we asked: the operation, the currency and the amount."""
+    return (
+        report.operation is attempt.operation
+        and report.currency == attempt.currency
+        and report.amount == attempt.amount
+    )
+
+
+def _is_older(attempt: Attempt, report: Report) -> bool:
+    """Tell whether a notice tells of a step that was passed already: events come late and in any order."""
+    outcome = attempt.outcome
+    return outcome is not None and outcome.is_final and not report.found.outcome.is_final

@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a merchant asks for: create, confirm, capture, cancel, refund. Each wish makes at most one attempt.
+
+To serve a wish:
+ 1. Read it, its key and its card; refuse before anything is written.
+ 2. Look at earlier attempts whose outcome should be known by now.
+ 3. Decide, and save payment, attempt, reservation, key, record and events in one commit.
+ 4. Ask the processor, with nothing held open. A caller who leaves does not stop this.
+ 5. Save what it answered, with the answer that repeats of the key get.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from strongroom.audit import NewRecord, Origin
+from strongroom.crypto import hmac_sha256
+from strongroom.crypto.ids import new_id
+from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.errors import Refused
+from strongroom.kernel.events import EventType
+from strongroom.kernel.ids import AttemptId, ConnectionId, PaymentId, RefundId, TokenId, is_id
+from strongroom.kernel.mode import Mode
+from strongroom.kernel.money import Money
+from strongroom.kernel.principal import Principal
+from strongroom.keys import DataKeys, KeyName
+from strongroom.payments.answers import Answered, answer_of, kept_answer
+from strongroom.payments.attempts import SENDING_SECONDS_MAX, Attempts
+from strongroom.payments.changes import Changes
+from strongroom.payments.connections import ConnectionBook
+from strongroom.payments.decisions import (
+    Asking,
+    Card,
+    Decided,
+    call_off,
+    start_authorization,
+    start_capture,
+    start_refund,
+    start_void,
+)
+from strongroom.payments.errors import PaymentUnknown
+from strongroom.payments.model import CaptureMethod, Loaded, Payment, Status
+from strongroom.payments.records import Act, Extras, Scribe
+from strongroom.payments.returns import read_return_url
+from strongroom.payments.store import Change, KeyClaim, KeyDone, Taken
+from strongroom.payments.wire import CancelIn, CaptureIn, ConfirmIn, PaymentIn, RefundIn
+from strongroom.vault import CardFacts, Forwarder
+
+#: Beyond a processor's time: what saving before and after the call may take.
+LEASE_SLACK_SECONDS: Final = SENDING_SECONDS_MAX
+
+_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
+#: Decides over what was loaded, for an attempt to be.
+Start = Callable[[Loaded, Asking], Decided]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request: who asks, whence, under which key, and what its body says."""
+
+    principal: Principal
+    origin: Origin
+    #: The route with its object, such as `POST /v1/payments/pay_…/capture`: a key is one route's own.
+    route: str
+    key: str
+    #: The request's id: marks the key's row as this request's.
+    claim: str
+    fingerprint: bytes
+
+    @property
+    def name(self) -> str:
+        """What the attempt keeps of it."""
+        return f"{self.route} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What an authorization carries: a card, and a sealed CVC."""
+
+    card: CardFacts | None = None
+    cvc: str | None = None
+
+
+class PaymentService:
+    """Payments for the routes of one process."""
+
+    def __init__(
+        self,
+        *,
+        changes: Changes,
+        scribe: Scribe,
+        attempts: Attempts,
+        connections: ConnectionBook,
+        forwarder: Forwarder,
+        keys: DataKeys,
+        clock: Clock,
+        timeout_seconds: int,
+    ) -> None:
+        self._changes = changes
+        self._scribe = scribe
+        self._attempts = attempts
+        self._connections = connections
+        self._forwarder = forwarder
+        self._keys = keys
+        self._clock = clock
+        self._lease = timedelta(seconds=timeout_seconds + LEASE_SLACK_SECONDS)
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def fingerprint(self, principal: Principal, route: str, body: msgspec.Struct) -> bytes:
+        """Return the keyed fingerprint of a request's body, with the CVC left out."""
+        key = self._keys.cached(principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT)
+        if key is None:
+            key = await self._keys.current(
+                principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT
+            )
+        fields = msgspec.structs.asdict(body)
+        fields.pop("cvc", None)
+        return hmac_sha256(key.secret.expose(), _encode_sorted([route, fields]))
+
+    async def create(self, wanted: PaymentIn, wish: Wish) -> Answered:
+        """Make a payment, and charge it where that is wished.
+
+        Raises:
+            Invalid, TokenUnknown, NoConnection, IdempotencyMismatch, IdempotencyInFlight: see each.
+        """
+        return await self._once(wish, self._create(wanted, wish))
+
+    async def _create(self, wanted: PaymentIn, wish: Wish) -> Answered:
+        Money(wanted.amount, wanted.currency)  # refuses what is no currency (1)
+        return_url = read_return_url(wanted.return_url, wish.principal.mode)
+        card = await self._card(wish, wanted.token)
+        now = self._clock.now()
+        made = _new_payment(wanted, wish, card, return_url, now)
+        act = Act(wish.principal.actor, wish.origin, now)
+        created = self._scribe.created(made, act)
+        if not wanted.confirm:
+            return await self._made(made, wish, act, created)
+        connection = await self._connections.chosen(
+            wish.principal.merchant, wish.principal.mode, wanted.connection
+        )
+        asking = self._asking(wish, connection.connection_id, now)
+        nothing = Loaded(msgspec.structs.replace(made, version=0), (), ())
+        started = start_authorization(nothing, _card_of(card), asking)
+        decided = replace(started, happened=(EventType.PAYMENT_CREATED, *started.happened))
+        change = self._scribe.change(
+            decided,
+            act,
+            Extras(key=self._claim(wish, made.payment_id, asking.lease_until), audit=[created]),
+        )  # (3)
+        saved = await self._changes.insert(decided, change)
+        if isinstance(saved, Taken):
+            return await self._repeated(saved, wish)
+        return await self._sent(saved, asking.attempt, wish, act, _Carried(card, wanted.cvc))
+
+    async def confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
+        """Charge a payment with its card, or with the one given now.
+
+        Raises:
+            PaymentUnknown, PaymentNotReady, PaymentUnresolved, TokenUnknown, NoConnection: see each.
+        """
+        return await self._once(wish, self._confirm(payment, wanted, wish))
+
+    async def _confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
+        return_url = read_return_url(wanted.return_url, wish.principal.mode)
+        loaded = await self._loaded(payment, wish)
+        card = await self._card(wish, wanted.token or loaded.payment.token_id)
+        connection = await self._connections.chosen(
+            wish.principal.merchant, wish.principal.mode, wanted.connection
+        )
+
+        def start(known: Loaded, asking: Asking) -> Decided:
+            if return_url is not None:
+                changed = msgspec.structs.replace(known.payment, return_url=return_url)
+                known = Loaded(changed, known.attempts, known.refunds)
+            return start_authorization(known, _card_of(card), asking)
+
+        return await self._started(
+            loaded, start, wish, connection.connection_id, _Carried(card, wanted.cvc)
+        )
+
+    async def capture(self, payment: str, wanted: CaptureIn, wish: Wish) -> Answered:
+        """Take money that is authorized.
+
+        Raises:
+            PaymentUnknown, PaymentNotReady, PaymentBusy, PaymentUnresolved, AmountBeyond: see each.
+        """
+        return await self._once(wish, self._capture(payment, wanted, wish))
+
+    async def _capture(self, payment: str, wanted: CaptureIn, wish: Wish) -> Answered:
+        loaded = await self._loaded(payment, wish)
+
+        def start(known: Loaded, asking: Asking) -> Decided:
+            return start_capture(known, wanted.amount, asking, final=wanted.final_capture)
+
+        return await self._started(loaded, start, wish, _connection_of(loaded))
+
+    async def cancel(self, payment: str, wanted: CancelIn, wish: Wish) -> Answered:
+        """Call a payment off: at the processor, where it holds something; here alone, where it does not.
+
+        Raises:
+            PaymentUnknown, PaymentNotReady, PaymentBusy, PaymentUnresolved: see each.
+        """
+        return await self._once(wish, self._cancel(payment, wanted, wish))
+
+    async def _cancel(self, payment: str, wanted: CancelIn, wish: Wish) -> Answered:
+        loaded = await self._loaded(payment, wish)
+        if loaded.payment.authorized:
+
+            def start(known: Loaded, asking: Asking) -> Decided:
+                reasoned = msgspec.structs.replace(known.payment, cancel_reason=wanted.reason)
+                return start_void(Loaded(reasoned, known.attempts, known.refunds), asking)
+
+            return await self._started(loaded, start, wish, _connection_of(loaded))
+        act = Act(wish.principal.actor, wish.origin, self._clock.now())
+
+        def decide(known: Loaded) -> tuple[Decided, Change]:
+            decided = call_off(known, wanted.reason, act.now)
+            answer = answer_of(decided.payment, None, None, created=False, claim=wish.claim)
+            key = self._claim(wish, decided.payment.payment_id, None, answer)
+            records = [self._scribe.canceled(decided.payment, act)]
+            return decided, self._scribe.change(decided, act, Extras(key=key, audit=records))
+
+        saved = await self._changes.apply(loaded, decide)
+        if isinstance(saved, Taken):
+            return await self._repeated(saved, wish)
+        return answer_of(saved.payment, None, None, created=False, claim=wish.claim)
+
+    async def refund(self, payment: str, wanted: RefundIn, wish: Wish) -> Answered:
+        """Give money back.
+
+        Raises:
+            PaymentUnknown, PaymentNotReady, AmountBeyond: see each.
+        """
+        return await self._once(wish, self._refund(payment, wanted, wish))
+
+    async def _refund(self, payment: str, wanted: RefundIn, wish: Wish) -> Answered:
+        loaded = await self._loaded(payment, wish)
+        refund = RefundId(new_id("ref"))
+
+        def start(known: Loaded, asking: Asking) -> Decided:
+            return start_refund(
+                known,
+                wanted.amount,
+                refund,
+                asking,
+                reason=wanted.reason,
+                reference=wanted.reference,
+                metadata=wanted.metadata or {},
+            )
+
+        return await self._started(loaded, start, wish, _connection_of(loaded))
+
+    async def drain(self) -> None:
+        """Wait until what is under way has been answered and saved."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _loaded(self, payment: str, wish: Wish) -> Loaded:
+        """Load a payment, and look at what should be known of it by now: (2)."""
+        if not is_id("pay", payment):
+            raise PaymentUnknown
+        loaded = await self._changes.load(wish.principal.merchant, wish.principal.mode, payment)
+        return await self._attempts.resolved(loaded)
+
+    async def _card(self, wish: Wish, token: str | None) -> CardFacts | None:
+        if token is None:
+            return None
+        return await self._forwarder.describe(
+            wish.principal.merchant, wish.principal.mode, TokenId(token)
+        )
+
+    async def _made(self, made: Payment, wish: Wish, act: Act, created: NewRecord) -> Answered:
+        """Save a payment that is not charged yet; its key is answered in the same commit."""
+        answer = answer_of(made, None, None, created=True, claim=wish.claim)
+        key = self._claim(wish, made.payment_id, None, answer)
+        decided = Decided(made, happened=(EventType.PAYMENT_CREATED,))
+        change = self._scribe.change(decided, act, Extras(key=key, audit=[created]))
+        saved = await self._changes.insert(decided, change)
+        if isinstance(saved, Taken):
+            return await self._repeated(saved, wish)
+        return answer
+
+    async def _started(
+        self,
+        loaded: Loaded,
+        start: Start,
+        wish: Wish,
+        connection: ConnectionId,
+        carried: "_Carried | None" = None,
+    ) -> Answered:
+        """Decide and save an attempt of a payment that is there, then ask: (3) to (5)."""
+        act = Act(wish.principal.actor, wish.origin, self._clock.now())
+        asking = self._asking(wish, connection, act.now)
+        key = self._claim(wish, loaded.payment.payment_id, asking.lease_until)
+
+        def decide(known: Loaded) -> tuple[Decided, Change]:
+            decided = start(known, asking)
+            return decided, self._scribe.change(decided, act, Extras(key=key))
+
+        saved = await self._changes.apply(loaded, decide)
+        if isinstance(saved, Taken):
+            return await self._repeated(saved, wish)
+        return await self._sent(saved, asking.attempt, wish, act, carried or _Carried())
+
+    async def _sent(
+        self, saved: Loaded, attempt_id: AttemptId, wish: Wish, act: Act, carried: "_Carried"
+    ) -> Answered:
+        attempt = saved.attempt(attempt_id)
+        if attempt is None:
+            raise PaymentUnknown
+        created = saved.payment.version == 1
+
+        def finish(known: Loaded, attempt: str) -> KeyDone:
+            answer = kept_answer(known, attempt, created=created, claim=wish.claim)
+            return KeyDone(wish.route, wish.key, answer.status, answer.body)
+
+        async def to_its_end() -> Answered:
+            settled = await self._attempts.send(
+                saved,
+                attempt,
+                act,
+                cvc=carried.cvc,
+                single_use=carried.card is not None and carried.card.single_use,
+                finish=finish,
+            )
+            return kept_answer(settled, attempt_id, created=created, claim=wish.claim)
+
+        return await self._whatever_happens(to_its_end())  # (4) (5)
+
+    async def _whatever_happens(self, work: Coroutine[Any, Any, Answered]) -> Answered:
+        """Finish although the caller may leave or the request's time be over."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _once(self, wish: Wish, work: Coroutine[Any, Any, Answered]) -> Answered:
+        """Serve a wish; what is refused because it was done already under this key gets that answer."""
+        try:
+            return await work
+        except Refused:
+            found = await self._changes.reader.key(
+                wish.principal.merchant, wish.principal.mode, wish.route, wish.key
+            )
+            if found is None:
+                raise
+            return await self._repeated(found, wish)
+
+    async def _repeated(self, taken: Taken, wish: Wish) -> Answered:
+        """Answer a key that was used before: with what was kept, or with the payment as it now stands.
+
+        Raises:
+            IdempotencyMismatch, IdempotencyInFlight: see each.
+        """
+        if taken.fingerprint != wish.fingerprint:
+            raise IdempotencyMismatch
+        now = self._clock.now()
+        if taken.status == 0 and taken.lease_until is not None and taken.lease_until > now:
+            raise IdempotencyInFlight
+        if taken.status not in (0, 202):
+            return Answered(taken.status, taken.response, replayed=True)
+        # Under way when its process ended, or not known when it was answered: say how it stands now.
+        payment = taken.object_id or ""
+        merchant, mode = wish.principal.merchant, wish.principal.mode
+        attempt = await self._changes.reader.attempt_of_wish(merchant, mode, payment, wish.name)
+        loaded = await self._changes.load(merchant, mode, payment, attempt)
+        loaded = await self._attempts.resolved(loaded)
+        answer = kept_answer(loaded, attempt, created=wish.route == CREATE, claim=wish.claim)
+        return Answered(answer.status, answer.body, replayed=True)
+
+    def _asking(self, wish: Wish, connection: ConnectionId, now: datetime) -> Asking:
+        return Asking(AttemptId(new_id("att")), wish.name, connection, now, now + self._lease)
+
+    def _claim(
+        self,
+        wish: Wish,
+        payment: PaymentId,
+        lease_until: datetime | None,
+        answer: Answered | None = None,
+    ) -> KeyClaim:
+        return KeyClaim(
+            wish.route,
+            wish.key,
+            wish.claim,
+            wish.fingerprint,
+            payment,
+            lease_until,
+            0 if answer is None else answer.status,
+            b"" if answer is None else answer.body,
+        )
+
+
+#: The route that makes payments.
+CREATE: Final = "POST /v1/payments"
+
+
+def _new_payment(
+    wanted: PaymentIn, wish: Wish, card: CardFacts | None, return_url: str | None, now: datetime
+) -> Payment:
+    return Payment(
+        merchant_id=wish.principal.merchant,
+        mode=Mode(wish.principal.mode),
+        payment_id=PaymentId(new_id("pay")),
+        version=1,
+        status=Status.REQUIRES_PAYMENT_METHOD if card is None else Status.REQUIRES_CONFIRMATION,
+        amount=wanted.amount,
+        currency=wanted.currency,
+        capture_method=CaptureMethod(wanted.capture_method),
+        token_id=None if card is None else card.token,
+        brand=None if card is None else card.brand,
+        bin=None if card is None else card.bin,
+        last4=None if card is None else card.last4,
+        reference=wanted.reference,
+        metadata=wanted.metadata or {},
+        return_url=return_url,
+        created_by=wish.principal.actor,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _card_of(card: CardFacts | None) -> Card | None:
+    return None if card is None else Card(card.token, card.brand, card.bin, card.last4)
+
+
+def _connection_of(loaded: Loaded) -> ConnectionId:
+    """Everything after an authorization goes where that went."""
+    return loaded.payment.connection_id or ConnectionId("")

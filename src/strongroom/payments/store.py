@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Payments in the core database: loading for a decision, and the one write (`payments.save`), grouped into commits.
+
+A change is saved over the version it was made from or not at all; nobody holds a lock while a processor is asked.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from strongroom.audit import NewRecord
+from strongroom.db.errors import ConnectionLost, DatabaseAway, LockTaken, translated
+from strongroom.db.group_commit import Retake
+from strongroom.db.pool import Database
+from strongroom.db.queries import load_queries
+from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.mode import Mode
+from strongroom.payments.model import Attempt, Loaded, Payment, Refund
+from strongroom.webhooks import NewEvent
+
+QUERIES: Final = load_queries("strongroom.payments")
+#: About what a change adds to a statement.
+CHANGE_BYTES: Final = 4_000
+
+_encode: Final = msgspec.json.Encoder().encode
+_loaded: Final = msgspec.json.Decoder(Loaded | None).decode
+_kept: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_word: Final = msgspec.json.Decoder(str | None).decode
+payment_of: Final = msgspec.json.Decoder(Payment).decode
+attempt_of: Final = msgspec.json.Decoder(Attempt).decode
+refund_of: Final = msgspec.json.Decoder(Refund).decode
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClaim:
+    """A request's idempotency key, claimed with the attempt that it makes."""
+
+    route: str
+    key: str
+    claim: str
+    fingerprint: bytes
+    object_id: str
+    lease_until: datetime | None
+    #: 0 while it is under way.
+    status: int = 0
+    response: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDone:
+    """A request's idempotency key, with the answer that its repeats get."""
+
+    route: str
+    key: str
+    status: int
+    response: bytes
+    object_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """A job to be put, moved (`run_at`) or removed (None)."""
+
+    kind: str
+    object_id: str
+    run_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDone:
+    """A notice that was dealt with, and how."""
+
+    notice_id: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is written at once: whole or not at all."""
+
+    merchant: MerchantId
+    mode: Mode
+    now: datetime
+    audit: Sequence[NewRecord]
+    key: KeyClaim | None = None
+    done: KeyDone | None = None
+    payment: Payment | None = None
+    attempts: Sequence[Attempt] = ()
+    refunds: Sequence[Refund] = ()
+    events: Sequence[NewEvent] = ()
+    jobs: Sequence[JobChange] = ()
+    notice: NoticeDone | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """It is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The payment changed since it was loaded: nothing was written; load and decide anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A constraint refused it: nothing was written."""
+
+    constraint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The key was claimed or answered before: nothing was written."""
+
+    fingerprint: bytes
+    status: int
+    object_id: str | None
+    claim: str
+    lease_until: datetime | None
+    response: bytes
+
+
+Result = Saved | Stale | Broken | Taken
+
+
+class ChangeSink:
+    """Commits batches of changes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def size_bytes(self, row: Change) -> int:
+        """Return about how many bytes the change adds to a statement."""
+        return CHANGE_BYTES + 2_000 * len(row.events)
+
+    def fold_keys(self, row: Change) -> Sequence[Hashable]:
+        """A batch changes a payment once and holds a key once."""
+        keys: list[Hashable] = []
+        if row.payment is not None:
+            keys.append(row.payment.payment_id)
+        if row.key is not None:
+            keys.append((row.merchant, row.mode, row.key.route, row.key.key))
+        return keys
+
+    async def write(
+        self, rows: Sequence[Change]
+    ) -> Sequence[Result | Retake[Change] | StrongroomError]:
+        """Commit the changes in one transaction, in an order that every process has. See `db.group_commit.Sink`."""
+        order = sorted(range(len(rows)), key=lambda at: _order(rows[at]))
+        text = _encode([_printed(rows[at]) for at in order]).decode()
+        async with self._database.connection() as connection:
+            try:
+                found = await connection.fetch(QUERIES["save_changes"].text, text)
+            except Exception as error:  # noqa: BLE001 - every driver error is translated
+                ours = translated(error)
+                if isinstance(ours, LockTaken) and len(rows) == 1:
+                    return [ours]
+                if isinstance(ours, DatabaseAway):
+                    raise ConnectionLost from None
+                raise ours from None
+        outcomes: list[Result | Retake[Change] | StrongroomError] = [Saved()] * len(rows)
+        for each in found:
+            outcomes[order[each["n"]]] = _result(each["result"], each["kept"])
+        return outcomes
+
+    async def find(self, row: Change) -> Result | None:
+        """Tell whether a change whose connection broke was committed: its first audit record is there."""
+        if not row.audit:
+            return None  # what changes no payment may be written twice
+        async with self._database.transaction([row.merchant]) as read:
+            found = await read.row(QUERIES["record_is_there"], row.audit[0].event_id)
+        return None if found is None else Saved()
+
+
+class PaymentReader:
+    """Reads payments."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def load(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        payment: str | None,
+        *,
+        also_attempt: str | None = None,
+    ) -> Loaded | None:
+        """Return a payment with what decisions need; it may be named by one of its attempts."""
+        async with self.database.connection() as connection:
+            try:
+                text = await connection.fetchval(
+                    QUERIES["load_payment"].text, merchant, mode, payment, also_attempt
+                )
+            except Exception as error:  # noqa: BLE001 - every driver error is translated
+                raise translated(error) from None
+        return None if text is None else _loaded(text)
+
+    async def key(self, merchant: MerchantId, mode: Mode, route: str, key: str) -> Taken | None:
+        """Return what a key was claimed or answered with."""
+        async with self.database.transaction([merchant]) as read:
+            row = await read.row(QUERIES["request_by_key"], merchant, mode, route, key)
+        if row is None:
+            return None
+        return Taken(
+            bytes(row["fingerprint"]),
+            row["status"],
+            row["object_id"],
+            row["claim"],
+            row["lease_until"],
+            bytes(row["response"]),
+        )
+
+    async def attempt_of_wish(
+        self, merchant: MerchantId, mode: Mode, payment: str, wish: str
+    ) -> str | None:
+        """Return the attempt that a request made."""
+        async with self.database.transaction([merchant]) as read:
+            row = await read.row(QUERIES["attempt_by_wish"], merchant, mode, payment, wish)
+        return None if row is None else str(row["attempt_id"])
+
+
+def _result(word: str, kept: str | None) -> Result:
+    if word == "saved":
+        return Saved()
+    if word == "stale":
+        return Stale()
+    if word == "broken":
+        return Broken(_word(kept or "null") or "")
+    found = _kept(kept or "{}")
+    lease = found["lease_until"]
+    return Taken(
+        bytes.fromhex(found["fingerprint"]),
+        found["status"],
+        found["object_id"],
+        found["claim"],
+        None if lease is None else datetime.fromisoformat(lease),
+        found["response"].encode(),
+    )
+
+
+def _order(change: Change) -> tuple[str, str]:
+    """Payments are locked in one order by every process, so that two batches never wait for each other."""
+    payment = "" if change.payment is None else change.payment.payment_id
+    return payment, "" if change.notice is None else change.notice.notice_id
+
+
+def _printed(change: Change) -> Mapping[str, object]:
+    key, done, notice = change.key, change.done, change.notice
+    return {
+        "m": change.merchant,
+        "mode": change.mode,
+        "now": change.now,
+        "key": None
+        if key is None
+        else {
+            "route": key.route,
+            "key": key.key,
+            "claim": key.claim,
+            "fingerprint": key.fingerprint.hex(),
+            "status": key.status,
+            "object_id": key.object_id,
+            "response": key.response.decode(),
+            "lease_until": key.lease_until,
+        },
+        "done": None
+        if done is None
+        else {
+            "route": done.route,
+            "key": done.key,
+            "status": done.status,
+            "object_id": done.object_id,
+            "response": done.response.decode(),
+        },
+        "payment": change.payment,
+        "attempts": change.attempts,
+        "refunds": change.refunds,
+        "events": [
+            {"id": each.id, "type": each.type, "object_id": each.object_id, "payload": each.payload}
+            for each in change.events
+        ],
+        "jobs": [
+            {"kind": each.kind, "object_id": each.object_id, "run_at": each.run_at}
+            for each in change.jobs
+        ],
+        "notice": None if notice is None else {"id": notice.notice_id, "result": notice.result},
+        "audit": [
+            {
+                "id": each.event_id,
+                "m": each.merchant,
+                "mode": each.mode,
+                "payload": each.payload.decode(),
+                "leaf": each.leaf_hash.hex(),
+                "mac": each.row_mac.hex(),
+            }
+            for each in change.audit
+        ],
+    }

@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What wishes and findings do to a payment: tables, and a machine that is driven against a model of its own."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from payment_makers import CARD, NOW, asking, found, loaded
+from strongroom.crypto.ids import new_id
+from strongroom.kernel.errors import Invalid, Refused
+from strongroom.kernel.events import EventType
+from strongroom.kernel.ids import RefundId
+from strongroom.payments.decisions import (
+    Decided,
+    after,
+    call_off,
+    settle,
+    start_authorization,
+    start_capture,
+    start_refund,
+    start_void,
+)
+from strongroom.payments.errors import (
+    AmountBeyond,
+    PaymentBusy,
+    PaymentNotReady,
+    PaymentUnresolved,
+)
+from strongroom.payments.model import (
+    Basis,
+    CaptureMethod,
+    Loaded,
+    Operation,
+    Outcome,
+    RefundStatus,
+    Status,
+)
+
+FINAL = [Outcome.APPROVED, Outcome.DECLINED, Outcome.NOT_SENT]
+
+
+def authorized(amount: int = 1_000, *, automatic: bool = False) -> Loaded:
+    method = CaptureMethod.AUTOMATIC if automatic else CaptureMethod.MANUAL
+    known = loaded(amount=amount, capture_method=method)
+    known = after(known, start_authorization(known, CARD, asking()))
+    (attempt,) = known.attempts
+    return after(known, settle(known, attempt, found(Outcome.APPROVED, amount=amount), NOW))
+
+
+def captured(amount: int = 1_000) -> Loaded:
+    return authorized(amount, automatic=True)
+
+
+def started(known: Loaded, decided: Decided) -> tuple[Loaded, str]:
+    return after(known, decided), decided.attempts[0].attempt_id
+
+
+@pytest.mark.parametrize(
+    ("outcome", "automatic", "status", "events"),
+    [
+        (Outcome.APPROVED, False, Status.REQUIRES_CAPTURE, (EventType.PAYMENT_AUTHORIZED,)),
+        (Outcome.APPROVED, True, Status.SUCCEEDED, (EventType.PAYMENT_CAPTURED,)),
+        (Outcome.DECLINED, False, Status.REQUIRES_PAYMENT_METHOD, (EventType.PAYMENT_DECLINED,)),
+        (Outcome.NOT_SENT, False, Status.REQUIRES_CONFIRMATION, ()),
+        (Outcome.UNKNOWN, False, Status.PROCESSING, (EventType.PAYMENT_PROCESSING,)),
+        (Outcome.PENDING, True, Status.PROCESSING, (EventType.PAYMENT_PROCESSING,)),
+    ],
+)
+def test_an_authorization_ends(
+    outcome: Outcome, automatic: bool, status: Status, events: tuple[EventType, ...]
+) -> None:
+    known = loaded(capture_method=CaptureMethod.AUTOMATIC if automatic else CaptureMethod.MANUAL)
+    known = after(known, start_authorization(known, CARD, asking()))
+    assert known.payment.status is Status.PROCESSING
+    decided = settle(known, known.attempts[0], found(outcome), NOW)
+    assert decided.payment.status is status
+    assert decided.happened == events
+    assert decided.payment.version == 3
+
+
+def test_a_challenge_is_an_action_and_then_what_the_processor_says() -> None:
+    known = loaded()
+    known = after(known, start_authorization(known, CARD, asking()))
+    asked = found(Outcome.PENDING, action_url="https://processor.example/challenge")
+    known = after(known, settle(known, known.attempts[0], asked, NOW))
+    assert known.payment.status is Status.REQUIRES_ACTION
+    assert known.payment.action_url == "https://processor.example/challenge"
+    with pytest.raises(PaymentUnresolved):
+        start_authorization(known, CARD, asking())
+    done = settle(known, known.attempts[0], found(Outcome.APPROVED, Basis.LOOKUP), NOW)
+    assert done.payment.status is Status.REQUIRES_CAPTURE
+    assert done.payment.action_url is None
+
+
+def test_a_partial_approval_is_what_was_approved() -> None:
+    known = loaded()
+    known = after(known, start_authorization(known, CARD, asking()))
+    decided = settle(known, known.attempts[0], found(Outcome.APPROVED, amount=400), NOW)
+    assert decided.payment.authorized == decided.payment.capturable == 400
+    with pytest.raises(AmountBeyond):
+        start_capture(after(known, decided), 401, asking(), final=True)
+
+
+def test_an_authorization_needs_a_card_and_a_payment_that_waits_for_one() -> None:
+    with pytest.raises(Invalid):
+        start_authorization(loaded(), None, asking())
+    with pytest.raises(PaymentNotReady):
+        start_authorization(authorized(), CARD, asking())
+    ended = loaded()
+    ended = after(ended, call_off(ended, "duplicate", NOW))
+    assert ended.payment.status is Status.CANCELED
+    with pytest.raises(PaymentNotReady):
+        start_authorization(ended, CARD, asking())
+
+
+@pytest.mark.parametrize(
+    ("amount", "final", "captured_", "voided", "status"),
+    [
+        (None, True, 1_000, 0, Status.SUCCEEDED),
+        (1_000, False, 1_000, 0, Status.SUCCEEDED),
+        (300, True, 300, 700, Status.SUCCEEDED),
+        (300, False, 300, 0, Status.REQUIRES_CAPTURE),
+    ],
+)
+def test_a_capture_takes_and_releases(
+    amount: int | None, final: bool, captured_: int, voided: int, status: Status
+) -> None:
+    known = authorized()
+    decided = start_capture(known, amount, asking(), final=final)
+    assert decided.payment.capturable == (0 if final or amount in (None, 1_000) else 700)
+    known, attempt = started(known, decided)
+    assert known.payment.status is Status.PROCESSING
+    decided = settle(known, known.attempt(attempt), found(Outcome.APPROVED), NOW)  # type: ignore[arg-type]
+    assert (decided.payment.captured, decided.payment.voided) == (captured_, voided)
+    assert decided.payment.status is status
+
+
+@pytest.mark.parametrize("amount", [0, -1, 1_001, 10**15])
+def test_a_capture_beyond_what_is_left_is_refused(amount: int) -> None:
+    with pytest.raises(AmountBeyond):
+        start_capture(authorized(), amount, asking(), final=False)
+
+
+def test_captures_at_once_share_what_is_left_and_none_releases_it_under_another() -> None:
+    known, first = started(authorized(), start_capture(authorized(), 600, asking(), final=False))
+    known = authorized()
+    known, first = started(known, start_capture(known, 600, asking(), final=False))
+    with pytest.raises(AmountBeyond):
+        start_capture(known, 401, asking(), final=False)
+    with pytest.raises(PaymentBusy):
+        start_capture(known, 300, asking(), final=True)
+    with pytest.raises(PaymentBusy):
+        start_void(known, asking())
+    known, second = started(known, start_capture(known, 400, asking(), final=False))
+    assert known.payment.capturing == 1_000
+    for each in (first, second):
+        attempt = known.attempt(each)
+        assert attempt is not None
+        known = after(known, settle(known, attempt, found(Outcome.APPROVED), NOW))
+    assert known.payment.captured == 1_000
+    assert known.payment.status is Status.SUCCEEDED
+
+
+def test_a_capture_that_fails_after_it_was_approved_gives_its_amount_back() -> None:
+    known = authorized()
+    known, name = started(known, start_capture(known, None, asking(), final=True))
+    attempt = known.attempt(name)
+    assert attempt is not None
+    known = after(known, settle(known, attempt, found(Outcome.APPROVED), NOW))
+    attempt = known.attempt(name)
+    assert attempt is not None
+    decided = settle(known, attempt, found(Outcome.DECLINED, Basis.NOTICE), NOW)
+    assert decided.payment.status is Status.REQUIRES_CAPTURE
+    assert decided.payment.capturable == 1_000
+    assert decided.happened == (EventType.PAYMENT_CAPTURE_FAILED,)
+
+
+def test_a_void_releases_what_is_left() -> None:
+    known = authorized()
+    known, name = started(known, start_void(known, asking()))
+    attempt = known.attempt(name)
+    assert attempt is not None
+    with pytest.raises(AmountBeyond):
+        start_capture(known, 1, asking(), final=False)
+    decided = settle(known, attempt, found(Outcome.APPROVED), NOW)
+    assert decided.payment.status is Status.CANCELED
+    assert decided.happened == (EventType.PAYMENT_VOIDED, EventType.PAYMENT_CANCELED)
+
+
+def test_refunds_never_exceed_what_was_captured() -> None:
+    known = captured()
+    known, _ = started(known, start_refund(known, 700, RefundId(new_id("ref")), asking()))
+    assert known.payment.refundable == 300
+    with pytest.raises(AmountBeyond):
+        start_refund(known, 301, RefundId(new_id("ref")), asking())
+    with pytest.raises(PaymentNotReady):
+        start_refund(authorized(), 1, RefundId(new_id("ref")), asking())
+
+
+def test_a_refund_that_fails_afterwards_gives_its_amount_back() -> None:
+    known = captured()
+    known, name = started(known, start_refund(known, 400, RefundId(new_id("ref")), asking()))
+    for outcome, refunded, status in (
+        (Outcome.APPROVED, 400, RefundStatus.SUCCEEDED),
+        (Outcome.DECLINED, 0, RefundStatus.FAILED),
+    ):
+        attempt = known.attempt(name)
+        assert attempt is not None
+        decided = settle(known, attempt, found(outcome, Basis.NOTICE), NOW)
+        assert decided.payment.refunded == refunded
+        assert decided.refunds[0].status is status
+        known = after(known, decided)
+
+
+@pytest.mark.parametrize("before", FINAL)
+@pytest.mark.parametrize("vague", [Outcome.UNKNOWN, Outcome.PENDING, Outcome.NOT_SENT])
+def test_what_is_known_is_not_forgotten_for_something_vaguer(
+    before: Outcome, vague: Outcome
+) -> None:
+    known = loaded()
+    known = after(known, start_authorization(known, CARD, asking()))
+    known = after(known, settle(known, known.attempts[0], found(before), NOW))
+    decided = settle(known, known.attempts[0], found(vague, Basis.LOOKUP), NOW)
+    assert not decided.changed
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_the_same_news_twice_changes_nothing(outcome: Outcome) -> None:
+    known = loaded()
+    known = after(known, start_authorization(known, CARD, asking()))
+    known = after(known, settle(known, known.attempts[0], found(outcome), NOW))
+    assert not settle(known, known.attempts[0], found(outcome, Basis.NOTICE), NOW).changed
+
+
+def test_a_late_approval_counts_and_a_second_one_is_a_discrepancy() -> None:
+    known = loaded()
+    known = after(known, start_authorization(known, CARD, asking()))
+    first = known.attempts[0]
+    known = after(known, settle(known, first, found(Outcome.DECLINED), NOW))
+    late = settle(known, known.attempts[0], found(Outcome.APPROVED, Basis.NOTICE), NOW)
+    assert late.payment.status is Status.REQUIRES_CAPTURE
+    known, second = started(known, start_authorization(known, CARD, asking()))
+    attempt = known.attempt(second)
+    assert attempt is not None
+    known = after(known, settle(known, attempt, found(Outcome.APPROVED), NOW))
+    declined = known.attempt(first.attempt_id)
+    assert declined is not None
+    twice = settle(known, declined, found(Outcome.APPROVED, Basis.NOTICE), NOW)
+    assert twice.discrepancy
+    assert twice.payment.discrepancy
+    assert twice.payment.authorized == 1_000
+    assert twice.happened == (EventType.PAYMENT_DISCREPANCY,)
+
+
+def test_what_a_processor_reports_beyond_the_sums_is_recorded_and_marked() -> None:
+    known = authorized()
+    known, name = started(known, start_capture(known, 600, asking(), final=False))
+    attempt = known.attempt(name)
+    assert attempt is not None
+    decided = settle(known, attempt, found(Outcome.APPROVED, Basis.NOTICE, amount=1_200), NOW)
+    assert decided.payment.captured == 1_200
+    assert decided.discrepancy
+    assert EventType.PAYMENT_DISCREPANCY in decided.happened
+
+
+def test_an_expiry_at_the_processor_releases_what_was_left() -> None:
+    known = authorized()
+    (attempt,) = known.attempts
+    gone = found(Outcome.APPROVED, Basis.LOOKUP, amount=1_000, released=1_000)
+    decided = settle(known, attempt, gone, NOW)
+    assert decided.payment.status is Status.CANCELED
+    assert decided.payment.cancel_reason == "expired"
+    assert decided.happened == (EventType.PAYMENT_VOIDED, EventType.PAYMENT_CANCELED)
+
+
+@dataclass
+class Books:
+    """A model that knows only what a processor did."""
+
+    authorized: int = 0
+    captured: int = 0
+    voided: int = 0
+    refunded: int = 0
+
+
+class PaymentMachine(RuleBasedStateMachine):
+    """Drives decisions with any order of wishes and findings; the books of the model must be the payment's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known = loaded()
+        self.books = Books()
+        self.open: list[str] = []
+
+    def _start(self, decided: Decided) -> None:
+        self.known = after(self.known, decided)
+        self.open.append(decided.attempts[0].attempt_id)
+
+    @precondition(lambda self: not self.open and not self.known.payment.authorized)
+    @rule()
+    def authorize(self) -> None:
+        self._start(start_authorization(self.known, CARD, asking()))
+
+    @rule(amount=st.integers(1, 1_200), final=st.booleans())
+    def capture(self, amount: int, final: bool) -> None:
+        left = self.known.payment.capturable
+        try:
+            decided = start_capture(self.known, amount, asking(), final=final)
+        except Refused:
+            return
+        assert amount <= left
+        self._start(decided)
+
+    @rule()
+    def void(self) -> None:
+        try:
+            decided = start_void(self.known, asking())
+        except Refused:
+            return
+        self._start(decided)
+
+    @rule(amount=st.integers(1, 1_200))
+    def refund(self, amount: int) -> None:
+        left = self.known.payment.refundable
+        try:
+            decided = start_refund(self.known, amount, RefundId(new_id("ref")), asking())
+        except Refused:
+            return
+        assert amount <= left
+        self._start(decided)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), outcome=st.sampled_from(list(Outcome)))
+    def answer(self, data: st.DataObject, outcome: Outcome) -> None:
+        name = data.draw(st.sampled_from(self.open))
+        attempt = self.known.attempt(name)
+        assert attempt is not None
+        self.known = after(self.known, settle(self.known, attempt, found(outcome), NOW))
+        if outcome.is_final:
+            self.open.remove(name)
+        if outcome is Outcome.APPROVED:
+            self._happened(attempt.operation, attempt.amount, attempt.releases)
+
+    def _happened(self, operation: Operation, amount: int, releases: int) -> None:
+        books = self.books
+        if operation is Operation.AUTHORIZE:
+            books.authorized += amount
+        elif operation is Operation.CAPTURE:
+            books.captured += amount
+            books.voided += releases
+        elif operation is Operation.VOID:
+            books.voided += amount
+        else:
+            books.refunded += amount
+
+    @invariant()
+    def the_books_are_the_payments(self) -> None:
+        payment = self.known.payment
+        assert Books(payment.authorized, payment.captured, payment.voided, payment.refunded) == (
+            self.books
+        )
+
+    @invariant()
+    def no_money_is_made(self) -> None:
+        payment = self.known.payment
+        asked = payment.captured + payment.capturing + payment.voided + payment.voiding
+        assert asked <= payment.authorized <= payment.amount
+        assert payment.refunded + payment.refunding <= payment.captured
+        assert not payment.discrepancy
+        assert min(payment.capturing, payment.voiding, payment.refunding) >= 0
+
+    @invariant()
+    def the_status_is_what_the_facts_say(self) -> None:
+        payment = self.known.payment
+        if self.open and any(
+            attempt.operation is not Operation.REFUND
+            for attempt in self.known.attempts
+            if attempt.attempt_id in self.open
+        ):
+            assert payment.status is Status.PROCESSING
+
+
+TestPaymentMachine = PaymentMachine.TestCase
+TestPaymentMachine.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
