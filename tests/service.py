@@ -47,6 +47,7 @@ UNLIMITED: Final = {
     "rate_secret_per_second": 1_000_000,
     "rate_public_per_second": 1_000_000,
     "rate_stranger_per_second": 1_000_000,
+    "rate_visitor_per_second": 1_000_000,
 }
 _numbers: Final = itertools.count(1)
 
@@ -172,6 +173,11 @@ class Service:
     def gateway(self, key: str | None) -> Caller:
         return Caller(self.clients["gateway"], key)
 
+    @property
+    def public(self) -> Caller:
+        """The listener of processors and returning customers: nobody has a key there."""
+        return Caller(self.clients["webhooks"], None)
+
     async def tenant(self, name: str = "Corner Shop") -> Tenant:
         """Make a merchant with a secret key of each mode."""
         merchant = await self.operator.create_merchant(name, actor=OPERATOR, origin=Origin())
@@ -236,13 +242,16 @@ async def running(
 ) -> AsyncIterator[Service]:
     """Lend a running Strongroom whose state is below `folder`; two over one folder are two processes of it."""
     clock = clock or SystemClock()
-    ports = free_ports(2)
+    ports = free_ports(3)
     chosen = Settings(
         **{
             "state": folder / "state",
             "log_file": folder / "strongroom.log",
             "vault_listen": Listener("127.0.0.1", ports[0]),
             "gateway_listen": Listener("127.0.0.1", ports[1]),
+            "webhooks_listen": Listener("127.0.0.1", ports[2]),
+            "public_url": f"https://127.0.0.1:{ports[2]}",
+            "worker_poll_ms": 20,
             "audit_origin": "audit.strongroom.example",
             **UNLIMITED,
             **settings,
@@ -263,12 +272,19 @@ async def running(
         stack.push_async_callback(composer.close)
         edges = {
             "vault": await composer.vault(lean_lane=lean_lane),
-            "gateway": await composer.gateway(),
+            "gateway": await composer.gateway(lean_lane=lean_lane),
+            "webhooks": await composer.webhooks(lean_lane=lean_lane),
         }
+        if chosen.worker:
+            await composer.worker()
         answers = Answers(folder / "answers")
         clients = {}
         if listens:
-            listeners = {"vault": chosen.vault_listen, "gateway": chosen.gateway_listen}
+            listeners = {
+                "vault": chosen.vault_listen,
+                "gateway": chosen.gateway_listen,
+                "webhooks": chosen.webhooks_listen,
+            }
             tls = installation.tls()
             servers = Servers(
                 [

@@ -24,7 +24,16 @@ from strongroom.kernel.ids import id_floor
 
 SCHEMAS = {
     Domain.VAULT: {"audit", "idempotency", "keys", "strongroom", "vault"},
-    Domain.CORE: {"audit", "idempotency", "identity", "keys", "strongroom"},
+    Domain.CORE: {
+        "audit",
+        "idempotency",
+        "identity",
+        "jobs",
+        "keys",
+        "payments",
+        "strongroom",
+        "webhooks",
+    },
 }
 #: Everything that a migration can make, as text. Ids of objects are left out, so two databases can be compared.
 SHAPE = """

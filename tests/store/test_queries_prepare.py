@@ -18,7 +18,10 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "jobs": {"jobs"},
     "keys": {"keys"},
+    # What a payment's change writes at once is one function of the database; its job and its record are looked for here.
+    "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
 }
 #: Who runs a package's queries, and where.
@@ -62,7 +65,17 @@ ONLY: Final = {
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.GATEWAY}},
 }
-_EVERY_SCHEMA: Final = {"audit", "idempotency", "identity", "keys", "strongroom", "vault"}
+_EVERY_SCHEMA: Final = {
+    "audit",
+    "idempotency",
+    "identity",
+    "jobs",
+    "keys",
+    "payments",
+    "strongroom",
+    "vault",
+    "webhooks",
+}
 
 
 def packages() -> list[str]:

@@ -13,22 +13,14 @@ from strongroom.crypto.ids import new_id
 from strongroom.kernel.errors import Invalid, Refused
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import RefundId
-from strongroom.payments.decisions import (
-    Decided,
-    after,
-    call_off,
-    settle,
-    start_authorization,
-    start_capture,
-    start_refund,
-    start_void,
-)
+from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import (
     AmountBeyond,
     PaymentBusy,
     PaymentNotReady,
     PaymentUnresolved,
 )
+from strongroom.payments.findings import settle
 from strongroom.payments.model import (
     Basis,
     CaptureMethod,
@@ -37,6 +29,13 @@ from strongroom.payments.model import (
     Outcome,
     RefundStatus,
     Status,
+)
+from strongroom.payments.wishes import (
+    call_off,
+    start_authorization,
+    start_capture,
+    start_refund,
+    start_void,
 )
 
 FINAL = [Outcome.APPROVED, Outcome.DECLINED, Outcome.NOT_SENT]
@@ -70,7 +69,7 @@ def started(known: Loaded, decided: Decided) -> tuple[Loaded, str]:
     ],
 )
 def test_an_authorization_ends(
-    outcome: Outcome, automatic: bool, status: Status, events: tuple[EventType, ...]
+    *, outcome: Outcome, automatic: bool, status: Status, events: tuple[EventType, ...]
 ) -> None:
     known = loaded(capture_method=CaptureMethod.AUTOMATIC if automatic else CaptureMethod.MANUAL)
     known = after(known, start_authorization(known, CARD, asking()))
@@ -126,7 +125,7 @@ def test_an_authorization_needs_a_card_and_a_payment_that_waits_for_one() -> Non
     ],
 )
 def test_a_capture_takes_and_releases(
-    amount: int | None, final: bool, captured_: int, voided: int, status: Status
+    *, amount: int | None, final: bool, captured_: int, voided: int, status: Status
 ) -> None:
     known = authorized()
     decided = start_capture(known, amount, asking(), final=final)
@@ -305,7 +304,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self._start(start_authorization(self.known, CARD, asking()))
 
     @rule(amount=st.integers(1, 1_200), final=st.booleans())
-    def capture(self, amount: int, final: bool) -> None:
+    def capture(self, *, amount: int, final: bool) -> None:
         left = self.known.payment.capturable
         try:
             decided = start_capture(self.known, amount, asking(), final=final)

@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from strongroom import __version__
-from strongroom.cli import audit, demo, doctor, init, key, merchant, serve, token
+from strongroom.cli import audit, demo, doctor, init, key, merchant, serve, simulator, token
 from strongroom.cli.console import errors
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import StrongroomError
@@ -23,7 +23,7 @@ app = typer.Typer(
     help="A self-hosted payment gateway with its own card vault.",
 )
 serve.register(app)
-for noun in (demo, init, merchant, key, token, audit, doctor):
+for noun in (demo, init, merchant, key, token, audit, simulator, doctor):
     noun.register(app)
 
 

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve() -> None:
-    """Serve the vault and the gateway until Ctrl-C or SIGTERM. Initialise first: strongroom init."""
+    """Serve vault, gateway, webhooks and worker until Ctrl-C or SIGTERM. Initialise first: strongroom init."""
     run(_serve())
 
 
@@ -30,8 +30,9 @@ async def _serve() -> None:
         loop.add_signal_handler(name, stop.set)
     serving = Serving(installation())
     served = await serving.start()
-    errors.print(f"vault   [bold]{served.vault}[/]   cards go in here, tokens come out")
-    errors.print(f"gateway [bold]{served.gateway}[/]")
+    errors.print(f"vault    [bold]{served.vault}[/]   cards go in here, tokens come out")
+    errors.print(f"gateway  [bold]{served.gateway}[/]   payments, and never a card number")
+    errors.print(f"webhooks [bold]{served.webhooks}[/]  processors tell here, customers return here")
     await stop.wait()
     errors.print("stopping …")
     await serving.stop()

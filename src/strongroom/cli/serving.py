@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts and stops what `serve` and `demo` run: both roles in this process, in order, and in reverse order.
+"""Starts and stops what `serve` and `demo` run: every role in this process, in order, and in reverse order.
 
 Order: checks, embedded server, databases, key store, apps, ports. A start that fails leaves nothing running.
 """
@@ -33,6 +33,8 @@ ROLE_LOGINS: Final = (
     (Domain.CORE, Login.VAULT),
     (Domain.CORE, Login.GATEWAY),
     (Domain.CORE, Login.SEALER),
+    (Domain.CORE, Login.WEBHOOKS),
+    (Domain.CORE, Login.WORKER),
 )
 
 
@@ -42,6 +44,7 @@ class Served:
 
     vault: str
     gateway: str
+    webhooks: str
 
 
 class Serving:
@@ -86,21 +89,23 @@ class Serving:
         )
         composer = compose.Composer(site)
         self._stack.push_async_callback(composer.close)
-        vault = await composer.vault(lean_lane=self._lean_lane)
-        gateway = await composer.gateway()
         tls = self.installation.tls()
+        listeners = {
+            "vault": settings.vault_listen,
+            "gateway": settings.gateway_listen,
+            "webhooks": settings.webhooks_listen,
+        }
+        edges = {
+            "vault": await composer.vault(lean_lane=self._lean_lane),
+            "gateway": await composer.gateway(lean_lane=self._lean_lane),
+            "webhooks": await composer.webhooks(lean_lane=self._lean_lane),
+        }
+        if settings.worker:
+            await composer.worker()
         servers = Servers(
             [
-                Endpoint(
-                    "vault", vault, settings.vault_listen.host, settings.vault_listen.port, tls
-                ),
-                Endpoint(
-                    "gateway",
-                    gateway,
-                    settings.gateway_listen.host,
-                    settings.gateway_listen.port,
-                    tls,
-                ),
+                Endpoint(name, edges[name], listener.host, listener.port, tls)
+                for name, listener in listeners.items()
             ]
         )
         self._stack.push_async_callback(servers.stop)
@@ -110,9 +115,7 @@ class Serving:
         start_line(log, role="all", version=__version__, port=settings.vault_listen.port)
         self.metrics.describe_build(version=__version__, role="all")
         scheme = "http" if tls is None else "https"
-        return Served(
-            f"{scheme}://{settings.vault_listen}", f"{scheme}://{settings.gateway_listen}"
-        )
+        return Served(**{name: f"{scheme}://{listener}" for name, listener in listeners.items()})
 
     async def stop(self) -> None:
         """Stop in the reverse order: ports, requests under way, writers, jobs, databases, embedded server."""

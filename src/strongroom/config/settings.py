@@ -183,6 +183,12 @@ class Settings:
         default=20,
         metadata=_says("Failed authentications a second from one address; twice that at once."),
     )
+    rate_visitor_per_second: int = field(
+        default=2_000,
+        metadata=_says(
+            "Requests a second from one address to the webhooks listener, where nobody has a key; twice that at once."
+        ),
+    )
     egress_loopback: tuple[str, ...] = field(
         default=(),
         metadata=_says(

@@ -10,8 +10,9 @@ from litestar import Request as LitestarRequest
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ControllerRouterHandler
 
-from strongroom.http.auth import Authenticator, Unauthenticated
+from strongroom.http.auth import Authenticator, Unrecognized
 from strongroom.http.edge import Edge, LeanRoute, Rates, Watcher
+from strongroom.http.limits import BODY_BYTES_MAX
 from strongroom.http.problems import (
     UNDECODABLE,
     MalformedJson,
@@ -21,9 +22,16 @@ from strongroom.http.problems import (
 )
 from strongroom.http.rate_limit import TooMany
 from strongroom.http.request import Answer
-from strongroom.http.requires import Public, guard, request_of, requirement_of, routes
+from strongroom.http.requires import (
+    KeysUnknownHere,
+    Public,
+    guard,
+    request_of,
+    requirement_of,
+    routes,
+)
 from strongroom.kernel.errors import Denied, FieldError, Invalid, NotThere, Refused, StrongroomError
-from strongroom.kernel.invariant import Bug
+from strongroom.kernel.invariant import Bug, invariant
 
 
 class RouteUnknown(NotThere):
@@ -88,26 +96,44 @@ def build_listener(
     app: Litestar,
     *,
     listener: str,
-    authenticator: Authenticator,
+    authenticator: Authenticator | None,
     rates: Rates,
     watcher: Watcher,
     carries_cards: bool,
     body_bytes_max: Mapping[str, int],
     lean_lane: bool = True,
 ) -> Edge:
-    """Put the edge around an app. Routes with `lean=` in their options are called past Litestar."""
+    """Put the edge around an app. Routes with `lean=` in their options are called past Litestar.
+
+    With `exact_body=`, a route takes so many bytes of any media type as they are, and looks for card numbers itself.
+    Without an authenticator every route is public, and the limiter of visitors is asked instead.
+
+    Raises:
+        KeysUnknownHere: a route requires a permission, and there is no authenticator.
+    """
     public: set[str] = set()
     lean: dict[tuple[str, str], LeanRoute] = {}
-    for method, path, handler in routes(app):
+    exact: dict[tuple[str, str], int] = {}
+    known = list(routes(app))
+    for method, path, handler in known:
         required = requirement_of(handler)
         if isinstance(required, Public):
             public.add(path)
+        elif authenticator is None:
+            raise KeysUnknownHere(f"{method} {path} requires a permission")
+        if "exact_body" in handler.opt:
+            exact[method, path] = handler.opt["exact_body"]
         handle = handler.opt.get("lean")
         if handle is not None and lean_lane:
-            bound = body_bytes_max.get(path)
             lean[method, path] = LeanRoute(
-                path, required, handle(app.state), **({"body_bytes_max": bound} if bound else {})
+                path,
+                required,
+                handle(app.state),
+                exact.get((method, path)) or body_bytes_max.get(path) or BODY_BYTES_MAX,
+                exact_body=(method, path) in exact,
             )
+    for method, path in lean.keys() | exact.keys():
+        _require_no_sibling(method, path, [(m, p) for m, p, _ in known])
     return Edge(
         app,
         listener=listener,
@@ -118,7 +144,15 @@ def build_listener(
         carries_cards=carries_cards,
         lean=lean,
         body_bytes_max=body_bytes_max,
+        exact_bodies=exact,
     )
+
+
+def _require_no_sibling(method: str, path: str, known: Sequence[tuple[str, str]]) -> None:
+    """The edge does not route: what it finds by a parameter must be what Litestar would find."""
+    parent, _, last = path.rpartition("/")
+    siblings = [p for m, p in known if m == method and p != path and p.rpartition("/")[0] == parent]
+    invariant(not last.startswith("{") or not siblings, f"{path} hides {siblings}")
 
 
 def as_response(answer: Answer) -> Response[bytes]:
@@ -144,7 +178,7 @@ def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> R
         ours = _decoding(error)
     else:
         raise error
-    if ours.is_internal or isinstance(ours, (Unauthenticated, Denied, TooMany)):
+    if ours.is_internal or isinstance(ours, (Unrecognized, Denied, TooMany)):
         raise ours
     return as_response(problem_answer(ours, request.request_id))
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the edge asks of whoever knows the credentials. Fails closed: no answer is no principal.
 
-Unauthenticated    401    no key, a malformed, unknown, expired or revoked one: one answer for all
+Unrecognized              whoever sent this is not known here: counted as a denial, slowed down by address
+└── Unauthenticated  401  no key, a malformed, unknown, expired or revoked one: one answer for all
 """
 
 from typing import Final, Protocol
@@ -13,16 +14,20 @@ BEARER: Final = "Bearer "
 CREDENTIAL_BYTES_MAX: Final = 256
 
 
-class Unauthenticated(Refused):
-    """No valid API key was given."""
-
-    code = "unauthenticated"
-    status = 401
+class Unrecognized(Refused):
+    """Whoever sent this is not known here."""
 
     def __init__(self, reason: str = "unknown") -> None:
         super().__init__()
         #: For the audit log and metrics; never told to the caller.
         self.reason = reason
+
+
+class Unauthenticated(Unrecognized):
+    """No valid API key was given."""
+
+    code = "unauthenticated"
+    status = 401
 
 
 class Authenticator(Protocol):

@@ -5,6 +5,8 @@
 2. Bound target and headers.    6. Read the body, bounded in size and time.
 3. No card number in a URL.     7. On listeners that never carry one: no card number at all.
 4. Authenticate.                8. The lean lane, or Litestar; then log and count.
+
+A listener without keys has public routes only: there, (4) is left out and (5) goes by address.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import unquote, unquote_plus
 
 from strongroom.http import limits
-from strongroom.http.auth import Authenticator, Unauthenticated, credential_of
+from strongroom.http.auth import Authenticator, Unrecognized, credential_of
 from strongroom.http.body import (
     AsgiBody,
     Body,
@@ -25,12 +27,14 @@ from strongroom.http.body import (
     Receive,
     RsgiBody,
 )
+from strongroom.http.path_table import PathTable
 from strongroom.http.problems import internal_answer, problem_answer
 from strongroom.http.rate_limit import RateLimiter, TooMany
 from strongroom.http.request import JSON, Answer, Request
 from strongroom.http.requires import Requires, permit
 from strongroom.kernel.cardlike import has_cardlike, has_cardlike_bytes
 from strongroom.kernel.errors import Denied, Refused, StrongroomError, Unavailable
+from strongroom.kernel.invariant import invariant
 from strongroom.kernel.principal import KeyKind
 from strongroom.telemetry.trace import new_request_id, trace_hash
 
@@ -109,6 +113,8 @@ class LeanRoute:
     requires: Requires
     handle: Callable[[Request], Awaitable[Answer]]
     body_bytes_max: int = limits.BODY_BYTES_MAX
+    #: Takes a body of any media type as it is, and looks for card numbers itself.
+    exact_body: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,8 @@ class Rates:
     public: RateLimiter
     secret: RateLimiter
     stranger: RateLimiter
+    #: Where there are no keys: every address.
+    visitor: RateLimiter | None = None
 
 
 class Edge:
@@ -132,7 +140,7 @@ class Edge:
         app: AsgiApp,
         *,
         listener: str,
-        authenticator: Authenticator,
+        authenticator: Authenticator | None,
         public_paths: frozenset[str],
         rates: Rates,
         watcher: Watcher,
@@ -140,7 +148,11 @@ class Edge:
         lean: Mapping[tuple[str, str], LeanRoute],
         body_bytes_max: Mapping[str, int],
         body_seconds_max: float = limits.BODY_SECONDS_MAX,
+        exact_bodies: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
+        invariant(
+            authenticator is not None or rates.visitor is not None, "every caller has a limit"
+        )
         self._app = app
         self._listener = listener
         self._authenticator = authenticator
@@ -148,8 +160,10 @@ class Edge:
         self._rates = rates
         self._watcher = watcher
         self._carries_cards = carries_cards
-        self._lean = lean
+        self._lean = PathTable(lean)
         self._body_bytes_max = body_bytes_max
+        #: By method and path: how many bytes of whatever media type a route takes as they are.
+        self._exact_bodies = PathTable(exact_bodies or {})
         self._at_once = 0
         self._patience = Patience(body_seconds_max)
 
@@ -217,7 +231,7 @@ class Edge:
         except ClientLeft:
             return None
         except StrongroomError as error:
-            if isinstance(error, (Unauthenticated, Denied, TooMany)):
+            if isinstance(error, (Unrecognized, Denied, TooMany)):
                 self._watcher.denied(request, getattr(error, "reason", error.code))
             if error.is_internal:
                 self._watcher.failed(request, error)
@@ -233,44 +247,52 @@ class Edge:
         if self._at_once > limits.REQUESTS_AT_ONCE_MAX:
             raise Busy
         _bound(request, items)  # (2) (3)
-        lean = self._lean.get((request.method, request.path))
+        lean = self._lean.find(request.method, request.path)
         if lean is not None:
             request.route = lean.route
-        if request.path not in self._public_paths:
-            await self._authenticate(request)  # (4) (5)
-        if lean is not None:
-            permit(lean.requires, request.principal)
-            await self._read(request, body, lean.body_bytes_max)  # (6)
-            return await lean.handle(request)  # (8)
-        if request.method in _WITH_BODY and _has_body(request):
-            bound = self._body_bytes_max.get(request.path, limits.BODY_BYTES_MAX)
-            await self._read(request, body, bound)  # (6)
-            if not self._carries_cards and has_cardlike_bytes(request.body):  # (7)
-                raise CardNumberRefused
-        return await self._through_litestar(request, items)  # (8)
-
-    async def _authenticate(self, request: Request) -> None:
         try:
-            credential = credential_of(request.headers.get("authorization"))
-            principal = self._authenticator.recent(credential)
-            if principal is None:
-                principal = await self._authenticator.authenticate(
-                    credential, request.headers.get("origin")
-                )
-        except Unauthenticated:
+            if request.path not in self._public_paths:
+                await self._authenticate(request)  # (4) (5)
+            if lean is not None:
+                permit(lean.requires, request.principal)
+                await self._read(request, body, lean.body_bytes_max, exact=lean.exact_body)
+                return await lean.handle(request)  # (8)
+            if request.method in _WITH_BODY and _has_body(request):
+                bound = self._body_bytes_max.get(request.path, limits.BODY_BYTES_MAX)
+                exact = self._exact_bodies.find(request.method, request.path)
+                await self._read(request, body, exact or bound, exact=exact is not None)
+            return await self._through_litestar(request, items)  # (8)
+        except Unrecognized:
+            # Only those who fail are slowed down: behind one address (a proxy's) there may be others, who do not.
             self._rates.stranger.take(request.address, request.started)
             raise
+
+    async def _authenticate(self, request: Request) -> None:
+        if self._authenticator is None:
+            if self._rates.visitor is not None:
+                self._rates.visitor.take(request.address, request.started)
+            return
+        credential = credential_of(request.headers.get("authorization"))
+        principal = self._authenticator.recent(credential)
+        if principal is None:
+            principal = await self._authenticator.authenticate(
+                credential, request.headers.get("origin")
+            )
         request.principal = principal
         limiter = self._rates.public if principal.kind is KeyKind.PUBLIC else self._rates.secret
         limiter.take(principal.key_id, request.started)
 
-    async def _read(self, request: Request, body: Body, bytes_max: int) -> None:
+    async def _read(self, request: Request, body: Body, bytes_max: int, *, exact: bool) -> None:
         declared = request.headers.get("content-length")
         if declared is not None and declared.isdigit() and int(declared) > bytes_max:
             raise BodyTooLarge
-        if not _is_json(request.headers):
+        if not exact and not _is_json(request.headers):
             raise BodyNotJson
-        request.body = await self._patience.bounded(body.read(bytes_max, declared is not None))
+        request.body = await self._patience.bounded(  # (6)
+            body.read(bytes_max, declared is not None)
+        )
+        if not self._carries_cards and not exact and has_cardlike_bytes(request.body):  # (7)
+            raise CardNumberRefused
 
     async def _through_litestar(self, request: Request, items: HeaderItems) -> Answer:
         """Let Litestar route and handle, with the body we read; collect what it sends."""

@@ -7,6 +7,7 @@ from strongroom.kernel.invariant import invariant
 
 BODY_BYTES_MAX: Final = 16 * 1024
 BULK_BODY_BYTES_MAX: Final = 1024 * 1024
+NOTICE_BODY_BYTES_MAX: Final = 64 * 1024
 BODY_SECONDS_MAX: Final = 10
 HEADER_BYTES_MAX: Final = 16 * 1024
 HEADERS_MAX: Final = 64
@@ -19,4 +20,5 @@ REQUESTS_AT_ONCE_MAX: Final = 2_048
 JSON_DEPTH_MAX: Final = 32
 
 invariant(BODY_BYTES_MAX < BULK_BODY_BYTES_MAX, "the bulk route takes more")
+invariant(BODY_BYTES_MAX < NOTICE_BODY_BYTES_MAX, "processors send more than our own callers")
 invariant(BODY_SECONDS_MAX < HANDLER_SECONDS_MAX, "a slow body is the client's fault, said as such")

@@ -29,6 +29,10 @@ class RouteWithoutRequires(Bug):
     """A route does not say what it requires."""
 
 
+class KeysUnknownHere(Bug):
+    """A route requires a permission on a listener that knows no keys."""
+
+
 def requirement_of(handler: BaseRouteHandler) -> Requires:
     """Return what a route requires.
 

@@ -13,10 +13,11 @@ from typing import Final
 from strongroom.audit import Origin
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
-from strongroom.kernel.invariant import invariant
+from strongroom.kernel.invariant import Bug
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
-from strongroom.payments.decisions import Decided, after, settle
+from strongroom.payments.decisions import Decided, after
+from strongroom.payments.findings import settle
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -28,7 +29,7 @@ from strongroom.payments.model import (
 )
 from strongroom.payments.ports import Adapter, AnswerSurprising, Command
 from strongroom.payments.records import RECOVERY, Act, Extras, Scribe
-from strongroom.payments.store import Change, KeyDone
+from strongroom.payments.store import Change, KeyDone, Taken
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.work_metrics import PaymentMetrics
 from strongroom.vault import Forward, Forwarded, Forwarder, Template
@@ -114,8 +115,9 @@ class Attempts:
             return decided, parts.scribe.change(decided, replace(act, now=now), more)
 
         settled = await parts.changes.apply(loaded, decide, also_attempt=attempt_id)
-        invariant(isinstance(settled, Loaded), "settling claims no key")
         self._tell(saw, loaded)
+        if isinstance(settled, Taken):
+            raise Bug("settling claims no key")
         return settled
 
     async def look(self, loaded: Loaded, attempt: Attempt) -> Loaded:

@@ -27,7 +27,7 @@ from strongroom.payments.store import QUERIES
 from strongroom.payments.wire import ConnectionIn, RotateIn
 from strongroom.vault import Connections as VaultConnections
 from strongroom.vault import ConnectionUnknown
-from strongroom.webhooks import Sources
+from strongroom.webhooks import NoticeSources
 
 #: A connection that was changed elsewhere is seen here after this long.
 REMEMBERED_SECONDS: Final = 1.0
@@ -106,7 +106,7 @@ class ConnectionService:
         book: ConnectionBook,
         adapters: Adapters,
         vault: VaultConnections,
-        sources: Sources,
+        sources: NoticeSources,
         recorder: Recorder,
         clock: Clock,
     ) -> None:
@@ -142,6 +142,13 @@ class ConnectionService:
             )
         connection = ConnectionId(new_id("con"))
         now = self._clock.now()
+        source = await self._sources.prepare(
+            by.merchant,
+            by.mode,
+            connection,
+            wish.webhook_scheme or adapter.verification_scheme,
+            [Secret(wish.webhook_secret)],
+        )
         await self._vault.register(
             by.merchant,
             by.mode,
@@ -166,14 +173,7 @@ class ConnectionService:
                     finding.value,
                     now,
                 )
-                await self._sources.register(
-                    tx,
-                    by.merchant,
-                    by.mode,
-                    connection,
-                    wish.webhook_scheme or adapter.verification_scheme,
-                    [Secret(wish.webhook_secret)],
-                )
+                await self._sources.register(tx, source)
                 await self._record(
                     tx, by, Action.PAYMENTS_CONNECTION_CREATED, connection, wish.processor
                 )
@@ -212,21 +212,23 @@ class ConnectionService:
                 actor=by.actor,
                 origin=by.origin,
             )
+        source = None
+        if wish.webhook_secret is not None:
+            source = await self._sources.prepare_rotation(
+                by.merchant,
+                by.mode,
+                connection,
+                Secret(wish.webhook_secret),
+                wish.overlap_seconds,
+            )
         async with self._database.transaction([by.merchant]) as tx:
             row = await tx.row(
                 QUERIES["touch_connection"], by.merchant, by.mode, connection, self._clock.now()
             )
             if row is None:
                 raise ConnectionUnknown
-            if wish.webhook_secret is not None:
-                await self._sources.rotate(
-                    tx,
-                    by.merchant,
-                    by.mode,
-                    connection,
-                    Secret(wish.webhook_secret),
-                    wish.overlap_seconds,
-                )
+            if source is not None:
+                await self._sources.rotate(tx, source)
             await self._record(
                 tx, by, Action.PAYMENTS_CONNECTION_ROTATED, connection, found.processor
             )

@@ -258,3 +258,5 @@ class Found:
     reason: str | None = None
     #: Of an authorization: how much of it the processor has released by now (an expiry asks nobody).
     released: int | None = None
+    #: Of a sale: how much of it is captured by now (its capture may fail afterwards).
+    captured: int | None = None

@@ -92,7 +92,7 @@ class Scribe:
 
     def created(self, payment: Payment, act: Act) -> NewRecord:
         """Record that a payment was made."""
-        details = {"amount": payment.amount, "currency": payment.currency}
+        details: Details = {"amount": payment.amount, "currency": payment.currency}
         return self.record(
             Action.PAYMENTS_PAYMENT_CREATED, payment, payment.payment_id, act, details
         )

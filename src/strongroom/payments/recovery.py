@@ -4,26 +4,30 @@
 Both may run twice, and beside a request that is still being served: they end in the same `settle`.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from strongroom.audit import Origin
-from strongroom.jobs import Again, Claimed, Done, JobResult
+from strongroom.jobs import Again, Claimed, Done, JobResult, Kept
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.ids import is_id
+from strongroom.kernel.ids import MerchantId, is_id
+from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
-from strongroom.payments.decisions import agrees
+from strongroom.payments.findings import agrees
 from strongroom.payments.model import Attempt, Connection, Finding, Loaded
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.records import NOTICE, NOTICES, Act, Extras, Scribe
 from strongroom.payments.store import Change, JobChange, NoticeDone
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.work_metrics import PaymentMetrics
-from strongroom.webhooks import NoticeOpener, OpenedNotice
+from strongroom.webhooks import OpenedNotice
 
+#: Opens a kept notice of a tenant; raises NoticeUnknown.
+Opener = Callable[[MerchantId, Mode, str], Awaitable[OpenedNotice]]
 #: A notice that overtook the answer of its own attempt waits for it this long.
 OVERTOOK_SECONDS: Final = 1.0
 
@@ -59,7 +63,7 @@ class LookUps:
 class NoticeParts:
     """What dealing with notices takes."""
 
-    opener: NoticeOpener
+    open: Opener
     changes: Changes
     attempts: Attempts
     connections: ConnectionBook
@@ -85,13 +89,13 @@ class Notices:
         5. Mark it handled, in the commit of what it changed.
         """
         parts = self._parts
-        notice = await parts.opener.open(job.merchant, job.mode, job.object_id)  # (1)
-        if notice is None or notice.state == "handled":
+        notice = await parts.open(job.merchant, job.mode, job.object_id)  # (1)
+        if notice.state == "handled":
             return Done()
         connection = await parts.connections.one(job.merchant, job.mode, notice.connection_id)
         adapter = parts.connections.adapter(connection)
         try:
-            report = adapter.report(notice.body)
+            report = adapter.report(notice.notice.body)
         except AnswerSurprising:
             return await self._aside(job, "surprising")
         if report is None:
@@ -104,8 +108,7 @@ class Notices:
         if attempt.outcome is None and attempt.lease_until > parts.clock.now():  # (3)
             return Again(parts.clock.now() + timedelta(seconds=OVERTOOK_SECONDS))
         if agrees(loaded.payment, attempt, report.found) or _is_older(attempt, report):
-            await self._handled(job, loaded, "agrees")
-            return Done()
+            return await self._handled(job, loaded, "agrees")
         return await self._changed(job, notice, connection, report, loaded, attempt)
 
     async def _changed(
@@ -123,10 +126,9 @@ class Notices:
             before = loaded.payment.version
             loaded = await parts.attempts.look(loaded, attempt)
             result = "confirmed" if loaded.payment.version != before else "not_confirmed"
-            await self._handled(job, loaded, result)
             if result == "not_confirmed":
                 self._alert(job, result)
-            return Done()
+            return await self._handled(job, loaded, result)
         act = Act(NOTICES, Origin(), parts.clock.now())
         record = parts.scribe.handled(loaded.payment, notice.notice_id, "believed", act)
         extras = Extras(
@@ -134,8 +136,9 @@ class Notices:
             audit=[record],
             jobs=[JobChange(NOTICE, notice.notice_id, None)],
         )
+        parts.metrics.noticed("believed")
         await parts.attempts.settle(loaded, attempt.attempt_id, report.found, act, extras=extras)
-        return Done()
+        return Kept()
 
     async def _correlated(
         self, connection: Connection, report: Report
@@ -152,7 +155,7 @@ class Notices:
             return None, None
         return loaded, attempt
 
-    async def _handled(self, job: Claimed, loaded: Loaded, result: str) -> None:
+    async def _handled(self, job: Claimed, loaded: Loaded, result: str) -> JobResult:
         parts = self._parts
         act = Act(NOTICES, Origin(), parts.clock.now())
         parts.metrics.noticed(result)
@@ -166,6 +169,7 @@ class Notices:
                 jobs=[JobChange(NOTICE, job.object_id, None)],
             )
         )
+        return Kept()
 
     async def _aside(self, job: Claimed, result: str) -> JobResult:
         """Keep it and change nothing; somebody should know why it came."""
@@ -184,7 +188,7 @@ class Notices:
                 jobs=[JobChange(NOTICE, job.object_id, None)],
             )
         )
-        return Done()
+        return Kept()
 
     def _alert(self, job: Claimed, result: str) -> None:
         self._parts.log.emit(

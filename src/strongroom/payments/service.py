@@ -33,22 +33,20 @@ from strongroom.payments.answers import Answered, answer_of, kept_answer
 from strongroom.payments.attempts import SENDING_SECONDS_MAX, Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
-from strongroom.payments.decisions import (
-    Asking,
-    Card,
-    Decided,
-    call_off,
-    start_authorization,
-    start_capture,
-    start_refund,
-    start_void,
-)
+from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.errors import PaymentUnknown
 from strongroom.payments.model import CaptureMethod, Loaded, Payment, Status
 from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.returns import read_return_url
 from strongroom.payments.store import Change, KeyClaim, KeyDone, Taken
 from strongroom.payments.wire import CancelIn, CaptureIn, ConfirmIn, PaymentIn, RefundIn
+from strongroom.payments.wishes import (
+    call_off,
+    start_authorization,
+    start_capture,
+    start_refund,
+    start_void,
+)
 from strongroom.vault import CardFacts, Forwarder
 
 #: Beyond a processor's time: what saving before and after the call may take.

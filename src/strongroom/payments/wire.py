@@ -255,7 +255,7 @@ class RotateIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[dict[str, Annotated[str, Meta(max_length=4_096)]], Meta(max_length=10)] | None
     ) = None
     webhook_secret: Annotated[str, Meta(min_length=16, max_length=1_024)] | None = None
-    overlap_seconds: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 86_400
+    overlap_seconds: Annotated[int, Meta(ge=0, le=7 * 86_400)] = 86_400
 
 
 class ConnectionOut(msgspec.Struct, frozen=True):

@@ -18,6 +18,13 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from strongroom.telemetry.log import LogObserver
+from strongroom.telemetry.work_metrics import (
+    EgressMetrics,
+    InboundMetrics,
+    JobMetrics,
+    PaymentMetrics,
+    WebhookMetrics,
+)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 LATENCY_SECONDS: Final = (
@@ -297,6 +304,11 @@ class Metrics:
         self.vault = VaultMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
+        self.jobs = JobMetrics(registry)
+        self.webhooks = WebhookMetrics(registry)
+        self.inbound = InboundMetrics(registry)
+        self.payments = PaymentMetrics(registry)
+        self.egress = EgressMetrics(registry)
         self.log = LogMetrics(registry)
         #: 1 passed, 0 failed.
         self.health = Gauge(

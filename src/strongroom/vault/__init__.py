@@ -1,26 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
 """The card vault: the only place where a card number enters and rests. Values and errors; never a card number."""
 
+from strongroom.vault.calls import (
+    CVC_ABSENT,
+    CVC_HELD,
+    CVC_USED,
+    CardFacts,
+    Connections,
+    Forward,
+    Forwarded,
+    Forwarder,
+)
+from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.errors import (
     CannotReadCard,
+    CannotReadCredentials,
+    CardNotForProcessor,
+    ConnectionDisabled,
+    ConnectionExists,
+    ConnectionUnknown,
     CvcExpired,
     CvcInvalid,
     CvcUsed,
-    IdempotencyInFlight,
-    IdempotencyKeyMalformed,
-    IdempotencyKeyMissing,
-    IdempotencyMismatch,
+    TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.template import Json, Slot, Template, slot
 
 __all__ = [
+    "CVC_ABSENT",
+    "CVC_HELD",
+    "CVC_USED",
+    "SIMULATOR",
+    "BodySignature",
     "CannotReadCard",
+    "CannotReadCredentials",
+    "CardFacts",
+    "CardNotForProcessor",
+    "ConnectionDisabled",
+    "ConnectionExists",
+    "ConnectionUnknown",
+    "Connections",
     "CvcExpired",
     "CvcInvalid",
     "CvcUsed",
-    "IdempotencyInFlight",
-    "IdempotencyKeyMalformed",
-    "IdempotencyKeyMissing",
-    "IdempotencyMismatch",
+    "Destination",
+    "Forward",
+    "Forwarded",
+    "Forwarder",
+    "Json",
+    "Route",
+    "Slot",
+    "Template",
+    "TemplateRefused",
     "TokenUnknown",
+    "slot",
 ]

@@ -48,6 +48,7 @@ _MAKES_TOKENS: Final = frozenset(
 _decode_token: Final = msgspec.json.Decoder(TokenIn).decode
 _decode_tokens: Final = msgspec.json.Decoder(TokensIn).decode
 
+
 async def asked_by(vault: Vault, request: Request) -> Asked:
     """Say who asks for a token, whence and when."""
     principal = request.principal

@@ -66,6 +66,16 @@ class SealedCvc:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckedCvc:
+    """A sealed CVC that is authentic and of this token. Record that `cvc_id` is used, and only then open it."""
+
+    cvc_id: bytes
+    epoch: Epoch
+    sealed: bytes
+    place: Place
+
+
 class CvcEpochs:
     """The CVC epochs of this process."""
 
@@ -131,11 +141,32 @@ class CvcEpochs:
         Raises:
             CvcInvalid, CvcExpired, CvcUsed: see each.
         """
-        epoch, sealed, place = await self._spent(
+        checked = await self._spent(
             text, mode, merchant, token, action=Action.VAULT_CVC_USED, actor=actor, origin=origin
         )
         # Crash here: the CVC is spent and was not used; the customer types it again.
-        return epoch.sealer.open(sealed, place).decode()
+        return checked.epoch.sealer.open(checked.sealed, checked.place).decode()
+
+    async def check(
+        self, text: str, mode: Mode, merchant: MerchantId, token: TokenId
+    ) -> CheckedCvc:
+        """Check that a sealed CVC is authentic, for a caller that records its use together with something else.
+
+        Raises:
+            CvcInvalid, CvcExpired: see each; nothing was recorded.
+        """
+        with self._refusals_counted():
+            return await self._checked(text, mode, merchant, token)
+
+    def open_recorded(self, checked: CheckedCvc) -> str:
+        """Open a CVC whose use is committed, by whoever called `check`."""
+        self._metrics.cvc_used.labels("used").inc()
+        return checked.epoch.sealer.open(checked.sealed, checked.place).decode()
+
+    def refuse_used(self) -> CvcUsed:
+        """Count, and return, the refusal of a CVC that the database says was used before."""
+        self._metrics.cvc_used.labels(CvcUsed.code).inc()
+        return CvcUsed()
 
     async def discard(
         self,
@@ -172,26 +203,35 @@ class CvcEpochs:
         action: Action,
         actor: str,
         origin: Origin,
-    ) -> tuple[Epoch, bytes, Place]:
+    ) -> CheckedCvc:
         """Check that a sealed CVC is authentic and record that it is spent; return what it takes to open it."""
-        with self._counted("used" if action is Action.VAULT_CVC_USED else "discarded"):
-            epoch, cvc_id, sealed = await self._unpack(text)
-            place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
-            _require_authentic(epoch, sealed, place)
+        with self._refusals_counted():
+            checked = await self._checked(text, mode, merchant, token)
             await self._spend(
-                cvc_id, mode, merchant, token, action=action, actor=actor, origin=origin
+                checked.cvc_id, mode, merchant, token, action=action, actor=actor, origin=origin
             )
-        return epoch, sealed, place
+        self._metrics.cvc_used.labels(
+            "used" if action is Action.VAULT_CVC_USED else "discarded"
+        ).inc()
+        return checked
+
+    async def _checked(
+        self, text: str, mode: Mode, merchant: MerchantId, token: TokenId
+    ) -> CheckedCvc:
+        """Refuse what was altered, is over or belongs elsewhere, before anything is recorded as used."""
+        epoch, cvc_id, sealed = await self._unpack(text)
+        place = _place(epoch.epoch_id, cvc_id, mode, merchant, token)
+        _require_authentic(epoch, sealed, place)
+        return CheckedCvc(cvc_id, epoch, sealed, place)
 
     @contextmanager
-    def _counted(self, outcome: str) -> Iterator[None]:
-        """Count how an attempt to use a CVC ends: as it should, or by the code of what refused it."""
+    def _refusals_counted(self) -> Iterator[None]:
+        """Count an attempt to use a CVC that is refused, by the code of what refused it."""
         try:
             yield
         except StrongroomError as error:
             self._metrics.cvc_used.labels(error.code).inc()
             raise
-        self._metrics.cvc_used.labels(outcome).inc()
 
     async def destroy_past(self) -> int:
         """Destroy the keys of windows whose half hour is over; return how many slots were emptied."""

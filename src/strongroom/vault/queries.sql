@@ -103,3 +103,43 @@ returning cvc_id;
 -- name: forget_cvc_uses ()
 -- Uses of CVCs whose epochs are long gone.
 delete from vault.cvc_use where used_at < now() - interval '1 hour';
+
+-- name: use_token (merchant, mode, token, cvc, now, events, payloads, leaves, macs)
+-- Records that a card and its CVC are used, then gives out what is sealed (migration 0011). One call, no transaction.
+select verdict, sealed_number, key_version, exp_month, exp_year
+  from vault.use_token($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: describe_token (merchant, mode, token, now)
+-- What may be shown of one token. One call, no transaction.
+select token_id, brand, bin, last4, exp_month, exp_year, single_use from vault.describe_token($1, $2, $3, $4);
+
+-- name: make_lasting (merchant, mode, token, now)
+-- A single-use token becomes lasting, as it is.
+update vault.token set single_use = false, expires_at = null
+ where merchant_id = $1 and mode = $2 and token_id = $3 and single_use and expires_at > $4
+returning token_id;
+
+-- name: connection_by_id (merchant, mode, connection)
+-- One connection, with its credentials sealed.
+select processor, base_url, sealed_credentials, key_version, status from vault.connection
+ where merchant_id = $1 and mode = $2 and connection_id = $3;
+
+-- name: insert_connection (merchant, mode, connection, processor, base_url, sealed, key_version, now)
+-- A new connection; no row when its id is taken.
+insert into vault.connection (merchant_id, mode, connection_id, processor, base_url, sealed_credentials, key_version,
+                              status, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8)
+    on conflict do nothing
+returning connection_id;
+
+-- name: rotate_connection (merchant, mode, connection, sealed, key_version, now)
+-- Puts other credentials in the place of the present ones.
+update vault.connection set sealed_credentials = $4, key_version = $5, updated_at = $6
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
+returning processor;
+
+-- name: disable_connection (merchant, mode, connection, now)
+-- Ends a connection; no row when it is not active.
+update vault.connection set status = 'disabled', updated_at = $4
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
+returning processor;

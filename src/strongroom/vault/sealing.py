@@ -68,19 +68,28 @@ class CardSealer:
         raise CannotReadCard("this merchant's data keys do not stay open")
 
     async def open(self, token: StoredToken) -> Pan:
-        """Open a stored number. Record the use first.
+        """Open a stored number. Record the use first. Raises as `open_number`."""
+        return await self.open_number(
+            token.sealed_number,
+            mode=token.mode,
+            merchant=token.merchant_id,
+            token=token.token_id,
+            key_version=token.key_version,
+        )
+
+    async def open_number(
+        self, sealed: bytes, *, mode: Mode, merchant: MerchantId, token: TokenId, key_version: int
+    ) -> Pan:
+        """Open what `vault.use_token` gave out.
 
         Raises:
             CannotReadCard: the row was altered, moved, or its key is lost.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
-        key = await self._keyring.version(
-            token.merchant_id, token.mode, KeyName.CARD, token.key_version
-        )
+        key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
         sealer = key.sealer(Algorithm.A256CBC_HS512, CARD_PURPOSE)
         try:
-            place = _place(token.mode, token.merchant_id, token.token_id, token.key_version)
-            return Pan.from_sealed(sealer.open(token.sealed_number, place))
+            return Pan.from_sealed(sealer.open(sealed, _place(mode, merchant, token, key_version)))
         except CannotOpen:
             raise CannotReadCard from None
 

@@ -73,6 +73,10 @@ grant select on webhooks.source to strongroom_worker;
 grant select, update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
 grant update (status, tries, next_at, delivered_at) on webhooks.delivery to strongroom_worker;
 grant select, insert on webhooks.delivery_try to strongroom_worker;
+grant execute on function webhooks.load_deliveries(text[], text[], text[]),
+    webhooks.record_tries(text[], text[], text[], timestamptz[], integer[], text[], integer[], text[], timestamptz[],
+                          integer[], timestamptz[])
+    to strongroom_worker;
 
 -- The listener that processors reach: looks up the connection that is named, keeps what was verified, and asks for a look.
 grant usage on schema strongroom, keys, audit, jobs, webhooks, payments to strongroom_webhooks;

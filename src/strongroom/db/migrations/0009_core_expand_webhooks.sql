@@ -65,6 +65,7 @@ create table webhooks.endpoint (
     primary key (merchant_id, mode, endpoint_id)
 );
 
+-- An event on its way to an endpoint, through its tries. To deliver it anew is another delivery.
 create table webhooks.delivery (
     merchant_id  text        not null,
     mode         text        not null check (mode in ('live', 'test')),
@@ -77,10 +78,10 @@ create table webhooks.delivery (
     next_at      timestamptz,
     delivered_at timestamptz,
     primary key (merchant_id, mode, delivery_id),
-    unique (merchant_id, mode, event_id, endpoint_id),
     foreign key (merchant_id, mode, event_id) references webhooks.event,
     foreign key (merchant_id, mode, endpoint_id) references webhooks.endpoint
 );
+create index delivery_by_event on webhooks.delivery (merchant_id, mode, event_id, delivery_id);
 create index delivery_by_endpoint on webhooks.delivery (merchant_id, mode, endpoint_id, delivery_id);
 
 -- The delivery log: a row a try. `status` is the endpoint's, null where none came; `reason` a word of ours.
@@ -144,4 +145,63 @@ begin
         values (m, md, delivery, event, wanted.endpoint_id, 'pending', made, made);
         perform jobs.put(m, md, 'delivery', delivery, made, made);
     end loop;
+end $$;
+
+-- What it takes to deliver: for each delivery its event's text and its endpoint. The `n`th of those asked for; one that
+-- is not there is absent. Look-ups are lateral: a plan made on empty tables would read a join's inner side whole.
+create function webhooks.load_deliveries(ms text[], mds text[], ids text[])
+returns table (n bigint, status text, tries integer, event_id text, payload text, published_at timestamptz,
+               endpoint_id text, url text, endpoint_status text, sealed_secrets bytea, key_version integer)
+language plpgsql volatile
+set search_path = pg_catalog set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    perform set_config('strongroom.merchants', array_to_string(array(select distinct unnest(ms)), ','), true);
+    return query
+        select w.n, d.status, d.tries, d.event_id, e.payload, e.created_at,
+               d.endpoint_id, p.url, p.status, p.sealed_secrets, p.key_version
+          from unnest(ms, mds, ids) with ordinality as w (m, md, id, n)
+         cross join lateral (select x.* from webhooks.delivery x
+                              where x.merchant_id = w.m and x.mode = w.md and x.delivery_id = w.id limit 1) d
+         cross join lateral (select x.* from webhooks.event x
+                              where x.merchant_id = w.m and x.mode = w.md and x.event_id = d.event_id limit 1) e
+         cross join lateral (select x.* from webhooks.endpoint x
+                              where x.merchant_id = w.m and x.mode = w.md and x.endpoint_id = d.endpoint_id limit 1) p;
+end $$;
+
+-- What came of tries, a delivery at most once: the log, the delivery, and its job, which is removed or put off where the
+-- claim (`job_tries`, `leases`) still stands. What was delivered stays so, whatever a second worker met.
+create function webhooks.record_tries(ms text[], mds text[], ids text[], ats timestamptz[], statuses integer[],
+                                      reasons text[], durations integer[], outcomes text[], nexts timestamptz[],
+                                      job_tries integer[], leases timestamptz[])
+returns void language plpgsql volatile
+set search_path = pg_catalog set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    perform set_config('strongroom.merchants', array_to_string(array(select distinct unnest(ms)), ','), true);
+    with moved as (
+        update webhooks.delivery d
+           set tries = d.tries + 1,
+               status = case d.status when 'delivered' then d.status else r.outcome end,
+               next_at = case d.status when 'delivered' then null else r.next_at end,
+               delivered_at = coalesce(d.delivered_at, case r.outcome when 'delivered' then r.at end)
+          from unnest(ms, mds, ids, ats, statuses, reasons, durations, outcomes, nexts)
+               as r (m, md, id, at, status, reason, duration_ms, outcome, next_at)
+         where d.merchant_id = r.m and d.mode = r.md and d.delivery_id = r.id
+        returning d.merchant_id, d.mode, d.delivery_id, d.tries, r.at, r.status, r.reason, r.duration_ms
+    )
+    insert into webhooks.delivery_try (merchant_id, mode, delivery_id, number, at, status, reason, duration_ms)
+    select * from moved;
+    delete from jobs.job j
+     using unnest(ms, mds, ids, outcomes, job_tries, leases) as r (m, md, id, outcome, tries, lease_until)
+     where j.merchant_id = r.m and j.mode = r.md and j.kind = 'delivery' and j.object_id = r.id
+       and r.outcome <> 'pending' and j.tries = r.tries and j.run_at = r.lease_until;
+    update jobs.job j
+       set run_at = case when j.run_at = r.lease_until then r.next_at else least(j.run_at, r.next_at) end
+      from unnest(ms, mds, ids, outcomes, nexts, job_tries, leases)
+           as r (m, md, id, outcome, next_at, tries, lease_until)
+     where j.merchant_id = r.m and j.mode = r.md and j.kind = 'delivery' and j.object_id = r.id
+       and r.outcome = 'pending' and j.tries = r.tries;
 end $$;

@@ -28,7 +28,7 @@ from strongroom.payments.processors.simulator.wire import (
     ThingOut,
     VoidOut,
 )
-from strongroom.vault import Destination, Forwarded, Route, Slot, Template
+from strongroom.vault import Destination, Forwarded, Json, Route, Slot, Template, slot
 
 Shape = TypeVar("Shape")
 NAME: Final = "simulator"
@@ -96,7 +96,7 @@ class SimulatorAdapter:
         headers = {"idempotency-key": attempt.attempt_id}
         if attempt.operation.authorizes:
             return Template("authorize", "/v1/payments", {}, headers, _authorization(command))
-        body: dict[str, object] = {"reference": attempt.attempt_id}
+        body: dict[str, Json] = {"reference": attempt.attempt_id}
         if attempt.operation is not Operation.VOID:
             body["amount"] = attempt.amount
         if attempt.operation is Operation.CAPTURE:
@@ -178,16 +178,16 @@ class SimulatorAdapter:
         return Account(account.account, account.mode, missing)
 
 
-def _authorization(command: Command) -> dict[str, object]:
+def _authorization(command: Command) -> dict[str, Json]:
     attempt = command.attempt
-    card: dict[str, object] = {
-        "number": {"$slot": Slot.CARD_NUMBER.value},
-        "exp_month": {"$slot": Slot.CARD_EXP_MONTH.value},
-        "exp_year": {"$slot": Slot.CARD_EXP_YEAR.value},
+    card: dict[str, Json] = {
+        "number": slot(Slot.CARD_NUMBER),
+        "exp_month": slot(Slot.CARD_EXP_MONTH),
+        "exp_year": slot(Slot.CARD_EXP_YEAR),
     }
     if command.with_cvc:
-        card["cvc"] = {"$slot": Slot.CARD_CVC.value}
-    body: dict[str, object] = {
+        card["cvc"] = slot(Slot.CARD_CVC)
+    body: dict[str, Json] = {
         "reference": attempt.attempt_id,
         "amount": attempt.amount,
         "currency": attempt.currency,
@@ -219,7 +219,8 @@ def _refusal(reply: Forwarded) -> Found:
 
 def _checked(attempt: Attempt, thing: ThingOut, basis: Basis) -> Found:
     """Believe an object only where it is what we asked about, in amount and currency too (DESIGN promise 5, C4)."""
-    if not isinstance(thing, _SHAPES[attempt.operation]) or thing.reference != attempt.attempt_id:
+    shaped = isinstance(thing, _SHAPES[attempt.operation])
+    if not shaped or thing.reference != attempt.attempt_id:
         raise AnswerSurprising
     if thing.currency != attempt.currency:
         raise AnswerSurprising
@@ -274,6 +275,7 @@ def _payment_known(payment: PaymentOut, basis: Basis) -> Found:
         advice=payment.advice,
         action_url=payment.action.url if payment.action and outcome is Outcome.PENDING else None,
         released=payment.voided if outcome is Outcome.APPROVED else None,
+        captured=payment.captured if outcome is Outcome.APPROVED and payment.capture else None,
     )
 
 

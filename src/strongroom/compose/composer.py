@@ -1,131 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one file that joins implementations to ports, per role. Decides nothing.
-
-`Composer` opens what a process needs, in order, and closes it in the reverse order. Every role takes its own login.
-"""
+"""Opens what a process needs, in order, and closes it in the reverse order. Every role takes its own login."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from strongroom.audit import Origin, Recorder
-from strongroom.audit import api as audit_api
+from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.parts import LogParts
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.seal import Sealer
 from strongroom.audit.sinks.file import FileSink
-from strongroom.config import KeyStoreName, Settings
-from strongroom.db.address import Address
-from strongroom.db.group_commit import BatchObserver, GroupWriter
-from strongroom.db.logins import Domain, Login
-from strongroom.db.migrate import (
-    IDEMPOTENCY_DAYS_KEPT,
-    PARTITION_DAYS_AHEAD,
-    PARTITION_MONTHS_AHEAD,
-    require_current,
+from strongroom.compose import payments as payment_parts
+from strongroom.compose.documents import (
+    GATEWAY_ROUTES,
+    VAULT_ROUTES,
+    WEBHOOKS_ROUTES,
+    gateway_document,
+    vault_document,
+    webhooks_document,
 )
+from strongroom.compose.site import (
+    Site,
+    answers_of,
+    open_key_store,
+    partitions_of,
+    platform_secret,
+    rates_of,
+    store_answers,
+)
+from strongroom.db.group_commit import BatchObserver, GroupWriter, Sink
+from strongroom.db.logins import Domain, Login
+from strongroom.db.migrate import require_current
 from strongroom.db.pool import Database
+from strongroom.egress import EgressPolicy
+from strongroom.egress.client import Egress
 from strongroom.http import operations
 from strongroom.http.app import build_app, build_listener
-from strongroom.http.edge import Edge, Rates
+from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
-from strongroom.http.openapi import openapi_document
-from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.http.watch import TelemetryWatcher
-from strongroom.identity import api as identity_api
 from strongroom.identity.authenticate import KeyAuthenticator
 from strongroom.identity.service import IdentityService
-from strongroom.jobs import Periodic, Task
-from strongroom.kernel.clock import Clock, SystemClock
-from strongroom.kernel.secret import Secret
+from strongroom.jobs import Periodic, Task, Worker
 from strongroom.keys import KeyName, KeyStore, Purpose
 from strongroom.keys.keyring import Keyring
-from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
 from strongroom.keys.store import PostgresDataKeyTable
-from strongroom.keys.stores.file import FileKeyStore
 from strongroom.keys.stores.metered import MeteredKeyStore
 from strongroom.telemetry.health import HealthRegistry
-from strongroom.telemetry.log import Log
-from strongroom.telemetry.metrics import Metrics
-from strongroom.vault import api as vault_api
+from strongroom.vault import Connections, Forwarder
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.connections import VaultConnections
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
+from strongroom.vault.destinations import Destinations
+from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.ports import Vault
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.tokens import Tokens
-from strongroom.vault.writes import TokenSink, TokenWrite, Written
+from strongroom.vault.writes import TokenSink
 
-VAULT_ROUTES: Final = (*vault_api.ROUTES, *audit_api.ROUTES, *operations.ROUTES)
-GATEWAY_ROUTES: Final = (*identity_api.ROUTES, *audit_api.ROUTES, *operations.ROUTES)
 BULK_CALLS_WAITING_MAX: Final = 32
 RETENTION_SECONDS: Final = 30.0
 PARTITION_SECONDS: Final = 3_600.0
 
-Addresses = Callable[[Domain, Login], Address]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What every role is composed from."""
-
-    settings: Settings
-    addresses: Addresses
-    passphrase: Secret[str]
-    log: Log
-    metrics: Metrics
-    clock: Clock
-
-
-def vault_document() -> bytes:
-    """Return the OpenAPI document of the vault's listener."""
-    return openapi_document(
-        VAULT_ROUTES,
-        title="Strongroom vault",
-        description="The card-bearing listener: card numbers go in, tokens come out.",
-    )
-
-
-def gateway_document() -> bytes:
-    """Return the OpenAPI document of the gateway's listener."""
-    return openapi_document(
-        GATEWAY_ROUTES,
-        title="Strongroom gateway",
-        description="The listener that never sees a card number: a body that holds one is refused.",
-    )
-
-
-def key_file(settings: Settings) -> Path:
-    """Return where the file key store keeps its roots."""
-    return settings.state / "keys" / "roots.sealed"
-
-
-def make_key_file(settings: Settings, passphrase: Secret[str], clock: Clock) -> bool:
-    """Make the file key store once; tell whether it was made now."""
-    path = key_file(settings)
-    if settings.key_store is not KeyStoreName.FILE or path.exists():
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    FileKeyStore.create(path, passphrase, clock.now())
-    return True
-
-
-async def open_key_store(settings: Settings, passphrase: Secret[str]) -> KeyStore:
-    """Open the key store that the settings name. There is no fallback from one to the other."""
-    if settings.key_store is KeyStoreName.FILE:
-        return await asyncio.to_thread(FileKeyStore.open, key_file(settings), passphrase)
-    # The client library takes longer to import than everything else of a server; nobody else needs it.
-    from strongroom.keys.stores.aws_kms import AwsKmsKeyStore  # noqa: PLC0415
-
-    aliases = {purpose: settings.aws_kms_key_prefix + purpose.value for purpose in Purpose}
-    return await AwsKmsKeyStore.open(
-        aliases, region=settings.aws_region or "", endpoint_url=settings.aws_endpoint
-    )
+Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 
 class Composer:
@@ -134,18 +76,31 @@ class Composer:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.health = HealthRegistry()
+        self.policy = EgressPolicy(
+            frozenset(site.settings.egress_loopback),
+            site.settings.egress_ca,
+            site.settings.production,
+        )
         self._stack = AsyncExitStack()
         self._store: KeyStore | None = None
+        self._egress: Egress | None = None
+        self._forwarder: Forwarder | None = None
+        self._vault_connections: Connections | None = None
+        self._worker: Worker | None = None
 
     async def close(self) -> None:
         """Close everything in the reverse order."""
         await self._stack.aclose()
 
+    def on_close(self, work: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+        """Await this when everything is closed, before what was opened earlier."""
+        self._stack.push_async_callback(work, *arguments, **named)
+
     async def database(self, domain: Domain, login: Login, connections_max: int = 8) -> Database:
         """Open a login's pool, and refuse a schema that is not this release's."""
         database = Database(self.site.addresses(domain, login), connections_max=connections_max)
         await database.open()
-        self._stack.push_async_callback(database.close)
+        self.on_close(database.close)
         await require_current(database, domain)
         return database
 
@@ -154,7 +109,7 @@ class Composer:
         if self._store is None:
             opened = await open_key_store(self.site.settings, self.site.passphrase)
             self._store = MeteredKeyStore(opened, self.site.metrics.keys)
-            self._stack.push_async_callback(self._store.close)
+            self.on_close(self._store.close)
         return self._store
 
     async def keyring(self, database: Database, *purposes: Purpose) -> Keyring:
@@ -162,8 +117,15 @@ class Composer:
         table = PostgresDataKeyTable(database)
         keyring = Keyring(await self.key_store(), table, self.site.clock)
         await keyring.start(purposes)
-        self._stack.push_async_callback(keyring.close)
+        self.on_close(keyring.close)
         return keyring
+
+    def egress(self) -> Egress:
+        """Return the one client of this process that calls addresses which come from data."""
+        if self._egress is None:
+            self._egress = Egress(self.policy, self.site.metrics.egress.observe)
+            self.on_close(self._egress.close)
+        return self._egress
 
     async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
         """Make the recorder of a database."""
@@ -181,7 +143,7 @@ class Composer:
             stop.set()
             await asyncio.gather(task, return_exceptions=True)
 
-        self._stack.push_async_callback(end)
+        self.on_close(end)
         return sealer
 
     async def audit_log(self, domain: Domain) -> LogParts:
@@ -203,16 +165,16 @@ class Composer:
         """Start a role's periodic work."""
         work = Periodic(tasks, self.site.log)
         work.start()
-        self._stack.push_async_callback(work.stop)
+        self.on_close(work.stop)
 
     def writer(
-        self, sink: TokenSink, family: str, **bounds: int
-    ) -> GroupWriter[TokenWrite, Written]:
+        self, sink: Sink[Row, Result], family: str, **bounds: int
+    ) -> GroupWriter[Row, Result]:
         """Make a group-commit writer that is drained before its database closes."""
         metrics = self.site.metrics.group_commit.writer(family)
         writer = GroupWriter(sink, observer=BatchObserver(metrics.batch, metrics.wait), **bounds)
         metrics.watch_queue(lambda: writer.waiting)
-        self._stack.push_async_callback(writer.drain)
+        self.on_close(writer.drain)
         return writer
 
     async def vault(self, *, lean_lane: bool = True) -> Edge:
@@ -221,7 +183,7 @@ class Composer:
         batches = site.settings.group_commit_batches
         database = await self.database(Domain.VAULT, Login.VAULT, connections_max=batches + 6)
         core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
-        keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT)
+        keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL)
         recorder = await self.recorder(database, keyring)
         epochs = CvcEpochs(
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
@@ -252,14 +214,15 @@ class Composer:
         vault = Vault(
             maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
         )
-        self.health.add_readiness("vault_database", _answers(database))
-        self.health.add_readiness("key_store", _store_answers(await self.key_store()))
+        self._open_forwarding(database, keyring, epochs, recorder)
+        self.health.add_readiness("vault_database", answers_of(database))
+        self.health.add_readiness("key_store", store_answers(await self.key_store()))
         await self.sealer(Domain.VAULT)
         self.periodic(
             [
                 Task("cvc-epochs", RETENTION_SECONDS, epochs.destroy_past),
                 Task("expired-tokens", RETENTION_SECONDS, tokens.delete_expired),
-                Task("vault-partitions", PARTITION_SECONDS, _partitions(database)),
+                Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
         return await self._listener(
@@ -273,30 +236,99 @@ class Composer:
             lean_lane=lean_lane,
         )
 
-    async def gateway(self) -> Edge:
-        """Compose the gateway role: merchants, keys, the core's audit log. No access to the card root."""
+    def _open_forwarding(
+        self, database: Database, keyring: Keyring, epochs: CvcEpochs, recorder: EventRecorder
+    ) -> None:
+        """Compose what the vault offers to payments in this process."""
         site = self.site
-        database = await self.database(Domain.CORE, Login.GATEWAY)
-        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        destinations = Destinations(each.destination for each in payment_parts.ADAPTERS.values())
+        connections = VaultConnections(
+            database=database,
+            keyring=keyring,
+            destinations=destinations,
+            policy=self.policy,
+            recorder=recorder,
+            clock=site.clock,
+        )
+        self.on_close(connections.close)
+        forwarder = VaultForwarder(
+            database=database,
+            sealer=CardSealer(keyring),
+            epochs=epochs,
+            connections=connections,
+            destinations=destinations,
+            egress=self.egress(),
+            recorder=recorder,
+            clock=site.clock,
+        )
+        self._stack.callback(forwarder.close)
+        self._forwarder = forwarder
+        self._vault_connections = connections
+
+    @property
+    def forwarder(self) -> Forwarder:
+        """What the vault of this process offers to payments. Compose the vault first."""
+        return payment_parts.present(self._forwarder)
+
+    @property
+    def vault_connections(self) -> Connections:
+        """Where the vault of this process keeps credentials. Compose the vault first."""
+        return payment_parts.present(self._vault_connections)
+
+    async def gateway(self, *, lean_lane: bool = True) -> Edge:
+        """Compose the gateway role: merchants, keys, payments, endpoints. No access to the card root."""
+        site = self.site
+        database = await self.database(Domain.CORE, Login.GATEWAY, connections_max=12)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT, Purpose.WEBHOOK)
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         identity = IdentityService(database, hash_key, recorder, site.clock)
-        self.health.add_readiness("core_database", _answers(database))
+        self.health.add_readiness("core_database", answers_of(database))
         await self.sealer(Domain.CORE)
-        self.periodic([Task("core-partitions", PARTITION_SECONDS, _partitions(database))])
+        self.periodic([Task("core-partitions", PARTITION_SECONDS, partitions_of(database))])
+        state = payment_parts.gateway_state(self, database, keyring, recorder)
         return await self._listener(
             "gateway",
             GATEWAY_ROUTES,
             {
                 "identity": identity,
                 "audit": await self._reader(database, keyring, recorder, "core"),
+                **state,
             },
             gateway_document,
             database,
             recorder,
             carries_cards=False,
-            lean_lane=False,
+            lean_lane=lean_lane,
         )
+
+    async def webhooks(self, *, lean_lane: bool = True) -> Edge:
+        """Compose the webhooks role: the public listener of processors and returning customers."""
+        database = await self.database(Domain.CORE, Login.WEBHOOKS, connections_max=6)
+        keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        return await self._listener(
+            "webhooks",
+            WEBHOOKS_ROUTES,
+            payment_parts.webhooks_state(self, database, keyring),
+            webhooks_document,
+            None,
+            recorder,
+            carries_cards=False,
+            lean_lane=lean_lane,
+        )
+
+    async def worker(self) -> None:
+        """Compose the worker role: look-ups, notices and deliveries, under its own login."""
+        database = await self.database(Domain.CORE, Login.WORKER, connections_max=10)
+        keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        self._worker = payment_parts.start_worker(self, database, keyring, recorder)
+
+    def wake(self, kind: str) -> None:
+        """Tell the worker of this process, if it has one, that a job was put; another's finds it by looking."""
+        if self._worker is not None:
+            self._worker.wake(kind)
 
     async def operator_identity(self) -> IdentityService:
         """Compose identity for the operators' commands, under the console's login."""
@@ -323,20 +355,22 @@ class Composer:
         routes: Sequence[Any],
         state: Mapping[str, Any],
         document: Callable[[], bytes],
-        identity_database: Database,
+        identity_database: Database | None,
         recorder: EventRecorder,
         *,
         carries_cards: bool,
         lean_lane: bool,
     ) -> Edge:
         site = self.site
-        keyring = await self.keyring(identity_database, Purpose.IDENTITY)
-        authenticator = KeyAuthenticator(
-            identity_database, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
-        )
+        authenticator = None
+        if identity_database is not None:
+            keyring = await self.keyring(identity_database, Purpose.IDENTITY)
+            authenticator = KeyAuthenticator(
+                identity_database, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
+            )
         denials = DenialLog(recorder.database, recorder, site.clock)
         self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
-        self._stack.push_async_callback(denials.flush, final=True)  # what is being counted, too
+        self.on_close(denials.flush, final=True)  # what is being counted, too
         app = build_app(
             routes,
             {
@@ -351,60 +385,9 @@ class Composer:
             app,
             listener=name,
             authenticator=authenticator,
-            rates=_rates(site.settings),
+            rates=rates_of(site.settings),
             watcher=TelemetryWatcher(site.log, site.metrics, denials),
             carries_cards=carries_cards,
             body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
             lean_lane=lean_lane,
         )
-
-
-async def platform_secret(keyring: Keyring, name: KeyName) -> Secret[bytes]:
-    """Return a key of the installation itself."""
-    return (await keyring.current(PLATFORM_MERCHANT, PLATFORM_MODE, name)).secret
-
-
-def _rates(settings: Settings) -> Rates:
-    return Rates(
-        public=RateLimiter(
-            Rate(settings.rate_public_per_second, settings.rate_public_per_second * 2)
-        ),
-        secret=RateLimiter(
-            Rate(settings.rate_secret_per_second, settings.rate_secret_per_second * 2)
-        ),
-        stranger=RateLimiter(
-            Rate(settings.rate_stranger_per_second, settings.rate_stranger_per_second * 2)
-        ),
-    )
-
-
-def _answers(database: Database) -> Callable[[], Any]:
-    async def check() -> None:
-        await database.value("select 1")
-
-    return check
-
-
-def _store_answers(store: KeyStore) -> Callable[[], Any]:
-    async def check() -> None:
-        await store.describe()
-
-    return check
-
-
-def _partitions(database: Database) -> Callable[[], Any]:
-    async def keep() -> None:
-        await database.value(
-            f"select idempotency.keep_partitions({PARTITION_DAYS_AHEAD}, {IDEMPOTENCY_DAYS_KEPT})"
-        )
-        await database.value(f"select audit.keep_partitions({PARTITION_MONTHS_AHEAD})")
-
-    return keep
-
-
-def system_clock() -> Clock:
-    """Return the clock that everything but tests runs on."""
-    return SystemClock()
-
-
-__all__ = ["Composer", "Origin", "Site"]

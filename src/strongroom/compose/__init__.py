@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place that joins implementations to ports, per role. Decides nothing."""
+
+from strongroom.compose.composer import Composer
+from strongroom.compose.documents import (
+    GATEWAY_ROUTES,
+    VAULT_ROUTES,
+    WEBHOOKS_ROUTES,
+    gateway_document,
+    vault_document,
+    webhooks_document,
+)
+from strongroom.compose.site import (
+    Addresses,
+    Site,
+    key_file,
+    make_key_file,
+    open_key_store,
+    platform_secret,
+    system_clock,
+)
+
+__all__ = [
+    "GATEWAY_ROUTES",
+    "VAULT_ROUTES",
+    "WEBHOOKS_ROUTES",
+    "Addresses",
+    "Composer",
+    "Site",
+    "gateway_document",
+    "key_file",
+    "make_key_file",
+    "open_key_store",
+    "platform_secret",
+    "system_clock",
+    "vault_document",
+    "webhooks_document",
+]

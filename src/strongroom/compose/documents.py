@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which routes each listener has, and the OpenAPI document that says so."""
+
+from typing import Final
+
+from strongroom.audit import api as audit_api
+from strongroom.http import operations
+from strongroom.http.openapi import openapi_document
+from strongroom.identity import api as identity_api
+from strongroom.payments import api as payments_api
+from strongroom.payments import connections_api
+from strongroom.vault import api as vault_api
+from strongroom.webhooks import api as webhooks_api
+from strongroom.webhooks.inbound import api as inbound_api
+
+VAULT_ROUTES: Final = (*vault_api.ROUTES, *audit_api.ROUTES, *operations.ROUTES)
+GATEWAY_ROUTES: Final = (
+    *identity_api.ROUTES,
+    *payments_api.ROUTES,
+    *connections_api.CONNECTION_ROUTES,
+    *webhooks_api.ROUTES,
+    *audit_api.ROUTES,
+    *operations.ROUTES,
+)
+WEBHOOKS_ROUTES: Final = (
+    *inbound_api.ROUTES,
+    *connections_api.RETURN_ROUTES,
+    *operations.ROUTES,
+)
+
+
+def vault_document() -> bytes:
+    """Return the OpenAPI document of the vault's listener."""
+    return openapi_document(
+        VAULT_ROUTES,
+        title="Strongroom vault",
+        description="The card-bearing listener: card numbers go in, tokens come out.",
+    )
+
+
+def gateway_document() -> bytes:
+    """Return the OpenAPI document of the gateway's listener."""
+    return openapi_document(
+        GATEWAY_ROUTES,
+        title="Strongroom gateway",
+        description="The listener that never sees a card number: a body that holds one is refused.",
+    )
+
+
+def webhooks_document() -> bytes:
+    """Return the OpenAPI document of the public listener."""
+    return openapi_document(
+        WEBHOOKS_ROUTES,
+        title="Strongroom webhooks",
+        description="The public listener: processors tell here what happened, and customers return here.",
+    )

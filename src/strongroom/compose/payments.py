@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joins payments and webhooks, per role: what the gateway offers, the public listener takes, and the worker does."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from strongroom.audit.recorder import EventRecorder
+from strongroom.db.pool import Database
+from strongroom.egress import check_url
+from strongroom.jobs import Handler, JobQueue, Worker
+from strongroom.kernel.invariant import Bug
+from strongroom.keys.keyring import Keyring
+from strongroom.payments.api import Desk
+from strongroom.payments.attempts import Attempts, Parts
+from strongroom.payments.changes import Changes
+from strongroom.payments.connections import ConnectionBook, ConnectionService
+from strongroom.payments.connections_api import ConnectionDesk
+from strongroom.payments.ports import Adapters
+from strongroom.payments.probing import ConnectionTests
+from strongroom.payments.processors.simulator import SimulatorAdapter
+from strongroom.payments.reading import Payments
+from strongroom.payments.records import LOOKUP, NOTICE, Scribe
+from strongroom.payments.recovery import LookUps, NoticeParts, Notices
+from strongroom.payments.returns import Returns
+from strongroom.payments.service import PaymentService
+from strongroom.payments.store import ChangeSink, PaymentReader
+from strongroom.webhooks.deliver import DELIVERY, Deliverer
+from strongroom.webhooks.endpoints import Endpoints
+from strongroom.webhooks.events import Events
+from strongroom.webhooks.inbound import VERIFIERS, open_notice
+from strongroom.webhooks.inbound.inbox import Inbox
+from strongroom.webhooks.inbound.sources import OpenSources, Sources
+from strongroom.webhooks.inbound.store import NoticeSink
+from strongroom.webhooks.ports import Webhooks
+
+if TYPE_CHECKING:  # the composer calls these functions
+    from strongroom.compose.composer import Composer
+
+#: Every processor, by the name that connections have. A new adapter is one line here.
+ADAPTERS: Final[Adapters] = {each.name: each for each in (SimulatorAdapter(),)}
+
+Part = TypeVar("Part")
+
+
+def present(part: Part | None) -> Part:
+    """Return a part that an earlier role of this process has composed."""
+    if part is None:
+        raise Bug("the vault role is composed before what calls it")
+    return part
+
+
+def _attempts(
+    composer: "Composer", database: Database, recorder: EventRecorder, family: str
+) -> tuple[Changes, Scribe, ConnectionBook, Attempts]:
+    """Compose what both the gateway and the worker do with payments, under the login of either."""
+    site = composer.site
+    changes = Changes(
+        PaymentReader(database), composer.writer(ChangeSink(database), family, rows_max=64)
+    )
+    scribe = Scribe(recorder, site.settings.recovery_delays_seconds)
+    book = ConnectionBook(database, ADAPTERS)
+    attempts = Attempts(
+        Parts(
+            changes=changes,
+            scribe=scribe,
+            connections=book,
+            forwarder=composer.forwarder,
+            clock=site.clock,
+            log=site.log,
+            metrics=site.metrics.payments,
+            public_url=site.settings.public_url.rstrip("/"),
+            timeout_seconds=site.settings.processor_timeout_seconds,
+        )
+    )
+    return changes, scribe, book, attempts
+
+
+def gateway_state(
+    composer: "Composer", database: Database, keyring: Keyring, recorder: EventRecorder
+) -> Mapping[str, Any]:
+    """Return what the gateway's routes call."""
+    site = composer.site
+    changes, scribe, book, attempts = _attempts(composer, database, recorder, "payments")
+    service = PaymentService(
+        changes=changes,
+        scribe=scribe,
+        attempts=attempts,
+        connections=book,
+        forwarder=composer.forwarder,
+        keys=keyring,
+        clock=site.clock,
+        timeout_seconds=site.settings.processor_timeout_seconds,
+    )
+    composer.on_close(service.drain)
+    connections = ConnectionService(
+        database=database,
+        book=book,
+        adapters=ADAPTERS,
+        vault=composer.vault_connections,
+        sources=Sources(database, keyring, site.clock, VERIFIERS),
+        recorder=recorder,
+        clock=site.clock,
+    )
+    return {
+        "payments": Desk(service, Payments(database), recorder, site.clock),
+        "connections": ConnectionDesk(
+            connections,
+            ConnectionTests(book, attempts, site.clock),
+            recorder,
+            site.clock,
+            site.settings.public_url.rstrip("/"),
+        ),
+        "webhooks": Webhooks(
+            Endpoints(
+                database=database,
+                keys=keyring,
+                recorder=recorder,
+                clock=site.clock,
+                check_url=lambda url: _require_callable(url, composer),
+            ),
+            Events(database, recorder, site.clock),
+            recorder,
+            site.clock,
+        ),
+    }
+
+
+def webhooks_state(composer: "Composer", database: Database, keyring: Keyring) -> Mapping[str, Any]:
+    """Return what the public listener's routes call."""
+    site = composer.site
+    inbox = Inbox(
+        OpenSources(database, keyring, VERIFIERS),
+        composer.writer(NoticeSink(database), "notices"),
+        keyring,
+        site.clock,
+        observer=site.metrics.inbound,
+        on_kept=lambda: composer.wake(NOTICE),
+    )
+    return {"inbox": inbox, "returns": Returns(database, site.clock)}
+
+
+def start_worker(
+    composer: "Composer", database: Database, keyring: Keyring, recorder: EventRecorder
+) -> Worker:
+    """Compose the worker's jobs, and let them run until the composer closes."""
+    site = composer.site
+    changes, scribe, book, attempts = _attempts(composer, database, recorder, "worker_payments")
+    notices = Notices(
+        NoticeParts(
+            open=partial(open_notice, database, keyring),
+            changes=changes,
+            attempts=attempts,
+            connections=book,
+            scribe=scribe,
+            clock=site.clock,
+            log=site.log,
+            metrics=site.metrics.payments,
+        )
+    )
+    deliverer = Deliverer(
+        database=database,
+        keys=keyring,
+        recorder=recorder,
+        send=composer.egress().send,
+        clock=site.clock,
+        delays=site.settings.delivery_delays_seconds,
+        metrics=site.metrics.webhooks,
+    )
+    worker = Worker(
+        JobQueue(database, site.clock),
+        {
+            LOOKUP: Handler(LookUps(changes, attempts, scribe, site.clock).run),
+            NOTICE: Handler(notices.run),
+            DELIVERY: Handler(deliverer.run, at_once_max=64),
+        },
+        poll_seconds=site.settings.worker_poll_ms / 1_000,
+        log=site.log,
+        metrics=site.metrics.jobs,
+    )
+    worker.start()
+    composer.on_close(worker.stop)
+    return worker
+
+
+def _require_callable(url: str, composer: "Composer") -> None:
+    check_url(url, composer.policy)

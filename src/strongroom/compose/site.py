@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every role is composed from, and the small parts that roles share."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strongroom.config import KeyStoreName, Settings
+from strongroom.db.address import Address
+from strongroom.db.logins import Domain, Login
+from strongroom.db.migrate import (
+    IDEMPOTENCY_DAYS_KEPT,
+    PARTITION_DAYS_AHEAD,
+    PARTITION_MONTHS_AHEAD,
+)
+from strongroom.db.pool import Database
+from strongroom.http.edge import Rates
+from strongroom.http.rate_limit import Rate, RateLimiter
+from strongroom.kernel.clock import Clock, SystemClock
+from strongroom.kernel.secret import Secret
+from strongroom.keys import KeyName, KeyStore, Purpose
+from strongroom.keys.keyring import Keyring
+from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
+from strongroom.keys.stores.file import FileKeyStore
+from strongroom.telemetry.log import Log
+from strongroom.telemetry.metrics import Metrics
+
+Addresses = Callable[[Domain, Login], Address]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every role is composed from."""
+
+    settings: Settings
+    addresses: Addresses
+    passphrase: Secret[str]
+    log: Log
+    metrics: Metrics
+    clock: Clock
+
+
+def key_file(settings: Settings) -> Path:
+    """Return where the file key store keeps its roots."""
+    return settings.state / "keys" / "roots.sealed"
+
+
+def make_key_file(settings: Settings, passphrase: Secret[str], clock: Clock) -> bool:
+    """Make the file key store once; tell whether it was made now."""
+    path = key_file(settings)
+    if settings.key_store is not KeyStoreName.FILE or path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    FileKeyStore.create(path, passphrase, clock.now())
+    return True
+
+
+async def open_key_store(settings: Settings, passphrase: Secret[str]) -> KeyStore:
+    """Open the key store that the settings name. There is no fallback from one to the other."""
+    if settings.key_store is KeyStoreName.FILE:
+        return await asyncio.to_thread(FileKeyStore.open, key_file(settings), passphrase)
+    # The client library takes longer to import than everything else of a server; nobody else needs it.
+    from strongroom.keys.stores.aws_kms import AwsKmsKeyStore  # noqa: PLC0415
+
+    aliases = {purpose: settings.aws_kms_key_prefix + purpose.value for purpose in Purpose}
+    return await AwsKmsKeyStore.open(
+        aliases, region=settings.aws_region or "", endpoint_url=settings.aws_endpoint
+    )
+
+
+async def platform_secret(keyring: Keyring, name: KeyName) -> Secret[bytes]:
+    """Return a key of the installation itself."""
+    return (await keyring.current(PLATFORM_MERCHANT, PLATFORM_MODE, name)).secret
+
+
+def rates_of(settings: Settings) -> Rates:
+    """Return the limiters of a listener."""
+    return Rates(
+        public=RateLimiter(
+            Rate(settings.rate_public_per_second, settings.rate_public_per_second * 2)
+        ),
+        secret=RateLimiter(
+            Rate(settings.rate_secret_per_second, settings.rate_secret_per_second * 2)
+        ),
+        stranger=RateLimiter(
+            Rate(settings.rate_stranger_per_second, settings.rate_stranger_per_second * 2)
+        ),
+        visitor=RateLimiter(
+            Rate(settings.rate_visitor_per_second, settings.rate_visitor_per_second * 2)
+        ),
+    )
+
+
+def answers_of(database: Database) -> Callable[[], Any]:
+    """Return the health check of a database."""
+
+    async def check() -> None:
+        await database.value("select 1")
+
+    return check
+
+
+def store_answers(store: KeyStore) -> Callable[[], Any]:
+    """Return the health check of a key store."""
+
+    async def check() -> None:
+        await store.describe()
+
+    return check
+
+
+def partitions_of(database: Database) -> Callable[[], Any]:
+    """Return the job that makes partitions ahead and drops those that are past."""
+
+    async def keep() -> None:
+        await database.value(
+            f"select idempotency.keep_partitions({PARTITION_DAYS_AHEAD}, {IDEMPOTENCY_DAYS_KEPT})"
+        )
+        await database.value(f"select audit.keep_partitions({PARTITION_MONTHS_AHEAD})")
+
+    return keep
+
+
+def system_clock() -> Clock:
+    """Return the clock that everything but tests runs on."""
+    return SystemClock()

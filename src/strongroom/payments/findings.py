@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is found out about an attempt does to its payment: an answer, a look, a signed notice. Touches nothing.
+
+What was known is never forgotten for something vaguer; what a processor reports is recorded, sums or no sums.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from strongroom.kernel.events import EventType
+from strongroom.payments.decisions import Decided, added, contribution, decided_over
+from strongroom.payments.model import (
+    Attempt,
+    Found,
+    Loaded,
+    Operation,
+    Outcome,
+    Payment,
+    Refund,
+    RefundStatus,
+    Status,
+)
+
+_replace: Final = msgspec.structs.replace
+#: Why an approved sale counts as an authorization only.
+CAPTURE_FAILED: Final = "capture_failed"
+
+
+def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Decided:
+    """Apply what is known of an attempt now. What was known before is never forgotten for something vaguer.
+
+    A final outcome that changes is a fact too: a capture that fails after it was approved gives its amount back to what
+    may be captured; an approval that comes late counts, unless another authorization lives: then it is a discrepancy.
+    """
+    payment = loaded.payment
+    if _tells_nothing_new(payment, attempt, found):
+        return Decided(payment, changed=False)
+    other = loaded.authorization
+    contradicts = (
+        attempt.operation.authorizes
+        and attempt.outcome is Outcome.APPROVED
+        and found.outcome is not Outcome.APPROVED
+    )
+    doubled = (
+        attempt.operation.authorizes
+        and found.outcome is Outcome.APPROVED
+        and other is not None
+        and other.attempt_id != attempt.attempt_id
+    )
+    if contradicts or doubled:
+        return _discrepancy(loaded, attempt, found, now)
+    known = _replace(
+        attempt,
+        outcome=found.outcome,
+        basis=found.basis,
+        processor_reference=found.processor_reference or attempt.processor_reference,
+        settled_amount=_settled(attempt, found),
+        decline_code=found.decline_code,
+        advice=found.advice,
+        reason=found.reason,
+        action_url=found.action_url,
+        # Whoever sent it has stopped: what has not arrived by now never will.
+        lease_until=min(attempt.lease_until, now),
+        settled_at=now if found.outcome.is_final else None,
+    )
+    changed = _balanced(payment, attempt, known)
+    if _lost_capture(known, found):
+        known = _replace(known, reason=CAPTURE_FAILED)
+        changed = _replace(changed, captured=changed.captured - (known.settled_amount or 0))
+    if _unknown_release(changed, known, found):
+        changed = _replace(changed, voided=found.released or 0, cancel_reason="expired")
+    if attempt.operation.authorizes:
+        changed = _replace(
+            changed,
+            action_url=found.action_url,
+            decline_code=found.decline_code,
+            advice=found.advice,
+            token_id=None if found.outcome is Outcome.DECLINED else changed.token_id,
+        )
+    refund = loaded.refund_of(attempt)
+    refunds = () if refund is None else _refund_settled(refund, known, now)
+    decided = decided_over(
+        loaded, changed, known, now=now, happened=_happened(attempt, known, refunds)
+    )
+    if decided.payment.status is Status.CANCELED is not payment.status:
+        decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CANCELED))
+    broken = _breaks_a_sum(decided.payment) and not payment.discrepancy
+    if broken:
+        decided = replace(
+            decided,
+            payment=_replace(decided.payment, discrepancy=True),
+            happened=(*decided.happened, EventType.PAYMENT_DISCREPANCY),
+            discrepancy=True,
+        )
+    return replace(decided, refunds=refunds)
+
+
+def agrees(payment: Payment, attempt: Attempt, found: Found) -> bool:
+    """Tell whether a report says what is known already."""
+    return (
+        attempt.outcome is found.outcome
+        and not _unknown_release(payment, attempt, found)
+        and not _lost_capture(attempt, found)
+        and (found.amount is None or attempt.settled_amount in (None, found.amount))
+        and (found.outcome is not Outcome.PENDING or attempt.action_url == found.action_url)
+    )
+
+
+def _tells_nothing_new(payment: Payment, attempt: Attempt, found: Found) -> bool:
+    if attempt.outcome is None:
+        return False
+    if attempt.outcome.is_final:
+        # Vaguer, or "nothing found" about what was seen: neither takes anything back.
+        return (
+            agrees(payment, attempt, found)
+            or not found.outcome.is_final
+            or (found.outcome is Outcome.NOT_SENT)
+        )
+    if found.outcome is Outcome.UNKNOWN:
+        return True
+    return agrees(payment, attempt, found)
+
+
+def _lost_capture(attempt: Attempt, found: Found) -> bool:
+    """Tell whether the capture of a sale has failed since, which leaves an authorization."""
+    return (
+        attempt.operation is Operation.SALE
+        and found.outcome is Outcome.APPROVED
+        and found.captured == 0
+        and attempt.reason != CAPTURE_FAILED
+    )
+
+
+def _unknown_release(payment: Payment, attempt: Attempt, found: Found) -> bool:
+    """Tell whether a processor released more of an authorization than we asked it to: it expired there."""
+    return (
+        attempt.operation.authorizes
+        and found.outcome is Outcome.APPROVED
+        and found.released is not None
+        and not payment.voiding
+        and not payment.capturing
+        and found.released > payment.voided
+    )
+
+
+def _discrepancy(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Decided:
+    """Two authorizations, or one that was taken back: nothing of ours adds up with that, so a person looks."""
+    payment = loaded.payment
+    noted = _replace(
+        attempt, reason="approved_twice" if found.outcome is Outcome.APPROVED else "taken_back"
+    )
+    if noted == attempt and payment.discrepancy:
+        return Decided(payment, changed=False)
+    marked = _replace(payment, discrepancy=True, version=payment.version + 1, updated_at=now)
+    return Decided(marked, (noted,), (), (EventType.PAYMENT_DISCREPANCY,), discrepancy=True)
+
+
+def _balanced(payment: Payment, before: Attempt, after: Attempt) -> Payment:
+    return added(added(payment, contribution(before), -1), contribution(after), 1)
+
+
+def _settled(attempt: Attempt, found: Found) -> int | None:
+    if found.outcome is not Outcome.APPROVED:
+        return None
+    return attempt.amount if found.amount is None else found.amount
+
+
+def _breaks_a_sum(payment: Payment) -> bool:
+    return (
+        payment.capturing + payment.captured + payment.voiding + payment.voided > payment.authorized
+        or payment.refunding + payment.refunded > payment.captured
+        or payment.authorized > payment.amount
+    )
+
+
+def _refund_settled(refund: Refund, attempt: Attempt, now: datetime) -> tuple[Refund, ...]:
+    if attempt.is_open:
+        return ()
+    status = RefundStatus.SUCCEEDED if attempt.outcome is Outcome.APPROVED else RefundStatus.FAILED
+    code = attempt.decline_code or (
+        None if status is RefundStatus.SUCCEEDED else (attempt.outcome or Outcome.UNKNOWN).value
+    )
+    return (_replace(refund, status=status, failure_code=code, updated_at=now),)
+
+
+def _happened(
+    before: Attempt, after: Attempt, refunds: tuple[Refund, ...]
+) -> tuple[EventType, ...]:
+    """Say what a merchant hears of it."""
+    outcome = after.outcome
+    if after.reason == CAPTURE_FAILED != before.reason:
+        return (EventType.PAYMENT_CAPTURE_FAILED,)
+    if before.operation.authorizes and before.outcome is outcome is Outcome.APPROVED:
+        return (EventType.PAYMENT_VOIDED,)  # it expired at the processor
+    if before.operation is Operation.REFUND:
+        if not refunds:
+            return ()
+        succeeded = refunds[0].status is RefundStatus.SUCCEEDED
+        return (EventType.REFUND_SUCCEEDED if succeeded else EventType.REFUND_FAILED,)
+    if outcome is Outcome.APPROVED:
+        return (
+            {
+                Operation.AUTHORIZE: EventType.PAYMENT_AUTHORIZED,
+                Operation.VOID: EventType.PAYMENT_VOIDED,
+            }.get(before.operation, EventType.PAYMENT_CAPTURED),
+        )
+    if outcome in (Outcome.UNKNOWN, Outcome.PENDING):
+        asks = after.action_url is not None
+        return (EventType.PAYMENT_ACTION_REQUIRED if asks else EventType.PAYMENT_PROCESSING,)
+    if before.operation is Operation.CAPTURE:
+        return (EventType.PAYMENT_CAPTURE_FAILED,)
+    if before.operation.authorizes and outcome is Outcome.DECLINED:
+        return (EventType.PAYMENT_DECLINED,)
+    return ()

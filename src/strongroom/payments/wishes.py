@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a merchant's wish does to a payment: an attempt that reserves its amount, or a refusal. Touches nothing."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from strongroom.kernel.errors import FieldError, Invalid
+from strongroom.kernel.events import EventType
+from strongroom.kernel.ids import RefundId
+from strongroom.payments.decisions import Asking, Card, Decided, decided_over
+from strongroom.payments.errors import AmountBeyond, PaymentBusy, PaymentNotReady, PaymentUnresolved
+from strongroom.payments.model import (
+    Attempt,
+    CaptureMethod,
+    Loaded,
+    Operation,
+    Payment,
+    Refund,
+    RefundStatus,
+    Status,
+)
+
+_replace: Final = msgspec.structs.replace
+_CONFIRMABLE: Final = frozenset({Status.REQUIRES_CONFIRMATION, Status.REQUIRES_PAYMENT_METHOD})
+
+
+def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> Decided:
+    """Ask for the payment's amount, with a card.
+
+    Raises:
+        PaymentNotReady, PaymentUnresolved: it is not there any more, or not yet.
+        Invalid: no card was given.
+    """
+    payment = loaded.payment
+    _require_resolved(loaded)
+    if payment.status not in _CONFIRMABLE or payment.authorized:
+        raise PaymentNotReady
+    if card is None:
+        raise Invalid(FieldError("/token", "field_missing", "a token is needed to confirm"))
+    automatic = payment.capture_method is CaptureMethod.AUTOMATIC
+    attempt = _attempt(
+        payment, Operation.SALE if automatic else Operation.AUTHORIZE, payment.amount, asking
+    )
+    asked = _replace(
+        payment,
+        token_id=card.token,
+        brand=card.brand,
+        bin=card.bin,
+        last4=card.last4,
+        connection_id=asking.connection,
+        decline_code=None,
+        advice=None,
+        action_url=None,
+    )
+    return decided_over(loaded, asked, attempt, now=asking.now)
+
+
+def start_capture(loaded: Loaded, amount: int | None, asking: Asking, *, final: bool) -> Decided:
+    """Ask for money that is authorized: all that is left, or an amount of it; `final` releases what then remains.
+
+    Raises:
+        PaymentNotReady, PaymentBusy, PaymentUnresolved, AmountBeyond: see each.
+    """
+    payment = loaded.payment
+    _require_authorized(loaded)
+    wanted = payment.capturable if amount is None else amount
+    if wanted < 1 or wanted > payment.capturable:
+        raise AmountBeyond(_left("captured", payment.capturable))
+    releases = payment.capturable - wanted if final else 0
+    if releases and payment.capturing:
+        raise PaymentBusy(
+            "another capture is under way: what it takes must be known before the rest is released"
+        )
+    attempt = _attempt(payment, Operation.CAPTURE, wanted, asking, releases=releases)
+    return decided_over(loaded, payment, attempt, now=asking.now)
+
+
+def start_void(loaded: Loaded, asking: Asking) -> Decided:
+    """Ask to release what is authorized and not captured.
+
+    Raises:
+        PaymentNotReady, PaymentBusy, PaymentUnresolved: see each.
+    """
+    payment = loaded.payment
+    _require_authorized(loaded)
+    if payment.capturing or payment.voiding:
+        raise PaymentBusy
+    if payment.capturable < 1:
+        raise PaymentNotReady("nothing of this payment is left to release")
+    attempt = _attempt(payment, Operation.VOID, payment.capturable, asking)
+    return decided_over(loaded, payment, attempt, now=asking.now)
+
+
+def start_refund(
+    loaded: Loaded, amount: int | None, refund: RefundId, asking: Asking, **more: object
+) -> Decided:
+    """Ask to give captured money back: all that is left of it, or an amount.
+
+    Args:
+        loaded: the payment.
+        amount: minor units; None for all.
+        refund: the new refund's id.
+        asking: the attempt to be.
+        more: `reason`, `reference` and `metadata` of the refund.
+
+    Raises:
+        PaymentNotReady, AmountBeyond: see each.
+    """
+    payment = loaded.payment
+    if loaded.authorization is None or not payment.captured:
+        raise PaymentNotReady("nothing of this payment was captured")
+    wanted = payment.refundable if amount is None else amount
+    if wanted < 1 or wanted > payment.refundable:
+        raise AmountBeyond(_left("refunded", payment.refundable))
+    attempt = _attempt(payment, Operation.REFUND, wanted, asking, refund_id=refund)
+    made = msgspec.convert(
+        {
+            "merchant_id": payment.merchant_id,
+            "mode": payment.mode,
+            "refund_id": refund,
+            "payment_id": payment.payment_id,
+            "attempt_id": attempt.attempt_id,
+            "amount": wanted,
+            "currency": payment.currency,
+            "status": RefundStatus.PENDING,
+            "created_at": asking.now,
+            "updated_at": asking.now,
+            **more,
+        },
+        Refund,
+    )
+    decided = decided_over(
+        loaded, payment, attempt, now=asking.now, happened=(EventType.REFUND_CREATED,)
+    )
+    return replace(decided, refunds=(made,))
+
+
+def call_off(loaded: Loaded, reason: str, now: datetime) -> Decided:
+    """End a payment that no processor holds anything of.
+
+    Raises:
+        PaymentNotReady, PaymentUnresolved: a processor has it, or may have it.
+    """
+    payment = loaded.payment
+    _require_resolved(loaded)
+    if payment.authorized or payment.status not in _CONFIRMABLE:
+        raise PaymentNotReady
+    ended = _replace(payment, cancel_reason=reason)
+    return decided_over(loaded, ended, None, now=now, happened=(EventType.PAYMENT_CANCELED,))
+
+
+def _attempt(
+    payment: Payment,
+    operation: Operation,
+    amount: int,
+    asking: Asking,
+    *,
+    releases: int = 0,
+    refund_id: RefundId | None = None,
+) -> Attempt:
+    return Attempt(
+        merchant_id=payment.merchant_id,
+        mode=payment.mode,
+        attempt_id=asking.attempt,
+        payment_id=payment.payment_id,
+        operation=operation,
+        wish=asking.wish,
+        connection_id=asking.connection,
+        amount=amount,
+        currency=payment.currency,
+        releases=releases,
+        refund_id=refund_id,
+        created_at=asking.now,
+        lease_until=asking.lease_until,
+    )
+
+
+def _require_resolved(loaded: Loaded) -> None:
+    if any(each.operation.authorizes and each.is_open for each in loaded.attempts):
+        raise PaymentUnresolved
+
+
+def _require_authorized(loaded: Loaded) -> None:
+    _require_resolved(loaded)
+    if loaded.authorization is None:
+        raise PaymentNotReady("this payment is not authorized")
+
+
+def _left(word: str, amount: int) -> str:
+    return f"the amount is more than what can still be {word} ({amount} minor units)"

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls a processor with the card that a token stands for (DESIGN §2). Implements `Forwarder`.
+
+The only place where a stored number is opened to leave the vault: for one call, to a registered destination, in a
+place that its adapter registered, and recorded first. What comes back leaves without card data.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import msgspec
+
+from strongroom.audit import Action, NewRecord, Origin, Recorder
+from strongroom.db.errors import translated
+from strongroom.db.pool import Database, Record
+from strongroom.db.queries import Query
+from strongroom.egress import Answered, HttpSender, Outgoing, Reply
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import MerchantId, TokenId, is_id
+from strongroom.kernel.mode import Mode
+from strongroom.kernel.schemes import SYNTHETIC
+from strongroom.vault.answers import Cleaner
+from strongroom.vault.calls import CVC_ABSENT, CVC_HELD, CVC_USED, CardFacts, Forward, Forwarded
+from strongroom.vault.connections import OpenConnection, VaultConnections
+from strongroom.vault.cvc import CheckedCvc, CvcEpochs
+from strongroom.vault.destinations import JSON, SIMULATOR, Destinations, Matched
+from strongroom.vault.errors import CardNotForProcessor, TemplateRefused, TokenUnknown
+from strongroom.vault.held import HeldCvcs, Use
+from strongroom.vault.sealing import CardSealer
+from strongroom.vault.template import Slot, filled
+from strongroom.vault.writes import QUERIES
+
+#: Brand and last four of tokens that were described of late: what a record says and a token never changes.
+FACTS_REMEMBERED_MAX: Final = 10_000
+#: A body that an adapter writes is a tenth of this.
+BODY_BYTES_MAX: Final = 64 * 1024
+
+_encode: Final = msgspec.json.Encoder().encode
+_NOTHING: Final[Mapping[Slot, str | int]] = {}
+
+
+class _Facts(NamedTuple):
+    """What a record says of a card."""
+
+    brand: str
+    last4: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Opened:
+    """What fills the slots, in clear, for one call."""
+
+    values: Mapping[Slot, str | int]
+    number: str | None
+    cvc: str | None
+
+
+_NO_CARD: Final = _Opened(_NOTHING, None, None)
+
+
+class VaultForwarder:
+    """Calls processors for this process."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sealer: CardSealer,
+        epochs: CvcEpochs,
+        connections: VaultConnections,
+        destinations: Destinations,
+        egress: HttpSender,
+        recorder: Recorder,
+        clock: Clock,
+        held: HeldCvcs | None = None,
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._epochs = epochs
+        self._connections = connections
+        self._destinations = destinations
+        self._egress = egress
+        self._recorder = recorder
+        self._clock = clock
+        self._held = HeldCvcs() if held is None else held  # an empty one is false
+        self._facts: OrderedDict[tuple[MerchantId, Mode, TokenId], _Facts] = OrderedDict()
+
+    def close(self) -> None:
+        """Hold no CVC any more: the process ends."""
+        self._held.drop_all()
+
+    async def forward(self, request: Forward) -> Forwarded:
+        """Fill a template and send it, once. See `Forwarder`."""
+        # To call a processor:
+        #  1. The connection is this merchant's, of this mode, and active; its credentials are opened with it.
+        #  2. The template is a registered route, slots and all. What has slots has a card, and the other way round.
+        #  3. Record that the card is used, and its CVC, and get what is sealed: one round trip, all or nothing.
+        #  4. Open the card and the CVC; fill the slots.
+        #  5. Send, once.
+        #  6. Drop everything, and take card data out of the answer.
+        connection = await self._connections.open(
+            request.merchant, request.mode, request.connection
+        )  # (1)
+        matched = self._destinations.matched(
+            connection.destination.processor, request.mode, request.template
+        )  # (2)
+        _require_fitting(request, matched)
+        opened = _NO_CARD
+        if request.token is not None:
+            opened = await self._opened(request, request.token, matched)  # (3) (4)
+        # Crash here: the use is recorded and nothing was sent. Payments finds an attempt that was saved before the
+        # call, asks the processor, and learns that it never heard of it.
+        reply = await self._egress.send(_outgoing(request, connection, matched, opened))  # (5)
+        # Crash here: it may have been sent. The same look-up says what became of it; the CVC is spent either way.
+        return self._forwarded(request, matched, opened, reply)  # (6)
+
+    async def describe(self, merchant: MerchantId, mode: Mode, token: TokenId) -> CardFacts:
+        """Return what may be shown of a token's card. See `Forwarder`."""
+        if not is_id("tok", token):
+            raise TokenUnknown
+        row = await self._call(QUERIES["describe_token"], merchant, mode, token, self._clock.now())
+        if row is None:
+            raise TokenUnknown
+        self._facts[merchant, mode, token] = _Facts(row["brand"], row["last4"])
+        self._facts.move_to_end((merchant, mode, token))
+        if len(self._facts) > FACTS_REMEMBERED_MAX:
+            self._facts.popitem(last=False)
+        return CardFacts(
+            token,
+            row["brand"],
+            row["bin"],
+            row["last4"],
+            row["exp_month"],
+            row["exp_year"],
+            row["single_use"],
+        )
+
+    async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
+        """Make a single-use token lasting. See `Forwarder`."""
+        if not is_id("tok", token):
+            raise TokenUnknown
+        now = self._clock.now()
+        async with self._database.transaction([merchant]) as tx:
+            changed = await tx.row(QUERIES["make_lasting"], merchant, mode, token, now)
+            if changed is not None:
+                record = self._recorder.make(
+                    Action.VAULT_TOKEN_KEPT,
+                    actor=actor,
+                    merchant=merchant,
+                    mode=mode,
+                    thing=token,
+                    origin=Origin(),
+                    now=now,
+                )
+                await self._recorder.insert(tx, record)
+        if changed is None:
+            await self.describe(merchant, mode, token)  # lasting already, or not there
+
+    async def _opened(self, request: Forward, token: TokenId, matched: Matched) -> _Opened:
+        """Record that a card is used, and open it: (3) and (4)."""
+        facts = self._facts.get((request.merchant, request.mode, token))
+        if facts is None:  # one more round trip, where another process described the card
+            described = await self.describe(request.merchant, request.mode, token)
+            facts = _Facts(described.brand, described.last4)
+        if facts.brand == SYNTHETIC.name and matched.destination.processor != SIMULATOR:
+            raise CardNotForProcessor
+        use = _use_of(request, token)
+        code = None if use is None else self._held.take(use)
+        checked = None
+        if code is None and request.cvc is not None:
+            checked = await self._epochs.check(request.cvc, request.mode, request.merchant, token)
+        row = await self._record(request, token, matched, facts, checked)  # (3)
+        # Crash here: the record says used, the CVC is spent, and neither was opened.
+        pan = await self._sealer.open_number(  # (4)
+            row["sealed_number"],
+            mode=request.mode,
+            merchant=request.merchant,
+            token=token,
+            key_version=row["key_version"],
+        )
+        if checked is not None:
+            code = self._epochs.open_recorded(checked)
+        number = pan.digits_for_forwarding()
+        values: dict[Slot, str | int] = {
+            Slot.CARD_NUMBER: number,
+            Slot.CARD_EXP_MONTH: row["exp_month"],
+            Slot.CARD_EXP_YEAR: row["exp_year"],
+        }
+        if code is not None:
+            values[Slot.CARD_CVC] = code
+        return _Opened(values, number, code)
+
+    async def _record(
+        self,
+        request: Forward,
+        token: TokenId,
+        matched: Matched,
+        facts: _Facts,
+        checked: CheckedCvc | None,
+    ) -> Record:
+        """Commit that a card and its CVC are used; return what is sealed: (3)."""
+        now = self._clock.now()
+
+        def made(action: Action, details: Mapping[str, str | int]) -> NewRecord:
+            return self._recorder.make(
+                action,
+                actor=request.actor,
+                merchant=request.merchant,
+                mode=request.mode,
+                thing=token,
+                origin=request.origin,
+                now=now,
+                details=details,
+                transaction_id=request.payment,
+            )
+
+        records = [
+            made(
+                Action.VAULT_TOKEN_USED,
+                {
+                    "brand": facts.brand,
+                    "last4": facts.last4,
+                    "operation": matched.route.name,
+                    "processor": matched.destination.processor,
+                },
+            )
+        ]
+        if checked is not None:
+            records.append(made(Action.VAULT_CVC_USED, {}))
+        row = await self._call(
+            QUERIES["use_token"],
+            request.merchant,
+            request.mode,
+            token,
+            None if checked is None else checked.cvc_id.hex(),
+            now,
+            [record.event_id for record in records],
+            [record.payload for record in records],
+            [record.leaf_hash for record in records],
+            [record.row_mac for record in records],
+        )
+        if row is None or row["verdict"] == "token_unknown":
+            self._facts.pop((request.merchant, request.mode, token), None)
+            raise TokenUnknown
+        if row["verdict"] == "cvc_used":
+            raise self._epochs.refuse_used()
+        return row
+
+    async def _call(self, query: Query, *values: object) -> Record | None:
+        """Call one of the vault's functions, which states its merchant itself: a transaction of one round trip."""
+        async with self._database.connection() as connection:
+            try:
+                return await connection.fetchrow(query.text, *values)
+            except Exception as error:  # noqa: BLE001 - every driver error is translated, and its text cut off
+                raise translated(error) from None
+
+    def _forwarded(
+        self, request: Forward, matched: Matched, opened: _Opened, reply: Reply
+    ) -> Forwarded:
+        """Take card data out of an answer, and decide what becomes of the CVC: (6)."""
+        cvc_state = CVC_ABSENT if opened.cvc is None else CVC_USED
+        if not isinstance(reply, Answered):
+            use = None if request.token is None else _use_of(request, request.token)
+            if reply.outcome == "not_sent" and opened.cvc is not None and use is not None:
+                cvc_state = CVC_HELD if self._held.hold(use, opened.cvc) else CVC_USED
+            return Forwarded(
+                reply.outcome, 0, {}, b"", reply.reason.value, reply.seconds, cvc_state
+            )
+        clean = Cleaner(opened.number)
+        headers = {
+            name: clean.text(reply.headers[name])
+            for name in sorted(matched.destination.answer_headers)
+            if name in reply.headers
+        }
+        body = clean.body(reply.body)
+        return Forwarded("answered", reply.status, headers, body, "", reply.seconds, cvc_state)
+
+
+def _require_fitting(request: Forward, matched: Matched) -> None:
+    """Refuse slots without a card, a card or a CVC that no slot asks for, and a body that will not be one."""
+    if (request.token is not None) != bool(matched.slots):
+        raise TemplateRefused("what has slots has a card")
+    if (request.cvc is not None) != (Slot.CARD_CVC in matched.slots):
+        raise TemplateRefused("what has a slot for a CVC has one")
+    try:
+        size = len(_encode(matched.body))
+    except (TypeError, ValueError):
+        raise TemplateRefused("a body is JSON") from None
+    if size > BODY_BYTES_MAX:
+        raise TemplateRefused("a body is beyond its bound")
+
+
+def _use_of(request: Forward, token: TokenId) -> Use | None:
+    if request.cvc is None or request.payment is None:
+        return None
+    return Use(request.merchant, request.mode, token, request.payment, request.cvc)
+
+
+def _outgoing(
+    request: Forward, connection: OpenConnection, matched: Matched, opened: _Opened
+) -> Outgoing:
+    """Fill the slots and put the credentials in front: (4)."""
+    headers = dict(matched.headers)
+    body = None
+    if matched.route.content_type == JSON:
+        body = _encode(filled(matched.body, opened.values) if matched.slots else matched.body)
+        headers["content-type"] = JSON
+        headers |= connection.signed(body)
+    headers |= connection.headers
+    destination = matched.destination
+    return Outgoing(
+        matched.route.method,
+        connection.base_url + matched.target,
+        headers,
+        body,
+        min(request.timeout_seconds, destination.timeout_seconds),
+        destination.answer_bytes_max,
+        connection.port,
+    )

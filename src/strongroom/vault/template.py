@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request to a processor as an adapter writes it: everything but the card and the credentials. Pure.
+
+In the place of a card's field stands a slot, `{"$slot": "card.number"}`, which is the whole value of a member of the
+body. Slots stand in bodies only: a path, a query and a header are text, and text is never filled.
+"""
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, Union
+
+from strongroom.vault.errors import TemplateRefused
+
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
+
+SLOT: Final = "$slot"
+#: How deep a body nests; an adapter's reaches four.
+DEPTH_MAX: Final = 16
+
+
+class Slot(enum.StrEnum):
+    """What the vault fills in. Number and code become text; month and year become whole numbers, the year in full."""
+
+    CARD_CVC = "card.cvc"
+    CARD_EXP_MONTH = "card.exp_month"
+    CARD_EXP_YEAR = "card.exp_year"
+    CARD_NUMBER = "card.number"
+
+
+_SLOTS: Final[Mapping[str, Slot]] = {slot.value: slot for slot in Slot}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A request without its secrets. It names a route that the processor's adapter registered, never a host."""
+
+    route: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json = None
+
+
+def slot(kind: Slot) -> dict[str, Json]:
+    """Write a slot into a body."""
+    return {SLOT: kind.value}
+
+
+def slots_of(body: Json) -> Mapping[str, Slot]:
+    """Return where slots stand in a body, by JSON pointer (RFC 6901).
+
+    Raises:
+        TemplateRefused: what looks like a slot is none, stands in a list, or the body nests too deep.
+    """
+    return dict(_slots(body, "", 0))
+
+
+def _slots(body: Json, at: str, depth: int) -> Iterator[tuple[str, Slot]]:
+    if depth > DEPTH_MAX:
+        raise TemplateRefused("a body nests too deep")
+    if isinstance(body, dict):
+        if SLOT in body:
+            yield at, _slot_of(body)
+            return
+        for name, value in body.items():
+            yield from _slots(
+                value, f"{at}/{name.replace('~', '~0').replace('/', '~1')}", depth + 1
+            )
+    elif isinstance(body, list):
+        for index, value in enumerate(body):
+            if isinstance(value, dict) and SLOT in value:
+                raise TemplateRefused("a slot is the value of a member")
+            yield from _slots(value, f"{at}/{index}", depth + 1)
+
+
+def _slot_of(body: Mapping[str, Json]) -> Slot:
+    word = body[SLOT]
+    known = _SLOTS.get(word) if isinstance(word, str) else None
+    if known is None or len(body) != 1:
+        raise TemplateRefused("this is not a slot")
+    return known
+
+
+def filled(body: Json, values: Mapping[Slot, str | int]) -> Json:
+    """Return the body with every slot filled. Check it with `slots_of` first.
+
+    Raises:
+        TemplateRefused: there is no value for a slot.
+    """
+    if isinstance(body, dict):
+        if SLOT in body:
+            value = values.get(_slot_of(body))
+            if value is None:
+                raise TemplateRefused("there is no value for a slot")
+            return value
+        return {name: filled(value, values) for name, value in body.items()}
+    if isinstance(body, list):
+        return [filled(value, values) for value in body]
+    return body

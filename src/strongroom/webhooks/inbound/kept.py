@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens a kept notice for whoever handles it. Neither scheme nor secrets are needed: the seal is the proof by then."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import final
+
+from strongroom.db.pool import Database
+from strongroom.kernel.ids import ConnectionId, MerchantId, NoticeId
+from strongroom.kernel.mode import Mode
+from strongroom.keys import DataKeys
+from strongroom.webhooks.inbound import store
+from strongroom.webhooks.inbound.errors import CannotReadNotices, NoticeUnknown
+from strongroom.webhooks.inbound.sealing import NOTICE_FIELD, Sealed, SealedNotice, unseal
+from strongroom.webhooks.inbound.verify import VerifiedNotice
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class OpenedNotice:
+    """A kept notice, opened for whoever handles it."""
+
+    notice_id: NoticeId
+    connection_id: ConnectionId
+    notice: VerifiedNotice
+    received_at: datetime
+    #: `kept`, or `handled`.
+    state: str
+
+
+async def open_notice(
+    database: Database, keys: DataKeys, merchant: MerchantId, mode: Mode, notice_id: str
+) -> OpenedNotice:
+    """Open a kept notice: that it opens is proof that it was verified when it came, for this connection.
+
+    Raises:
+        NoticeUnknown: there is none.
+        CannotReadNotices: its row was altered or moved, or its key is lost.
+        Unavailable: the database or the key store does not answer.
+    """
+    async with database.transaction([merchant]) as read:
+        row = await store.notice_by_id(read, merchant, mode, notice_id)
+    if row is None:
+        raise NoticeUnknown
+    sealed = Sealed(row["sealed"], row["key_version"])
+    known = await unseal(keys, merchant, mode, notice_id, NOTICE_FIELD, sealed, SealedNotice)
+    if (known.connection_id, known.event_key) != (row["connection_id"], row["event_key"]):
+        raise CannotReadNotices
+    body = known.body if known.clear is None else known.clear
+    return OpenedNotice(
+        NoticeId(notice_id),
+        ConnectionId(known.connection_id),
+        VerifiedNotice(body, known.event_key, known.scheme),
+        row["received_at"],
+        row["state"],
+    )

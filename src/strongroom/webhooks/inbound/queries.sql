@@ -1,0 +1,64 @@
+-- name: insert_source (merchant, mode, connection, scheme, sealed_secrets, key_version, now)
+-- Where a connection's notices may come from.
+insert into webhooks.source
+       (merchant_id, mode, connection_id, scheme, sealed_secrets, key_version, status, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, 'active', $7, $7);
+
+-- name: source_by_id (merchant, mode, connection)
+-- A tenant's own source.
+select merchant_id, mode, connection_id, scheme, sealed_secrets, key_version, status from webhooks.source
+ where merchant_id = $1 and mode = $2 and connection_id = $3;
+
+-- name: replace_secrets (merchant, mode, connection, before, sealed_secrets, key_version, now)
+-- Puts other secrets in the place of those that were read; no row when they are others by now.
+update webhooks.source set sealed_secrets = $5, key_version = $6, updated_at = $7
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and sealed_secrets = $4 and status = 'active'
+returning connection_id;
+
+-- name: disable_source (merchant, mode, connection, now)
+-- Takes no more notices. One that is disabled keeps its first time.
+update webhooks.source
+   set status = 'disabled', updated_at = case when status = 'disabled' then updated_at else $4 end
+ where merchant_id = $1 and mode = $2 and connection_id = $3
+returning connection_id;
+
+-- name: present_connection (connection)
+-- States which connection this transaction may look for before there is a tenant (row-level security).
+select set_config('strongroom.presented_connection', $1, true);
+
+-- name: source_by_connection (connection)
+-- The source behind a connection that somebody named.
+select merchant_id, mode, connection_id, scheme, sealed_secrets, key_version, status from webhooks.source
+ where connection_id = $1;
+
+-- name: keep_notices (merchants, m, md, notice, connection, event_key, sealed, key_version, received_at)
+-- Keeps each event once with the job that looks at it, in one round trip and commit; returns those that are new.
+-- Tenants are stated first: rows come from `stated`, and each is checked against its tenant only when it is there.
+-- Sorted, so that two batches that share events wait for each other in one order.
+with stated as materialized (
+    select set_config('strongroom.merchants', $1, true) as merchants
+), given as materialized (
+    select g.*
+      from stated s,
+           unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::integer[],
+                  $9::timestamptz[])
+               as g (merchant_id, mode, notice_id, connection_id, event_key, sealed, key_version, received_at)
+     order by g.merchant_id, g.mode, g.connection_id, g.event_key
+), kept as (
+    insert into webhooks.notice
+           (merchant_id, mode, notice_id, connection_id, event_key, sealed, key_version, state, received_at)
+    select merchant_id, mode, notice_id, connection_id, event_key, sealed, key_version, 'kept', received_at from given
+        on conflict (merchant_id, mode, connection_id, event_key) do nothing
+    returning merchant_id, mode, notice_id, received_at
+)
+select k.notice_id, jobs.put(k.merchant_id, k.mode, 'notice', k.notice_id, k.received_at, k.received_at) from kept k;
+
+-- name: notice_by_event (merchant, mode, connection, event_key)
+-- Under which id an event is kept.
+select notice_id from webhooks.notice
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and event_key = $4;
+
+-- name: notice_by_id (merchant, mode, notice)
+-- One notice, sealed.
+select notice_id, connection_id, event_key, sealed, key_version, state, received_at from webhooks.notice
+ where merchant_id = $1 and mode = $2 and notice_id = $3;
