@@ -252,6 +252,11 @@ async def running(
             "webhooks_listen": Listener("127.0.0.1", ports[2]),
             "public_url": f"https://127.0.0.1:{ports[2]}",
             "worker_poll_ms": 20,
+            # Simulators and merchants' listeners of tests are on this machine, at whatever port is free.
+            "egress_loopback": ("127.0.0.1",),
+            "processor_timeout_seconds": 2,
+            "recovery_delays_seconds": (1, 1, 2),
+            "delivery_delays_seconds": (1, 1, 2),
             "audit_origin": "audit.strongroom.example",
             **UNLIMITED,
             **settings,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The listener that processors reach: public routes only, exact bytes by either lane, limits by address, denials told.
+"""The listener that processors reach: public routes, exact bytes by either lane, limits by address, denials told.
 
-Behind the real edge, with an inbox on a real database; and for what the edge itself does, with one that answers as told.
+Behind the real edge, with an inbox on a real database; and what the edge itself does, with routes of this file.
 """
 
 import json
@@ -53,7 +53,7 @@ VISA: Final = "4242424242424242"
 SECRET: Final = "sim_wh_secret_0123456789"
 START: Final = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PLENTY: Final = Rate(10_000, 10_000)
-ROUTE: Final = "/v1/inbound/{connection_id:str}"
+ROUTE: Final = "/v1/inbound/{connection_id}"
 
 
 class Observer:
@@ -329,7 +329,7 @@ async def _echoed(request: Request) -> Answer:
     return Answer(200, request.body, "text/plain")
 
 
-@post("/echo/{it:str}", requires=PUBLIC, exact_body=20_000, lean=lambda state: _echoed)
+@post("/echo/{it:str}", requires=PUBLIC, exact_body=20_000, lean=lambda _state: _echoed)
 async def echo(request: LitestarRequest[Any, Any, Any], it: str) -> Any:
     return as_response(await _echoed(request_of(request)))
 
@@ -339,9 +339,9 @@ async def static() -> None:
     """Stands beside a parameter."""
 
 
-@post("/echo/{it:str}/behind", requires=PUBLIC, exact_body=1)
+@post("/echo/{it:str}/far/behind", requires=PUBLIC, exact_body=1)
 async def behind(it: str) -> None:
-    """Has its parameter in the middle."""
+    """Has its parameter far from its end."""
 
 
 def listener(*handlers: Any, keyless: bool = True, limits: Rates | None = None) -> Edge:
@@ -407,6 +407,12 @@ PATHS: Final = [
     ("POST", "/v1/tokens", "whole"),
     ("POST", "/v1/tokens/", None),
     ("POST", "/v1/tokens/1", None),
+    ("POST", "/v1/payments/pay_1/capture", "around"),
+    ("POST", "/v1/payments//capture", None),
+    ("POST", "/v1/payments/pay_1/more/capture", None),
+    ("POST", "/v2/payments/pay_1/capture", None),
+    ("POST", "/v1/payments/pay_1/void", None),
+    ("POST", "/v1/inbound/capture", "one"),
     ("POST", "", None),
     ("POST", "/", None),
 ]
@@ -414,6 +420,12 @@ PATHS: Final = [
 
 @pytest.mark.parametrize(("method", "path", "expected"), PATHS)
 def test_paths(method: str, path: str, expected: str | None) -> None:
-    table = PathTable({("POST", ROUTE): "one", ("POST", "/v1/tokens"): "whole"})
+    table = PathTable(
+        {
+            ("POST", ROUTE): "one",
+            ("POST", "/v1/tokens"): "whole",
+            ("POST", "/v1/payments/{payment_id}/capture"): "around",
+        }
+    )
     assert table.find(method, path) == expected
     assert ((method, path) in table) is (expected is not None)

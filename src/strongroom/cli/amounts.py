@@ -27,21 +27,29 @@ def read_amount(text: str, currency: str) -> int:
         Invalid: there is no such currency.
     """
     exponent = Money(0, currency).exponent
-    if _MINOR.fullmatch(text):
-        amount = int(text)
-    elif (major := _MAJOR.fullmatch(text)) is None:
-        raise AmountMalformed("an amount is whole minor units (1050), or decimals (10.50)")
-    elif len(major["decimals"]) != exponent:
+    major = _MAJOR.fullmatch(text)
+    if major is None:
+        return read_minor_units(text)
+    if len(major["decimals"]) != exponent:
         raise AmountMalformed(
             f"{currency} has {exponent} decimals: write all of them, or whole minor units"
             if exponent
             else f"{currency} has no decimals: write whole units"
         )
-    else:
-        amount = int(major["whole"] + major["decimals"])
-    if amount < 1:
+    return read_minor_units((major["whole"] + major["decimals"]).lstrip("0") or "0")
+
+
+def read_minor_units(text: str) -> int:
+    """Return an amount that is written in minor units.
+
+    Raises:
+        AmountMalformed: it is not, or is nothing.
+    """
+    if not _MINOR.fullmatch(text):
+        raise AmountMalformed("an amount is whole minor units (1050), or has decimals (10.50)")
+    if int(text) < 1:
         raise AmountMalformed("an amount is more than nothing")
-    return amount
+    return int(text)
 
 
 def shown(amount: int, currency: str) -> str:

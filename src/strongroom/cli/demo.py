@@ -20,7 +20,7 @@ import typer
 
 if TYPE_CHECKING:
     from strongroom.cli.scenario.folder import DemoFolder
-    from strongroom.cli.scenario.host import Ready, ServerProcess
+    from strongroom.cli.scenario.host import ChildProcess, Ready
     from strongroom.cli.scenario.report import Report
     from strongroom.cli.scenario.story import Story
     from strongroom.config import Settings
@@ -121,7 +121,7 @@ async def _served(
     async with _server(settings, folder, lock, report) as (server, ready, here):
         from strongroom.cli.scenario import cards, play
 
-        async with play.told(here, folder, report, ready, wish.cards) as story:
+        async with play.told(here, folder, report, ready, places, wish.cards) as story:
             first = await cards.first_token(story)
             report.target("first token after", _since_start(), FIRST_TOKEN_SECONDS)
             report.check("the first token", f"{first.status}  {first.took}", first.differs(201))
@@ -141,30 +141,35 @@ async def _served(
 @asynccontextmanager
 async def _server(
     settings: "Settings", folder: "DemoFolder", lock: int, report: "Report"
-) -> "AsyncIterator[tuple[ServerProcess, Ready, Settings]]":
-    from strongroom.cli.scenario.folder import free_listener
-    from strongroom.cli.scenario.host import ServerProcess
+) -> "AsyncIterator[tuple[ChildProcess, Ready, Settings]]":
+    from strongroom.cli.scenario.host import ChildProcess, Program, Ready
+    from strongroom.cli.scenario.places import Places
 
-    vault = free_listener(settings.vault_listen)
-    gateway = free_listener(settings.gateway_listen, taken=vault.port)
-
+    wanted = Places.wanted(settings)
+    places = wanted.freed()
     starting = True
 
     def told(text: str) -> None:
         report.note(f"{_since_start():5.2f} s  {text}" if starting else text)
 
-    server = ServerProcess(folder.server_output, told)
-    await server.start(vault, gateway, keep=[lock])
+    server = ChildProcess(
+        Program(
+            "server", "strongroom.cli.scenario.server", places.arguments(), folder.server_output
+        ),
+        told,
+    )
+    await server.start(keep=[lock])
     try:
         report.headline(f"state in {settings.state}")
-        for wanted, taken in ((settings.vault_listen, vault), (settings.gateway_listen, gateway)):
-            if wanted != taken:
-                report.note(f"{wanted} is taken: port {taken.port} instead")
+        for one, other in zip(wanted, places, strict=True):
+            if one != other:
+                report.note(f"{one} is taken: port {other.port} instead")
         with report.busy("the server starts …"):
-            ready = await server.ready()
+            said = await server.ready()
         starting = False
         report.target("server ready after", _since_start(), READY_SECONDS)
-        yield server, ready, replace(settings, vault_listen=vault, gateway_listen=gateway)
+        ready = Ready(said["vault"], said["gateway"], said["webhooks"])
+        yield server, ready, replace(settings, **places.overrides())
     finally:
         report.console.print("\nstopping …")
         # A server that was killed could not stop its database.

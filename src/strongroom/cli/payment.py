@@ -5,12 +5,13 @@ A decline prints the payment and ends with 1. An outcome that is not known yet i
 with 0. A sealed CVC is read from standard input; a card number is never taken here.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
-from strongroom.cli.amounts import AmountMalformed, has_decimals, read_amount
+from strongroom.cli.amounts import AmountMalformed, has_decimals, read_amount, read_minor_units
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, Asked, gateway, metadata, typed, wish
 from strongroom.cli.console import out, print_json, progress
 from strongroom.cli.payment_shown import (
@@ -23,6 +24,7 @@ from strongroom.cli.payment_shown import (
     say_not_sent,
     was_not_sent,
 )
+from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.ids import is_id
 
 _PAGE: Final = 100
@@ -217,8 +219,8 @@ def list_(
     filters: dict[str, str] = _given(
         reference=reference,
         status=status,
-        created_from=since,
-        created_to=until,
+        created_from=_moment(since) if since else "",
+        created_to=_moment(until) if until else "",
         amount="" if amount is None else str(amount),
         last4=last4,
         token=_of("tok", token),
@@ -271,15 +273,24 @@ def payment_id(text: str) -> str:
 
 def amount_of(client: Any, path: str, text: str) -> int:
     """Read an amount of a payment; where it has decimals, the payment is asked for its currency."""
-    currency = client.ask("GET", path)["currency"] if has_decimals(text) else "XXX"
-    return _amount(text, currency)
+    return _amount(text, client.ask("GET", path)["currency"] if has_decimals(text) else None)
 
 
-def _amount(text: str, currency: str) -> int:
+def _amount(text: str, currency: str | None) -> int:
     try:
-        return read_amount(text, currency)
+        return read_minor_units(text) if currency is None else read_amount(text, currency)
     except AmountMalformed as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{error}") from None
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            "a time is a date or a time in ISO 8601, such as 2034-01-01T12:00:00Z"
+        ) from None
+    return rfc3339(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
 
 
 def _of(prefix: str, text: str) -> str:

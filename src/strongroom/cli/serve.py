@@ -32,7 +32,9 @@ async def _serve() -> None:
     served = await serving.start()
     errors.print(f"vault    [bold]{served.vault}[/]   cards go in here, tokens come out")
     errors.print(f"gateway  [bold]{served.gateway}[/]   payments, and never a card number")
-    errors.print(f"webhooks [bold]{served.webhooks}[/]  processors tell here, customers return here")
+    errors.print(
+        f"webhooks [bold]{served.webhooks}[/]  processors tell here, customers return here"
+    )
     await stop.wait()
     errors.print("stopping …")
     await serving.stop()

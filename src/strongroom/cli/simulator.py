@@ -46,6 +46,11 @@ def simulator(
     public_url: str = typer.Option(
         "", metavar="URL", help="Where browsers reach it, if elsewhere."
     ),
+    ca: Path | None = typer.Option(
+        None,
+        "--ca",
+        help="PEM file of an authority that its webhooks trust: an installation's own.",
+    ),
     as_json: bool = typer.Option(
         False, "--json", help="Print one line of JSON when it serves, for scripts."
     ),
@@ -54,7 +59,12 @@ def simulator(
     from strongroom.simulator import Simulator
 
     made = Simulator(
-        folder, host=listen, port=port, latency_ms=latency_ms, public_url=public_url or None
+        folder,
+        host=listen,
+        port=port,
+        latency_ms=latency_ms,
+        public_url=public_url or None,
+        authority=ca,
     )
     if listen not in {_LOOPBACK, "::1", "localhost"}:
         errors.print(

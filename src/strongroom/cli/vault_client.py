@@ -60,6 +60,14 @@ class VaultRefused(StrongroomError):
 
     code = "vault_refused"
 
+    def __init__(
+        self, detail: str, *, answered: int = 0, problem: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail)
+        #: The HTTP status and the problem details (RFC 9457), where there are any.
+        self.answered = answered
+        self.problem: Mapping[str, Any] = problem or {}
+
 
 @final
 class VaultClient:
@@ -138,7 +146,11 @@ class VaultClient:
         if not isinstance(content, dict):
             raise VaultRefused(f"{self._url} answered {answer.status_code} and no JSON object")
         if answer.status_code >= _REFUSED:
-            raise VaultRefused(_sentence(answer.status_code, content))
+            raise VaultRefused(
+                _sentence(answer.status_code, content),
+                answered=answer.status_code,
+                problem=content,
+            )
         return content
 
 

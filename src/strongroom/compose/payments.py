@@ -25,7 +25,7 @@ from strongroom.payments.recovery import LookUps, NoticeParts, Notices
 from strongroom.payments.returns import Returns
 from strongroom.payments.service import PaymentService
 from strongroom.payments.store import ChangeSink, PaymentReader
-from strongroom.webhooks.deliver import DELIVERY, Deliverer
+from strongroom.webhooks.deliver import Deliverer
 from strongroom.webhooks.endpoints import Endpoints
 from strongroom.webhooks.events import Events
 from strongroom.webhooks.inbound import VERIFIERS, open_notice
@@ -37,6 +37,8 @@ from strongroom.webhooks.ports import Webhooks
 if TYPE_CHECKING:  # the composer calls these functions
     from strongroom.compose.composer import Composer
 
+#: The job that delivers an event (`webhooks.publish` puts it).
+DELIVERY: Final = "delivery"
 #: Every processor, by the name that connections have. A new adapter is one line here.
 ADAPTERS: Final[Adapters] = {each.name: each for each in (SimulatorAdapter(),)}
 
@@ -117,9 +119,15 @@ def gateway_state(
                 keys=keyring,
                 recorder=recorder,
                 clock=site.clock,
-                check_url=lambda url: _require_callable(url, composer),
+                check_url=lambda url: check_url(url, composer.policy, port=None),
+                wake=lambda: composer.wake(DELIVERY),
             ),
-            Events(database, recorder, site.clock),
+            Events(
+                database=database,
+                recorder=recorder,
+                clock=site.clock,
+                wake=lambda: composer.wake(DELIVERY),
+            ),
             recorder,
             site.clock,
         ),
@@ -164,15 +172,17 @@ def start_worker(
         recorder=recorder,
         send=composer.egress().send,
         clock=site.clock,
-        delays=site.settings.delivery_delays_seconds,
+        delays_seconds=site.settings.delivery_delays_seconds,
+        log=site.log,
         metrics=site.metrics.webhooks,
     )
+    composer.on_close(deliverer.close)
     worker = Worker(
         JobQueue(database, site.clock),
         {
             LOOKUP: Handler(LookUps(changes, attempts, scribe, site.clock).run),
             NOTICE: Handler(notices.run),
-            DELIVERY: Handler(deliverer.run, at_once_max=64),
+            DELIVERY: deliverer.handler(),
         },
         poll_seconds=site.settings.worker_poll_ms / 1_000,
         log=site.log,
@@ -181,7 +191,3 @@ def start_worker(
     worker.start()
     composer.on_close(worker.stop)
     return worker
-
-
-def _require_callable(url: str, composer: "Composer") -> None:
-    check_url(url, composer.policy)

@@ -7,9 +7,11 @@ URLs come from whoever holds the control key, so they are called as they are.
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -93,6 +95,8 @@ class Notices:
         retry_seconds: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         self.retry_seconds = tuple(retry_seconds)
+        #: PEM file of an authority that is trusted besides the machine's own: an installation's local one.
+        self.authority: Path | None = None
         self.counts = Counts()
         self._account = account
         self._clock = clock
@@ -105,8 +109,11 @@ class Notices:
 
     async def start(self) -> None:
         """Begin to deliver."""
+        tls = ssl.create_default_context()
+        if self.authority is not None:
+            tls.load_verify_locations(self.authority)
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONCURRENT_MAX),
+            connector=aiohttp.TCPConnector(limit=CONCURRENT_MAX, ssl=tls),
             timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS_MAX),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,

@@ -48,6 +48,7 @@ class Simulator:
         pending_seconds: float | None = PENDING_SECONDS,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
         public_url: str | None = None,
+        authority: Path | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Read the folder's journal back; nothing listens yet.
@@ -61,6 +62,7 @@ class Simulator:
             pending_seconds: when pending payments are approved; None: never by themselves.
             retry_seconds: waits between attempts to deliver a webhook; the last one repeats.
             public_url: where browsers reach it, if that is elsewhere.
+            authority: PEM file of an authority that its webhooks trust besides the machine's own.
             clock: None takes the machine's.
 
         Raises:
@@ -71,6 +73,7 @@ class Simulator:
         pace = self.simulation.pace
         pace.latency, pace.pending = latency_ms / 1000, pending_seconds
         self.simulation.notices.retry_seconds = tuple(retry_seconds)
+        self.simulation.notices.authority = authority
         self.control_key: Final = control_key or _kept(
             folder / CONTROL_KEY_FILE_NAME, b"sim_ck_" + new_secret_text(CONTROL_KEY_BITS).encode()
         ).decode("ascii")
@@ -142,6 +145,7 @@ async def running_simulator(
     *,
     pending_seconds: float | None = PENDING_SECONDS,
     retry_seconds: Sequence[float] = RETRY_SECONDS,
+    authority: Path | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Simulated]:
     """Run a simulator on loopback in this event loop; see `Simulator` for the arguments."""
@@ -152,6 +156,7 @@ async def running_simulator(
         latency_ms=latency_ms,
         pending_seconds=pending_seconds,
         retry_seconds=retry_seconds,
+        authority=authority,
         clock=clock,
     )
     await simulator.start()

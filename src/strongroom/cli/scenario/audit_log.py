@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chapter 6: every act is in the log, masked; the log verifies offline, and a copy that was meddled with does not.
+"""Chapter 13: every act is in the log, masked; the log verifies offline, and a copy that was meddled with does not.
 
 Verified by `strongroom audit` in a process that is given the export, the public key and nothing else.
 """
@@ -26,7 +26,7 @@ from strongroom.cli.scenario.story import Story
 from strongroom.kernel.cardlike import has_cardlike_bytes
 from strongroom.kernel.errors import StrongroomError
 
-TITLE: Final = "6 · The audit log"
+TITLE: Final = "13 · The audit log"
 SEALED_SECONDS_MAX: Final = 30.0
 _NOT_SEALED: Final = 409
 _CREATED: Final = "vault.token.created"

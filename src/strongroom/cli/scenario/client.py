@@ -42,6 +42,11 @@ class Ledger:
         self.numbers.update(number.decode() for number in found)
         return found
 
+    def keep(self, head: bytes, body: bytes) -> None:
+        """Keep an answer for the search."""
+        self.received += (head, body)
+        self.answers += 1
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -161,8 +166,7 @@ class Client:
             response.status_code, dict(response.headers), response.content, perf_counter() - begun
         )
         head = "\n".join(f"{name}: {value}" for name, value in answer.headers.items()).encode()
-        self.ledger.received += (head, answer.body)
-        self.ledger.answers += 1
+        self.ledger.keep(head, answer.body)
         if any(number in answer.body or number in head for number in numbers):
             self.ledger.echoes += 1
         return answer

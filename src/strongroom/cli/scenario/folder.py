@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config import Environment, Settings, load_settings
-from strongroom.config.settings import Listener
 from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.invariant import Bug
 
 INSTANCE: Final = "demo"
 #: How long to wait for the server of a demo that was killed (it stops by itself), and for one that lives.
@@ -162,9 +161,26 @@ class DemoFolder:
                 _remove(path)
 
     @property
+    def lock(self) -> int:
+        """The descriptor of the lock: whoever holds it too keeps the next demo waiting. Only while claimed."""
+        if self._lock is None:
+            raise Bug("the folder is claimed before anything is started in it")
+        return self._lock
+
+    @property
     def server_output(self) -> Path:
         """What the server's process printed outside its log: nothing, as long as all is well."""
         return self.own / "server.out"
+
+    @property
+    def processor_output(self) -> Path:
+        """Likewise of the simulator's process."""
+        return self.own / "processor.out"
+
+    @property
+    def processor(self) -> Path:
+        """The simulator's own folder, with its journal: it shares no database with anybody."""
+        return self.state / "processor"
 
     @property
     def _keys(self) -> Path:
@@ -197,33 +213,6 @@ class DemoFolder:
         # Crash after this: the numbers count as used, and a later run searches for them too.
         _write(path, {"first": first, "next": following + count})
         return first, following
-
-
-def free_listener(wanted: Listener, taken: int | None = None) -> Listener:
-    """Return the wanted address if it is free, else the same host with a free port."""
-    if wanted.port not in (0, taken) and _bindable(wanted) is not None:
-        return wanted
-    port = _bindable(Listener(wanted.host, 0))
-    if port is None:
-        raise DemoRefused(f"nothing can listen on {wanted.host}")
-    return Listener(wanted.host, port)
-
-
-def read_listener(text: str) -> Listener:
-    """Read what `str` of a listener prints."""
-    host, _, port = text.rpartition(":")
-    return Listener(host.strip("[]"), int(port))
-
-
-def _bindable(listener: Listener) -> int | None:
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((listener.host, listener.port))
-        except OSError:
-            return None
-        return int(probe.getsockname()[1])
 
 
 def _holder(descriptor: int) -> int:

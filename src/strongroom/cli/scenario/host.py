@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's hold on its server's process: starts it, hears its steps, and stops it in order."""
+"""The demo's hold on its processes, the server's and the simulator's: starts one, hears its steps, stops it in order."""
 
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from strongroom.config.settings import Listener
 from strongroom.kernel.errors import StrongroomError
 
 START_SECONDS_MAX: Final = 120.0
@@ -31,36 +31,52 @@ class Ready:
 
     vault: str
     gateway: str
+    #: Where processors and returning customers reach it.
+    webhooks: str
 
 
-class ServerProcess:
-    """One server. `told` hears its steps."""
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is started: a module that speaks as `child` does."""
 
-    def __init__(self, output: Path, told: Callable[[str], None]) -> None:
-        self._output = output
+    name: str
+    module: str
+    arguments: Sequence[str]
+    #: What it prints outside its lines: nothing, as long as all is well.
+    output: Path
+    #: Variables beside this process's own.
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class ChildProcess:
+    """One process. `told` hears its steps."""
+
+    def __init__(self, program: Program, told: Callable[[str], None]) -> None:
+        self._program = program
         self._told = told
         self._process: Process | None = None
 
-    async def start(self, vault: Listener, gateway: Listener, *, keep: Sequence[int]) -> None:
-        """Start the process. It holds the descriptors `keep` for as long as it lives."""
-        with self._output.open("wb") as output:
-            self._output.chmod(0o600)
+    async def start(self, *, keep: Sequence[int]) -> None:
+        """Start it. It holds the descriptors `keep` for as long as it lives."""
+        program = self._program
+        with program.output.open("wb") as output:
+            program.output.chmod(0o600)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",
                 "-m",
-                "strongroom.cli.scenario.server",
-                str(vault),
-                str(gateway),
+                program.module,
+                *program.arguments,
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=output,
+                env={**os.environ, **program.environment},
                 pass_fds=keep,
                 start_new_session=True,  # a terminal's Ctrl-C is for the demo, which then stops this one
             )
 
-    async def ready(self) -> Ready:
-        """Wait until it answers.
+    async def ready(self) -> dict[str, Any]:
+        """Wait until it answers; return what it then says.
 
         Raises:
             ServerFailed: it did not come up; says what it said.
@@ -68,7 +84,7 @@ class ServerProcess:
         async with asyncio.timeout(START_SECONDS_MAX):
             while (line := await self._line()) is not None:
                 if line["kind"] == "ready":
-                    return Ready(line["vault"], line["gateway"])
+                    return line
                 if line["kind"] == "failed":
                     raise ServerFailed(f"{line['code']}: {line['detail']}")
         raise ServerFailed(self._last_words())
@@ -79,7 +95,7 @@ class ServerProcess:
             await self._process.wait()
 
     async def stop(self) -> bool:
-        """Stop it in order, its database included; tell whether it said that the database stopped."""
+        """Stop it in order; tell whether it said that all it had started stopped, too."""
         process, self._process = self._process, None
         if process is None:
             return False
@@ -89,7 +105,7 @@ class ServerProcess:
         try:
             async with asyncio.timeout(STOP_SECONDS_MAX):
                 while (line := await _line_of(process, self._told)) is not None:
-                    stopped = stopped or (line["kind"] == "stopped" and line["database"])
+                    stopped = stopped or (line["kind"] == "stopped" and line["whole"])
                 await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
@@ -101,8 +117,9 @@ class ServerProcess:
         return None if self._process is None else await _line_of(self._process, self._told)
 
     def _last_words(self) -> str:
-        said = self._output.read_text("utf-8", "replace").strip().splitlines()
-        return "\n  ".join(["the server ended while starting; it said:", *said[-_LINES_SHOWN:]])
+        said = self._program.output.read_text("utf-8", "replace").strip().splitlines()
+        ended = f"the {self._program.name} ended while starting; it said:"
+        return "\n  ".join([ended, *said[-_LINES_SHOWN:]])
 
 
 async def _line_of(process: Process, told: Callable[[str], None]) -> dict[str, Any] | None:

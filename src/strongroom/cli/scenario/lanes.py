@@ -6,10 +6,12 @@ reads a status, a length and a body; it refuses whatever else an HTTP/1.1 server
 """
 
 import asyncio
+import json
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final, cast, final
+from typing import Any, Final, cast, final
 from urllib.parse import urlsplit
 
 from strongroom.kernel.errors import StrongroomError
@@ -33,6 +35,15 @@ class Reply:
     head: bytes
     body: bytes
     seconds: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body, decoded; empty where it is no JSON object."""
+        try:
+            decoded = json.loads(self.body)
+        except ValueError:
+            return {}
+        return decoded if isinstance(decoded, dict) else {}
 
 
 @final
@@ -121,3 +132,21 @@ class Requests:
     def make(self, number: int, body: bytes) -> bytes:
         """Return the bytes of one request."""
         return b"%s%d\r\ncontent-length: %d\r\n\r\n%s" % (self._head, number, len(body), body)
+
+
+def printed(
+    url: str, method: str, path: str, key: str, *, name: str = "", body: bytes = b""
+) -> bytes:
+    """Return the bytes of a request whose path is not always the same; `name` is its Idempotency-Key."""
+    named = f"idempotency-key: {name}\r\n" if name else ""
+    typed = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n" if body else ""
+    head = (
+        f"{method} {path} HTTP/1.1\r\nhost: {urlsplit(url).netloc}\r\n"
+        f"authorization: Bearer {key}\r\n{named}{typed}\r\n"
+    )
+    return head.encode() + body
+
+
+def quantile(times: Sequence[float], share: float) -> float:
+    """Return the value below which that share of sorted values lies; 0 if there are none."""
+    return times[min(len(times) - 1, int(len(times) * share))] if times else 0.0

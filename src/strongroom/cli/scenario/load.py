@@ -14,7 +14,7 @@ from typing import Final
 from rich.progress import Progress
 
 from strongroom.cli.scenario.client import trust
-from strongroom.cli.scenario.lanes import Lane, Reply, Requests, open_lanes
+from strongroom.cli.scenario.lanes import Lane, Reply, Requests, open_lanes, quantile
 from strongroom.cli.scenario.story import Story
 
 TITLE: Final = "5 · {cards:,} synthetic cards"
@@ -102,14 +102,13 @@ def _judge(
     seconds: float,
 ) -> None:
     story.ledger.made |= tokens
-    story.ledger.answers += len(replies)
     for reply, cards in replies:
         story.ledger.numbers.update(cards)
-        story.ledger.received += (reply.head, reply.body)
+        story.ledger.keep(reply.head, reply.body)
     if len(tokens) != count:
         differences.append(f"expected {count} different tokens, got {len(tokens)}")
     times = sorted(reply.seconds for reply, _ in replies)
-    half, most = _quantile(times, 0.5), _quantile(times, 0.99)
+    half, most = quantile(times, 0.5), quantile(times, 0.99)
     story.report.check(
         f"{count:,} cards, {what}, {lanes} connections",
         f"{count / seconds:,.0f} cards/s  p50 {half * 1000:.1f} ms  p99 {most * 1000:.1f} ms",
@@ -156,7 +155,3 @@ def _is_of(token: dict[str, object], number: str) -> bool:
         number[-4:],
         2033,
     )
-
-
-def _quantile(times: Sequence[float], share: float) -> float:
-    return times[min(len(times) - 1, int(len(times) * share))] if times else 0.0

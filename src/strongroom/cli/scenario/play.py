@@ -4,7 +4,7 @@
 import itertools
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,16 +13,24 @@ import httpx
 
 from strongroom.cli.scenario import (
     audit_log,
+    books,
     cards,
+    challenge,
+    connect,
     deduplication,
     idempotency,
     load,
+    notices,
+    payments,
+    payments_load,
     search,
     tokens,
+    unknown,
 )
 from strongroom.cli.scenario.client import Client, Ledger, make_http, trust
 from strongroom.cli.scenario.folder import DemoFolder, MerchantKeys
 from strongroom.cli.scenario.host import Ready
+from strongroom.cli.scenario.places import Places
 from strongroom.cli.scenario.report import Report
 from strongroom.cli.scenario.story import Party, Story
 from strongroom.config import Settings
@@ -52,14 +60,19 @@ class _Wires:
 
 @asynccontextmanager
 async def told(
-    settings: Settings, folder: DemoFolder, report: Report, ready: Ready, cards_wanted: int
+    settings: Settings,
+    folder: DemoFolder,
+    report: Report,
+    ready: Ready,
+    places: Places,
+    cards_wanted: int,
 ) -> AsyncIterator[Story]:
-    """Make a story with open clients."""
+    """Make a story with open clients; stop in the end what its chapters started."""
     authority = settings.state / "tls" / "ca.pem"
     ledger = Ledger()
     shop, market = folder.merchants()
     first_of_all, first = folder.reserve_serials(cards_wanted + SPARE_CARDS)
-    async with make_http(trust(authority)) as http:
+    async with make_http(trust(authority)) as http, AsyncExitStack() as stack:
         wires = _Wires(http, ready, ledger)
         party = wires.party(shop)
         yield Story(
@@ -75,7 +88,10 @@ async def told(
             cards=cards_wanted,
             vault=ready.vault,
             gateway=ready.gateway,
+            webhooks=ready.webhooks,
+            places=places,
             authority=authority,
+            stack=stack,
             first_serial=first_of_all,
             serials=itertools.count(first),
         )
@@ -89,6 +105,13 @@ async def scenario(story: Story) -> None:
         (deduplication.TITLE, deduplication.play),
         (tokens.TITLE, tokens.play),
         (load.TITLE.format(cards=story.cards), load.play),
+        (connect.TITLE, connect.play),
+        (payments.TITLE, payments.play),
+        (challenge.TITLE, challenge.play),
+        (unknown.TITLE, unknown.play),
+        (notices.TITLE, notices.play),
+        (payments_load.TITLE, payments_load.play),
+        (books.TITLE, books.play),
         (audit_log.TITLE, audit_log.play),
         (search.TITLE, search.play),
     ]

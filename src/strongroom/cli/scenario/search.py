@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chapter 7: looks for every card number that any run used, everywhere that anything was written or printed.
+"""Chapter 14: looks for every card number that any run used, everywhere that anything was written or printed.
 
-Both databases (tables, write-ahead log, a logical dump), logs, audit sink, the whole state folder, metrics, every
-answer, this terminal. First it proves that it would find one.
+Both databases (tables, write-ahead log, a logical dump), logs, audit sink, the whole state folder with the simulator's,
+metrics, every answer, what the merchant heard, this terminal. First it proves that it would find one.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from strongroom.kernel.published import TEST_NUMBERS
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.telemetry.canary import decoys
 
-TITLE: Final = "7 · Where are the card numbers now?"
+TITLE: Final = "14 · Where are the card numbers now?"
 DECOYS: Final = 40
 _SHOWN: Final = 3
 
@@ -104,6 +104,7 @@ def _files(story: Story) -> Iterator[Place]:
         "PostgreSQL's own log": settings.state / "postgres" / "server.log",
         "our log": settings.log_file or settings.state / "log",
         "audit sink": settings.sink_folder,
+        "the simulator's journal and accounts": story.folder.processor,
         "the rest of the state folder": settings.state,
     }
     found: dict[str, list[Path]] = {what: [] for what in kinds}
@@ -125,16 +126,18 @@ def _files(story: Story) -> Iterator[Place]:
 async def _at_hand(story: Story) -> list[Place]:
     """What was said over HTTP and on this terminal."""
     metrics = []
-    for client in (story.stranger, story.stranger.at(story.gateway)):
-        answer = await client.get("/metrics")
+    for listener in (story.vault, story.gateway, story.webhooks):
+        answer = await story.stranger.at(listener).get("/metrics")
         metrics.append(answer.body if answer.status == 200 else b"")  # noqa: PLR2004 - OK
     terminal = story.report.console.export_text(clear=False).encode()
+    heard = () if story.till is None else tuple(story.till.shop.received)
     return [
-        Place("metrics of both listeners", streams=tuple(metrics)),
+        Place("metrics of the three listeners", streams=tuple(metrics)),
         Place(
             f"{story.ledger.answers:,} answers, with their headers",
             streams=tuple(story.ledger.received),
         ),
+        Place("everything that the merchant heard", streams=heard),
         Place("this terminal, and what commands printed", streams=(terminal, *story.printed)),
     ]
 

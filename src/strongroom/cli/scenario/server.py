@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server's process of a demo: makes what is missing, serves, and stops in order when the demo leaves.
 
-Speaks JSON lines on its standard output: steps, `ready`, `stopped`. The end of its standard input, however that
-comes about, is its word to stop; so it never outlives a demo that was killed.
+Says steps, `ready` and `stopped`. It never outlives a demo that was killed (see `child`).
 """
 
 import asyncio
-import json
-import os
-import signal
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from strongroom.cli.scenario.folder import DemoFolder, MerchantKeys, demo_settings, read_listener
+from strongroom.cli.scenario.child import Voice, until_told
+from strongroom.cli.scenario.folder import DemoFolder, MerchantKeys, demo_settings
+from strongroom.cli.scenario.places import Places
 from strongroom.config import Settings
 from strongroom.db.embedded import Embedded
 from strongroom.kernel.errors import StrongroomError
@@ -26,28 +24,10 @@ ACTOR: Final = "operator:demo"
 NAMES: Final = ("Corner Shop", "Palm Market")
 
 
-class Voice:
-    """Writes JSON lines to the demo. Where nobody listens any more, it is silent."""
-
-    def __init__(self) -> None:
-        # Whatever else prints goes to standard error, which the demo keeps in a file and searches.
-        self._descriptor = os.dup(1)
-        os.dup2(2, 1)
-
-    def say(self, kind: str, **facts: Any) -> None:
-        """Say one thing."""
-        line = json.dumps({"kind": kind, **facts}) + "\n"
-        try:
-            os.write(self._descriptor, line.encode())
-        except OSError:
-            return
-
-
 def main() -> None:
     """Serve until the end of standard input, SIGTERM or SIGINT."""
     voice = Voice()
-    vault, gateway = map(read_listener, sys.argv[1:3])
-    settings = demo_settings(vault_listen=vault, gateway_listen=gateway)
+    settings = demo_settings(**Places.read(sys.argv[1:]).overrides())
     database = Embedded(settings.state / "postgres", binaries=settings.postgres_binaries)
     # The database starts in a process of its own while this one imports what it needs.
     with ThreadPoolExecutor(1) as pool:
@@ -59,7 +39,7 @@ def main() -> None:
             sys.exit(1)
         finally:
             stopped = database.detach()
-            voice.say("stopped", database=stopped)
+            voice.say("stopped", whole=stopped)
 
 
 def _run(settings: Settings, attaching: "Future[Embedded]", voice: Voice) -> None:
@@ -78,7 +58,7 @@ async def _serve(here: "Installation", attaching: "Future[Embedded]", voice: Voi
     from strongroom.cli.serving import Serving
 
     stop = asyncio.Event()
-    await _watch(stop)
+    await until_told(stop)
     voice.say("step", text="code loaded")
     here.make_secrets()
     made, _ = await asyncio.gather(asyncio.to_thread(here.make_keys), asyncio.to_thread(here.tls))
@@ -94,24 +74,12 @@ async def _serve(here: "Installation", attaching: "Future[Embedded]", voice: Voi
     try:
         served, merchants = await asyncio.gather(serving.start(), _merchants(here))
         DemoFolder(here.settings.state).keep_merchants(merchants)
-        voice.say("ready", vault=served.vault, gateway=served.gateway)
+        voice.say("ready", vault=served.vault, gateway=served.gateway, webhooks=served.webhooks)
         await stop.wait()
         voice.say("stopping")
     finally:
         await serving.stop()
     voice.say("step", text="requests finished, writers drained, audit log sealed, pools closed")
-
-
-async def _watch(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-
-    class Ends(asyncio.Protocol):
-        def connection_lost(self, _exc: Exception | None) -> None:
-            stop.set()
-
-    await loop.connect_read_pipe(Ends, sys.stdin)
 
 
 async def _merchants(here: "Installation") -> list[MerchantKeys]:

@@ -2,13 +2,16 @@
 """What the chapters share: two merchants with their clients, the report, and numbers that nobody used before."""
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from strongroom.cli.scenario.client import Client, Ledger
 from strongroom.cli.scenario.folder import DemoFolder
+from strongroom.cli.scenario.places import Places
 from strongroom.cli.scenario.report import Report
+from strongroom.cli.scenario.till import Till
 from strongroom.config import Settings
 from strongroom.kernel.schemes import synthetic_number
 
@@ -42,10 +45,17 @@ class Story:
     cards: int
     vault: str
     gateway: str
+    #: Where processors and returning customers reach the server.
+    webhooks: str
+    places: Places
     authority: Path
+    #: What chapters start is stopped when the story ends, however it ends.
+    stack: AsyncExitStack
     #: The first serial that any run used, and the first of this run.
     first_serial: int
     serials: Iterator[int]
+    #: From chapter 6 on.
+    till: Till | None = None
     #: What other programs printed to this one.
     printed: list[bytes] = field(default_factory=list)
 

@@ -71,7 +71,9 @@ async def receive_notice(
     request: LitestarRequest[Any, Any, State], state: State, connection_id: str
 ) -> Response[bytes]:
     """Take a notice."""
-    return as_response(await _received(state.inbox, request_of(request), connection_id))
+    answer = await _received(state.inbox, request_of(request), connection_id)
+    request.scope["state"]["log"] = answer.log
+    return as_response(answer)
 
 
 ROUTES: Final = (receive_notice,)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Promise 5: nothing unverified changes a state."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from paying import WITH_CHALLENGE, Shop, open_shop, simulating, until
+from service import Service
+from strongroom.crypto.digest import hmac_sha256
+from strongroom.crypto.ids import new_id
+from strongroom.db.logins import Domain
+from strongroom.simulator import Simulated
+from strongroom.webhooks.inbound import VERIFIERS
+from strongroom.webhooks.inbound.verify import VerifiedNotice
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def simulated(
+    service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Simulated]:
+    async with simulating(tmp_path_factory.mktemp("simulator"), service) as running:
+        yield running
+
+
+def notice(shop: Shop, attempt: dict[str, Any], word: str, **more: Any) -> bytes:
+    """What the simulator would send of an attempt."""
+    thing = {
+        "id": new_id("pay").replace("pay_", "sp_"),
+        "object": "payment",
+        "account": shop.account,
+        "mode": "test",
+        "reference": attempt["id"],
+        "status": word,
+        "amount": attempt["amount"],
+        "currency": attempt["currency"],
+        "capture": attempt["operation"] == "sale",
+        "authorized": attempt["amount"],
+        "captured": 0,
+        "voided": 0,
+        "refunded": 0,
+        **more,
+    }
+    event = {
+        "id": new_id("evt").replace("evt_", "se_"),
+        "type": f"payment.{word}",
+        "created": "2026-11-20T09:30:00.000000Z",
+        "account": thing["account"],
+        "mode": "test",
+        "data": thing,
+    }
+    return json.dumps(event).encode()
+
+
+def signed(body: bytes, secret: str, at: float | None = None) -> dict[str, str]:
+    moment = str(int(time.time() if at is None else at))
+    mac = hmac_sha256(secret.encode(), moment.encode() + b"." + body).hex()
+    return {"sim-signature": f"t={moment},v1={mac}", "content-type": "application/json"}
+
+
+async def send(shop: Shop, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    path = "/v1/inbound/" + shop.connection["id"]
+    return await shop.service.public.send(
+        "POST", path, content=body, headers=headers, idempotency=None
+    )
+
+
+async def unknown(shop: Shop, fault: str = "timeout_before") -> tuple[str, dict[str, Any]]:
+    """A payment whose outcome nobody knows."""
+    await shop.simulated.control.demand(fault, "authorize")
+    answer = await shop.pay(capture_method="manual")
+    assert answer.status_code == 202, answer.text
+    payment = answer.json()["id"]
+    (attempt,) = await shop.attempts(payment)
+    return payment, attempt
+
+
+async def state(shop: Shop, payment: str) -> tuple[Any, ...]:
+    found = await shop.payment(payment)
+    return found["status"], found["balances"]["authorized"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["secret", "body", "old", "future", "absent", "another connection's"]
+)
+async def test_a_notice_that_does_not_verify_is_refused_and_leaves_nothing(
+    service: Service, simulated: Simulated, wrong: str
+) -> None:
+    """Wrong secret, altered body, wrong time, no signature, another connection's secret: 401, and nothing is kept."""
+    shop = await open_shop(service, simulated, notices=False, finding="by_notice")
+    payment, attempt = await unknown(shop)
+    body = notice(shop, attempt, "authorized")
+    headers = signed(body, shop.secret)
+    if wrong == "secret":
+        headers = signed(body, shop.secret + "x")
+    elif wrong == "body":
+        body = body.replace(b'"authorized": 1000', b'"authorized": 1001')
+    elif wrong in ("old", "future"):
+        headers = signed(body, shop.secret, time.time() + (400 if wrong == "future" else -400))
+    elif wrong == "absent":
+        headers = {"content-type": "application/json"}
+    else:
+        other = await open_shop(service, simulated, notices=False)
+        headers = signed(body, other.secret)
+    answer = await send(shop, body, headers)
+    assert answer.status_code == 401, answer.text
+    assert await shop.notices() == {}
+    assert await state(shop, payment) == ("processing", 0)
+
+
+@pytest.mark.parametrize(
+    ("lie", "result"),
+    [
+        ({"amount": 1_001}, "differs"),
+        ({"currency": "KWD"}, "differs"),
+        ({"account": "acct_somebody_else"}, "uncorrelated"),
+        ({"reference": new_id("att")}, "uncorrelated"),
+        ({"reference": "order-1042"}, "uncorrelated"),
+        ({"capture": True}, "differs"),
+        ({"status": "a novelty"}, "surprising"),
+    ],
+)
+async def test_a_signed_notice_about_something_else_changes_nothing(
+    service: Service, simulated: Simulated, lie: dict[str, Any], result: str
+) -> None:
+    """Another amount, currency, account, reference or shape than we asked about: kept, recorded, and not believed."""
+    shop = await open_shop(service, simulated, notices=False, finding="by_notice")
+    payment, attempt = await unknown(shop)
+    body = notice(shop, attempt, "authorized", **lie)
+    assert (await send(shop, body, signed(body, shop.secret))).status_code == 200
+
+    async def dealt_with() -> dict[str, int] | None:
+        found = dict(await shop.notices())
+        return found if "kept" not in found else None
+
+    assert await until(dealt_with, what="the notice to be dealt with") == {result: 1}
+    assert await state(shop, payment) == ("processing", 0)
+    records = await service.look(
+        Domain.CORE,
+        "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1",
+        shop.tenant.merchant,
+    )
+    assert any("webhooks.notice.handled" in r["text"] and result in r["text"] for r in records)
+
+
+async def test_what_a_signed_notice_claims_is_confirmed_by_asking(
+    service: Service, simulated: Simulated
+) -> None:
+    """A signed lie about a payment that the processor knows nothing of: it is asked, and the lie changes nothing."""
+    shop = await open_shop(service, simulated, notices=False)
+    payment, attempt = await unknown(shop)
+    body = notice(shop, attempt, "authorized")
+    assert (await send(shop, body, signed(body, shop.secret))).status_code == 200
+    await shop.until_status(payment, "requires_confirmation")
+    assert await state(shop, payment) == ("requires_confirmation", 0)
+    (attempt,) = await shop.attempts(payment)
+    assert (attempt["outcome"], attempt["basis"]) == ("not_sent", "lookup")
+
+
+async def test_where_it_cannot_be_asked_the_record_says_that_a_notice_was_believed(
+    service: Service, simulated: Simulated
+) -> None:
+    """A processor that can only tell: its signed notice decides, and attempt and audit record say `basis: notice`."""
+    shop = await open_shop(service, simulated, finding="by_notice")
+    payment, _ = await unknown(shop, "cut_after")
+    await shop.until_status(payment, "requires_capture")
+    (attempt,) = await shop.attempts(payment)
+    assert (attempt["outcome"], attempt["basis"]) == ("approved", "notice")
+    records = await service.look(
+        Domain.CORE,
+        "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1",
+        shop.tenant.merchant,
+    )
+    assert any('"basis":"notice"' in r["text"] and attempt["id"] in r["text"] for r in records)
+
+
+async def test_a_notice_that_comes_twice_or_late_counts_once(
+    service: Service, simulated: Simulated
+) -> None:
+    """Notices doubled and out of order, all of them: kept once each, and the state is the processor's."""
+    shop = await open_shop(service, simulated)
+    await simulated.control.faults(rates={"webhook_duplicate": 0.5, "webhook_reorder": 0.5}, seed=7)
+    try:
+        payment = (await shop.authorized())["id"]
+        for amount in (300, 200):
+            await shop.gateway.post(
+                f"/v1/payments/{payment}/capture", {"amount": amount, "final_capture": False}
+            )
+        await shop.gateway.post(f"/v1/payments/{payment}/refunds", {"amount": 100})
+        await shop.until_told()
+    finally:
+        await simulated.control.no_faults()
+    found = await shop.payment(payment)
+    assert found["balances"]["captured"] == 500
+    assert found["balances"]["refunded"] == 100
+    assert set(await shop.notices()) <= {"agrees", "confirmed"}
+    assert sum((await shop.notices()).values()) == len(await shop.happened(payment))
+
+
+async def test_a_return_proves_nothing_and_triggers_a_look(
+    service: Service, simulated: Simulated
+) -> None:
+    """Coming back without having done the challenge changes nothing; having failed it, the processor's word counts."""
+    shop = await open_shop(service, simulated, notices=False)
+    answer = await shop.pay(WITH_CHALLENGE, return_url="https://shop.example/thanks?order=7")
+    assert answer.json()["status"] == "requires_action", answer.text
+    payment = answer.json()["id"]
+    back = await service.public.get(f"/v1/returns/{payment}")
+    assert back.status_code == 303
+    assert back.headers["location"] == f"https://shop.example/thanks?order=7&payment={payment}"
+    assert (await shop.payment(payment))["status"] == "requires_action"
+    where = await simulated.control.challenge(answer.json()["next_action"]["url"], approve=False)
+    assert where is not None
+    await service.public.get(f"/v1/returns/{payment}")
+    found = await shop.until_status(payment, "requires_payment_method")
+    assert found["balances"]["authorized"] == 0
+    assert (await service.public.get(f"/v1/returns/{new_id('pay')}")).status_code == 404
+
+
+async def test_an_encrypted_notice_is_verified_by_being_opened(
+    service: Service, simulated: Simulated
+) -> None:
+    """AES-256-GCM, as the processors that encrypt do it: what opens counts, one flipped bit is 401."""
+    shop = await open_shop(service, simulated, encryption_key="5a" * 32)
+    payment = (await shop.authorized())["id"]
+    await shop.until_told()
+    assert set(await shop.notices()) == {"agrees"}
+    flipped = await send(
+        shop,
+        b"00" * 40,
+        {
+            "x-initialization-vector": "00" * 12,
+            "x-authentication-tag": "00" * 16,
+            "content-type": "text/plain",
+        },
+    )
+    assert flipped.status_code == 401
+    assert await state(shop, payment) == ("requires_capture", 1_000)
+
+
+async def test_sabotage_a_verifier_that_lets_everything_through_is_noticed(
+    service: Service, simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signature is not looked at: the forged notice of the first test changes a state, and the check sees it."""
+    shop = await open_shop(service, simulated, notices=False, finding="by_notice")
+    payment, attempt = await unknown(shop)
+
+    class Gullible:
+        scheme = "simulator"
+        headers = VERIFIERS["simulator"].headers
+
+        def accepts(self, secret: Any) -> bool:  # noqa: ARG002 - the port's
+            return True
+
+        def verify(self, raw: Any, *_: Any) -> VerifiedNotice:
+            return VerifiedNotice(raw.body, json.loads(raw.body)["id"], "simulator")
+
+    monkeypatch.setitem(VERIFIERS, "simulator", Gullible())  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    body = notice(shop, attempt, "authorized")
+    answer = await send(shop, body, signed(body, "nobody's secret"))
+    assert answer.status_code == 200
+    await shop.until_status(payment, "requires_capture")
+    assert await state(shop, payment) != ("processing", 0)
