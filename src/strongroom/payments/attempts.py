@@ -209,6 +209,13 @@ class Attempts:
         except StrongroomError as error:
             # The vault refuses before it sends, and only then: a token that is gone, a spent CVC, keys that are away.
             return Found(Outcome.NOT_SENT, basis, reason=error.code)
+        except Exception as error:  # noqa: BLE001 - a bug here does not say whether the processor was asked
+            parts.log.emit(
+                "error",
+                "payments.asking_failed",
+                {"transaction_id": attempt.payment_id, "error_class": type(error).__name__},
+            )
+            return Found(Outcome.UNKNOWN, basis, reason="internal")
         parts.metrics.called(attempt.operation.value, reply.seconds, perf_counter() - begun)
         return self._read(adapter, command, reply, basis)
 

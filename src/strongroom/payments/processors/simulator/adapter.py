@@ -228,10 +228,9 @@ def _checked(attempt: Attempt, thing: ThingOut, basis: Basis) -> Found:
         thing.amount != attempt.amount or thing.capture is not (attempt.operation is Operation.SALE)
     ):
         raise AnswerSurprising
-    if (
-        not isinstance(thing, PaymentOut)
-        and thing.status == "succeeded"
-        and thing.amount != attempt.amount
+    # A release is of whatever was left there: what it says is recorded, and shows where the two books differ.
+    if isinstance(thing, CaptureOut | RefundOut) and (
+        thing.status == "succeeded" and thing.amount != attempt.amount
     ):
         raise AnswerSurprising
     return _known(thing, basis)

@@ -7,15 +7,16 @@ import msgspec
 from msgspec import Meta
 
 Amount = Annotated[int, Meta(ge=0, lt=10**12)]
-Text = Annotated[str, Meta(min_length=1, max_length=255)]
-Word = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,47}$")]
+#: Printable ASCII: what is kept of it is never a control character that a database refuses.
+Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[ -~]+$(?!\n)")]
+Word = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,47}$(?!\n)")]
 
 
 class ActionOut(msgspec.Struct, frozen=True):
     """What the customer has to do."""
 
     type: Literal["redirect"]
-    url: Annotated[str, Meta(max_length=2_000)]
+    url: Annotated[str, Meta(max_length=2_000, pattern=r"^https?://[!-~]+$(?!\n)")]
 
 
 class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment"):
@@ -29,7 +30,7 @@ class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment")
         "authorized", "captured", "declined", "requires_action", "pending", "voided", "expired"
     ]
     amount: Amount
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
     capture: bool
     authorized: Amount
     captured: Amount
@@ -56,7 +57,7 @@ class _Operation(msgspec.Struct, frozen=True):
     mode: Literal["test"]
     reference: Text
     amount: Amount
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
     status: Literal["succeeded", "failed", "pending"]
     totals: Totals
     decline_code: Word | None = None
@@ -91,7 +92,7 @@ class NoticeIn(msgspec.Struct, frozen=True):
     """A notice."""
 
     id: Text
-    type: Annotated[str, Meta(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$")]
+    type: Annotated[str, Meta(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$(?!\n)")]
     account: Text
     mode: Literal["test"]
     data: ThingOut
