@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which routes each listener has, and the OpenAPI document that says so."""
 
+import json
 from typing import Final
 
 from strongroom.audit import api as audit_api
@@ -9,8 +10,10 @@ from strongroom.http.openapi import openapi_document
 from strongroom.identity import api as identity_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
+from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.webhooks import api as webhooks_api
+from strongroom.webhooks import event_schemas
 from strongroom.webhooks.inbound import api as inbound_api
 
 VAULT_ROUTES: Final = (*vault_api.ROUTES, *audit_api.ROUTES, *operations.ROUTES)
@@ -45,6 +48,11 @@ def gateway_document() -> bytes:
         title="Strongroom gateway",
         description="The listener that never sees a card number: a body that holds one is refused.",
     )
+
+
+def events_document() -> bytes:
+    """Return the JSON schema of every event, by its type."""
+    return json.dumps(event_schemas(EVENT_DATA), indent=2, sort_keys=True).encode() + b"\n"
 
 
 def webhooks_document() -> bytes:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP shapes of payments. Unknown fields are refused; amounts are whole minor units; none can hold a card number."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from strongroom.kernel.clock import rfc3339
+from strongroom.kernel.events import EventType
 from strongroom.payments.model import Attempt, Connection, Payment, Refund
 from strongroom.payments.ports import Account
 
@@ -232,6 +234,14 @@ class RefundEvent(msgspec.Struct, frozen=True):
 
     refund: RefundOut
     payment: PaymentOut
+
+
+#: What the `data` of each event of payments is.
+EVENT_DATA: Final[Mapping[EventType, type[msgspec.Struct]]] = {
+    each: RefundEvent if each.value.startswith("refund.") else PaymentEvent
+    for each in EventType
+    if each.value.startswith(("payment.", "refund."))
+}
 
 
 class ConnectionIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every event that the API tests made is what its published schema says; and each kind was made at least once."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from paying import DECLINED, WITH_CHALLENGE, open_shop, simulating
+from service import Service
+from strongroom import compose
+from strongroom.db.logins import Domain
+from strongroom.kernel.events import EventType
+
+SCHEMAS = json.loads(compose.events_document())
+#: What needs a processor that contradicts itself is made in tests of decisions; `webhook.test` in those of endpoints.
+ELSEWHERE = {EventType.PAYMENT_DISCREPANCY, EventType.WEBHOOK_TEST}
+
+
+def wrong(rows: list[dict[str, str]]) -> list[str]:
+    found = []
+    for row in rows:
+        validator = jsonschema.Draft202012Validator(
+            SCHEMAS[row["type"]], format_checker=jsonschema.FormatChecker()
+        )
+        found += [
+            f"{row['type']}: {error.message}"
+            for error in validator.iter_errors(json.loads(row["payload"]))
+        ]
+    return found
+
+
+async def test_every_event_is_what_its_schema_says(service: Service, tmp_path: Path) -> None:
+    async with simulating(tmp_path, service) as simulated:
+        shop = await open_shop(service, simulated)
+        captured = (await shop.captured())["id"]
+        refund = await shop.gateway.post(f"/v1/payments/{captured}/refunds", {"amount": 10})
+        await simulated.control.happen("refund_failed", refund.json()["attempt"])
+        await shop.pay(DECLINED)
+        await shop.pay(WITH_CHALLENGE)
+        held = (await shop.authorized())["id"]
+        await shop.gateway.post(f"/v1/payments/{held}/cancel", {})
+        failing = (await shop.authorized())["id"]
+        await shop.gateway.post(f"/v1/payments/{failing}/capture", {})
+        capture = (await shop.attempts(failing))[-1]["id"]
+        await simulated.control.happen("capture_failed", capture)
+        await shop.pay(amount=1_088)
+        await shop.until_told()
+    rows = [
+        dict(row)
+        for row in await service.look(Domain.CORE, "select type, payload from webhooks.event")
+    ]
+    assert {row["type"] for row in rows} | {each.value for each in ELSEWHERE} == set(EventType)
+    assert not wrong(rows)
+
+
+def test_sabotage_an_event_that_lacks_a_member_is_noticed() -> None:
+    bare = {"id": "evt_1", "type": "payment.captured", "data": {"payment": {}}}
+    assert wrong([{"type": "payment.captured", "payload": json.dumps(bare)}])
+
+
+@pytest.mark.parametrize("event_type", list(EventType))
+def test_every_type_has_a_schema(event_type: EventType) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[event_type])
