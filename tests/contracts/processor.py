@@ -29,7 +29,9 @@ NOW: Final = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 class Peer(Protocol):
     """A processor's side of the contract."""
 
-    adapter: Adapter
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter."""
 
     def answered(self, command: Command, outcome: Outcome) -> Forwarded:
         """Return what it answers when an operation ends so."""

@@ -17,7 +17,7 @@ from strongroom.db.logins import Domain
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.model import Basis, Found, Outcome
 from strongroom.payments.processors.simulator import SimulatorAdapter
-from strongroom.simulator import Simulated
+from strongroom.simulator import Fault, Simulated
 
 FINDINGS = ("by_reference", "by_replay", "by_notice")
 
@@ -73,7 +73,7 @@ async def test_an_attempt_is_committed_before_the_processor_is_asked(
     """While the processor holds the request: the attempt is there for everybody, with its reservation and its key."""
     shop = await open_shop(service, simulated)
     payment = await shop.authorized(1_000)
-    await simulated.control.demand("slow", "capture", seconds=1.0)
+    await simulated.control.demand(Fault.SLOW, "capture", seconds=1.0)
     asking = asyncio.create_task(
         shop.gateway.post(f"/v1/payments/{payment['id']}/capture", {"amount": 400})
     )
@@ -131,7 +131,7 @@ async def test_what_happened_without_an_answer_is_unknown_and_then_found(
 ) -> None:
     """The processor acts and its answer is lost: 202, never failed; then found as the connection declares, once."""
     shop = await open_shop(service, simulated, finding=finding)
-    await simulated.control.demand(fault, "authorize")
+    await simulated.control.demand(Fault(fault), "authorize")
     answer = await shop.pay(capture_method="manual")
     assert answer.status_code == 202, answer.text
     assert answer.json()["status"] == "processing"
@@ -153,7 +153,7 @@ async def test_what_did_not_happen_is_not_sent_once_it_would_be_visible(
 ) -> None:
     """The processor never acts: unknown first, not sent once it was asked late enough; the merchant may try again."""
     shop = await open_shop(service, simulated)
-    await simulated.control.demand(fault, "authorize")
+    await simulated.control.demand(Fault(fault), "authorize")
     answer = await shop.pay(capture_method="manual")
     assert answer.status_code == 202, answer.text
     payment = answer.json()["id"]
@@ -174,7 +174,7 @@ async def test_every_operation_that_moves_money_is_found_again(
     shop = await open_shop(service, simulated)
     payment = await (shop.captured() if operation == "refunds" else shop.authorized())
     word = {"capture": "capture", "cancel": "void", "refunds": "refund"}[operation]
-    await simulated.control.demand("cut_after", word)
+    await simulated.control.demand(Fault.CUT_AFTER, word)
     answer = await shop.gateway.post(f"/v1/payments/{payment['id']}/{operation}", {})
     assert answer.status_code == 202, answer.text
     settled = await shop.until_settled(payment["id"])
@@ -191,7 +191,7 @@ async def test_a_key_whose_process_died_is_answered_with_the_payment(
 ) -> None:
     """The key of a request that never ended, its lease over: the same key finds out, and sends nothing again."""
     shop = await open_shop(service, simulated)
-    await simulated.control.demand("cut_after", "authorize")
+    await simulated.control.demand(Fault.CUT_AFTER, "authorize")
     token = await shop.token()
     body = {"amount": 900, "currency": "AED", "token": token["id"], "confirm": True}
     first = await shop.gateway.post("/v1/payments", body, idempotency="order-9")
@@ -219,11 +219,11 @@ async def test_sabotage_a_recovery_that_sends_again_under_another_key_is_noticed
     def careless(self: SimulatorAdapter, command: Any) -> Any:
         template = honest(self, command)
         key = new_id("att")
-        body = {**template.body, "reference": key} if template.body else None
+        body = {**template.body, "reference": key} if isinstance(template.body, dict) else None
         return replace(template, headers={"idempotency-key": key}, body=body)
 
     monkeypatch.setattr(SimulatorAdapter, "template", careless)
-    await simulated.control.demand("cut_after", "authorize")
+    await simulated.control.demand(Fault.CUT_AFTER, "authorize")
     await shop.pay()
 
     async def noticed() -> list[str] | None:
@@ -248,6 +248,6 @@ async def test_sabotage_an_unknown_outcome_that_is_called_failed_is_noticed(
         )
 
     monkeypatch.setattr(Attempts, "_read", hasty)
-    await simulated.control.demand("cut_after", "authorize")
+    await simulated.control.demand(Fault.CUT_AFTER, "authorize")
     assert (await shop.pay()).status_code == 402
     assert await broken(shop)

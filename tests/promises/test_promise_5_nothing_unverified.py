@@ -16,7 +16,7 @@ from service import Service
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
-from strongroom.simulator import Simulated
+from strongroom.simulator import Fault, Simulated
 from strongroom.webhooks.inbound import VERIFIERS
 from strongroom.webhooks.inbound.verify import VerifiedNotice
 
@@ -73,7 +73,7 @@ async def send(shop: Shop, body: bytes, headers: dict[str, str]) -> httpx.Respon
 
 async def unknown(shop: Shop, fault: str = "timeout_before") -> tuple[str, dict[str, Any]]:
     """A payment whose outcome nobody knows."""
-    await shop.simulated.control.demand(fault, "authorize")
+    await shop.simulated.control.demand(Fault(fault), "authorize")
     answer = await shop.pay(capture_method="manual")
     assert answer.status_code == 202, answer.text
     payment = answer.json()["id"]
@@ -261,7 +261,7 @@ async def test_sabotage_a_verifier_that_lets_everything_through_is_noticed(
         def verify(self, raw: Any, *_: Any) -> VerifiedNotice:
             return VerifiedNotice(raw.body, json.loads(raw.body)["id"], "simulator")
 
-    monkeypatch.setitem(VERIFIERS, "simulator", Gullible())  # type: ignore[arg-type]
+    monkeypatch.setitem(VERIFIERS, "simulator", Gullible())
     await asyncio.sleep(0)
     body = notice(shop, attempt, "authorized")
     answer = await send(shop, body, signed(body, "nobody's secret"))

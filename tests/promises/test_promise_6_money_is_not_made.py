@@ -27,7 +27,7 @@ from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import connect
 from strongroom.kernel.mode import Mode
 from strongroom.payments.model import Payment
-from strongroom.simulator import Simulated
+from strongroom.simulator import Fault, Simulated
 
 ROUNDS = 3
 AT_ONCE = 200
@@ -256,7 +256,7 @@ async def test_sabotage_with_both_guards_gone_it_is_noticed(
     shop = await open_shop(service, simulated)
     payment = (await shop.captured(1_000))["id"]
     monkeypatch.setattr(Payment, "refundable", property(lambda _: 10**9))
-    await simulated.control.demand("cut_before", "refund", times=2)
+    await simulated.control.demand(Fault.CUT_BEFORE, "refund", times=2)
     await shop.gateway.post(f"/v1/payments/{payment}/refunds", {"amount": 1_000})
     await shop.gateway.post(f"/v1/payments/{payment}/refunds", {"amount": 1_000})
     assert any("asked back" in each for each in await made(shop))
