@@ -3,13 +3,13 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 
 from strongroom.audit.recorder import EventRecorder
+from strongroom.compose.process import Process
 from strongroom.db.pool import Database
 from strongroom.egress import check_url
 from strongroom.jobs import Handler, JobQueue, Worker
-from strongroom.kernel.invariant import Bug
 from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
 from strongroom.payments.attempts import Attempts, Parts
@@ -22,6 +22,7 @@ from strongroom.payments.processors.simulator import SimulatorAdapter
 from strongroom.payments.reading import Payments
 from strongroom.payments.records import LOOKUP, NOTICE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
+from strongroom.payments.repeats import Repeats
 from strongroom.payments.returns import Returns
 from strongroom.payments.service import PaymentService
 from strongroom.payments.store import ChangeSink, PaymentReader
@@ -34,31 +35,19 @@ from strongroom.webhooks.inbound.sources import OpenSources, Sources
 from strongroom.webhooks.inbound.store import NoticeSink
 from strongroom.webhooks.ports import Webhooks
 
-if TYPE_CHECKING:  # the composer calls these functions
-    from strongroom.compose.composer import Composer
-
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
 #: Every processor, by the name that connections have. A new adapter is one line here.
 ADAPTERS: Final[Adapters] = {each.name: each for each in (SimulatorAdapter(),)}
 
-Part = TypeVar("Part")
-
-
-def present(part: Part | None) -> Part:
-    """Return a part that an earlier role of this process has composed."""
-    if part is None:
-        raise Bug("the vault role is composed before what calls it")
-    return part
-
 
 def _attempts(
-    composer: "Composer", database: Database, recorder: EventRecorder, family: str
+    process: Process, database: Database, recorder: EventRecorder, family: str
 ) -> tuple[Changes, Scribe, ConnectionBook, Attempts]:
     """Compose what both the gateway and the worker do with payments, under the login of either."""
-    site = composer.site
+    site = process.site
     changes = Changes(
-        PaymentReader(database), composer.writer(ChangeSink(database), family, rows_max=64)
+        PaymentReader(database), process.writer(ChangeSink(database), family, rows_max=64)
     )
     scribe = Scribe(recorder, site.settings.recovery_delays_seconds)
     book = ConnectionBook(database, ADAPTERS)
@@ -67,7 +56,7 @@ def _attempts(
             changes=changes,
             scribe=scribe,
             connections=book,
-            forwarder=composer.forwarder,
+            forwarder=process.forwarder,
             clock=site.clock,
             log=site.log,
             metrics=site.metrics.payments,
@@ -79,27 +68,27 @@ def _attempts(
 
 
 def gateway_state(
-    composer: "Composer", database: Database, keyring: Keyring, recorder: EventRecorder
+    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder
 ) -> Mapping[str, Any]:
     """Return what the gateway's routes call."""
-    site = composer.site
-    changes, scribe, book, attempts = _attempts(composer, database, recorder, "payments")
+    site = process.site
+    changes, scribe, book, attempts = _attempts(process, database, recorder, "payments")
     service = PaymentService(
         changes=changes,
         scribe=scribe,
         attempts=attempts,
         connections=book,
-        forwarder=composer.forwarder,
-        keys=keyring,
+        forwarder=process.forwarder,
+        repeats=Repeats(changes, attempts, keyring, site.clock),
         clock=site.clock,
         timeout_seconds=site.settings.processor_timeout_seconds,
     )
-    composer.on_close(service.drain)
+    process.on_close(service.drain)
     connections = ConnectionService(
         database=database,
         book=book,
         adapters=ADAPTERS,
-        vault=composer.vault_connections,
+        vault=process.vault_connections,
         sources=Sources(database, keyring, site.clock, VERIFIERS),
         recorder=recorder,
         clock=site.clock,
@@ -119,14 +108,14 @@ def gateway_state(
                 keys=keyring,
                 recorder=recorder,
                 clock=site.clock,
-                check_url=lambda url: check_url(url, composer.policy, port=None),
-                wake=lambda: composer.wake(DELIVERY),
+                check_url=lambda url: check_url(url, process.policy, port=None),
+                wake=lambda: process.wake(DELIVERY),
             ),
             Events(
                 database=database,
                 recorder=recorder,
                 clock=site.clock,
-                wake=lambda: composer.wake(DELIVERY),
+                wake=lambda: process.wake(DELIVERY),
             ),
             recorder,
             site.clock,
@@ -134,26 +123,26 @@ def gateway_state(
     }
 
 
-def webhooks_state(composer: "Composer", database: Database, keyring: Keyring) -> Mapping[str, Any]:
+def webhooks_state(process: Process, database: Database, keyring: Keyring) -> Mapping[str, Any]:
     """Return what the public listener's routes call."""
-    site = composer.site
+    site = process.site
     inbox = Inbox(
         OpenSources(database, keyring, VERIFIERS),
-        composer.writer(NoticeSink(database), "notices"),
+        process.writer(NoticeSink(database), "notices"),
         keyring,
         site.clock,
         observer=site.metrics.inbound,
-        on_kept=lambda: composer.wake(NOTICE),
+        on_kept=lambda: process.wake(NOTICE),
     )
     return {"inbox": inbox, "returns": Returns(database, site.clock)}
 
 
 def start_worker(
-    composer: "Composer", database: Database, keyring: Keyring, recorder: EventRecorder
+    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder
 ) -> Worker:
-    """Compose the worker's jobs, and let them run until the composer closes."""
-    site = composer.site
-    changes, scribe, book, attempts = _attempts(composer, database, recorder, "worker_payments")
+    """Compose the worker's jobs, and let them run until the process closes."""
+    site = process.site
+    changes, scribe, book, attempts = _attempts(process, database, recorder, "worker_payments")
     notices = Notices(
         NoticeParts(
             open=partial(open_notice, database, keyring),
@@ -170,13 +159,13 @@ def start_worker(
         database=database,
         keys=keyring,
         recorder=recorder,
-        send=composer.egress().send,
+        send=process.egress().send,
         clock=site.clock,
         delays_seconds=site.settings.delivery_delays_seconds,
         log=site.log,
         metrics=site.metrics.webhooks,
     )
-    composer.on_close(deliverer.close)
+    process.on_close(deliverer.close)
     worker = Worker(
         JobQueue(database, site.clock),
         {
@@ -189,5 +178,5 @@ def start_worker(
         metrics=site.metrics.jobs,
     )
     worker.start()
-    composer.on_close(worker.stop)
+    process.on_close(worker.stop)
     return worker

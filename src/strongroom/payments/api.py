@@ -29,7 +29,8 @@ from strongroom.payments import examples
 from strongroom.payments.answers import Answered
 from strongroom.payments.model import Status
 from strongroom.payments.reading import PAGE_ROWS_MAX, Payments, Search
-from strongroom.payments.service import CREATE, PaymentService, Wish
+from strongroom.payments.repeats import CREATE, Wish
+from strongroom.payments.service import PaymentService
 from strongroom.payments.wire import (
     AttemptsOut,
     CancelIn,
@@ -75,7 +76,7 @@ async def _wish(desk: Desk, request: Request, route: str, body: msgspec.Struct) 
     origin = desk.recorder.recent_origin(
         principal.merchant, request.address, request.trace_hash, now
     ) or await desk.recorder.origin(principal.merchant, request.address, request.trace_hash, now)
-    fingerprint = await desk.service.fingerprint(principal, route, body)
+    fingerprint = await desk.service.repeats.fingerprint(principal, route, body)
     return Wish(principal, origin, route, key, request.request_id, fingerprint)
 
 

@@ -110,7 +110,9 @@ def decided_over(
         attempts.append(attempt)
         if before is None:
             payment = added(payment, contribution(attempt), 1)
-    changed = _replace(payment, version=loaded.payment.version + 1, updated_at=now)
+    # A wish may have been read before what was saved meanwhile, and two machines' clocks differ: time does not go back.
+    at = max(now, loaded.payment.updated_at)
+    changed = _replace(payment, version=loaded.payment.version + 1, updated_at=at)
     return Decided(moved(changed, attempts), () if attempt is None else (attempt,), (), happened)
 
 

@@ -154,7 +154,8 @@ def _discrepancy(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) 
     )
     if noted == attempt and payment.discrepancy:
         return Decided(payment, changed=False)
-    marked = _replace(payment, discrepancy=True, version=payment.version + 1, updated_at=now)
+    at = max(now, payment.updated_at)
+    marked = _replace(payment, discrepancy=True, version=payment.version + 1, updated_at=at)
     return Decided(marked, (noted,), (), (EventType.PAYMENT_DISCREPANCY,), discrepancy=True)
 
 

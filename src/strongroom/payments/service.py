@@ -17,18 +17,13 @@ from typing import Any, Final
 
 import msgspec
 
-from strongroom.audit import NewRecord, Origin
-from strongroom.crypto import hmac_sha256
+from strongroom.audit import NewRecord
 from strongroom.crypto.ids import new_id
-from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.errors import Refused
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import AttemptId, ConnectionId, PaymentId, RefundId, TokenId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.money import Money
-from strongroom.kernel.principal import Principal
-from strongroom.keys import DataKeys, KeyName
 from strongroom.payments.answers import Answered, answer_of, kept_answer
 from strongroom.payments.attempts import SENDING_SECONDS_MAX, Attempts
 from strongroom.payments.changes import Changes
@@ -37,8 +32,9 @@ from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.errors import PaymentUnknown
 from strongroom.payments.model import CaptureMethod, Loaded, Payment, Status
 from strongroom.payments.records import Act, Extras, Scribe
+from strongroom.payments.repeats import Repeats, Wish
 from strongroom.payments.returns import read_return_url
-from strongroom.payments.store import Change, KeyClaim, KeyDone, Taken
+from strongroom.payments.store import Change, KeyDone, Taken
 from strongroom.payments.wire import CancelIn, CaptureIn, ConfirmIn, PaymentIn, RefundIn
 from strongroom.payments.wishes import (
     call_off,
@@ -55,25 +51,6 @@ LEASE_SLACK_SECONDS: Final = SENDING_SECONDS_MAX
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 #: Decides over what was loaded, for an attempt to be.
 Start = Callable[[Loaded, Asking], Decided]
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A request: who asks, whence, under which key, and what its body says."""
-
-    principal: Principal
-    origin: Origin
-    #: The route with its object, such as `POST /v1/payments/pay_…/capture`: a key is one route's own.
-    route: str
-    key: str
-    #: The request's id: marks the key's row as this request's.
-    claim: str
-    fingerprint: bytes
-
-    @property
-    def name(self) -> str:
-        """What the attempt keeps of it."""
-        return f"{self.route} {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +72,19 @@ class PaymentService:
         attempts: Attempts,
         connections: ConnectionBook,
         forwarder: Forwarder,
-        keys: DataKeys,
+        repeats: Repeats,
         clock: Clock,
         timeout_seconds: int,
     ) -> None:
+        self.repeats = repeats
         self._changes = changes
         self._scribe = scribe
         self._attempts = attempts
         self._connections = connections
         self._forwarder = forwarder
-        self._keys = keys
         self._clock = clock
         self._lease = timedelta(seconds=timeout_seconds + LEASE_SLACK_SECONDS)
         self._under_way: set[asyncio.Task[Any]] = set()
-
-    async def fingerprint(self, principal: Principal, route: str, body: msgspec.Struct) -> bytes:
-        """Return the keyed fingerprint of a request's body, with the CVC left out."""
-        key = self._keys.cached(principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT)
-        if key is None:
-            key = await self._keys.current(
-                principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT
-            )
-        fields = msgspec.structs.asdict(body)
-        fields.pop("cvc", None)
-        return hmac_sha256(key.secret.expose(), _encode_sorted([route, fields]))
 
     async def create(self, wanted: PaymentIn, wish: Wish) -> Answered:
         """Make a payment, and charge it where that is wished.
@@ -126,7 +92,7 @@ class PaymentService:
         Raises:
             Invalid, TokenUnknown, NoConnection, IdempotencyMismatch, IdempotencyInFlight: see each.
         """
-        return await self._once(wish, self._create(wanted, wish))
+        return await self.repeats.once(wish, self._create(wanted, wish))
 
     async def _create(self, wanted: PaymentIn, wish: Wish) -> Answered:
         Money(wanted.amount, wanted.currency)  # refuses what is no currency (1)
@@ -141,18 +107,18 @@ class PaymentService:
         connection = await self._connections.chosen(
             wish.principal.merchant, wish.principal.mode, wanted.connection
         )
-        asking = self._asking(wish, connection.connection_id, now)
+        asking = self._asking(AttemptId(new_id("att")), wish, connection.connection_id, now)
         nothing = Loaded(msgspec.structs.replace(made, version=0), (), ())
         started = start_authorization(nothing, _card_of(card), asking)
         decided = replace(started, happened=(EventType.PAYMENT_CREATED, *started.happened))
         change = self._scribe.change(
             decided,
             act,
-            Extras(key=self._claim(wish, made.payment_id, asking.lease_until), audit=[created]),
+            Extras(key=wish.claimed(made.payment_id, asking.lease_until), audit=[created]),
         )  # (3)
         saved = await self._changes.insert(decided, change)
         if isinstance(saved, Taken):
-            return await self._repeated(saved, wish)
+            return await self.repeats.answered(saved, wish)
         return await self._sent(saved, asking.attempt, wish, act, _Carried(card, wanted.cvc))
 
     async def confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
@@ -161,7 +127,7 @@ class PaymentService:
         Raises:
             PaymentUnknown, PaymentNotReady, PaymentUnresolved, TokenUnknown, NoConnection: see each.
         """
-        return await self._once(wish, self._confirm(payment, wanted, wish))
+        return await self.repeats.once(wish, self._confirm(payment, wanted, wish))
 
     async def _confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
         return_url = read_return_url(wanted.return_url, wish.principal.mode)
@@ -187,7 +153,7 @@ class PaymentService:
         Raises:
             PaymentUnknown, PaymentNotReady, PaymentBusy, PaymentUnresolved, AmountBeyond: see each.
         """
-        return await self._once(wish, self._capture(payment, wanted, wish))
+        return await self.repeats.once(wish, self._capture(payment, wanted, wish))
 
     async def _capture(self, payment: str, wanted: CaptureIn, wish: Wish) -> Answered:
         loaded = await self._loaded(payment, wish)
@@ -203,7 +169,7 @@ class PaymentService:
         Raises:
             PaymentUnknown, PaymentNotReady, PaymentBusy, PaymentUnresolved: see each.
         """
-        return await self._once(wish, self._cancel(payment, wanted, wish))
+        return await self.repeats.once(wish, self._cancel(payment, wanted, wish))
 
     async def _cancel(self, payment: str, wanted: CancelIn, wish: Wish) -> Answered:
         loaded = await self._loaded(payment, wish)
@@ -219,13 +185,13 @@ class PaymentService:
         def decide(known: Loaded) -> tuple[Decided, Change]:
             decided = call_off(known, wanted.reason, act.now)
             answer = answer_of(decided.payment, None, None, created=False, claim=wish.claim)
-            key = self._claim(wish, decided.payment.payment_id, None, answer)
+            key = wish.claimed(decided.payment.payment_id, None, answer)
             records = [self._scribe.canceled(decided.payment, act)]
             return decided, self._scribe.change(decided, act, Extras(key=key, audit=records))
 
         saved = await self._changes.apply(loaded, decide)
         if isinstance(saved, Taken):
-            return await self._repeated(saved, wish)
+            return await self.repeats.answered(saved, wish)
         return answer_of(saved.payment, None, None, created=False, claim=wish.claim)
 
     async def refund(self, payment: str, wanted: RefundIn, wish: Wish) -> Answered:
@@ -234,7 +200,7 @@ class PaymentService:
         Raises:
             PaymentUnknown, PaymentNotReady, AmountBeyond: see each.
         """
-        return await self._once(wish, self._refund(payment, wanted, wish))
+        return await self.repeats.once(wish, self._refund(payment, wanted, wish))
 
     async def _refund(self, payment: str, wanted: RefundIn, wish: Wish) -> Answered:
         loaded = await self._loaded(payment, wish)
@@ -275,12 +241,12 @@ class PaymentService:
     async def _made(self, made: Payment, wish: Wish, act: Act, created: NewRecord) -> Answered:
         """Save a payment that is not charged yet; its key is answered in the same commit."""
         answer = answer_of(made, None, None, created=True, claim=wish.claim)
-        key = self._claim(wish, made.payment_id, None, answer)
+        key = wish.claimed(made.payment_id, None, answer)
         decided = Decided(made, happened=(EventType.PAYMENT_CREATED,))
         change = self._scribe.change(decided, act, Extras(key=key, audit=[created]))
         saved = await self._changes.insert(decided, change)
         if isinstance(saved, Taken):
-            return await self._repeated(saved, wish)
+            return await self.repeats.answered(saved, wish)
         return answer
 
     async def _started(
@@ -292,18 +258,21 @@ class PaymentService:
         carried: "_Carried | None" = None,
     ) -> Answered:
         """Decide and save an attempt of a payment that is there, then ask: (3) to (5)."""
+        attempt = AttemptId(new_id("att"))
         act = Act(wish.principal.actor, wish.origin, self._clock.now())
-        asking = self._asking(wish, connection, act.now)
-        key = self._claim(wish, loaded.payment.payment_id, asking.lease_until)
 
         def decide(known: Loaded) -> tuple[Decided, Change]:
+            # Its time counts from here: it may have waited its turn behind others of this payment.
+            now = self._clock.now()
+            asking = self._asking(attempt, wish, connection, now)
             decided = start(known, asking)
-            return decided, self._scribe.change(decided, act, Extras(key=key))
+            key = wish.claimed(known.payment.payment_id, asking.lease_until)
+            return decided, self._scribe.change(decided, replace(act, now=now), Extras(key=key))
 
         saved = await self._changes.apply(loaded, decide)
         if isinstance(saved, Taken):
-            return await self._repeated(saved, wish)
-        return await self._sent(saved, asking.attempt, wish, act, carried or _Carried())
+            return await self.repeats.answered(saved, wish)
+        return await self._sent(saved, attempt, wish, act, carried or _Carried())
 
     async def _sent(
         self, saved: Loaded, attempt_id: AttemptId, wish: Wish, act: Act, carried: "_Carried"
@@ -337,64 +306,10 @@ class PaymentService:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def _once(self, wish: Wish, work: Coroutine[Any, Any, Answered]) -> Answered:
-        """Serve a wish; what is refused because it was done already under this key gets that answer."""
-        try:
-            return await work
-        except Refused:
-            found = await self._changes.reader.key(
-                wish.principal.merchant, wish.principal.mode, wish.route, wish.key
-            )
-            if found is None:
-                raise
-            return await self._repeated(found, wish)
-
-    async def _repeated(self, taken: Taken, wish: Wish) -> Answered:
-        """Answer a key that was used before: with what was kept, or with the payment as it now stands.
-
-        Raises:
-            IdempotencyMismatch, IdempotencyInFlight: see each.
-        """
-        if taken.fingerprint != wish.fingerprint:
-            raise IdempotencyMismatch
-        now = self._clock.now()
-        if taken.status == 0 and taken.lease_until is not None and taken.lease_until > now:
-            raise IdempotencyInFlight
-        if taken.status not in (0, 202):
-            return Answered(taken.status, taken.response, replayed=True)
-        # Under way when its process ended, or not known when it was answered: say how it stands now.
-        payment = taken.object_id or ""
-        merchant, mode = wish.principal.merchant, wish.principal.mode
-        attempt = await self._changes.reader.attempt_of_wish(merchant, mode, payment, wish.name)
-        loaded = await self._changes.load(merchant, mode, payment, attempt)
-        loaded = await self._attempts.resolved(loaded)
-        answer = kept_answer(loaded, attempt, created=wish.route == CREATE, claim=wish.claim)
-        return Answered(answer.status, answer.body, replayed=True)
-
-    def _asking(self, wish: Wish, connection: ConnectionId, now: datetime) -> Asking:
-        return Asking(AttemptId(new_id("att")), wish.name, connection, now, now + self._lease)
-
-    def _claim(
-        self,
-        wish: Wish,
-        payment: PaymentId,
-        lease_until: datetime | None,
-        answer: Answered | None = None,
-    ) -> KeyClaim:
-        return KeyClaim(
-            wish.route,
-            wish.key,
-            wish.claim,
-            wish.fingerprint,
-            payment,
-            lease_until,
-            0 if answer is None else answer.status,
-            b"" if answer is None else answer.body,
-        )
-
-
-#: The route that makes payments.
-CREATE: Final = "POST /v1/payments"
+    def _asking(
+        self, attempt: AttemptId, wish: Wish, connection: ConnectionId, now: datetime
+    ) -> Asking:
+        return Asking(attempt, wish.name, connection, now, now + self._lease)
 
 
 def _new_payment(

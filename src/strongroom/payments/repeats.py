@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A merchant's request and its Idempotency-Key: claimed with the attempt that it makes, answered once it is known.
+
+A repeat is answered with what was kept, or with the payment as it now stands; it never makes another attempt.
+"""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from strongroom.audit import Origin
+from strongroom.crypto import hmac_sha256
+from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.errors import Refused
+from strongroom.kernel.ids import PaymentId
+from strongroom.kernel.principal import Principal
+from strongroom.keys import DataKeys, KeyName
+from strongroom.payments.answers import ACCEPTED, Answered, kept_answer
+from strongroom.payments.attempts import Attempts
+from strongroom.payments.changes import Changes
+from strongroom.payments.store import KeyClaim, Taken
+
+#: The route that makes payments.
+CREATE: Final = "POST /v1/payments"
+_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request: who asks, whence, under which key, and what its body says."""
+
+    principal: Principal
+    origin: Origin
+    #: The route with its object, such as `POST /v1/payments/pay_…/capture`: a key is one route's own.
+    route: str
+    key: str
+    #: The request's id: marks the key's row as this request's.
+    claim: str
+    fingerprint: bytes
+
+    @property
+    def name(self) -> str:
+        """What the attempt keeps of it."""
+        return f"{self.route} {self.key}"
+
+    def claimed(
+        self, payment: PaymentId, lease_until: datetime | None, answer: Answered | None = None
+    ) -> KeyClaim:
+        """Return the claim on its key: under way until the lease ends, or answered already."""
+        return KeyClaim(
+            self.route,
+            self.key,
+            self.claim,
+            self.fingerprint,
+            payment,
+            lease_until,
+            0 if answer is None else answer.status,
+            b"" if answer is None else answer.body,
+        )
+
+
+class Repeats:
+    """Answers requests whose key was used before."""
+
+    def __init__(self, changes: Changes, attempts: Attempts, keys: DataKeys, clock: Clock) -> None:
+        self._changes = changes
+        self._attempts = attempts
+        self._keys = keys
+        self._clock = clock
+
+    async def fingerprint(self, principal: Principal, route: str, body: msgspec.Struct) -> bytes:
+        """Return the keyed fingerprint of a request's body, with the CVC left out."""
+        key = self._keys.cached(principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT)
+        if key is None:
+            key = await self._keys.current(
+                principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT
+            )
+        fields = msgspec.structs.asdict(body)
+        fields.pop("cvc", None)
+        return hmac_sha256(key.secret.expose(), _encode_sorted([route, fields]))
+
+    async def once(self, wish: Wish, work: Coroutine[Any, Any, Answered]) -> Answered:
+        """Serve a wish; what is refused because it was done already under this key gets that answer."""
+        try:
+            return await work
+        except Refused:
+            found = await self._changes.reader.key(
+                wish.principal.merchant, wish.principal.mode, wish.route, wish.key
+            )
+            if found is None:
+                raise
+            return await self.answered(found, wish)
+
+    async def answered(self, taken: Taken, wish: Wish) -> Answered:
+        """Answer a key that was used before: with what was kept, or with the payment as it now stands.
+
+        Raises:
+            IdempotencyMismatch, IdempotencyInFlight: see each.
+        """
+        if taken.fingerprint != wish.fingerprint:
+            raise IdempotencyMismatch
+        now = self._clock.now()
+        if taken.status == 0 and taken.lease_until is not None and taken.lease_until > now:
+            raise IdempotencyInFlight
+        if taken.status not in (0, ACCEPTED):
+            return Answered(taken.status, taken.response, replayed=True)
+        # Under way when its process ended, or not known when it was answered: say how it stands now.
+        payment = taken.object_id or ""
+        merchant, mode = wish.principal.merchant, wish.principal.mode
+        attempt = await self._changes.reader.attempt_of_wish(merchant, mode, payment, wish.name)
+        loaded = await self._changes.load(merchant, mode, payment, attempt)
+        loaded = await self._attempts.resolved(loaded)
+        answer = kept_answer(loaded, attempt, created=wish.route == CREATE, claim=wish.claim)
+        return Answered(answer.status, answer.body, replayed=True)
