@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fresh installation that serves in a process of its own, for a measurement, and is removed afterwards."""
+"""A fresh installation that serves in one process of its own or in two, for a measurement, and is removed afterwards."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,19 @@ class Instance:
     key: str
     process: int
     state: Path
+    gateway: str
+    #: The public listener that notices go to: the worker's own, where it has a process of its own.
+    webhooks: str
+    #: The process that does the worker's jobs; the same one where everything is in one process.
+    worker: int
+    installation: Installation
 
     def processor_seconds(self) -> tuple[float, float]:
         """Return the processor time used so far by the server and by its PostgreSQL."""
+        return processor_seconds(self.process), self.database_seconds()
+
+    def database_seconds(self) -> float:
+        """Return the processor time used so far by PostgreSQL, of the backends that are still there."""
         tree: dict[int, list[int]] = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit() and (parent := _stat(int(entry))):
@@ -52,7 +62,7 @@ class Instance:
             None,
         )
         database = [] if postmaster is None else [postmaster, *tree.get(postmaster, [])]
-        return _used(self.process), sum(_used(process) for process in database)
+        return sum(processor_seconds(process) for process in database)
 
 
 def _stat(process: int) -> tuple[int, float] | None:
@@ -63,7 +73,8 @@ def _stat(process: int) -> tuple[int, float] | None:
     return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _used(process: int) -> float:
+def processor_seconds(process: int) -> float:
+    """Return the processor time that a process used so far; 0 when it is gone."""
     found = _stat(process)
     return 0.0 if found is None else found[1]
 
@@ -84,41 +95,69 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(**environment: str) -> Iterator[Instance]:
-    """Make an installation, serve it, and stop and remove it in the end."""
+def serving(*, worker_apart: bool = False, **environment: str) -> Iterator[Instance]:
+    """Make an installation, serve it, and stop and remove it in the end.
+
+    Args:
+        worker_apart: let a second process do the worker's jobs and take the processors' notices.
+        environment: further settings.
+    """
     # Below a folder that the server's own user reaches, also where this runs as root.
     state = Path(tempfile.mkdtemp(prefix="strongroom-bench-", dir="/var/tmp"))
     state.chmod(0o711)
-    vault, gateway = free_port(), free_port()
+    first = {name: free_port() for name in ("VAULT", "GATEWAY", "WEBHOOKS")}
+    second = {name: free_port() for name in first} if worker_apart else first
     variables = {
         **os.environ,
         "STRONGROOM_STATE": str(state),
-        "STRONGROOM_VAULT_LISTEN": f"127.0.0.1:{vault}",
-        "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{gateway}",
+        **_listeners(first),
+        "STRONGROOM_PUBLIC_URL": f"https://127.0.0.1:{second['WEBHOOKS']}",
         "STRONGROOM_LOG_FILE": str(state / "log" / "strongroom.log"),
         "STRONGROOM_RATE_SECRET_PER_SECOND": "1000000",
+        "STRONGROOM_RATE_VISITOR_PER_SECOND": "1000000",
         **environment,
     }
     installation = Installation(load_settings(variables), SystemClock())
-    process: subprocess.Popen[bytes] | None = None
+    started: list[subprocess.Popen[bytes]] = []
     try:
         installation.make_secrets()
         installation.make_keys()
         installation.tls()
         installation.attach()
         key = asyncio.run(_prepared(installation))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "strongroom", "serve"], env=variables, stderr=subprocess.DEVNULL
+        ways = [{**variables, "STRONGROOM_WORKER": "false"}] if worker_apart else [variables]
+        if worker_apart:
+            log = {"STRONGROOM_LOG_FILE": str(state / "log" / "worker.log")}
+            ways.append({**variables, **_listeners(second), **log})
+        for way in ways:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "strongroom", "serve"], env=way, stderr=subprocess.DEVNULL
+            )
+            started.append(process)
+            url = f"https://{way['STRONGROOM_GATEWAY_LISTEN']}"
+            _await_ready(url, installation.authority_file, process)
+        yield Instance(
+            f"https://127.0.0.1:{first['VAULT']}",
+            installation.authority_file,
+            key,
+            started[0].pid,
+            state,
+            f"https://127.0.0.1:{first['GATEWAY']}",
+            f"https://127.0.0.1:{second['WEBHOOKS']}",
+            started[-1].pid,
+            installation,
         )
-        url = f"https://127.0.0.1:{vault}"
-        _await_ready(url, installation.authority_file, process)
-        yield Instance(url, installation.authority_file, key, process.pid, state)
     finally:
-        if process is not None:
+        for process in reversed(started):
             process.send_signal(signal.SIGINT)
+        for process in started:
             process.wait(timeout=30)
         installation.detach()
         shutil.rmtree(state, ignore_errors=True)
+
+
+def _listeners(ports: Mapping[str, int]) -> dict[str, str]:
+    return {f"STRONGROOM_{name}_LISTEN": f"127.0.0.1:{port}" for name, port in ports.items()}
 
 
 async def _prepared(installation: Installation) -> str:

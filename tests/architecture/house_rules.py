@@ -44,6 +44,14 @@ def _call_of(node: ast.AST, *names: str) -> bool:
     return isinstance(node, ast.Call) and ast.unparse(node.func) in names
 
 
+def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """Return every module that an import may name, whichever way it is spelled."""
+    names = {alias.name for alias in node.names}
+    if isinstance(node, ast.Import):
+        return names
+    return {node.module or "", *(f"{node.module}.{name}" for name in names)}
+
+
 NO_BARE_NOW: Final = Rule(
     "no-bare-now",
     "take `now: datetime` as a parameter, or ask the injected Clock",
@@ -80,6 +88,14 @@ NO_PRINT: Final = Rule(
     "no-print",
     "the server logs through telemetry; the command line prints through cli.console",
     lambda node: _call_of(node, "print"),
+)
+NO_OWN_HTTP: Final = Rule(
+    "no-own-http",
+    "addresses that come from data are called through egress, which checks them",
+    lambda node: (
+        isinstance(node, ast.Import | ast.ImportFrom)
+        and not {"urllib.request", "http.client"}.isdisjoint(_imported(node))
+    ),
 )
 NO_UNNAMED_SQL: Final = Rule(
     "no-unnamed-sql",

@@ -11,6 +11,7 @@ from architecture.house_rules import (
     NO_BARE_NOW,
     NO_ENVIRONMENT,
     NO_FLOAT_MONEY,
+    NO_OWN_HTTP,
     NO_PRINT,
     NO_UNNAMED_SQL,
     ROOT,
@@ -20,19 +21,20 @@ from architecture.house_rules import (
     sources,
 )
 
+#: What has stores, and what runs in a server.
+DOMAINS = ("vault", "payments", "webhooks", "identity", "audit", "keys", "jobs", "http", "egress")
+SERVER = (*DOMAINS, "kernel", "crypto", "db", "compose", "simulator")
+
 #: Rule, the folders it holds in, a breach, the same breach allowed.
 RULES = [
     (NO_BARE_NOW, (), "x = datetime.now()", ()),
     (NO_ENVIRONMENT, (), "x = os.environ['A']", ("config/load.py",)),
     (NO_FLOAT_MONEY, (), "amount: float = 1.0", ()),
     (NO_ASSERT, (), "assert x", ()),
-    (
-        NO_PRINT,
-        ("kernel", "crypto", "db", "http", "vault", "audit", "keys", "identity"),
-        "print(1)",
-        (),
-    ),
-    (NO_UNNAMED_SQL, ("vault", "identity", "audit", "keys", "http"), "x = 'select a from b '", ()),
+    (NO_PRINT, SERVER, "print(1)", ()),
+    (NO_OWN_HTTP, (), "from urllib import request", ()),
+    (NO_OWN_HTTP, (), "import http.client as client", ()),
+    (NO_UNNAMED_SQL, DOMAINS, "x = 'select a from b '", ()),
 ]
 
 

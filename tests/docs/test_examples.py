@@ -5,12 +5,13 @@ The tour starts a vault of its own, as it says; the how-tos share one that is st
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,11 +22,18 @@ from docs.pages import HOWTOS, README, ROOT, Block, blocks, missing
 from service import free_ports
 
 TOUR_STATE: Final = "/var/tmp/strongroom-tour"
-SECONDS_MAX: Final = 90
+SECONDS_MAX: Final = 300
 _MARK: Final = "@@ block "
+#: The ports that pages name: the three listeners, the simulator, a merchant's program.
+PORTS: Final = (8443, 8444, 8445, 8460, 4242)
+_PORT: Final = re.compile(
+    rf"(127\.0\.0\.1:|\"127\.0\.0\.1\", |--port )({'|'.join(map(str, PORTS))})\b"
+)
 #: The tour's first two blocks make what the how-tos say that one needs.
 PREPARED_BY: Final = 2
 PAGES: Final = [page for page in HOWTOS if blocks(page)]
+#: A hundred commands, each a process of its own, and the server's end.
+pytestmark = pytest.mark.timeout(2 * SECONDS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +41,13 @@ class Place:
     """Where examples run: a folder and ports of their own, nothing of this test's environment."""
 
     state: Path
-    vault: int
-    gateway: int
+    #: For each port that pages name, a free one.
+    ports: Mapping[int, int]
 
     def here(self, commands: str) -> str:
         """Return commands for this place."""
         moved = commands.replace(TOUR_STATE, str(self.state))
-        return moved.replace("127.0.0.1:8443", f"127.0.0.1:{self.vault}")
+        return _PORT.sub(lambda found: found[1] + str(self.ports[int(found[2])]), moved)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,8 +56,10 @@ class Place:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.state.parent),
             "LANG": "C.UTF-8",
-            "STRONGROOM_VAULT_LISTEN": f"127.0.0.1:{self.vault}",
-            "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{self.gateway}",
+            "STRONGROOM_VAULT_LISTEN": f"127.0.0.1:{self.ports[8443]}",
+            "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{self.ports[8444]}",
+            "STRONGROOM_WEBHOOKS_LISTEN": f"127.0.0.1:{self.ports[8445]}",
+            "STRONGROOM_PUBLIC_URL": f"https://127.0.0.1:{self.ports[8445]}",
         }
 
 
@@ -65,7 +75,7 @@ class _a_place:  # noqa: N801 - reads as the phrase it is
     def __enter__(self) -> Place:
         self._folder = Path(tempfile.mkdtemp(prefix="strongroom-docs-", dir="/var/tmp")).resolve()
         self._folder.chmod(0o711)
-        return Place(self._folder / "state", *free_ports(2))
+        return Place(self._folder / "state", dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -124,8 +134,8 @@ def printed_by_howtos() -> Iterator[dict[Path, str]]:
     """Run every how-to over one vault, each in a shell of its own."""
     with _a_place() as place:
         prepared = script(blocks(README)[:PREPARED_BY])
-        # `set -a` hands the tour's variables to the pages, `export -f` its function; the server stops at the end.
-        parts = ["set -a", prepared, "export -f vault", "set +a"]
+        # `set -a` hands the tour's variables to the pages, `export -f` its functions; the server stops at the end.
+        parts = ["set -a", prepared, "export -f vault gateway", "set +a"]
         for page in PAGES:
             inner = place.state.parent / f"{page.stem}.sh"
             inner.write_text(place.here(script(blocks(page))), "utf-8")

@@ -14,8 +14,11 @@ DOCS = ROOT / "docs"
 #: What the project's own pages do not speak of.
 ELSEWHERE = re.compile(r"https?://(?P<host>[^/\s)`'\"]+)")
 HOSTS = {
+    "127.0.0.1:4242",
     "127.0.0.1:8443",
     "127.0.0.1:8444",
+    "127.0.0.1:8460",
+    "127.0.0.1:9000",
     "keepachangelog.com",
     "semver.org",
     "shop.example",
@@ -143,7 +146,7 @@ def test_runbooks_are_of_signs_that_the_product_gives() -> None:
 
 
 def test_what_is_shown_as_shell_is_shell() -> None:
-    """A block is marked by what it is: `sh run` is run, `sh` is for machines that are not here."""
+    """A block is marked by what it is: `sh run` is run, `sh` is for machines that are not here, `mermaid` a picture."""
     for page in PAGES:
         for line, info, _ in fences(page):
-            assert info in {"", "sh", "sh run", "output"}, f"{page}:{line}: {info}"
+            assert info in {"", "sh", "sh run", "output", "mermaid"}, f"{page}:{line}: {info}"

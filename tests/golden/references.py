@@ -283,6 +283,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return {
         "vault": json.loads(compose.vault_document()),
         "gateway": json.loads(compose.gateway_document()),
+        "webhooks": json.loads(compose.webhooks_document()),
     }
 
 
@@ -292,6 +293,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "config.md": config_page,
     "errors.md": errors_page,
     "openapi-gateway.json": lambda: compose.gateway_document().decode(),
+    "openapi-webhooks.json": lambda: compose.webhooks_document().decode(),
     "openapi-vault.json": lambda: compose.vault_document().decode(),
     "permissions.md": permissions_page,
     "telemetry.md": telemetry_page,
@@ -339,8 +341,10 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
 
 
-def _subclasses(root: type[StrongroomError]) -> Iterator[type[StrongroomError]]:
-    yield root
+def _subclasses(root: type[StrongroomError]) -> Sequence[type[StrongroomError]]:
+    """Return a family with all that descend from it; one with two parents once."""
+    found = {root: None}
     for each in root.__subclasses__():
         if each.__module__.startswith("strongroom"):
-            yield from _subclasses(each)
+            found |= dict.fromkeys(_subclasses(each))
+    return list(found)

@@ -13,7 +13,7 @@ from golden.references import PAGES, REFERENCE, documents, errors, field_errors
 from strongroom.kernel.errors import Unavailable
 from strongroom.kernel.permissions import Permission
 
-LISTENERS = ("vault", "gateway")
+LISTENERS = ("vault", "gateway", "webhooks")
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

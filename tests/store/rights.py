@@ -10,6 +10,8 @@ from strongroom.db.pool import connect
 
 _READ = frozenset({"select"})
 _ADD = frozenset({"select", "insert"})
+_CHANGE = frozenset({"select", "insert", "update*"})
+_MOVE = frozenset({"select", "update*"})
 #: All that a login may do with a table; `insert*` and `update*` are rights on some columns only.
 RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     (Domain.VAULT, Login.VAULT): {
@@ -22,6 +24,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.data_key": frozenset({"select", "insert", "update"}),
         "strongroom.migration": _READ,
         "vault.card_identity": frozenset({"select", "insert", "delete"}),
+        "vault.connection": _CHANGE,
         "vault.cvc_epoch": _ADD,
         "vault.cvc_epoch_0": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_1": frozenset({"select", "truncate"}),
@@ -61,11 +64,48 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.event": frozenset({"select", "insert*"}),
         "audit.tile": _READ,
         "audit.tree": _READ,
-        "idempotency.request": _ADD,
-        "identity.api_key": frozenset({"select", "insert", "update*"}),
+        "idempotency.request": _CHANGE,
+        "identity.api_key": _CHANGE,
         "identity.merchant": _READ,
+        "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
+        "payments.attempt": _CHANGE,
+        "payments.connection": _CHANGE,
+        "payments.payment": _CHANGE,
+        "payments.refund": _CHANGE,
         "strongroom.migration": _READ,
+        "webhooks.delivery": _ADD,
+        "webhooks.delivery_try": _READ,
+        "webhooks.endpoint": _CHANGE,
+        "webhooks.event": _ADD,
+        "webhooks.source": _CHANGE,
+    },
+    (Domain.CORE, Login.WORKER): {  # makes no payment, and does not see where notices come from
+        "audit.event": frozenset({"select", "insert*"}),
+        "idempotency.request": _MOVE,
+        "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
+        "keys.data_key": _ADD,
+        "payments.attempt": _CHANGE,
+        "payments.connection": _READ,
+        "payments.payment": _MOVE,
+        "payments.refund": _CHANGE,
+        "strongroom.migration": _READ,
+        "webhooks.delivery": _CHANGE,
+        "webhooks.delivery_try": _ADD,
+        "webhooks.endpoint": _MOVE,
+        "webhooks.event": _ADD,
+        "webhooks.notice": _MOVE,
+    },
+    (Domain.CORE, Login.WEBHOOKS): {  # anybody reaches it: it changes nothing but when a job runs
+        "audit.address": frozenset({"insert"}),
+        "audit.event": frozenset({"insert*"}),
+        "jobs.job": _CHANGE,
+        "keys.data_key": _ADD,
+        "payments.attempt": _READ,
+        "payments.payment": _READ,
+        "strongroom.migration": _READ,
+        "webhooks.notice": _ADD,
+        "webhooks.source": _READ,
     },
     (Domain.CORE, Login.CONSOLE): {
         "audit.address": _ADD,
@@ -73,17 +113,18 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.event": frozenset({"select", "insert*"}),
         "audit.tile": _READ,
         "audit.tree": _READ,
-        "identity.api_key": frozenset({"select", "insert", "update*"}),
-        "identity.merchant": frozenset({"select", "insert", "update*"}),
-        "keys.data_key": frozenset({"select", "insert", "update*"}),
+        "identity.api_key": _CHANGE,
+        "identity.merchant": _CHANGE,
+        "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
 }
 PAIRS: Final = sorted(RIGHTS)
 PAIR_IDS: Final = [f"{login} in {domain}" for domain, login in PAIRS]
-SCHEMAS: Final = "('audit', 'idempotency', 'identity', 'keys', 'strongroom', 'vault')"
+SCHEMAS: Final = "('audit', 'idempotency', 'identity', 'jobs', 'keys', 'payments', 'strongroom', 'vault', 'webhooks')"
 
-#: One row of a merchant, for each table with tenants: what the server is told.
+#: One row of a merchant, for each table with tenants: what the server is told. `{own}` is the merchant in the first
+#: row that it has and another word in each that follows, so that `{m}` names a first row to refer to.
 _HASH = "decode(md5(random()::text) || md5(random()::text), 'hex')"
 ROWS: Final[dict[str, str]] = {
     "audit.address": f"(merchant_id, day, reference, salt, address) values ('{{m}}', now()::date, {_HASH}, '', '')",
@@ -106,8 +147,35 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
         f" values ('{{m}}', 'test', '{{aud}}', 1, 'card', 'active', '', {_HASH}, now())"
     ),
+    "jobs.job": (
+        "(merchant_id, mode, kind, object_id, run_at, made_at)"
+        " values ('{m}', 'test', 'lookup', '{aud}', now(), now())"
+    ),
+    "payments.attempt": (
+        "(merchant_id, mode, attempt_id, payment_id, operation, wish, connection_id, amount, currency, created_at,"
+        " lease_until)"
+        " values ('{m}', 'test', '{aud}', 'pay_{m}', 'capture', '{aud}', 'con_{m}', 1, 'AED', now(), now())"
+    ),
+    "payments.connection": (
+        "(merchant_id, mode, connection_id, name, processor, account, finding, status, created_at, updated_at)"
+        " values ('{m}', 'test', 'con_{own}', 'n', 'simulator', 'a', 'by_reference', 'active', now(), now())"
+    ),
+    "payments.payment": (
+        "(merchant_id, mode, payment_id, version, status, amount, currency, capture_method, created_by, created_at,"
+        " updated_at)"
+        " values ('{m}', 'test', 'pay_{own}', 1, 'requires_confirmation', 1, 'AED', 'manual', 'x', now(), now())"
+    ),
+    "payments.refund": (
+        "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
+        " values ('{m}', 'test', '{aud}', 'pay_{m}', 'a', 1, 'AED', 'pending', now(), now())"
+    ),
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"
+    ),
+    "vault.connection": (
+        "(merchant_id, mode, connection_id, processor, base_url, sealed_credentials, key_version, status, created_at,"
+        " updated_at)"
+        " values ('{m}', 'test', '{aud}', 'simulator', 'https://api.example.com', '', 1, 'active', now(), now())"
     ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
@@ -117,12 +185,46 @@ ROWS: Final[dict[str, str]] = {
         " single_use, created_by, created_at)"
         " values ('{m}', 'test', '{aud}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
     ),
+    "webhooks.delivery": (
+        "(merchant_id, mode, delivery_id, event_id, endpoint_id, status, created_at)"
+        " values ('{m}', 'test', 'dlv_{own}', 'evt_{m}', 'whe_{m}', 'pending', now())"
+    ),
+    "webhooks.delivery_try": (
+        "(merchant_id, mode, delivery_id, number, at, reason, duration_ms)"
+        " values ('{m}', 'test', 'dlv_{m}', (random() * 1e9)::integer, now(), 'x', 1)"
+    ),
+    "webhooks.endpoint": (
+        "(merchant_id, mode, endpoint_id, url, sealed_secrets, key_version, status, created_at, updated_at)"
+        " values ('{m}', 'test', 'whe_{own}', 'https://shop.example.com', '', 1, 'active', now(), now())"
+    ),
+    "webhooks.event": (
+        "(merchant_id, mode, event_id, type, object_id, payload, created_at)"
+        " values ('{m}', 'test', 'evt_{own}', 'payment.created', 'pay_{m}', '{{}}', now())"
+    ),
+    "webhooks.notice": (
+        "(merchant_id, mode, notice_id, connection_id, event_key, sealed, key_version, state, received_at)"
+        " values ('{m}', 'test', '{aud}', 'con_{m}', '{aud}', '', 1, 'kept', now())"
+    ),
+    "webhooks.source": (
+        "(merchant_id, mode, connection_id, scheme, sealed_secrets, key_version, status, created_at, updated_at)"
+        " values ('{m}', 'test', 'con_{own}', 'simulator', '', 1, 'active', now(), now())"
+    ),
 }
+#: Tables that other tables' rows refer to, each before those that refer to it.
+REFERRED_TO: Final = (
+    "identity.merchant",
+    "payments.connection",
+    "payments.payment",
+    "webhooks.source",
+    "webhooks.event",
+    "webhooks.endpoint",
+    "webhooks.delivery",
+)
 MINE, THEIRS, NOBODYS = new_id("mer"), new_id("mer"), new_id("mer")
 
 
-def row_of(table: str, merchant: str) -> str:
-    values = ROWS[table].format(m=merchant, aud=new_id("aud"))
+def row_of(table: str, merchant: str, *, own: str | None = None) -> str:
+    values = ROWS[table].format(m=merchant, own=own or new_id("aud"), aud=new_id("aud"))
     return f"insert into {table} {values}"
 
 
@@ -173,7 +275,7 @@ async def people(databases: Databases) -> None:
     """Give two merchants a row in every table with tenants."""
     for domain in Domain:
         present = {table for table, _, _ in await tenant_tables(databases, domain)}
-        # A key refers to its merchant.
-        for table in sorted(present, key=lambda name: name != "identity.merchant"):
+        first = [table for table in REFERRED_TO if table in present]
+        for table in (*first, *sorted(present - set(first))):
             for merchant in (MINE, THEIRS):
-                await databases.run(domain, row_of(table, merchant))
+                await databases.run(domain, row_of(table, merchant, own=merchant))

@@ -20,50 +20,115 @@ SCHEMAS: Final = {
     "identity": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
-    # What a payment's change writes at once is one function of the database; its job and its record are looked for here.
+    # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
+    "webhooks": {
+        "webhooks",
+        "jobs",
+    },  # a delivery and a notice commit with the job that deals with them
+    "webhooks.inbound": {"webhooks", "jobs"},
 }
+_CORE: Final = LOGINS[Domain.CORE] - {Login.OWNER}
+
+
+def core(*logins: Login) -> dict[Domain, set[Login]]:
+    return {Domain.CORE: set(logins)}
+
+
+_VAULTS: Final = {Domain.VAULT: {Login.VAULT, Login.SEALER}}
+_SEALER: Final = {Domain.VAULT: {Login.SEALER}, Domain.CORE: {Login.SEALER}}
+_EVERYBODY: Final = {**_VAULTS, Domain.CORE: set(_CORE)}
+_OPERATORS: Final = core(Login.CONSOLE)
+_GATEWAY: Final = core(Login.GATEWAY)
+_GATEWAY_AND_OPERATORS: Final = core(Login.GATEWAY, Login.CONSOLE)
+_PAYMENTS: Final = core(Login.GATEWAY, Login.WORKER)
+_WORKER: Final = core(Login.WORKER)
+#: Whoever changes something may read the records of its tenant, too: a broken commit is looked for there.
+_RECORDS: Final = {
+    **_VAULTS,
+    Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER, Login.WORKER},
+}
+#: All three see a tenant's payments, and may hasten a job of its; only the worker sees everybody's jobs.
+_SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 #: Who runs a package's queries, and where.
 RUN_BY: Final = {
-    "audit": {
-        Domain.VAULT: {Login.VAULT, Login.SEALER},
-        Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER},
-    },
-    "identity": {Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.VAULT}},
-    "keys": {
-        Domain.VAULT: {Login.VAULT, Login.SEALER},
-        Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.VAULT, Login.SEALER},
-    },
+    "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
+    "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "jobs": _WORKER,
+    "keys": _EVERYBODY,
+    "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
+    "webhooks": _GATEWAY,
+    "webhooks.inbound": _GATEWAY,
 }
-_SEALER: Final = {Domain.VAULT: {Login.SEALER}, Domain.CORE: {Login.SEALER}}
-_EVERYBODY: Final = {
-    Domain.VAULT: {Login.VAULT, Login.SEALER},
-    Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.VAULT, Login.SEALER},
-}
-_OPERATORS: Final = {Domain.CORE: {Login.CONSOLE}}
-_GATEWAY_AND_OPERATORS: Final = {Domain.CORE: {Login.GATEWAY, Login.CONSOLE}}
 #: Where fewer may, or others.
 ONLY: Final = {
+    "audit.count_unsealed": _RECORDS,
+    "audit.event_by_id": _RECORDS,
+    "audit.events_by_ids": _RECORDS,
+    "audit.events_of_merchant": _RECORDS,
     "audit.insert_address": {
         Domain.VAULT: {Login.VAULT},
-        Domain.CORE: {Login.GATEWAY, Login.CONSOLE},
+        Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.WEBHOOKS},
     },
     "audit.insert_checkpoint": _SEALER,
+    "audit.insert_event": {**_VAULTS, Domain.CORE: _CORE - {Login.VAULT}},
+    "audit.list_events": _RECORDS,
     "audit.move_cluster": _SEALER,
     "audit.move_tree": _SEALER,
+    "audit.payloads_of_events": _RECORDS,
     "audit.put_tile": _SEALER,
     "audit.rename_tree": _SEALER,
     "audit.seal_horizon": _EVERYBODY,  # names no table either
     "audit.start_tree": _SEALER,
+    "audit.unsealed_events": _RECORDS,
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
+    "jobs.job_lag": _SERVING,
+    "jobs.put_off_jobs": _SERVING,
+    "jobs.remove_jobs": _PAYMENTS,
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "payments.ask_for_a_look": _SERVING,
+    "payments.attempt_by_wish": _SERVING,
+    "payments.attempts_of_payment": _SERVING,
+    "payments.disable_connection": _GATEWAY,
+    "payments.insert_connection": _GATEWAY,
+    "payments.list_payments": _SERVING,
+    "payments.open_authorization": _SERVING,
+    "payments.payment_by_id": _SERVING,
+    "payments.present_payment": _EVERYBODY,  # names no table
+    "payments.record_is_there": _RECORDS,
+    "payments.returned_payment": _SERVING,
+    "payments.state_merchant": _EVERYBODY,  # names no table
+    "payments.touch_connection": _GATEWAY,
     "vault.be_expiry_job": _EVERYBODY,  # names no table
-    "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.GATEWAY}},
+    "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
+    "webhooks.deliveries_of_event": _PAYMENTS,
+    "webhooks.disable_endpoint": _PAYMENTS,
+    "webhooks.endpoint_by_id": _PAYMENTS,
+    "webhooks.endpoint_for_change": _PAYMENTS,
+    "webhooks.event_by_id": _PAYMENTS,
+    "webhooks.inbound.keep_notices": core(Login.WEBHOOKS),
+    "webhooks.inbound.notice_by_event": core(Login.WORKER, Login.WEBHOOKS),
+    "webhooks.inbound.notice_by_id": core(Login.WORKER, Login.WEBHOOKS),
+    "webhooks.inbound.present_connection": _EVERYBODY,  # names no table
+    "webhooks.inbound.source_by_connection": core(Login.GATEWAY, Login.WEBHOOKS),
+    "webhooks.inbound.source_by_id": core(Login.GATEWAY, Login.WEBHOOKS),
+    "webhooks.insert_deliveries": _PAYMENTS,
+    "webhooks.insert_event": _PAYMENTS,
+    "webhooks.list_endpoints": _PAYMENTS,
+    "webhooks.list_events": _PAYMENTS,
+    "webhooks.list_events_after": _PAYMENTS,
+    "webhooks.list_events_of_object": _PAYMENTS,
+    "webhooks.listening_endpoints": _PAYMENTS,
+    "webhooks.load_deliveries": _WORKER,
+    "webhooks.put_delivery_jobs": _SERVING,
+    "webhooks.record_tries": _WORKER,
+    "webhooks.tries_of_deliveries": _PAYMENTS,
+    "webhooks.try_is_there": _PAYMENTS,
 }
 _EVERY_SCHEMA: Final = {
     "audit",
@@ -78,18 +143,27 @@ _EVERY_SCHEMA: Final = {
 }
 
 
+_ROOT: Final = resources.files("strongroom")
+
+
 def packages() -> list[str]:
-    return sorted(
-        package.name
-        for package in resources.files("strongroom").iterdir()
-        if package.is_dir() and package.joinpath("queries.sql").is_file()
-    )
+    """Every package with queries, however deep, by its dotted name below ours."""
+    found = []
+    waiting = [("", _ROOT)]
+    while waiting:
+        name, folder = waiting.pop()
+        for each in folder.iterdir():
+            if each.is_dir():
+                waiting.append((f"{name}{each.name}.", each))
+            elif each.name == "queries.sql":
+                found.append(name.removesuffix("."))
+    return sorted(found)
 
 
 def queries() -> list[tuple[str, Query]]:
     found: list[tuple[str, Query]] = []
     for package in packages():
-        text = resources.files("strongroom").joinpath(package, "queries.sql").read_text("utf-8")
+        text = _ROOT.joinpath(*package.split("."), "queries.sql").read_text("utf-8")
         found += ((package, query) for query in parse_queries(text).values())
     return found
 
@@ -159,8 +233,12 @@ async def runs(databases: Databases, domain: Domain, login: Login, query: Query)
                 )
             except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError):
                 return False
-            except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError):
-                return False  # this database has no such schema
+            except (
+                asyncpg.InvalidSchemaNameError,
+                asyncpg.UndefinedFunctionError,
+                asyncpg.UndefinedColumnError,
+            ):
+                return False  # this database has no such schema, or not all of it
             finally:
                 await running.rollback()
                 await connection.execute("deallocate all")

@@ -214,6 +214,7 @@ SEES_ALL: Final = {
     (Domain.VAULT, Login.SEALER, "audit.event"),
     (Domain.CORE, Login.SEALER, "audit.event"),
     (Domain.CORE, Login.CONSOLE, "identity.merchant"),
+    (Domain.CORE, Login.WORKER, "jobs.job"),
 }
 
 
@@ -241,14 +242,18 @@ async def test_another_merchants_rows_are_invisible(
             assert await as_login(peopled, domain, login, sql, merchants=tried) == []
 
 
+ADDABLE: Final = [
+    (domain, login, table)
+    for (domain, login), tables in sorted(RIGHTS.items())
+    for table, words in sorted(tables.items())
+    if table in ROWS and {"insert", "insert*"} & words
+]
+
+
 @pytest.mark.parametrize(
     ("domain", "login", "table"),
-    [each for each in READABLE if {"insert", "insert*"} & RIGHTS[each[0], each[1]][each[2]]],
-    ids=[
-        name
-        for name, each in zip(READABLE_IDS, READABLE, strict=True)
-        if {"insert", "insert*"} & RIGHTS[each[0], each[1]][each[2]]
-    ],
+    ADDABLE,
+    ids=[f"{table} as {login} in {domain}" for domain, login, table in ADDABLE],
 )
 async def test_a_row_of_another_merchant_cannot_be_added(
     peopled: Databases, domain: Domain, login: Login, table: str
@@ -271,6 +276,28 @@ async def test_a_row_of_another_merchant_cannot_be_added(
         (Login.VAULT, Domain.VAULT, "update keys.data_key set state = 'destroyed' returning name"),
         (Login.GATEWAY, Domain.CORE, "update identity.api_key set revoked_at = now() returning key_id"),
         (Login.CONSOLE, Domain.CORE, "update identity.api_key set revoked_at = now() returning key_id"),
+        (Login.VAULT, Domain.VAULT, "update vault.connection set status = 'disabled' returning connection_id"),
+        (Login.GATEWAY, Domain.CORE, "update payments.connection set status = 'disabled' returning connection_id"),
+        (Login.GATEWAY, Domain.CORE, "update payments.payment set status = 'canceled' returning payment_id"),
+        (Login.GATEWAY, Domain.CORE, "update payments.attempt set advice = 'x' returning attempt_id"),
+        (Login.GATEWAY, Domain.CORE, "update payments.refund set status = 'failed' returning refund_id"),
+        (Login.GATEWAY, Domain.CORE, "update webhooks.endpoint set status = 'disabled' returning endpoint_id"),
+        (Login.GATEWAY, Domain.CORE, "update webhooks.source set status = 'disabled' returning connection_id"),
+        (Login.GATEWAY, Domain.CORE, "update idempotency.request set status = 200 returning key"),
+        (Login.GATEWAY, Domain.CORE, "update jobs.job set run_at = now() returning object_id"),
+        (Login.GATEWAY, Domain.CORE, "delete from jobs.job returning object_id"),
+        (Login.WORKER, Domain.CORE, "update payments.payment set status = 'canceled' returning payment_id"),
+        (Login.WORKER, Domain.CORE, "update payments.attempt set advice = 'x' returning attempt_id"),
+        (Login.WORKER, Domain.CORE, "update payments.refund set status = 'failed' returning refund_id"),
+        (Login.WORKER, Domain.CORE, "update webhooks.delivery set status = 'failed' returning delivery_id"),
+        (Login.WORKER, Domain.CORE, "update webhooks.endpoint set status = 'disabled' returning endpoint_id"),
+        (Login.WORKER, Domain.CORE, "update idempotency.request set status = 200 returning key"),
+        (
+            Login.WORKER,
+            Domain.CORE,
+            "update webhooks.notice set state = 'handled', result = 'x', handled_at = now() returning notice_id",
+        ),
+        (Login.WEBHOOKS, Domain.CORE, "update jobs.job set run_at = now() returning object_id"),
     ],
 )  # fmt: skip
 async def test_another_merchants_rows_cannot_be_changed(
@@ -285,6 +312,75 @@ async def test_a_row_cannot_be_given_to_another_merchant(peopled: Databases) -> 
         await as_login(
             peopled, Domain.VAULT, Login.VAULT, f"update vault.token set merchant_id = '{THEIRS}'"
         )  # fmt: skip
+
+
+async def test_what_was_asked_for_cannot_be_changed_and_no_job_be_given_away(
+    peopled: Databases,
+) -> None:
+    """Nobody has the right to, whatever rows it sees."""
+    for login in (Login.GATEWAY, Login.WORKER):
+        for change in (
+            "update payments.payment set amount = 2",
+            "update payments.payment set currency = 'EUR'",
+            "update payments.payment set merchant_id = merchant_id",
+            "update payments.attempt set amount = 2",
+            "update payments.attempt set wish = 'x'",
+            "update payments.refund set amount = 2",
+            "update webhooks.event set payload = ''",
+            "update jobs.job set merchant_id = merchant_id",
+            "delete from payments.payment",
+            "delete from payments.attempt",
+            "delete from webhooks.notice",
+            "delete from webhooks.event",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await as_login(peopled, Domain.CORE, login, change)
+
+
+async def test_the_worker_takes_every_merchants_jobs_and_opens_nothing_of_theirs_before_it_states_them(
+    peopled: Databases,
+) -> None:
+    change = "update jobs.job set run_at = now(), tries = tries + 1 returning merchant_id"
+    found = await as_login(peopled, Domain.CORE, Login.WORKER, change, merchants="")
+    assert {name for (name,) in found} == {MINE, THEIRS}
+    for table in ("payments.payment", "webhooks.notice", "webhooks.delivery"):
+        sql = f"select merchant_id from {table}"
+        assert await as_login(peopled, Domain.CORE, Login.WORKER, sql, merchants="") == []
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "setting", "logins"),
+    [
+        (
+            "webhooks.source",
+            "connection_id",
+            "presented_connection",
+            (Login.GATEWAY, Login.WEBHOOKS),
+        ),
+        (
+            "payments.payment",
+            "payment_id",
+            "presented_payment",
+            (Login.GATEWAY, Login.WORKER, Login.WEBHOOKS),
+        ),
+    ],
+)
+async def test_whoever_names_an_id_sees_that_row_and_may_not_change_it(
+    peopled: Databases, table: str, column: str, setting: str, logins: tuple[Login, ...]
+) -> None:
+    ((theirs,),) = await ask(
+        peopled, Domain.CORE, f"select {column} from {table} where merchant_id = $1", THEIRS
+    )
+    sql = f"select merchant_id from {table}"
+    for login in logins:
+        for presented, seen in ((theirs, [(THEIRS,)]), (theirs[:-1], []), ("", []), ("%", [])):
+            named = {setting: presented}
+            assert await as_login(peopled, Domain.CORE, login, sql, merchants="", **named) == seen
+    change = f"update {table} set status = status returning {column}"
+    named = {setting: theirs}
+    assert await as_login(
+        peopled, Domain.CORE, Login.GATEWAY, change, merchants="", **named
+    ) == []  # fmt: skip
 
 
 async def test_whoever_presents_a_keys_hash_sees_that_key_and_its_merchant(

@@ -12,9 +12,7 @@ from strongroom.cli.scenario.folder import (
     DemoRuns,
     MerchantKeys,
     NotADemo,
-    free_listener,
 )
-from strongroom.config import Listener
 
 
 def told() -> None:
@@ -93,13 +91,6 @@ def test_keys_are_kept_for_their_owner_alone(demo: DemoFolder) -> None:
     assert (demo.own / "keys.json").stat().st_mode & 0o777 == 0o600
     (demo.own / "keys.json").write_text("{", "utf-8")
     assert demo.merchants() == []
-
-
-def test_a_port_that_is_taken_is_changed_and_nothing_else() -> None:
-    free = free_listener(Listener("127.0.0.1", 0))
-    assert free.port > 0
-    assert free_listener(free) == free
-    assert free_listener(free, taken=free.port).port != free.port
 
 
 def test_a_process_that_is_gone_does_not_shorten_the_wait() -> None:

@@ -3,6 +3,7 @@
 
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -150,13 +151,16 @@ def test_an_event_is_what_its_schema_says() -> None:
     schema = event_schema(EventType.WEBHOOK_TEST, EndpointTested)
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.Draft202012Validator(schema).validate(said)
+    wrong: dict[str, Any]
     for wrong in ({**said, "type": "payment.captured"}, {**said, "id": "evt_1"}, {"data": {}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(schema).validate(wrong)
 
 
 def test_every_type_has_a_schema() -> None:
-    others = {each: EndpointTested for each in EventType if each is not EventType.WEBHOOK_TEST}
+    others: dict[EventType, type[msgspec.Struct]] = {
+        each: EndpointTested for each in EventType if each is not EventType.WEBHOOK_TEST
+    }
     schemas = event_schemas(others)
     assert sorted(schemas) == sorted(EventType)
     with pytest.raises(KeyError):

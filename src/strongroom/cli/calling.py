@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the gateway's nouns share: their options, a client of the gateway, and wishes that can be repeated safely."""
+"""What the nouns that speak to a vault or gateway share: options, a client, and wishes that can be repeated safely."""
 
 import sys
 from collections.abc import Mapping
@@ -44,6 +44,15 @@ class Asked:
 
 def gateway(url: str, ca: Path | None, key_file: Path | None) -> "VaultClient":
     """Return a client of the gateway that is named, else of this machine's installation."""
+    return _client(url, ca, key_file, is_gateway=True)
+
+
+def vault(url: str, ca: Path | None, key_file: Path | None) -> "VaultClient":
+    """Return a client of the vault that is named, else of this machine's installation."""
+    return _client(url, ca, key_file, is_gateway=False)
+
+
+def _client(url: str, ca: Path | None, key_file: Path | None, *, is_gateway: bool) -> "VaultClient":
     from strongroom.cli.vault_client import KeyMissing, VaultClient, read_key_file
     from strongroom.config.load import client_key
 
@@ -55,10 +64,11 @@ def gateway(url: str, ca: Path | None, key_file: Path | None) -> "VaultClient":
     if not url:
         here = installation()
         scheme = "http" if here.settings.plain_http else "https"
-        url = f"{scheme}://{here.settings.gateway_listen}"
+        listen = here.settings.gateway_listen if is_gateway else here.settings.vault_listen
+        url = f"{scheme}://{listen}"
         if ca is None and here.settings.tls_certificate is None and here.authority_file.exists():
             ca = here.authority_file
-    return VaultClient(url, ca, key)
+    return VaultClient(url, ca, key, is_gateway=is_gateway)
 
 
 def wish(client: "VaultClient", path: str, body: Mapping[str, Any], idempotency_key: str) -> Asked:
@@ -66,9 +76,9 @@ def wish(client: "VaultClient", path: str, body: Mapping[str, Any], idempotency_
 
     Raises:
         AnswerLost: no answer came; it names the key to repeat the wish under.
-        VaultRefused: it was refused, and no processor was asked.
+        GatewayRefused: it was refused, and no processor was asked.
     """
-    from strongroom.cli.vault_client import AnswerLost, VaultRefused
+    from strongroom.cli.vault_client import AnswerLost, GatewayRefused
     from strongroom.crypto import new_secret_text
 
     key = idempotency_key or "cli-" + new_secret_text(128)
@@ -79,7 +89,7 @@ def wish(client: "VaultClient", path: str, body: Mapping[str, Any], idempotency_
             f"no answer came, and whether it was done is not known: repeat this with "
             f"--idempotency-key {key}"
         ) from error
-    except VaultRefused as refused:
+    except GatewayRefused as refused:
         if refused.answered != _DECLINED or "payment" not in refused.problem:
             raise
         return Asked({}, refused.problem)

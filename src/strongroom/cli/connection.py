@@ -81,13 +81,16 @@ def create(
     """Connect an account. Its credentials are sealed and never shown again."""
     if not webhook_secret_file:
         raise typer.BadParameter("--webhook-secret-file is needed: unverified notices are refused")
+    sources = _sources(credential)
+    if not sources:
+        raise typer.BadParameter("--credential NAME=FILE is needed, such as api_key=api.key")
     with gateway(url, ca, key_file) as client:
         body: dict[str, Any] = {
             "processor": processor,
             "account": account,
             "base_url": base_url,
             "name": name,
-            "credentials": _credentials(credential),
+            "credentials": _credentials(sources),
             "webhook_secret": _read("Webhook secret", webhook_secret_file),
         }
         if finding:
@@ -163,10 +166,11 @@ def rotate(
     path = f"/v1/connections/{_connection_id(connection)}/rotate"
     if not credential and not webhook_secret_file:
         raise typer.BadParameter("nothing to rotate: --credential, --webhook-secret-file, or both")
+    sources = _sources(credential)
     with gateway(url, ca, key_file) as client:
         body: dict[str, Any] = {"overlap_seconds": overlap_seconds}
-        if credential:
-            body["credentials"] = _credentials(credential)
+        if sources:
+            body["credentials"] = _credentials(sources)
         if webhook_secret_file:
             body["webhook_secret"] = _read("Webhook secret", webhook_secret_file)
         rotated = client.ask("POST", path, body=body)
@@ -238,17 +242,19 @@ def _yes(holds: bool) -> str:  # noqa: FBT001 - a word for it
     return "[green]yes[/]" if holds else "[bold red]no[/]"
 
 
-def _credentials(pairs: list[str]) -> dict[str, str]:
-    """Read the credentials that NAME=FILE pairs name."""
-    if not pairs:
-        raise typer.BadParameter("--credential NAME=FILE is needed, such as api_key=api.key")
+def _sources(pairs: list[str]) -> dict[str, str]:
+    """Read NAME=FILE pairs from the command line."""
     found = {}
     for pair in pairs:
         name, equals, source = pair.partition("=")
         if not equals or not name or not source:
             raise typer.BadParameter("--credential is NAME=FILE: the value stands in the file")
-        found[name] = _read(f"Credential {name}", source)
+        found[name] = source
     return found
+
+
+def _credentials(sources: dict[str, str]) -> dict[str, str]:
+    return {name: _read(f"Credential {name}", source) for name, source in sources.items()}
 
 
 def _read(what: str, source: str) -> str:

@@ -31,7 +31,9 @@ def print_json(value: object) -> None:
 
 def print_table(table: Table) -> None:
     """Print a table: as wide as the terminal, or as wide as it needs where there is none (a pipe)."""
-    out.print(table, width=None if out.is_terminal else _PIPE_COLUMNS, crop=False)
+    # `print(width=…)` narrows and never widens, so a pipe gets a console of its own.
+    wide = out if out.is_terminal else Console(file=out.file, width=_PIPE_COLUMNS, highlight=False)
+    wide.print(table)
 
 
 def progress() -> "Progress":

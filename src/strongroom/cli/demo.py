@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`strongroom demo`: everything from nothing, a scenario over HTTPS, then a running vault until Ctrl-C.
+"""`strongroom demo`: everything from nothing, a scenario over HTTPS, then a running gateway until Ctrl-C.
 
-The server is a process of its own; this one is its client. Exit code 1 if anything was not as expected.
+The server is a process of its own, and so is the simulated processor; this one is the merchant. Exit code 1 if
+anything was not as expected.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ import typer
 if TYPE_CHECKING:
     from strongroom.cli.scenario.folder import DemoFolder
     from strongroom.cli.scenario.host import ChildProcess, Ready
+    from strongroom.cli.scenario.places import Places
     from strongroom.cli.scenario.report import Report
     from strongroom.cli.scenario.story import Story
     from strongroom.config import Settings
@@ -72,11 +74,14 @@ def demo(
         False, "--fresh", help="Remove what an earlier demo left, and start over."
     ),
     cards: int = typer.Option(
-        20_000, min=10, max=1_000_000, help="How many synthetic cards to send in chapter 5."
+        20_000,
+        min=10,
+        max=1_000_000,
+        help="How many synthetic cards chapter 5 sends; chapter 11 charges one in fifty.",
     ),
     json_file: Path | None = typer.Option(None, "--json", help="Write the report to this file."),
 ) -> None:
-    """Start a vault of its own, play the scenario as a client would, then keep serving until Ctrl-C."""
+    """Start a gateway of its own, play the scenario as a merchant would, then serve until Ctrl-C."""
     from strongroom.cli.console import run
 
     if json_file is not None and not json_file.absolute().parent.is_dir():
@@ -92,11 +97,11 @@ async def _demo(wish: Wish) -> bool:
     report = Report(make_console())
     settings = demo_settings()
     folder = DemoFolder(settings.state)
-    lock = folder.claim(lambda: report.console.print("waiting for another demo to stop …"))
+    folder.claim(lambda: report.console.print("waiting for another demo to stop …"))
     try:
         if wish.fresh:
             folder.clear()
-        return await _until_signal(_served(settings, folder, lock, report, wish), report)
+        return await _until_signal(_served(settings, folder, report, wish), report)
     finally:
         folder.release()
 
@@ -114,62 +119,56 @@ async def _until_signal(work: Coroutine[Any, Any, None], report: "Report") -> bo
     return report.finished and not report.failed
 
 
-async def _served(
-    settings: "Settings", folder: "DemoFolder", lock: int, report: "Report", wish: Wish
-) -> None:
+async def _served(settings: "Settings", folder: "DemoFolder", report: "Report", wish: Wish) -> None:
     """Start the server, play, serve; stop in order whatever happens."""
-    async with _server(settings, folder, lock, report) as (server, ready, here):
+    from strongroom.cli.scenario.places import Places
+
+    places = Places.wanted(settings).freed()
+    async with _server(settings, places, folder, report) as (server, ready):
         from strongroom.cli.scenario import cards, play
 
+        here = replace(settings, **places.overrides())
         async with play.told(here, folder, report, ready, places, wish.cards) as story:
             first = await cards.first_token(story)
             report.target("first token after", _since_start(), FIRST_TOKEN_SECONDS)
             report.check("the first token", f"{first.status}  {first.took}", first.differs(201))
             await play.scenario(story)
-        report.target("everything after", _since_start(), WHOLE_SECONDS)
-        report.finished = True
-        report.table()
-        if wish.json_file is not None:
-            report.write(wish.json_file)
-        if wish.once:
-            return
-        _invite(story, ready)
-        await server.ended()
-        report.check("the server serves until Ctrl-C", "it ended by itself", ["see its log"])
+            report.target("everything after", _since_start(), WHOLE_SECONDS)
+            report.finished = True
+            report.table()
+            if wish.json_file is not None:
+                report.write(wish.json_file)
+            if wish.once:
+                return
+            _invite(story, ready)
+            await server.ended()
+            report.check("the server serves until Ctrl-C", "it ended by itself", ["see its log"])
 
 
 @asynccontextmanager
 async def _server(
-    settings: "Settings", folder: "DemoFolder", lock: int, report: "Report"
-) -> "AsyncIterator[tuple[ChildProcess, Ready, Settings]]":
+    settings: "Settings", places: "Places", folder: "DemoFolder", report: "Report"
+) -> "AsyncIterator[tuple[ChildProcess, Ready]]":
     from strongroom.cli.scenario.host import ChildProcess, Program, Ready
-    from strongroom.cli.scenario.places import Places
 
-    wanted = Places.wanted(settings)
-    places = wanted.freed()
     starting = True
 
     def told(text: str) -> None:
         report.note(f"{_since_start():5.2f} s  {text}" if starting else text)
 
-    server = ChildProcess(
-        Program(
-            "server", "strongroom.cli.scenario.server", places.arguments(), folder.server_output
-        ),
-        told,
-    )
-    await server.start(keep=[lock])
+    module = "strongroom.cli.scenario.server"
+    server = ChildProcess(Program("server", module, places.arguments(), folder.server_output), told)
+    await server.start(keep=[folder.lock])
     try:
         report.headline(f"state in {settings.state}")
-        for one, other in zip(wanted, places, strict=True):
-            if one != other:
-                report.note(f"{one} is taken: port {other.port} instead")
+        for wanted, place in zip(places.wanted(settings), places, strict=True):
+            if wanted != place:
+                report.note(f"{wanted} is taken: port {place.port} instead")
         with report.busy("the server starts …"):
             said = await server.ready()
         starting = False
         report.target("server ready after", _since_start(), READY_SECONDS)
-        ready = Ready(said["vault"], said["gateway"], said["webhooks"])
-        yield server, ready, replace(settings, **places.overrides())
+        yield server, Ready(said["vault"], said["gateway"], said["webhooks"])
     finally:
         report.console.print("\nstopping …")
         # A server that was killed could not stop its database.
@@ -194,12 +193,22 @@ def _since_start() -> float:
 
 
 def _invite(story: "Story", ready: "Ready") -> None:
-    """Say what runs, with which keys, and how to send it a first card."""
-    console = story.report.console
+    """Say what runs, with which keys, and how to charge a first card; then print what the merchant hears."""
+    console, till = story.report.console, story.connected
     console.print()
-    console.print(f"  vault    [bold]{ready.vault}[/]   card numbers go in here, tokens come out")
-    console.print(f"  gateway  [bold]{ready.gateway}[/]   merchants, keys, the core's audit log")
-    console.print(f"  CA       {story.authority}", soft_wrap=True)
+    console.print(f"  vault     [bold]{ready.vault}[/]   card numbers go in here, tokens come out")
+    console.print(
+        f"  gateway   [bold]{ready.gateway}[/]   payments, merchants, keys; no card number"
+    )
+    console.print(
+        f"  webhooks  [bold]{ready.webhooks}[/]   processors' notices, returning customers"
+    )
+    if till is not None:
+        console.print(f"  simulator [bold]{till.processor}[/]    the processor, with its own books")
+        console.print(
+            f"  merchant  [bold]{till.shop.events_url}[/]   hears events: they appear below"
+        )
+    console.print(f"  CA        {story.authority}", soft_wrap=True)
     for party in (story.shop, story.market):
         console.print(f"  {party.name}: test keys", highlight=False)
         for client in (party.secret, party.public):
@@ -207,12 +216,31 @@ def _invite(story: "Story", ready: "Ready") -> None:
     console.print(
         "\n  A first card, spelt so that no screen, history or process list holds its number:\n"
     )
-    curl = (
+    console.print(_card_command(story, ready), markup=False, soft_wrap=True)
+    if till is not None and story.token:
+        console.print("\n  A payment with a token that the scenario made:\n")
+        console.print(_payment_command(story, ready), markup=False, soft_wrap=True)
+    console.print("\n  Ctrl-C stops everything, the database included.")
+    if till is not None:
+        till.shop.told = lambda heard: console.print(
+            f"  [dim]the merchant heard[/] {heard}", highlight=False
+        )
+
+
+def _card_command(story: "Story", ready: "Ready") -> str:
+    return (
         '  printf \'{"card":{"number":"%s","exp_month":12,"exp_year":2034}}\' \\\n'
         "    $(printf 4242%.0s 1 2 3 4) |\n"
         f"  curl --cacert {story.authority} {ready.vault}/v1/tokens -d @- \\\n"
         f"    -H 'Authorization: Bearer {story.shop.secret.key}' \\\n"
         "    -H 'Idempotency-Key: hello-1' -H 'Content-Type: application/json'"
     )
-    console.print(curl, markup=False, soft_wrap=True)
-    console.print("\n  Ctrl-C stops everything, the database included.")
+
+
+def _payment_command(story: "Story", ready: "Ready") -> str:
+    return (
+        f"  curl --cacert {story.authority} {ready.gateway}/v1/payments \\\n"
+        f"    -H 'Authorization: Bearer {story.shop.secret.key}' \\\n"
+        "    -H 'Idempotency-Key: hello-2' -H 'Content-Type: application/json' \\\n"
+        f'    -d \'{{"amount":1250,"currency":"AED","token":"{story.token}","confirm":true}}\''
+    )

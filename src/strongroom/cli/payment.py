@@ -25,6 +25,7 @@ from strongroom.cli.payment_shown import (
     was_not_sent,
 )
 from strongroom.kernel.clock import rfc3339
+from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import is_id
 
 _PAGE: Final = 100
@@ -281,6 +282,8 @@ def _amount(text: str, currency: str | None) -> int:
         return read_minor_units(text) if currency is None else read_amount(text, currency)
     except AmountMalformed as error:
         raise typer.BadParameter(f"{error}") from None
+    except Invalid:
+        raise typer.BadParameter("this is no ISO 4217 currency, upper case") from None
 
 
 def _moment(text: str) -> str:
@@ -295,7 +298,8 @@ def _moment(text: str) -> str:
 
 def _of(prefix: str, text: str) -> str:
     if text and not is_id(prefix, text):
-        raise typer.BadParameter(f"this is no {prefix}_ and 26 letters and digits")
+        thing = {"tok": "token", "con": "connection"}[prefix]
+        raise typer.BadParameter(f"a {thing} is {prefix}_ and 26 letters and digits")
     return text
 
 

@@ -7,35 +7,24 @@ Card number, CVC and key are never arguments: they would stand in the process li
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.console import installation, out, print_json, print_table, progress
+from strongroom.cli.calling import CA, JSON, KEY_FILE, typed
+from strongroom.cli.calling import metadata as read_metadata
+from strongroom.cli.calling import vault as vault_client
+from strongroom.cli.console import out, print_json, print_table, progress
 from strongroom.kernel.ids import is_id
-from strongroom.kernel.secret import Secret
-
-if TYPE_CHECKING:
-    from strongroom.cli.vault_client import VaultClient
 
 _EXPIRY: Final = re.compile(r"(?P<month>0?[1-9]|1[0-2])[/-](?P<year>20[0-9]{2})")
 _PAGE: Final = 100
-_LINE_CHARACTERS_MAX: Final = 256
 
 _URL = typer.Option(
     "", envvar="STRONGROOM_URL", help="The vault; without it this machine's installation."
 )
-_CA = typer.Option(
-    None,
-    envvar="STRONGROOM_CA",
-    help="PEM file of the authority to trust; without it this installation's, or the system's.",
-)
-_KEY_FILE = typer.Option(
-    None, help="File (mode 0600) with the API key; without it STRONGROOM_KEY, or a prompt."
-)
-_JSON = typer.Option(False, "--json", help="Print JSON.")
 _ID = typer.Argument(metavar="ID", help="The token's id (tok_…).")
 
 
@@ -74,9 +63,9 @@ def create(
     ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Print the token's id alone."),
     url: str = _URL,
-    ca: Path | None = _CA,
-    key_file: Path | None = _KEY_FILE,
-    as_json: bool = _JSON,
+    ca: Path | None = CA,
+    key_file: Path | None = KEY_FILE,
+    as_json: bool = JSON,
 ) -> None:
     """Make a token of a card. Its number is read from standard input (first line), or asked for."""
     from strongroom.cli.hardening import forbid_dumps
@@ -86,17 +75,17 @@ def create(
     expiry = _EXPIRY.fullmatch(exp)
     if expiry is None:
         raise typer.BadParameter("--exp is MM/YYYY, such as 12/2030")
-    facts = _metadata(metadata)
+    facts = read_metadata(metadata)
     forbid_dumps()
-    with _client(url, ca, key_file) as vault:
-        number = _typed("Card number")
+    with vault_client(url, ca, key_file) as vault:
+        number = typed("Card number")
         card: dict[str, Any] = {
             "number": number.expose().replace(" ", "").replace("-", ""),
             "exp_month": int(expiry["month"]),
             "exp_year": int(expiry["year"]),
         }
         if cvc:
-            card["cvc"] = _typed("CVC").expose()
+            card["cvc"] = typed("CVC").expose()
         wish: dict[str, Any] = {"card": card, "deduplicate": deduplicate}
         if facts:
             wish["metadata"] = facts
@@ -115,13 +104,13 @@ def read(
     token: str = _ID,
     *,
     url: str = _URL,
-    ca: Path | None = _CA,
-    key_file: Path | None = _KEY_FILE,
-    as_json: bool = _JSON,
+    ca: Path | None = CA,
+    key_file: Path | None = KEY_FILE,
+    as_json: bool = JSON,
 ) -> None:
     """Show what may be shown of a token's card."""
     path = f"/v1/tokens/{_token_id(token)}"
-    with _client(url, ca, key_file) as vault:
+    with vault_client(url, ca, key_file) as vault:
         _show(vault.ask("GET", path), as_json=as_json)
 
 
@@ -129,14 +118,14 @@ def list_(
     *,
     limit: int = typer.Option(20, min=1, help="How many, newest first."),
     url: str = _URL,
-    ca: Path | None = _CA,
-    key_file: Path | None = _KEY_FILE,
-    as_json: bool = _JSON,
+    ca: Path | None = CA,
+    key_file: Path | None = KEY_FILE,
+    as_json: bool = JSON,
 ) -> None:
     """List tokens, newest first, masked."""
     found: list[dict[str, Any]] = []
     cursor: str | None = None
-    with _client(url, ca, key_file) as vault, progress() as bar:
+    with vault_client(url, ca, key_file) as vault, progress() as bar:
         task = bar.add_task("tokens", total=limit)
         while len(found) < limit:
             query = {"limit": str(min(_PAGE, limit - len(found)))}
@@ -161,9 +150,9 @@ def delete(
     *,
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     url: str = _URL,
-    ca: Path | None = _CA,
-    key_file: Path | None = _KEY_FILE,
-    as_json: bool = _JSON,
+    ca: Path | None = CA,
+    key_file: Path | None = KEY_FILE,
+    as_json: bool = JSON,
 ) -> None:
     """Delete a token. The sealed card number goes with it, for good."""
     path = f"/v1/tokens/{_token_id(token)}"
@@ -171,51 +160,12 @@ def delete(
         if not sys.stdin.isatty():
             raise typer.BadParameter("without a terminal to ask at, say --yes")
         typer.confirm(f"Delete {token} and its card for good?", abort=True, err=True)
-    with _client(url, ca, key_file) as vault:
+    with vault_client(url, ca, key_file) as vault:
         vault.ask("DELETE", path)
     if as_json:
         print_json({"id": token, "object": "token", "deleted": True})
     else:
         out.print(f"deleted [bold]{token}[/]")
-
-
-def _client(url: str, ca: Path | None, key_file: Path | None) -> "VaultClient":
-    """Return a client of the vault that is named, else of this machine's installation."""
-    from strongroom.cli.vault_client import KeyMissing, VaultClient, read_key_file
-    from strongroom.config.load import client_key
-
-    key = read_key_file(key_file) if key_file is not None else client_key()
-    if key is None:
-        if not sys.stdin.isatty():
-            raise KeyMissing
-        key = _typed("API key")
-    if not url:
-        here = installation()
-        scheme = "http" if here.settings.plain_http else "https"
-        url = f"{scheme}://{here.settings.vault_listen}"
-        if ca is None and here.settings.tls_certificate is None and here.authority_file.exists():
-            ca = here.authority_file
-    return VaultClient(url, ca, key)
-
-
-def _typed(what: str) -> Secret[str]:
-    """Read a secret: a hidden prompt at a terminal, else the next line of standard input."""
-    if sys.stdin.isatty():
-        return Secret(typer.prompt(what, hide_input=True, err=True).strip())
-    line = sys.stdin.readline(_LINE_CHARACTERS_MAX).strip()
-    if not line:
-        raise typer.BadParameter(f"{what} is missing: give it as a line of standard input")
-    return Secret(line)
-
-
-def _metadata(pairs: list[str]) -> dict[str, str]:
-    facts = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise typer.BadParameter("--metadata is KEY=VALUE")
-        facts[key] = value
-    return facts
 
 
 def _token_id(text: str) -> str:

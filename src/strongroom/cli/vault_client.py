@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client of a running vault, for `strongroom token`: one request, one answer, over verified TLS.
+"""A client of a running vault or gateway, for the nouns that speak to one: one request, one answer, over verified TLS.
 
 Refuses plain HTTP to anywhere but this machine, a key that others can read, and proxies from the environment.
 """
@@ -14,6 +14,8 @@ from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
 
 SECONDS_MAX: Final = 15
+#: A gateway waits for processors.
+GATEWAY_SECONDS_MAX: Final = 60
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _REFUSED: Final = 400
 _NO_CONTENT: Final = 204
@@ -49,6 +51,12 @@ class AnswerLost(StrongroomError):
     code = "answer_lost"
 
 
+class GatewayAway(VaultAway):
+    """No gateway answers there."""
+
+    code = "gateway_away"
+
+
 class CertificateRefused(StrongroomError):
     """The vault's certificate does not verify: name its authority's certificate with --ca."""
 
@@ -69,15 +77,23 @@ class VaultRefused(StrongroomError):
         self.problem: Mapping[str, Any] = problem or {}
 
 
+class GatewayRefused(VaultRefused):
+    """The gateway refused."""
+
+    code = "gateway_refused"
+
+
 @final
 class VaultClient:
-    """Talks to one vault with one key.
+    """Talks to one vault, or to one gateway, with one key.
 
     Raises:
         VaultUrlRefused, CertificateRefused: see each.
     """
 
-    def __init__(self, url: str, authority: Path | None, key: Secret[str]) -> None:
+    def __init__(
+        self, url: str, authority: Path | None, key: Secret[str], *, is_gateway: bool = False
+    ) -> None:
         import ssl
 
         import httpx
@@ -96,11 +112,14 @@ class VaultClient:
             raise CertificateRefused(
                 f"{authority} is not a PEM file of certificates: {error.strerror or 'unreadable'}"
             ) from None
+        self._what = "gateway" if is_gateway else "vault"
+        self._refused = GatewayRefused if is_gateway else VaultRefused
+        self._away = GatewayAway if is_gateway else VaultAway
         self._url = f"{parts.scheme}://{parts.netloc}"
         self._client = httpx.Client(
             base_url=self._url,
             verify=tls,
-            timeout=SECONDS_MAX,
+            timeout=GATEWAY_SECONDS_MAX if is_gateway else SECONDS_MAX,
             trust_env=False,  # a proxy that the environment names would see card numbers
             headers={"authorization": f"Bearer {key.expose()}"},
         )
@@ -134,7 +153,7 @@ class VaultClient:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise CertificateRefused from None
-            raise VaultAway(f"no vault answers at {self._url}: strongroom serve") from None
+            raise self._away(f"no {self._what} answers at {self._url}: strongroom serve") from None
         except httpx.TransportError:
             raise AnswerLost from None
         if answer.status_code == _NO_CONTENT:
@@ -144,9 +163,9 @@ class VaultClient:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise VaultRefused(f"{self._url} answered {answer.status_code} and no JSON object")
+            raise self._refused(f"{self._url} answered {answer.status_code} and no JSON object")
         if answer.status_code >= _REFUSED:
-            raise VaultRefused(
+            raise self._refused(
                 _sentence(answer.status_code, content),
                 answered=answer.status_code,
                 problem=content,

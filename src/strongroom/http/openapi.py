@@ -6,7 +6,7 @@ route's own `responses=` says what it answers. What Litestar would add of its ow
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -177,19 +177,26 @@ def _parameters(handlers: Sequence[ControllerRouterHandler]) -> dict[tuple[str, 
         route_handlers=list(handlers),
         openapi_config=OpenAPIConfig(title="", version="", render_plugins=()),
     )
+    printed = app.openapi_schema.to_schema()
+    named = printed.get("components", {}).get("schemas", {})
     found: dict[tuple[str, str], list[Json]] = {}
-    for path, item in app.openapi_schema.to_schema()["paths"].items():
+    for path, item in printed["paths"].items():
         for method, operation in item.items():
-            found[path, method] = [_tidied(each) for each in operation.get("parameters", ())]
+            found[path, method] = [_tidied(each, named) for each in operation.get("parameters", ())]
     return found
 
 
-def _tidied(parameter: Json) -> Json:
-    """Keep what says something: an absent parameter is left out and never null, and a bound is a whole number."""
+def _tidied(parameter: Json, named: Mapping[str, Json]) -> Json:
+    """Keep what says something: an absent parameter is left out and never null, and a bound is a whole number.
+
+    What Litestar refers to by a name of its own (`named`: enumerations) is written out; our document has other names.
+    """
     schema = dict(parameter["schema"])
     alternatives = [each for each in schema.pop("oneOf", ()) if each != {"type": "null"}]
     for each in alternatives:
         schema.update(each)
+    if (name := schema.pop("$ref", "").rpartition("/")[2]) in named:
+        schema.update({word: named[name][word] for word in ("type", "enum")})
     schema.pop("description", None)
     examples = schema.pop("examples", [])
     tidied = {

@@ -2,15 +2,19 @@
 -- A payment with what decisions need, in one round trip; the payment may be named by one of its attempts.
 select payments.load($1, $2, $3, $4)::text as loaded;
 
+-- name: save_together (rows)
+-- The one write, where nothing stands against any change of a batch: all of them, or none and false (migration 0012).
+select payments.save_together($1::text::jsonb);
+
 -- name: save_changes (changes)
--- The one write: each change whole or not at all, all that succeed in one commit (migration 0010).
+-- The same, change by change: each whole or not at all, all that succeed in one commit (migration 0010).
 select n, result, kept::text as kept from payments.save($1::text::jsonb);
 
 -- name: request_by_key (merchant, mode, route, key)
 -- What a key was claimed or answered with, today or yesterday.
 select claim, fingerprint, status, object_id, response, lease_until from idempotency.request
  where merchant_id = $1 and mode = $2 and route = $3 and key = $4
-   and day >= (clock_timestamp() at time zone 'utc')::date - 1;
+   and day between (clock_timestamp() at time zone 'utc')::date - 1 and (clock_timestamp() at time zone 'utc')::date;
 
 -- name: attempt_by_wish (merchant, mode, payment, wish)
 -- The attempt that a request made.

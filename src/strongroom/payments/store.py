@@ -4,6 +4,7 @@
 A change is saved over the version it was made from or not at all; nobody holds a lock while a processor is asked.
 """
 
+from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,12 +151,19 @@ class ChangeSink:
     async def write(
         self, rows: Sequence[Change]
     ) -> Sequence[Result | Retake[Change] | StrongroomError]:
-        """Commit the changes in one transaction, in an order that every process has. See `db.group_commit.Sink`."""
+        """Commit the changes in one transaction, in an order that every process has. See `db.group_commit.Sink`.
+
+        Mostly nothing stands against any of them, and they are saved table by table; else each is tried by itself.
+        """
         order = sorted(range(len(rows)), key=lambda at: _order(rows[at]))
-        text = _encode([_printed(rows[at]) for at in order]).decode()
+        ordered = [rows[at] for at in order]
         async with self._database.connection() as connection:
             try:
-                found = await connection.fetch(QUERIES["save_changes"].text, text)
+                together = _encode(_by_table(ordered)).decode()
+                if await connection.fetchval(QUERIES["save_together"].text, together):
+                    return [Saved()] * len(rows)
+                alone = _encode([_printed(row) for row in ordered]).decode()
+                found = await connection.fetch(QUERIES["save_changes"].text, alone)
             except Exception as error:  # noqa: BLE001 - every driver error is translated
                 ours = translated(error)
                 if isinstance(ours, LockTaken) and len(rows) == 1:
@@ -250,54 +258,95 @@ def _order(change: Change) -> tuple[str, str]:
     return payment, "" if change.notice is None else change.notice.notice_id
 
 
+def _by_table(changes: Sequence[Change]) -> Mapping[str, object]:
+    """Print the rows of all changes, by table; a table without rows is left out."""
+    rows: defaultdict[str, list[object]] = defaultdict(list)
+    for change in changes:
+        tenant = {"m": change.merchant, "mode": change.mode}
+        if change.key is not None:
+            rows["keys"].append(tenant | _key(change.key))
+        if change.payment is not None:
+            rows["made" if change.payment.version == 1 else "moved"].append(change.payment)
+        rows["attempts"] += change.attempts
+        rows["refunds"] += change.refunds
+        for event in change.events:
+            rows["events"].append(tenant | _event(event) | {"made": change.now})
+        for job in change.jobs:
+            table = "jobs_gone" if job.run_at is None else "jobs_put"
+            rows[table].append(tenant | _job(job) | {"made": change.now})
+        if change.notice is not None:
+            rows["notices"].append(tenant | _notice(change.notice) | {"at": change.now})
+        if change.done is not None:
+            rows["done"].append(tenant | _done(change.done))
+        rows["audit"] += map(_record, change.audit)
+    printed: dict[str, object] = {table: found for table, found in rows.items() if found}
+    printed["merchants"] = ",".join({change.merchant for change in changes})
+    return printed
+
+
 def _printed(change: Change) -> Mapping[str, object]:
-    key, done, notice = change.key, change.done, change.notice
     return {
         "m": change.merchant,
         "mode": change.mode,
         "now": change.now,
-        "key": None
-        if key is None
-        else {
-            "route": key.route,
-            "key": key.key,
-            "claim": key.claim,
-            "fingerprint": key.fingerprint.hex(),
-            "status": key.status,
-            "object_id": key.object_id,
-            "response": key.response.decode(),
-            "lease_until": key.lease_until,
-        },
-        "done": None
-        if done is None
-        else {
-            "route": done.route,
-            "key": done.key,
-            "status": done.status,
-            "object_id": done.object_id,
-            "response": done.response.decode(),
-        },
+        "key": None if change.key is None else _key(change.key),
+        "done": None if change.done is None else _done(change.done),
         "payment": change.payment,
         "attempts": change.attempts,
         "refunds": change.refunds,
-        "events": [
-            {"id": each.id, "type": each.type, "object_id": each.object_id, "payload": each.payload}
-            for each in change.events
-        ],
-        "jobs": [
-            {"kind": each.kind, "object_id": each.object_id, "run_at": each.run_at}
-            for each in change.jobs
-        ],
-        "notice": None if notice is None else {"id": notice.notice_id, "result": notice.result},
-        "audit": [
-            {
-                "id": each.event_id,
-                "m": each.merchant,
-                "mode": each.mode,
-                "payload": each.payload.decode(),
-                "leaf": each.leaf_hash.hex(),
-                "mac": each.row_mac.hex(),
-            }
-            for each in change.audit
-        ],
+        "events": [_event(each) for each in change.events],
+        "jobs": [_job(each) for each in change.jobs],
+        "notice": None if change.notice is None else _notice(change.notice),
+        "audit": [_record(each) for each in change.audit],
+    }
+
+
+def _key(key: KeyClaim) -> dict[str, object]:
+    return {
+        "route": key.route,
+        "key": key.key,
+        "claim": key.claim,
+        "fingerprint": key.fingerprint.hex(),
+        "status": key.status,
+        "object_id": key.object_id,
+        "response": key.response.decode(),
+        "lease_until": key.lease_until,
+    }
+
+
+def _done(done: KeyDone) -> dict[str, object]:
+    return {
+        "route": done.route,
+        "key": done.key,
+        "status": done.status,
+        "object_id": done.object_id,
+        "response": done.response.decode(),
+    }
+
+
+def _event(event: NewEvent) -> dict[str, object]:
+    return {
+        "id": event.id,
+        "type": event.type,
+        "object_id": event.object_id,
+        "payload": event.payload,
+    }
+
+
+def _job(job: JobChange) -> dict[str, object]:
+    return {"kind": job.kind, "object_id": job.object_id, "run_at": job.run_at}
+
+
+def _notice(notice: NoticeDone) -> dict[str, object]:
+    return {"id": notice.notice_id, "result": notice.result}
+
+
+def _record(record: NewRecord) -> dict[str, object]:
+    return {
+        "id": record.event_id,
+        "m": record.merchant,
+        "mode": record.mode,
+        "payload": record.payload.decode(),
+        "leaf": record.leaf_hash.hex(),
+        "mac": record.row_mac.hex(),
     }

@@ -36,16 +36,19 @@ TIMEOUT_SECONDS: Final = 15.0
 ANSWER_BYTES_MAX: Final = 64 * 1024
 LEASE_SECONDS: Final = 60.0
 AT_ONCE_MAX: Final = 64
-#: One endpoint that takes its time leaves room for the others.
-AT_ONCE_PER_ENDPOINT_MAX: Final = 48
-#: How long a delivery waits for which there was no room.
-CROWDED_SECONDS: Final = 5.0
+#: An endpoint whose last try took longer than this is slow, and leaves room for the others: so many of its deliveries
+#: are under way at once, and the next ones wait so long.
+SLOW_SECONDS: Final = 2.0
+AT_ONCE_PER_SLOW_ENDPOINT_MAX: Final = 16
+CROWDED_SECONDS: Final = 15.0
+SLOW_ENDPOINTS_MAX: Final = 10_000
 #: How long opened secrets are remembered, and of how many endpoints; others are opened anew.
 SECRETS_SECONDS: Final = 1.0
 SECRETS_ENDPOINTS_MAX: Final = 1_000
 HTTPS_PORT: Final = 443
 ACTOR: Final = "system:delivery"
 
+invariant(AT_ONCE_PER_SLOW_ENDPOINT_MAX < AT_ONCE_MAX, "a slow endpoint leaves room")
 invariant(TIMEOUT_SECONDS < LEASE_SECONDS / 2, "a try is written down before its lease ends")
 
 Send: TypeAlias = Callable[[Outgoing], Awaitable[Reply]]
@@ -85,6 +88,7 @@ class Deliverer:
         self._tries: GroupWriter[Tried, Tried] = GroupWriter(Tries(database))
         self._opened: OrderedDict[EndpointId, _Opened] = OrderedDict()
         self._under_way: Counter[EndpointId] = Counter()
+        self._slow: OrderedDict[EndpointId, None] = OrderedDict()
 
     def handler(self) -> Handler:
         """Return what a worker needs to know of this job."""
@@ -111,7 +115,10 @@ class Deliverer:
         if load.endpoint_status != EndpointStatus.ACTIVE:
             verdict = Verdict(DeliveryStatus.FAILED, TryReason.ENDPOINT_DISABLED.value)
             return await self._write(job, load, self._clock.now(), 0.0, verdict)
-        if self._under_way[load.endpoint_id] >= AT_ONCE_PER_ENDPOINT_MAX:
+        if (
+            load.endpoint_id in self._slow
+            and self._under_way[load.endpoint_id] >= AT_ONCE_PER_SLOW_ENDPOINT_MAX
+        ):
             return Again(self._clock.now() + timedelta(seconds=CROWDED_SECONDS))
         self._under_way[load.endpoint_id] += 1
         try:
@@ -127,6 +134,7 @@ class Deliverer:
         # Crash here: nothing was sent; the lease ends, and the next claimer sends.
         reply = await self._send(request)  # (4)
         # Crash here: the endpoint was told and the log does not know: it is told again, under the same id.
+        self._note_pace(load.endpoint_id, reply.seconds)
         verdict = judge(
             reply,
             tries_before=load.tries,
@@ -171,6 +179,14 @@ class Deliverer:
         while len(self._opened) > SECRETS_ENDPOINTS_MAX:
             self._opened.popitem(last=False)
         return secrets
+
+    def _note_pace(self, endpoint: EndpointId, seconds: float) -> None:
+        if seconds < SLOW_SECONDS:
+            self._slow.pop(endpoint, None)
+            return
+        self._slow[endpoint] = None
+        if len(self._slow) > SLOW_ENDPOINTS_MAX:
+            self._slow.popitem(last=False)
 
     async def _disable(self, job: Claimed, load: Load) -> None:
         now = self._clock.now()

@@ -72,7 +72,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float:
         return float(min(int(text[:_DIGITS_MAX]), RETRY_AFTER_SECONDS_MAX))
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

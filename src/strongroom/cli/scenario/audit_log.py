@@ -30,6 +30,8 @@ TITLE: Final = "13 · The audit log"
 SEALED_SECONDS_MAX: Final = 30.0
 _NOT_SEALED: Final = 409
 _CREATED: Final = "vault.token.created"
+_STARTED: Final = "payments.attempt.started"
+_SETTLED: Final = "payments.attempt.settled"
 
 
 class CommandFailed(StrongroomError):
@@ -59,12 +61,16 @@ async def play(story: Story) -> None:
     )
     record = await _records(story)
     proof = await _sealed(story, record)
-    with tempfile.TemporaryDirectory(prefix="strongroom-demo-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="strongroom-demo-") as name,
+        story.report.busy("strongroom audit …"),
+    ):
         folder = Path(name)
         keys = await _export(story, folder)
         await _proven(story, folder, record, proof, keys)
         _complete(story, folder / "export")
         await _meddled(story, folder, keys)
+        await _of_payments(story, folder)
 
 
 async def _records(story: Story) -> Answer:
@@ -125,14 +131,14 @@ async def _export(story: Story, folder: Path) -> list[str]:
         f"{checkpoint['size']:,} records, root {str(checkpoint['root'])[:12]}…",
         checkpoint.differs(200, origin=f"{story.settings.audit_origin}/vault", note=ANY, vkeys=ANY),
     )
-    exported = await _strongroom(
-        story, "audit", "export", "--tree", "vault", "--out", str(folder / "export"), "--json"
+    wanted = ["audit", "export", "--tree", "vault", "--out", str(folder / "export"), "--json"]
+    # The key comes from the installation, and must be the one that the listener names.
+    exported, vkeys = await asyncio.gather(
+        _strongroom(story, *wanted), _strongroom(story, "audit", "key", "--tree", "vault", "--json")
     )
     differences = _ended(exported, 0)
     differences += [] if exported.json.get("size", 0) >= checkpoint["size"] else ["it is smaller"]
     check("strongroom audit export", f"{exported.json.get('size', 0):,} records", differences)
-    # The key comes from the installation, and must be the one that the listener names.
-    vkeys = await _strongroom(story, "audit", "key", "--tree", "vault", "--json")
     differences = [] if vkeys.json.get("vault") == checkpoint["vkeys"] else ["not what HTTP says"]
     key_file = folder / "audit.vkey"
     key_file.write_text("\n".join(vkeys.json.get("vault", [])) + "\n", "utf-8")
@@ -163,18 +169,16 @@ async def _proven(
         rb'("last4":"[0-9]{3})([0-9])', lambda m: m[1] + b"%d" % ((int(m[2]) + 1) % 10), payload
     )
     (folder / "record.tlog-proof").write_bytes(proof.body)
-    for what, content, code in (
-        ("an inclusion proof", payload, 0),
-        ("the same, one digit altered", altered, 1),
-    ):
-        (folder / "record.json").write_bytes(content)
-        files = [
-            "--record",
-            str(folder / "record.json"),
-            "--proof",
-            str(folder / "record.tlog-proof"),
-        ]
-        said = await _offline(story, "audit", "verify-proof", *files, *keys, "--json")
+    cases = (("an inclusion proof", payload, 0), ("the same, one digit altered", altered, 1))
+
+    async def verified(content: bytes, code: int) -> Printed:
+        file = folder / f"record-{code}.json"
+        file.write_bytes(content)
+        files = ["--record", str(file), "--proof", str(folder / "record.tlog-proof")]
+        return await _offline(story, "audit", "verify-proof", *files, *keys, "--json")
+
+    told = await asyncio.gather(*(verified(content, code) for _, content, code in cases))
+    for (what, content, code), said in zip(cases, told, strict=True):
         got = f"record {said.json.get('index')} is in the tree" if said.json else "does not hold"
         differences = _ended(said, code)
         differences += ["it is the same record"] if code and content == payload else []
@@ -214,18 +218,22 @@ async def _meddled(story: Story, folder: Path, keys: Sequence[str]) -> None:
     index = made[len(made) // 2]
     digit = re.compile(rb'("last4":"[0-9]{3})([0-9])')
     altered = digit.sub(lambda m: m[1] + b"%d" % ((int(m[2]) + 1) % 10), lines[index])
-    for what, content in (
-        (
-            f"record {index} altered by one digit, on a copy",
-            [*lines[:index], altered, *lines[index + 1 :]],
-        ),
-        (f"record {index} taken out, on a copy", [*lines[:index], *lines[index + 1 :]]),
-    ):
-        copy = folder / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
+    before, behind = lines[:index], lines[index + 1 :]
+    cases = (
+        (f"record {index} altered by one digit, on a copy", [*before, altered, *behind]),
+        (f"record {index} taken out, on a copy", [*before, *behind]),
+    )
+
+    async def verified(number: int, content: Sequence[bytes]) -> Printed:
+        copy = folder / f"copy-{number}"
         shutil.copytree(folder / "export", copy)
         (copy / "records.jsonl").write_bytes(b"".join(content))
-        said = await _offline(story, "audit", "verify", "--export", str(copy), *keys, "--json")
+        return await _offline(story, "audit", "verify", "--export", str(copy), *keys, "--json")
+
+    told = await asyncio.gather(
+        *(verified(number, content) for number, (_, content) in enumerate(cases))
+    )
+    for (what, _), said in zip(cases, told, strict=True):
         findings = said.json.get("findings") or [{}]
         differences = _ended(said, 1)
         named = said.json.get("trust_ends_at")
@@ -233,6 +241,41 @@ async def _meddled(story: Story, folder: Path, keys: Sequence[str]) -> None:
             [] if named == index else [f"expected record {index} to be named, got {named}"]
         )
         story.report.check(what, f"found: {findings[0].get('kind')} at record {named}", differences)
+
+
+async def _of_payments(story: Story, folder: Path) -> None:
+    """The core has a log of its own: what was asked of processors, and what became of it."""
+    check, export = story.report.check, folder / "core"
+    wanted = ["audit", "export", "--tree", "core", "--out", str(export), "--json"]
+    exported, keys = await asyncio.gather(
+        _strongroom(story, *wanted), _strongroom(story, "audit", "key", "--tree", "core", "--json")
+    )
+    key_file = folder / "core.vkey"
+    key_file.write_text("\n".join(keys.json.get("core", [])) + "\n", "utf-8")
+    files = ["--export", str(export), "--key", str(key_file)]
+    held = await _offline(story, "audit", "verify", *files, "--json")
+    check(
+        "the core's own log, exported and verified",
+        f"holds: {held.json.get('records', 0):,} records",
+        _ended(exported, 0) + _ended(held, 0),
+    )
+    counts: Counter[tuple[str, str]] = Counter()
+    with (export / "records.jsonl").open("rb") as file:
+        for line in file:
+            record = json.loads(line)
+            if record["object"] in story.attempts:
+                counts[record["action"], record["object"]] += 1
+    started = sum(1 for each in story.attempts if counts[_STARTED, each] == 1)
+    ended = sum(1 for each in story.attempts if counts[_SETTLED, each])
+    attempts = len(story.attempts)
+    differences = [] if attempts else ["no books were compared"]
+    differences += [] if started == attempts else [f"{attempts - started} never started, or twice"]
+    differences += [] if ended == attempts else [f"{attempts - ended} have no outcome"]
+    check(
+        "every attempt has its records there",
+        f"{started:,} started, {ended:,} settled, of {attempts:,}",
+        differences,
+    )
 
 
 def _ended(printed: Printed, code: int) -> list[str]:
@@ -256,11 +299,10 @@ def _program() -> list[str]:
 
 
 async def _run(story: Story, command: Sequence[str], environment: dict[str, str] | None) -> Printed:
-    with story.report.busy(f"strongroom {' '.join(command[command.index('audit') :][:2])} …"):
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment, cwd="/"
-        )
-        said, complained = await process.communicate()
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment, cwd="/"
+    )
+    said, complained = await process.communicate()
     story.printed += (said, complained)
     try:
         answer = json.loads(said) if said.strip() else {}

@@ -16,8 +16,10 @@ from msgspec.structs import replace
 
 from strongroom.cli.scenario.client import trust
 from strongroom.cli.scenario.lanes import open_lanes, printed
+from strongroom.cli.scenario.notices import FORGED
+from strongroom.cli.scenario.paying import SETTLED_SECONDS_MAX, money
 from strongroom.cli.scenario.story import Story
-from strongroom.cli.scenario.till import SETTLED_SECONDS_MAX, Till, money, till_of
+from strongroom.cli.scenario.till import Till
 from strongroom.kernel.clock import rfc3339
 
 if TYPE_CHECKING:
@@ -101,12 +103,12 @@ def _said(lines: Sequence[tuple[str, int, str]]) -> str:
 
 async def play(story: Story) -> None:
     """Play it."""
-    till = till_of(story)
+    till = story.till
     story.report.note("every webhook is waited for, in both directions; then each side is asked")
     begun = perf_counter()
     with story.report.busy("waiting until nothing is on its way …"):
         told = await till.control.until_told(seconds=SETTLED_SECONDS_MAX)
-        waiting = await _settled(story)
+        waiting = await _settled(story, till)
     differences = [f"{waiting} payments are still processing"] if waiting else []
     differences += [f"{told.given_up} were given up"] if told.given_up else []
     story.report.check(
@@ -119,6 +121,7 @@ async def play(story: Story) -> None:
     theirs = Theirs(journal, books.payments)
     begun = perf_counter()
     ours = await _ours(story, till)
+    story.attempts |= {each["id"] for each in ours.attempts}
     story.report.check(
         f"{len(ours.attempts):,} attempts, {len(journal):,} lines in the journal",
         f"one by one the same, {perf_counter() - begun:.1f} s",
@@ -129,12 +132,12 @@ async def play(story: Story) -> None:
     await _heard(story, till)
 
 
-async def _settled(story: Story) -> int:
-    """Wait until nothing is unknown; return how many payments still are."""
+async def _settled(story: Story, till: Till) -> int:
+    """Wait until nothing of this run is unknown; return how many payments still are."""
     end = perf_counter() + SETTLED_SECONDS_MAX
     while True:
         page = await story.shop.gateway.get("/v1/payments?status=processing&limit=100")
-        waiting = len(page["data"] or ())
+        waiting = sum(1 for each in page["data"] or () if each["connection"] == till.connection)
         if not waiting or perf_counter() > end:
             return waiting
         await asyncio.sleep(_STEP_SECONDS)
@@ -229,8 +232,11 @@ async def _heard(story: Story, till: Till) -> None:
         cursor = f"&cursor={page['next_cursor']}"
     await shop.until(lambda: events <= shop.heard.keys(), seconds=SETTLED_SECONDS_MAX)
     unknown = len(shop.heard.keys() - events)
+    differences = [f"{unknown} that we do not know of"] if unknown else []
+    if shop.refused != FORGED:
+        differences.append(f"{shop.refused} did not verify, {FORGED} of them forged")
     story.report.check(
         f"{len(events):,} events, each heard by the merchant",
-        f"{shop.deliveries:,} deliveries, {shop.again} repeats, all verified",
-        [f"{unknown} that we do not know of"] if unknown else [],
+        f"{shop.deliveries:,} deliveries, {shop.again} repeats, {shop.refused} forged",
+        differences,
     )

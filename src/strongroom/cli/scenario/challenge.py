@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from strongroom.cli.scenario.client import Answer, Client, masked
+from strongroom.cli.scenario.paying import charge, differs, money, settled
 from strongroom.cli.scenario.story import Story
-from strongroom.cli.scenario.till import Till, charge, differs, money, settled, till_of
+from strongroom.cli.scenario.till import Till
 
 TITLE: Final = "8 · 3-D Secure"
 #: Published by Stripe: challenged, then approved; challenged, then declined all the same.
@@ -23,7 +24,7 @@ _SEE_OTHER: Final = 303
 
 async def play(story: Story) -> None:
     """Play it."""
-    till = till_of(story)
+    till = story.till
     story.report.note(
         "the customer is a browser without a script: GET the page, POST its form, follow"
     )
@@ -115,7 +116,7 @@ async def _failed(story: Story, till: Till, number: str, outcome: str, code: str
     found = differs(stands, 200, "requires_payment_method")
     found += stands.differs(200, decline_code=code, next_action=None)
     story.report.check(
-        f"{outcome.capitalize()}",
+        f"the customer presses {outcome.capitalize()}",
         f"declined after {seconds * 1000:.0f} ms: {stands['decline_code']}",
         found,
     )

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's hold on its processes, the server's and the simulator's: starts one, hears its steps, stops it in order."""
+"""The demo's hold on its processes, server and simulator: starts one, hears its steps, stops it in order."""
 
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +61,8 @@ class ChildProcess:
         with program.output.open("wb") as output:
             program.output.chmod(0o600)
             self._process = await asyncio.create_subprocess_exec(
+                "/usr/bin/env",
+                *(f"{name}={value}" for name, value in program.environment.items()),
                 sys.executable,
                 "-P",
                 "-m",
@@ -70,7 +71,6 @@ class ChildProcess:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=output,
-                env={**os.environ, **program.environment},
                 pass_fds=keep,
                 start_new_session=True,  # a terminal's Ctrl-C is for the demo, which then stops this one
             )

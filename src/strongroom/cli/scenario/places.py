@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the parts of one demo listen. Chosen before anything starts: the server may call exactly these and no others."""
+"""Where the parts of one demo listen, chosen before any starts: the server may call these addresses and no others."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ PROCESSOR: Final = Listener("127.0.0.1", 8460)
 SHOP: Final = Listener("127.0.0.1", 4242)
 #: Short, so that a scenario can wait for what a release waits hours for.
 PROCESSOR_TIMEOUT_SECONDS: Final = 2
-RECOVERY_DELAYS_SECONDS: Final = (1, 2, 5)
+RECOVERY_DELAYS_SECONDS: Final = (1, 1, 1, 5)
 DELIVERY_DELAYS_SECONDS: Final = (1, 2, 5, 30)
 
 

@@ -11,22 +11,6 @@ from typing import Final
 
 import httpx
 
-from strongroom.cli.scenario import (
-    audit_log,
-    books,
-    cards,
-    challenge,
-    connect,
-    deduplication,
-    idempotency,
-    load,
-    notices,
-    payments,
-    payments_load,
-    search,
-    tokens,
-    unknown,
-)
 from strongroom.cli.scenario.client import Client, Ledger, make_http, trust
 from strongroom.cli.scenario.folder import DemoFolder, MerchantKeys
 from strongroom.cli.scenario.host import Ready
@@ -97,9 +81,29 @@ async def told(
         )
 
 
-async def scenario(story: Story) -> None:
-    """Play every chapter."""
-    chapters: list[tuple[str, Callable[[Story], Awaitable[None]]]] = [
+Play = Callable[[Story], Awaitable[None]]
+
+
+def _chapters(story: Story) -> list[tuple[str, Play]]:
+    # What these import is not wanted before the first token.
+    from strongroom.cli.scenario import (
+        audit_log,
+        books,
+        cards,
+        challenge,
+        connect,
+        deduplication,
+        idempotency,
+        load,
+        notices,
+        payments,
+        payments_load,
+        search,
+        tokens,
+        unknown,
+    )
+
+    return [
         (cards.TITLE, cards.play),
         (idempotency.TITLE, idempotency.play),
         (deduplication.TITLE, deduplication.play),
@@ -115,7 +119,11 @@ async def scenario(story: Story) -> None:
         (audit_log.TITLE, audit_log.play),
         (search.TITLE, search.play),
     ]
-    for title, play in chapters:
+
+
+async def scenario(story: Story) -> None:
+    """Play every chapter."""
+    for title, play in _chapters(story):
         with story.report.chapter(title):
             try:
                 await play(story)

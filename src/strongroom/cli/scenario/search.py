@@ -130,7 +130,7 @@ async def _at_hand(story: Story) -> list[Place]:
         answer = await story.stranger.at(listener).get("/metrics")
         metrics.append(answer.body if answer.status == 200 else b"")  # noqa: PLR2004 - OK
     terminal = story.report.console.export_text(clear=False).encode()
-    heard = () if story.till is None else tuple(story.till.shop.received)
+    heard = () if story.connected is None else tuple(story.connected.shop.received)
     return [
         Place("metrics of the three listeners", streams=tuple(metrics)),
         Place(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any, Final
 
 from aiohttp import web
@@ -32,10 +32,9 @@ class NotHeard(StrongroomError):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event that was verified: its body, when it came, and after how many tries."""
+    """An event that was verified: its body, and at which try it was taken."""
 
     event: Mapping[str, Any]
-    at: float
     attempt: int
 
     @property
@@ -53,6 +52,9 @@ class Heard:
     def payment(self) -> str:
         """The payment that it is about, or nothing."""
         return str((self.data.get("payment") or {}).get("id", ""))
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.payment}".strip()
 
 
 @dataclass(slots=True)
@@ -72,6 +74,8 @@ class Shop:
     customers: int = 0
     #: The delivery that was verified last: its headers and its body.
     last: tuple[dict[str, str], bytes] = field(default=({}, b""), repr=False)
+    #: Is told of each event, the first time that it is heard.
+    told: Callable[[Heard], object] | None = field(default=None, repr=False)
     _verify: Callable[[str, dict[str, str]], Any] | None = field(default=None, repr=False)
     _tries: Counter[str] = field(default_factory=Counter)
     _unwell: int = 0
@@ -163,7 +167,9 @@ class Shop:
         if event_id in self.heard:
             self.again += 1
         else:
-            self.heard[event_id] = Heard(event, time(), self._tries[event_id])
+            self.heard[event_id] = heard = Heard(event, self._tries[event_id])
+            if self.told is not None:
+                self.told(heard)
         return 204
 
 

@@ -11,7 +11,7 @@ from strongroom.cli.scenario.client import Client, Ledger
 from strongroom.cli.scenario.folder import DemoFolder
 from strongroom.cli.scenario.places import Places
 from strongroom.cli.scenario.report import Report
-from strongroom.cli.scenario.till import Till
+from strongroom.cli.scenario.till import NothingConnected, Till
 from strongroom.config import Settings
 from strongroom.kernel.schemes import synthetic_number
 
@@ -55,9 +55,24 @@ class Story:
     first_serial: int
     serials: Iterator[int]
     #: From chapter 6 on.
-    till: Till | None = None
+    connected: Till | None = None
+    #: One that can be charged.
+    token: str = ""
+    #: Every attempt of this run, once the books were compared.
+    attempts: set[str] = field(default_factory=set)
     #: What other programs printed to this one.
     printed: list[bytes] = field(default_factory=list)
+
+    @property
+    def till(self) -> Till:
+        """What is connected.
+
+        Raises:
+            NothingConnected: nothing is.
+        """
+        if self.connected is None:
+            raise NothingConnected
+        return self.connected
 
     def card(self) -> str:
         """Return a synthetic card number that was never used before."""

@@ -6,23 +6,23 @@ The simulator is asked for each fault by name. Its own notices come late here, s
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from strongroom.cli.scenario.client import Answer
-from strongroom.cli.scenario.places import PROCESSOR_TIMEOUT_SECONDS
-from strongroom.cli.scenario.story import Story
-from strongroom.cli.scenario.till import (
+from strongroom.cli.scenario.paying import (
     SETTLED_SECONDS_MAX,
     VISA,
-    Till,
     act,
     attempts,
     differs,
     moved,
     pay,
     settled,
-    till_of,
 )
+from strongroom.cli.scenario.places import PROCESSOR_TIMEOUT_SECONDS
+from strongroom.cli.scenario.story import Story
+from strongroom.cli.scenario.till import Till
 from strongroom.simulator import DemandWish, Fault
 
 TITLE: Final = "9 · An answer that does not come"
@@ -53,7 +53,7 @@ _QUICK: Final = (
 
 async def play(story: Story) -> None:
     """Play it."""
-    till = till_of(story)
+    till = story.till
     story.report.note(
         f"a processor has {PROCESSOR_TIMEOUT_SECONDS} s here; what is unknown is neither failed nor sent again"
     )
@@ -83,7 +83,7 @@ async def _demand(till: Till, fault: Fault, operation: str) -> None:
 async def _met(till: Till) -> None:
     """Wait until every fault that was asked for has met its request."""
     async with asyncio.timeout(SETTLED_SECONDS_MAX):
-        while (await till.control.faults()).waiting:
+        while (await till.control.faults()).waiting:  # noqa: ASYNC110 - it is in another process
             await asyncio.sleep(_STEP_SECONDS)
 
 
@@ -139,17 +139,22 @@ async def _found_out(story: Story, trouble: Trouble, payment: object) -> None:
     """Wait until the worker has asked; the processor's journal says whether it is true."""
     shop, check = story.shop, story.report.check
     wanted = "succeeded" if trouble.acts else "requires_confirmation"
-    stands, seconds = await settled(shop.gateway, f"/v1/payments/{payment}", wanted)
+    stands, _ = await settled(shop.gateway, f"/v1/payments/{payment}", wanted)
     (attempt,) = await attempts(shop, payment)
     lines = await moved(story, payment)
     balances = {"authorized": _AMOUNT, "captured": _AMOUNT} if trouble.acts else {}
     found = differs(stands, 200, wanted, **balances)
     found += [] if attempt["basis"] == "lookup" else [f"basis: {attempt['basis']}"]
     found += [] if len(lines) == trouble.acts else [f"the processor's journal: {lines}"]
-    outcome = f"{attempt['outcome']}, charged {len(lines)} time{'' if len(lines) == 1 else 's'}"
-    check(f"found out: {trouble.fault}", outcome, found)
-    if trouble is _TIMED_OUT:
-        story.report.figure("a time-out found out after", seconds, "s")
+    outcome = f"{attempt['outcome']}, {'charged once' if lines else 'not charged'}"
+    check(f"asked for our reference: {trouble.fault}", outcome, found)
+    if trouble is _TIMED_OUT and attempt["settled_at"]:
+        made, known = (
+            datetime.fromisoformat(attempt[name]) for name in ("created_at", "settled_at")
+        )
+        story.report.figure(
+            "a processor's time-out found out after", (known - made).total_seconds(), "s"
+        )
     if trouble.acts:
         return
     paid = await act(shop, payment, "confirm")
@@ -177,5 +182,7 @@ async def _refund(story: Story, till: Till) -> None:
     found = stands.differs(200, status="succeeded")
     found += [] if lines.count("refunded") == 1 else [f"the processor's journal: {lines}"]
     check(
-        "found out: the refund", f"{stands['status']} after {seconds:.1f} s, given back once", found
+        "asked for our reference: the refund",
+        f"{stands['status']} after {seconds:.1f} s, given back once",
+        found,
     )

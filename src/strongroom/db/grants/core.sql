@@ -45,32 +45,48 @@ grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) 
 grant select, insert on audit.checkpoint to strongroom_sealer;
 grant select, insert, update on audit.tile, audit.tree to strongroom_sealer;
 
--- Payments are asked for by the gateway and go on in the worker: both read and write them, and remove nothing.
+-- Payments are asked for by the gateway and go on in the worker. Both may change of them what `payments.save` changes, and
+-- remove nothing; what was asked for (amount, currency, reference, wish) stays as it was written.
 grant usage on schema jobs, webhooks, payments to strongroom_gateway, strongroom_worker;
+grant execute on function payments.load(text, text, text, text), payments.save(jsonb), payments.save_together(jsonb)
+    to strongroom_gateway, strongroom_worker;
+grant select on payments.payment to strongroom_gateway, strongroom_worker;
+grant update (version, status, capture_method, token_id, brand, bin, last4, connection_id, return_url, action_url,
+              decline_code, advice, cancel_reason, authorized, capturing, captured, voiding, voided, refunding, refunded,
+              disputed, discrepancy, updated_at)
+    on payments.payment to strongroom_gateway, strongroom_worker;
+grant select, insert, update (outcome, basis, processor_reference, settled_amount, decline_code, advice, reason, action_url,
+                              lease_until, settled_at)
+    on payments.attempt to strongroom_gateway, strongroom_worker;
+grant select, insert, update (status, failure_code, updated_at)
+    on payments.refund to strongroom_gateway, strongroom_worker;
+grant select, update (status, object_id, response, lease_until) on idempotency.request
+    to strongroom_gateway, strongroom_worker;
+-- Every change tells whoever listens.
+grant execute on function webhooks.publish(text, text, text, text, text, text, timestamptz), webhooks.publish_all(jsonb),
+    webhooks.new_delivery_id(text), jobs.put(text, text, text, text, timestamptz, timestamptz)
+    to strongroom_gateway, strongroom_worker;
+grant select, insert on webhooks.event, webhooks.delivery to strongroom_gateway, strongroom_worker;
+grant select on webhooks.endpoint to strongroom_gateway, strongroom_worker;
+
+-- Alone the gateway makes payments, connections and endpoints. A job it puts, hastens and removes; it claims none.
+grant insert on payments.payment to strongroom_gateway;
+grant select, insert, update (status, updated_at) on payments.connection to strongroom_gateway;
+grant select, insert, update (sealed_secrets, key_version, status, updated_at) on webhooks.source to strongroom_gateway;
+grant insert, update (url, description, types, sealed_secrets, key_version, status, disabled_reason, updated_at)
+    on webhooks.endpoint to strongroom_gateway;
+grant select on webhooks.delivery_try to strongroom_gateway;
+grant select, insert, update (run_at), delete on jobs.job to strongroom_gateway;
+
+-- Alone the worker claims jobs, deals with notices and delivers. Where notices may come from is none of its business.
 grant usage on schema strongroom, keys, audit, idempotency to strongroom_worker;
 grant select on strongroom.migration to strongroom_worker;
 grant select, insert on keys.data_key to strongroom_worker;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_worker;
-grant select, insert on payments.connection to strongroom_gateway;
-grant update (name, finding, status, updated_at) on payments.connection to strongroom_gateway;
 grant select on payments.connection to strongroom_worker;
-grant select, insert, update on payments.payment, payments.attempt, payments.refund
-    to strongroom_gateway, strongroom_worker;
-grant execute on function payments.load(text, text, text, text), payments.save(jsonb)
-    to strongroom_gateway, strongroom_worker;
-grant execute on function webhooks.publish(text, text, text, text, text, text, timestamptz),
-    webhooks.new_delivery_id(text), jobs.put(text, text, text, text, timestamptz, timestamptz)
-    to strongroom_gateway, strongroom_worker;
-grant select, insert, update (status, object_id, response, lease_until) on idempotency.request
-    to strongroom_gateway, strongroom_worker;
-grant select, insert, update, delete on jobs.job to strongroom_gateway, strongroom_worker;
-grant select, insert on webhooks.event, webhooks.delivery to strongroom_gateway, strongroom_worker;
-grant update (status, next_at) on webhooks.delivery to strongroom_gateway;
-grant select on webhooks.delivery_try to strongroom_gateway;
-grant select, insert, update on webhooks.endpoint, webhooks.source to strongroom_gateway;
-grant select, update (state, result, handled_at) on webhooks.notice to strongroom_gateway, strongroom_worker;
-grant select on webhooks.source to strongroom_worker;
-grant select, update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
+grant select, insert, update (run_at, tries), delete on jobs.job to strongroom_worker;
+grant select, update (state, result, handled_at) on webhooks.notice to strongroom_worker;
+grant update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
 grant update (status, tries, next_at, delivered_at) on webhooks.delivery to strongroom_worker;
 grant select, insert on webhooks.delivery_try to strongroom_worker;
 grant execute on function webhooks.load_deliveries(text[], text[], text[]),
@@ -78,13 +94,13 @@ grant execute on function webhooks.load_deliveries(text[], text[], text[]),
                           integer[], timestamptz[])
     to strongroom_worker;
 
--- The listener that processors reach: looks up the connection that is named, keeps what was verified, and asks for a look.
+-- The listener that processors and customers reach: looks up what is named, keeps what was verified, asks for a look,
+-- and adds to the audit log what it cannot read.
 grant usage on schema strongroom, keys, audit, jobs, webhooks, payments to strongroom_webhooks;
-grant select on strongroom.migration, webhooks.source to strongroom_webhooks;
+grant select on strongroom.migration, webhooks.source, payments.payment, payments.attempt to strongroom_webhooks;
 grant select, insert on keys.data_key to strongroom_webhooks;
 grant select, insert on webhooks.notice to strongroom_webhooks;
 grant select, insert, update (run_at) on jobs.job to strongroom_webhooks;
 grant execute on function jobs.put(text, text, text, text, timestamptz, timestamptz) to strongroom_webhooks;
-grant select on payments.payment, payments.attempt to strongroom_webhooks;
-grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_webhooks;
-grant select, insert on audit.address to strongroom_webhooks;
+grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_webhooks;
+grant insert on audit.address to strongroom_webhooks;

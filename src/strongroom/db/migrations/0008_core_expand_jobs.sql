@@ -20,8 +20,11 @@ alter table jobs.job enable row level security, force row level security;
 create policy tenant on jobs.job using (
     merchant_id = any ((select string_to_array(current_setting('strongroom.merchants', true), ','))::text[])
 );
--- The worker takes what is due, whoever's it is; what it then opens, it opens as that merchant.
-create policy worker on jobs.job to strongroom_worker using (true) with check (true);
+-- The worker takes what is due, whoever's it is; what it then opens, it opens as that merchant. It makes no job for
+-- a merchant whom it has not stated.
+create policy worker_looks on jobs.job for select to strongroom_worker using (true);
+create policy worker_claims on jobs.job for update to strongroom_worker using (true);
+create policy worker_removes on jobs.job for delete to strongroom_worker using (true);
 
 -- Put a job, or make one that is there run no later than this.
 create function jobs.put(m text, md text, k text, object text, due timestamptz, made timestamptz) returns void
