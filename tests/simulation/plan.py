@@ -75,7 +75,7 @@ class Plan:
                 victim=victim,
                 hard=number == 0 or chance.random() < 0.75,
                 after_seconds=chance.uniform(0.0, 0.3),
-                away_seconds=chance.uniform(0.0, 1.0),
+                away_seconds=chance.uniform(0.0, 0.7),
             )
             for victim in VICTIMS
             for number in range(self.kills)

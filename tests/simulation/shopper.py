@@ -25,9 +25,10 @@ DECLINED: Final = ("4000000000000002", "4000000000009995", "4000000000000069", "
 CHALLENGED: Final = ("4000002760003184", "4000002500003155", "4000008260003178", "4000008400001629")
 CAPTURES_FAIL: Final = "4000000000000341"
 PUBLISHED: Final = ("4242424242424242", "5555555555554444", "2223003122003222")
-WAIT_SECONDS_MAX: Final = 15.0
+WAIT_SECONDS_MAX: Final = 12.0
 CONFIRMS_MAX: Final = 4
 _PAUSE_SECONDS: Final = 0.1
+_PAUSE_SECONDS_MAX: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -169,13 +170,14 @@ class Shopper:
 
     async def _settled(self, payment: str, *, beyond: str = "") -> Mapping[str, Any]:
         """Read until nothing is under way, as long as a merchant's patience lasts."""
-        end = time.monotonic() + WAIT_SECONDS_MAX
+        end, pause = time.monotonic() + WAIT_SECONDS_MAX, _PAUSE_SECONDS
         while True:
             now = await self.shop.till.read(payment)
             status = now.get("status")
             if status not in ("processing", beyond) or time.monotonic() > end:
                 return now
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
 
     async def _afterwards(self, payment: str, now: Mapping[str, Any]) -> None:
         chance = self.chance
@@ -193,7 +195,7 @@ class Shopper:
                 return
         if chance.random() < 0.05:  # one too many, whatever is left
             await self._ask(f"/v1/payments/{payment}/refunds", {"amount": authorized + 1})
-        if chance.random() < 0.05:
+        if chance.random() < 0.15:
             await self._reversed(payment)
 
     async def _captures(self, payment: str, left: int) -> None:

@@ -93,7 +93,7 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
     async with beaten_ground() as ground, listening(plan.seed) as listener:
         storm = Storm(plan, ground, memory, say)
         trusted = ssl.create_default_context(cafile=str(ground.authority))
-        limits = httpx.Limits(max_connections=200, max_keepalive_connections=100)
+        limits = httpx.Limits(max_connections=400, max_keepalive_connections=200)
         async with httpx.AsyncClient(verify=trusted, timeout=15, limits=limits) as client:
             shops = await _open_shops(storm, client, listener)
             # What was made so far is not to be recovered at each crash.

@@ -49,10 +49,20 @@ class Ground:
     metrics: Metrics = field(default_factory=Metrics)
     lines: MemorySink = field(default_factory=MemorySink)
     merchant: str = field(default_factory=lambda: new_id("mer"))
+    #: How often the worker has looked for jobs, and was answered.
+    looks: int = 0
 
     def worker(self, run: Any, *, poll_seconds: float = 0.02, **more: Any) -> Worker:
+        ground = self
+
+        class Queue(JobQueue):
+            async def claim(self, kind: str, limit: int, lease_seconds: float) -> list[Claimed]:
+                found = await super().claim(kind, limit, lease_seconds)
+                ground.looks += 1
+                return found
+
         return Worker(
-            JobQueue(self.database, self.clock),
+            Queue(self.database, self.clock),
             {"lookup": Handler(run, **more)},
             log=Log(self.lines, clock=self.clock),
             metrics=self.metrics.jobs,
@@ -207,7 +217,7 @@ async def test_who_is_woken_looks_at_once(ground: Ground) -> None:
         return Done()
 
     async with ground.working(run, poll_seconds=3_600) as worker:
-        await asyncio.sleep(0.05)  # it has looked and found nothing
+        await until(lambda: ground.looks == 1)  # it has looked and found nothing
         await ground.put("one")
         worker.wake("a kind that is not served here")
         assert not seen.is_set()
@@ -268,7 +278,7 @@ async def test_a_worker_that_stops_lets_its_handlers_end_and_takes_nothing_new(
     worker.start()
     await asyncio.wait_for(begun.wait(), DEADLINE_SECONDS)
     stopping = asyncio.create_task(worker.stop())
-    await asyncio.sleep(0.05)
+    await until(worker._stop.is_set)
     await ground.put("two")
     assert not stopping.done()
     go_on.set()

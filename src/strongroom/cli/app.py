@@ -7,7 +7,23 @@ from typing import Final
 import typer
 
 from strongroom import __version__
-from strongroom.cli import audit, demo, doctor, init, key, merchant, serve, simulator, token
+from strongroom.cli import (
+    audit,
+    connection,
+    demo,
+    doctor,
+    endpoint,
+    event,
+    init,
+    key,
+    listen,
+    merchant,
+    payment,
+    refund,
+    serve,
+    simulator,
+    token,
+)
 from strongroom.cli.console import errors
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import StrongroomError
@@ -23,7 +39,22 @@ app = typer.Typer(
     help="A self-hosted payment gateway with its own card vault.",
 )
 serve.register(app)
-for noun in (demo, init, merchant, key, token, audit, simulator, doctor):
+for noun in (
+    demo,
+    init,
+    merchant,
+    key,
+    token,
+    connection,
+    payment,
+    refund,
+    endpoint,
+    event,
+    listen,
+    audit,
+    simulator,
+    doctor,
+):
     noun.register(app)
 
 

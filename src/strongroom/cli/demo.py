@@ -77,7 +77,7 @@ def demo(
         20_000,
         min=10,
         max=1_000_000,
-        help="How many synthetic cards chapter 5 sends; chapter 11 charges one in fifty.",
+        help="How many synthetic cards chapter 5 sends; chapter 11's payments scale with it.",
     ),
     json_file: Path | None = typer.Option(None, "--json", help="Write the report to this file."),
 ) -> None:

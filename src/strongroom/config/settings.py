@@ -252,7 +252,7 @@ def described() -> list[tuple[str, str, str]]:
         shown = (
             ""
             if default is None
-            else ",".join(str(each) for each in default)
+            else ", ".join(str(each) for each in default)
             if isinstance(default, tuple)
             else str(default).lower()
             if isinstance(default, bool)

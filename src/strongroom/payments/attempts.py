@@ -121,7 +121,11 @@ class Attempts:
         return settled
 
     async def look(self, loaded: Loaded, attempt: Attempt) -> Loaded:
-        """Find out what became of an attempt, as its connection declares. Safe to repeat."""
+        """Find out what became of an attempt, and save it. Safe to repeat."""
+        return await self.learn(loaded, attempt, await self.find(loaded, attempt))
+
+    async def find(self, loaded: Loaded, attempt: Attempt) -> Found:
+        """Find out what became of an attempt, as its connection declares; `unknown` where that cannot be known now."""
         parts = self._parts
         act = Act(RECOVERY, Origin(), parts.clock.now())
         connection = await parts.connections.one(
@@ -134,8 +138,11 @@ class Attempts:
         elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:
             # A replay would only say "pending" again: what a processor promised to tell, it tells by a notice.
             found = await self._found_by_replay(loaded, attempt, adapter, act)
-        if found is None:
-            found = _not_there(attempt, adapter, parts.clock.now())
+        return _not_there(attempt, adapter, parts.clock.now()) if found is None else found
+
+    async def learn(self, loaded: Loaded, attempt: Attempt, found: Found) -> Loaded:
+        """Save what was found out about an attempt that nobody waits for any more."""
+        act = Act(RECOVERY, Origin(), self._parts.clock.now())
         if found.outcome is Outcome.APPROVED and attempt.operation.authorizes:
             await self._keep_token(loaded, attempt, act)
         return await self.settle(loaded, attempt.attempt_id, found, act)

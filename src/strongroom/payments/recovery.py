@@ -18,7 +18,7 @@ from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.findings import agrees
-from strongroom.payments.model import Attempt, Connection, Finding, Loaded
+from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.records import NOTICE, NOTICES, Act, Extras, Scribe
 from strongroom.payments.store import Change, JobChange, NoticeDone
@@ -123,8 +123,12 @@ class Notices:
         """Learn what it tells: (4), (5)."""
         parts = self._parts
         if connection.finding is Finding.BY_REFERENCE:
+            found = await parts.attempts.find(loaded, attempt)
+            if found.outcome is Outcome.UNKNOWN:
+                # It cannot be asked now, or does not show it yet. Nobody looks at what is final but for this notice.
+                return Again(parts.scribe.next_look(job.tries - 1, parts.clock.now()))
             before = loaded.payment.version
-            loaded = await parts.attempts.look(loaded, attempt)
+            loaded = await parts.attempts.learn(loaded, attempt, found)
             result = "confirmed" if loaded.payment.version != before else "not_confirmed"
             if result == "not_confirmed":
                 self._alert(job, result)

@@ -112,7 +112,10 @@ class Repeats:
         payment = taken.object_id or ""
         merchant, mode = wish.principal.merchant, wish.principal.mode
         attempt = await self._changes.reader.attempt_of_wish(merchant, mode, payment, wish.name)
-        loaded = await self._changes.load(merchant, mode, payment, attempt)
-        loaded = await self._attempts.resolved(loaded)
+        before = await self._changes.load(merchant, mode, payment, attempt)
+        loaded = await self._attempts.resolved(before)
+        if loaded is not before:
+            # What was looked at may be another attempt of the payment, and was then loaded without this one.
+            loaded = await self._changes.load(merchant, mode, payment, attempt)
         answer = kept_answer(loaded, attempt, created=wish.route == CREATE, claim=wish.claim)
         return Answered(answer.status, answer.body, replayed=True)

@@ -89,7 +89,7 @@ class EventsOut(msgspec.Struct, frozen=True):
 class TryOut(msgspec.Struct, frozen=True):
     """One try of a delivery. `status` is the endpoint's; null where no answer came."""
 
-    number: int
+    number: Annotated[int, Meta(ge=1, le=9_999, description="the first is 1")]
     at: str
     status: int | None
     reason: str

@@ -20,6 +20,7 @@ from strongroom.cli.scenario.paying import (
     differs,
     money,
     settled,
+    until_heard,
 )
 from strongroom.cli.scenario.story import Story
 from strongroom.cli.scenario.till import Till
@@ -215,7 +216,7 @@ async def _afterwards(story: Story, till: Till) -> None:
 async def _told(story: Story, till: Till) -> None:
     """The merchant's server is restarted just then."""
     shop, check = story.shop, story.report.check
-    await _quiet(story, till)
+    await until_heard(story)
     till.shop.fall_ill(1)
     payment = (await charge(shop, VISA, 6_400))["id"]
     heard = await till.shop.hears(payment, "payment.captured")
@@ -234,16 +235,6 @@ async def _told(story: Story, till: Till) -> None:
     found = [] if answer.status == 401 else [f"status {answer.status}"]  # noqa: PLR2004 - refused
     found += [] if till.shop.refused == FORGED else ["it was not refused"]
     check("an event with one word altered", "standardwebhooks refuses it", found)
-
-
-async def _quiet(story: Story, till: Till) -> None:
-    """Wait until the merchant has heard everything that there is to hear."""
-    end = asyncio.get_running_loop().time() + SETTLED_SECONDS_MAX
-    while asyncio.get_running_loop().time() < end:
-        page = await story.shop.gateway.get("/v1/events?limit=100")
-        if all(each["id"] in till.shop.heard for each in page["data"] or ()):
-            return
-        await asyncio.sleep(_STEP_SECONDS)
 
 
 def _types(till: Till, payment: object) -> Counter[str]:

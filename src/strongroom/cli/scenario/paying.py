@@ -12,6 +12,8 @@ from strongroom.kernel.money import Money
 
 SETTLED_SECONDS_MAX: Final = 20.0
 _STEP_SECONDS: Final = 0.02
+#: Reading events is itself recorded.
+_READING_SECONDS: Final = 0.1
 DECLINED: Final = 402
 #: Published by Stripe: approved.
 VISA: Final = "4242424242424242"
@@ -79,6 +81,18 @@ async def settled(
         await asyncio.sleep(_STEP_SECONDS)
         answer = await client.get(path)
     return answer, perf_counter() - begun
+
+
+async def until_heard(story: Story) -> None:
+    """Wait until the merchant has heard what there is to hear: nothing is on its way to it."""
+    till = story.till
+    await till.control.until_told(seconds=SETTLED_SECONDS_MAX)
+    end = perf_counter() + SETTLED_SECONDS_MAX
+    while perf_counter() < end:
+        page = await story.shop.gateway.get("/v1/events?limit=100")
+        if all(each["id"] in till.shop.heard for each in page["data"] or ()):
+            return
+        await asyncio.sleep(_READING_SECONDS)
 
 
 def differs(answer: Answer, code: int, status: str, /, **balances: int) -> list[str]:

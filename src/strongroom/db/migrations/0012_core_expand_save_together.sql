@@ -31,15 +31,17 @@ end $$;
 
 -- Saves all changes of a batch or none. False: something stands against one of them (its payment has moved on, its key
 -- is taken, a constraint refuses it) and nothing was written; `payments.save` then tells which, change by change. The
--- rows come by table and in the order of their changes, so that two batches lock payments in one order.
+-- rows come by table and in the order of their changes, so that two batches lock payments in one order. What is changed
+-- is looked for row by row: a join's plan, made while a table was empty, would read that table whole.
 create function payments.save_together(rows jsonb) returns boolean
 language plpgsql volatile
-set search_path = pg_catalog set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
     today date := (clock_timestamp() at time zone 'utc')::date;
     written bigint;
+    p payments.payment;
+    r record;
 begin
     perform set_config('strongroom.merchants', rows ->> 'merchants', true);
     if rows ? 'keys' then
@@ -60,9 +62,9 @@ begin
               from jsonb_to_recordset(rows -> 'keys')
                    as k (m text, mode text, route text, key text, claim text, fingerprint text, status integer,
                          object_id text, response text, lease_until timestamptz)
-             where not exists (select from idempotency.request q
-                                where q.merchant_id = k.m and q.mode = k.mode and q.route = k.route and q.key = k.key
-                                  and q.day between today - 1 and today + 1);
+             where (select q.day from idempotency.request q
+                     where q.merchant_id = k.m and q.mode = k.mode and q.route = k.route and q.key = k.key
+                       and q.day between today - 1 and today + 1 limit 1) is null;
             get diagnostics written = row_count;
             if written <> jsonb_array_length(rows -> 'keys') then
                 raise exception using errcode = 'P0001', message = 'a key is taken';
@@ -73,21 +75,21 @@ begin
             select * from jsonb_populate_recordset(null::payments.payment, rows -> 'made');
         end if;
         if rows ? 'moved' then
-            update payments.payment o
-               set (version, status, capture_method, token_id, brand, bin, last4, connection_id, return_url, action_url,
-                    decline_code, advice, cancel_reason, authorized, capturing, captured, voiding, voided,
-                    refunding, refunded, disputed, discrepancy, updated_at)
-                 = (p.version, p.status, p.capture_method, p.token_id, p.brand, p.bin, p.last4, p.connection_id,
-                    p.return_url, p.action_url, p.decline_code, p.advice, p.cancel_reason, p.authorized,
-                    p.capturing, p.captured, p.voiding, p.voided, p.refunding, p.refunded, p.disputed,
-                    p.discrepancy, p.updated_at)
-              from jsonb_populate_recordset(null::payments.payment, rows -> 'moved') p
-             where o.merchant_id = p.merchant_id and o.mode = p.mode and o.payment_id = p.payment_id
-               and o.version = p.version - 1;
-            get diagnostics written = row_count;
-            if written <> jsonb_array_length(rows -> 'moved') then
-                raise exception using errcode = 'P0001', message = 'a payment has moved on';
-            end if;
+            for p in select * from jsonb_populate_recordset(null::payments.payment, rows -> 'moved') loop
+                update payments.payment o
+                   set (version, status, capture_method, token_id, brand, bin, last4, connection_id, return_url, action_url,
+                        decline_code, advice, cancel_reason, authorized, capturing, captured, voiding, voided,
+                        refunding, refunded, disputed, discrepancy, updated_at)
+                     = (p.version, p.status, p.capture_method, p.token_id, p.brand, p.bin, p.last4, p.connection_id,
+                        p.return_url, p.action_url, p.decline_code, p.advice, p.cancel_reason, p.authorized,
+                        p.capturing, p.captured, p.voiding, p.voided, p.refunding, p.refunded, p.disputed,
+                        p.discrepancy, p.updated_at)
+                 where o.merchant_id = p.merchant_id and o.mode = p.mode and o.payment_id = p.payment_id
+                   and o.version = p.version - 1;
+                if not found then
+                    raise exception using errcode = 'P0001', message = 'a payment has moved on';
+                end if;
+            end loop;
         end if;
         if rows ? 'attempts' then
             insert into payments.attempt
@@ -106,9 +108,11 @@ begin
                set status = excluded.status, failure_code = excluded.failure_code, updated_at = excluded.updated_at;
         end if;
         if rows ? 'jobs_gone' then
-            delete from jobs.job j
-             using jsonb_to_recordset(rows -> 'jobs_gone') as g (m text, mode text, kind text, object_id text)
-             where j.merchant_id = g.m and j.mode = g.mode and j.kind = g.kind and j.object_id = g.object_id;
+            for r in select * from jsonb_to_recordset(rows -> 'jobs_gone') as g (m text, mode text, kind text, object_id text)
+            loop
+                delete from jobs.job j
+                 where j.merchant_id = r.m and j.mode = r.mode and j.kind = r.kind and j.object_id = r.object_id;
+            end loop;
         end if;
         if rows ? 'jobs_put' then
             insert into jobs.job (merchant_id, mode, kind, object_id, run_at, made_at)
@@ -121,18 +125,23 @@ begin
             perform webhooks.publish_all(rows -> 'events');
         end if;
         if rows ? 'notices' then
-            update webhooks.notice w set state = 'handled', result = h.result, handled_at = h.at
-              from jsonb_to_recordset(rows -> 'notices') as h (m text, mode text, id text, result text, at timestamptz)
-             where w.merchant_id = h.m and w.mode = h.mode and w.notice_id = h.id and w.state = 'kept';
+            for r in select * from jsonb_to_recordset(rows -> 'notices')
+                       as h (m text, mode text, id text, result text, at timestamptz)
+            loop
+                update webhooks.notice w set state = 'handled', result = r.result, handled_at = r.at
+                 where w.merchant_id = r.m and w.mode = r.mode and w.notice_id = r.id and w.state = 'kept';
+            end loop;
         end if;
         if rows ? 'done' then
-            update idempotency.request q
-               set status = d.status, lease_until = null, object_id = coalesce(d.object_id, q.object_id),
-                   response = convert_to(d.response, 'utf8')
-              from jsonb_to_recordset(rows -> 'done')
-                   as d (m text, mode text, route text, key text, status integer, object_id text, response text)
-             where q.merchant_id = d.m and q.mode = d.mode and q.route = d.route and q.key = d.key
-               and q.day between today - 2 and today + 1;
+            for r in select * from jsonb_to_recordset(rows -> 'done')
+                       as d (m text, mode text, route text, key text, status integer, object_id text, response text)
+            loop
+                update idempotency.request q
+                   set status = r.status, lease_until = null, object_id = coalesce(r.object_id, q.object_id),
+                       response = convert_to(r.response, 'utf8')
+                 where q.merchant_id = r.m and q.mode = r.mode and q.route = r.route and q.key = r.key
+                   and q.day between today - 2 and today + 1;
+            end loop;
         end if;
         insert into audit.event (event_id, merchant_id, mode, payload, leaf_hash, row_mac)
         select id, m, mode, convert_to(payload, 'utf8'), decode(leaf, 'hex'), decode(mac, 'hex')
