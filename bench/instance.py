@@ -95,12 +95,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(*, worker_apart: bool = False, **environment: str) -> Iterator[Instance]:
+def serving(
+    environment: Mapping[str, str] | None = None, *, worker_apart: bool = False
+) -> Iterator[Instance]:
     """Make an installation, serve it, and stop and remove it in the end.
 
     Args:
-        worker_apart: let a second process do the worker's jobs and take the processors' notices.
         environment: further settings.
+        worker_apart: let a second process do the worker's jobs and take the processors' notices.
     """
     # Below a folder that the server's own user reaches, also where this runs as root.
     state = Path(tempfile.mkdtemp(prefix="strongroom-bench-", dir="/var/tmp"))
@@ -115,7 +117,7 @@ def serving(*, worker_apart: bool = False, **environment: str) -> Iterator[Insta
         "STRONGROOM_LOG_FILE": str(state / "log" / "strongroom.log"),
         "STRONGROOM_RATE_SECRET_PER_SECOND": "1000000",
         "STRONGROOM_RATE_VISITOR_PER_SECOND": "1000000",
-        **environment,
+        **(environment or {}),
     }
     installation = Installation(load_settings(variables), SystemClock())
     started: list[subprocess.Popen[bytes]] = []

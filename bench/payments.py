@@ -113,7 +113,7 @@ def surrounded(*, worker_apart: bool, latency_ms: float) -> Iterator[Surrounded]
     processor, shop = free_port(), free_port()
     loopback = f"127.0.0.1:{processor},127.0.0.1:{shop}"
     with (
-        serving(worker_apart=worker_apart, STRONGROOM_EGRESS_LOOPBACK=loopback) as instance,
+        serving({"STRONGROOM_EGRESS_LOOPBACK": loopback}, worker_apart=worker_apart) as instance,
         listening(instance.state, shop) as merchant,
         _simulating(instance.state / "simulator", processor, instance.authority, latency_ms) as (
             process,

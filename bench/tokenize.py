@@ -63,7 +63,7 @@ def main() -> None:
         half = grouped.per_second / 2
         pause = max(1.0, 1000 * chosen.connections / half - grouped.p50_ms / 2)
         at_half = measure("half load", connections=chosen.connections, pause_ms=pause)
-    with serving(**UNGROUPED) as instance:
+    with serving(UNGROUPED) as instance:
         run(instance, serial=1_000_000, connections=chosen.connections, seconds=2)
         ungrouped = measure("ungrouped", connections=chosen.connections)
 

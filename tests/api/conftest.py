@@ -7,26 +7,58 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from canary import CVC, NUMBER
+from paying import DECLINED, Shop, open_shop, simulating
 from service import Caller, Service, card, wish
+from strongroom.crypto.ids import new_id
 from strongroom.kernel.mode import Mode
+from strongroom.simulator import Fault, Simulated
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def processor(service: Service) -> AsyncIterator[Simulated]:
+    """A simulator whose folder is among those that the canary search reads."""
+    async with simulating(service.settings.state.parent / "simulator", service) as simulated:
+        yield simulated
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
-async def canary_passes(service: Service) -> AsyncIterator[None]:
+async def canary_passes(service: Service, processor: Simulated) -> AsyncIterator[None]:
     """Let the canary fly through the service before and beside a module's tests."""
-    await fly(service)
+    await fly(service, processor)
     yield
 
 
-async def fly(service: Service) -> None:
+async def fly(service: Service, processor: Simulated) -> None:
     tenant = await service.tenant()
     vault = service.vault(tenant.keys[Mode.TEST])
     gateway = service.gateway(tenant.keys[Mode.TEST])
     token = await vault.token(NUMBER, CVC, metadata={"order": "1042"})
     await asyncio.gather(*accepted(vault, token["id"]))
     await asyncio.gather(*refused(vault, token["id"]))
-    for answer in await asyncio.gather(*strayed(vault, gateway)):
+    shop = await open_shop(service, processor, tenant=tenant)
+    await charged(shop)
+    lost = (*strayed(vault, gateway), *strayed_at_the_till(shop, token["id"]))
+    for answer in await asyncio.gather(*lost):
         assert 400 <= answer.status_code < 500, answer.text
+
+
+async def charged(shop: Shop) -> None:
+    """What a card meets at a processor: approved in parts, declined, not answered, found out, told of."""
+    paid = await shop.authorized(1_000, number=NUMBER, cvc=CVC)
+    path = f"/v1/payments/{paid['id']}"
+    for amount in (400, 300):
+        answer = await shop.gateway.post(
+            f"{path}/capture", {"amount": amount, "final_capture": False}
+        )
+        assert answer.status_code == 200, answer.text
+    assert (await shop.gateway.post(f"{path}/refunds", {"amount": 100})).status_code == 201
+    assert (await shop.gateway.post(f"{path}/cancel", {})).status_code == 200
+    assert (await shop.pay(DECLINED, cvc=CVC)).status_code == 402
+    for fault in (Fault.ERROR_500_AFTER, Fault.WRONG_SHAPE, Fault.CUT_BEFORE):
+        await shop.simulated.control.demand(fault, "authorize")
+        answer = await shop.pay(NUMBER, cvc=CVC)
+        assert answer.status_code == 202, answer.text
+        await shop.until_settled(answer.json()["id"])
 
 
 def accepted(vault: Caller, token: str):  # type: ignore[no-untyped-def]
@@ -64,3 +96,32 @@ def strayed(vault: Caller, gateway: Caller):  # type: ignore[no-untyped-def]
     yield gateway.post("/v1/keys", wish(NUMBER, CVC))
     yield gateway.post(f"/v1/keys/{NUMBER}/revoke")
     yield gateway.get(f"/v1/{spaced}")
+
+
+def strayed_at_the_till(shop: Shop, token: str):  # type: ignore[no-untyped-def]
+    """Where payments could be told of one."""
+    gateway, public = shop.gateway, shop.service.public
+    body = {"amount": 1_000, "currency": "AED", "token": token, "confirm": True}
+    connection = {
+        "processor": "simulator",
+        "account": shop.account,
+        "base_url": shop.simulated.url,
+        "credentials": {"api_key": shop.api_key},
+        "webhook_secret": shop.secret,
+    }
+    notice = f'{{"id": "{new_id("evt").replace("evt_", "se_")}", "number": "{NUMBER}"}}'.encode()
+    yield gateway.post("/v1/payments", {**body, "token": NUMBER})
+    yield gateway.post("/v1/payments", {**body, "cvc": CVC})
+    yield gateway.post("/v1/payments", {**body, "card": card(NUMBER, CVC)})
+    yield gateway.post("/v1/payments", {**body, "reference": NUMBER})
+    yield gateway.post("/v1/payments", {**body, "metadata": {"note": f"card {NUMBER}"}})
+    yield gateway.post("/v1/payments", {**body, "return_url": f"https://shop.example/{NUMBER}"})
+    yield gateway.post("/v1/payments", body, idempotency=NUMBER)
+    yield gateway.get(f"/v1/payments?reference={NUMBER}")
+    yield gateway.get(f"/v1/payments/{NUMBER}")
+    yield gateway.post("/v1/connections", {**connection, "name": NUMBER})
+    yield gateway.post("/v1/connections", {**connection, "credentials": {"api_key": NUMBER}})
+    yield gateway.post("/v1/endpoints", {"url": f"https://shop.example/{NUMBER}"})
+    yield public.get(f"/v1/returns/{NUMBER}")
+    yield public.send("POST", f"/v1/inbound/{NUMBER}", content=notice)
+    yield public.send("POST", f"/v1/inbound/{shop.connection['id']}", content=notice)

@@ -220,12 +220,14 @@ def test_a_demo_whose_process_was_killed_leaves_nothing_running(served: Demo) ->
 
 
 def test_a_signal_in_the_middle_stops_in_order_and_is_no_success(served: Demo) -> None:
-    process = served.start("--once", "--cards", "20000")
-    until(lambda: re.search(r"^3 · ", served.printed, re.MULTILINE))
+    process = served.start("--once", "--cards", "100")
+    # A request is under way there, whose processor does not answer.
+    until(lambda: re.search(r"^9 · .+[^✓]+✓", served.printed, re.MULTILINE))
     process.send_signal(signal.SIGTERM)
     assert process.wait(SECONDS_MAX) == 1
     assert "stopped, PostgreSQL too\nthe scenario was interrupted" in served.printed
     assert served.is_stopped()
+    assert served.simulator_is_stopped()
 
 
 @pytest.mark.parametrize(

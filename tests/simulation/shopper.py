@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import httpx
-
 import canary
 from simulation.till import Answer, Till
 from strongroom.kernel.schemes import synthetic_number
@@ -50,7 +48,6 @@ class Shopper:
     number: int
     shop: Shop
     control: SimulatorControl
-    returns: httpx.AsyncClient
     chance: random.Random = field(init=False)
     _keys: int = 0
 
@@ -164,8 +161,8 @@ class Shopper:
             return await self._settled(payment)
         back = await self.control.challenge(str(url), approve=self.chance.random() < 0.8)
         if back is not None and self.chance.random() < 0.7:
-            with suppress(httpx.TransportError):  # a customer whose page does not load goes home
-                await self.returns.get(back)
+            # A customer whose page does not load goes home.
+            await self.shop.till.wire.send("GET", back, headers={})
         return await self._settled(payment, beyond="requires_action")
 
     async def _settled(self, payment: str, *, beyond: str = "") -> Mapping[str, Any]:
@@ -247,15 +244,8 @@ class Shopper:
                 return
 
     async def _attempts(self, payment: str) -> list[dict[str, Any]]:
-        till = self.shop.till
-        with suppress(httpx.TransportError):
-            answer = await till.client.get(
-                f"{till.gateway}/v1/payments/{payment}/attempts",
-                headers={"authorization": f"Bearer {till.key}"},
-            )
-            if answer.status_code == 200:
-                return list(answer.json()["data"])
-        return []
+        answer = await self.shop.till.look(f"/v1/payments/{payment}/attempts")
+        return list(answer.body["data"]) if answer is not None and answer.status == 200 else []
 
     async def _ask(self, path: str, body: Mapping[str, Any]) -> Answer:
         return await self.shop.till.ask(path, body, self._key())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import httpx
+import aiohttp
 
 from paying import until
 from simulation import plan as plans
@@ -22,7 +22,7 @@ from simulation.ground import Ground, beaten_ground
 from simulation.listener import Listener, listening
 from simulation.plan import Blow, Plan
 from simulation.shopper import Shop, Shopper
-from simulation.till import Memory, Till
+from simulation.till import Memory, Till, Wire
 from strongroom.crypto.random import random_bytes
 from strongroom.db.logins import Domain
 
@@ -34,6 +34,9 @@ SHOPS: Final = (
     ("encrypted", "by_reference", True, False),
 )
 CALM_SECONDS_MAX: Final = 90.0
+#: Of one request; a till asks again.
+ANSWER_SECONDS_MAX: Final = 15.0
+CONNECTIONS_MAX: Final = 400
 #: What still waits, after the storm. A look at what nobody will ever tell of waits for ever.
 _WAITING: Final = """
 select (select count(*) from payments.attempt a
@@ -93,9 +96,12 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
     async with beaten_ground() as ground, listening(plan.seed) as listener:
         storm = Storm(plan, ground, memory, say)
         trusted = ssl.create_default_context(cafile=str(ground.authority))
-        limits = httpx.Limits(max_connections=400, max_keepalive_connections=200)
-        async with httpx.AsyncClient(verify=trusted, timeout=15, limits=limits) as client:
-            shops = await _open_shops(storm, client, listener)
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=trusted),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX),
+            trust_env=False,
+        ) as session:
+            shops = await _open_shops(storm, Wire(session), listener)
             # What was made so far is not to be recovered at each crash.
             await ground.databases.server.run("checkpoint")
             say(f"open after {time.monotonic() - begun:.1f} s")
@@ -106,7 +112,7 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
                 seconds={fault.value: seconds for fault, seconds in plans.SECONDS.items()},
                 visibility=plans.VISIBILITY_SECONDS,
             )
-            await _weather(storm, shops, client)
+            await _weather(storm, shops)
             storm_seconds = time.monotonic() - stormed
             say(f"storm over after {storm_seconds:.1f} s; calm")
             listener.unwell = 0.0
@@ -132,16 +138,14 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
     return Outcome(plan, books, findings, figures)
 
 
-async def _open_shops(
-    storm: Storm, client: httpx.AsyncClient, listener: Listener
-) -> dict[str, Shop]:
+async def _open_shops(storm: Storm, wire: Wire, listener: Listener) -> dict[str, Shop]:
     ground = storm.ground
     made = await ground.merchants([name for name, *_ in SHOPS])
     process = ground.processes["gateway"]
     shops = {}
     for name, finding, encrypted, listens in SHOPS:
         merchant, key = made[name]
-        till = Till(client, process.vault, process.gateway, key, storm.memory)
+        till = Till(wire, process.vault, process.gateway, key, storm.memory)
         account = f"acct_{name}"
         secret = random_bytes(32).hex() if encrypted else f"sim_whsec_{random_bytes(24).hex()}"
         known = await ground.simulated.control.account(account)
@@ -173,16 +177,20 @@ async def _open_shops(
 
 
 async def _made(till: Till, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = await till.client.post(
-        f"{till.gateway}{path}",
-        json=body,
-        headers={"authorization": f"Bearer {till.key}", "idempotency-key": f"open {path}"},
+    headers = {
+        "authorization": f"Bearer {till.key}",
+        "content-type": "application/json",
+        "idempotency-key": f"open-{path.rpartition('/')[2]}",
+    }
+    answer = await till.wire.send(
+        "POST", f"{till.gateway}{path}", headers=headers, content=json.dumps(body).encode()
     )
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+    assert answer is not None
+    assert answer.status == 201, answer.body
+    return dict(answer.body)
 
 
-async def _weather(storm: Storm, shops: dict[str, Shop], client: httpx.AsyncClient) -> None:
+async def _weather(storm: Storm, shops: dict[str, Shop]) -> None:
     """Let customers come while blows fall; end when all have gone, or time is over."""
     plan = storm.plan
     chance = random.Random(f"{plan.seed} shops")
@@ -195,7 +203,7 @@ async def _weather(storm: Storm, shops: dict[str, Shop], client: httpx.AsyncClie
             number = storm.begun
             storm.begun += 1
             shopper = Shopper(
-                plan.seed, number, shops[order[number]], storm.ground.simulated.control, client
+                plan.seed, number, shops[order[number]], storm.ground.simulated.control
             )
             try:
                 await shopper.run()

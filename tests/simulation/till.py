@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import httpx
+import aiohttp
 
 from money import Told
 
@@ -54,11 +54,30 @@ class Answer:
         return found if isinstance(found, Mapping) else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """HTTP, of which nothing is certain."""
+
+    session: aiohttp.ClientSession
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
+    ) -> Answer | None:
+        """Return the answer; None where none came, whatever the reason."""
+        try:
+            async with self.session.request(
+                method, url, headers=headers, data=content, allow_redirects=False
+            ) as answer:
+                return Answer(answer.status, _decoded(await answer.read()))
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+
+
 @dataclass(slots=True)
 class Till:
     """Speaks for one merchant."""
 
-    client: httpx.AsyncClient
+    wire: Wire
     vault: str
     gateway: str
     key: str
@@ -78,32 +97,24 @@ class Till:
         """Read a payment; what one till reads one after the other never goes back."""
         end, pause = time.monotonic() + ANSWER_SECONDS_MAX, PAUSE_SECONDS
         while time.monotonic() < end:
-            try:
-                answer = await self.client.get(
-                    f"{self.gateway}/v1/payments/{payment}", headers=self._headers()
-                )
-            except httpx.TransportError:
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, PAUSE_SECONDS_MAX)
-                continue
-            if answer.status_code == 200:
-                found: dict[str, Any] = answer.json()
+            answer = await self.look(f"/v1/payments/{payment}")
+            if answer is not None and answer.status == 200:
+                found = answer.body
                 self.memory.seen.append(
-                    (
-                        payment,
-                        found["updated_at"],
-                        found["status"],
-                        found["balances"]["captured"],
-                    )
+                    (payment, found["updated_at"], found["status"], found["balances"]["captured"])
                 )
                 return found
-            if answer.status_code < 500:
-                self.memory.surprises.append(f"GET {payment} was answered {answer.status_code}")
+            if answer is not None and answer.status < 500:
+                self.memory.surprises.append(f"GET {payment} was answered {answer.status}")
                 return {}
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, PAUSE_SECONDS_MAX)
         self.memory.surprises.append(f"GET {payment} was never answered")
         return {}
+
+    async def look(self, path: str) -> Answer | None:
+        """Read something, once."""
+        return await self.wire.send("GET", f"{self.gateway}{path}", headers=self._headers())
 
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key}"}
@@ -120,14 +131,13 @@ class Till:
         while (spent := time.monotonic() - begun) < ANSWER_SECONDS_MAX:
             if last.status == 202 and spent > SETTLE_SECONDS_MAX:
                 break
-            try:
-                got = await self.client.post(url, content=content, headers=headers)
-            except httpx.TransportError:
+            got = await self.wire.send("POST", url, headers=headers, content=content)
+            if got is None:
                 self.memory.answers["no answer"] += 1
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, PAUSE_SECONDS_MAX)
                 continue
-            last = Answer(got.status_code, _decoded(got))
+            last = got
             self.memory.answers[f"{last.status} {last.code}".strip()] += 1
             if last.status == 500:
                 self.memory.surprises.append(f"{url} was answered 500 {last.code}")
@@ -162,9 +172,9 @@ class Till:
         )
 
 
-def _decoded(got: httpx.Response) -> Mapping[str, Any]:
+def _decoded(body: bytes) -> Mapping[str, Any]:
     try:
-        found = got.json()
+        found = json.loads(body)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -127,7 +127,10 @@ async def transaction_on(
 
 
 async def _returned(pool: asyncpg.Pool, connection: "asyncpg.pool.PoolConnectionProxy") -> None:
-    """Give a connection back. One that broke is dropped by the pool, which then says so: that is no news here."""
+    """Give a connection back. One that broke is dropped by the pool, which then says so: that is no news here.
+
+    The pool shields this from the cancellation of who waits for it.
+    """
     with contextlib.suppress(Exception):
         await pool.release(connection)
 
@@ -204,15 +207,15 @@ class Database:
         if pool is None:
             raise DatabaseAway
         try:
-            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
+            # Not the pool's own time limit and not a shield of ours: each would be one more task for every statement.
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_SECONDS):
+                connection = await pool.acquire()
         except Exception as error:
             raise _ours(error) from None
         try:
             yield connection
         finally:
-            await asyncio.shield(
-                _returned(pool, connection)
-            )  # a cancelled caller does not cut this short
+            await _returned(pool, connection)
 
     @asynccontextmanager
     async def transaction(self, merchants: Sequence[MerchantId] = ()) -> AsyncIterator[Transaction]:

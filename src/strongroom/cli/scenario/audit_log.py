@@ -52,6 +52,8 @@ class Printed:
 
     code: int
     json: dict[str, Any]
+    #: The last line that it wrote to standard error.
+    complaint: str
 
 
 async def play(story: Story) -> None:
@@ -131,19 +133,22 @@ async def _export(story: Story, folder: Path) -> list[str]:
         f"{checkpoint['size']:,} records, root {str(checkpoint['root'])[:12]}…",
         checkpoint.differs(200, origin=f"{story.settings.audit_origin}/vault", note=ANY, vkeys=ANY),
     )
-    wanted = ["audit", "export", "--tree", "vault", "--out", str(folder / "export"), "--json"]
-    # The key comes from the installation, and must be the one that the listener names.
-    exported, vkeys = await asyncio.gather(
-        _strongroom(story, *wanted), _strongroom(story, "audit", "key", "--tree", "vault", "--json")
+    # The keys come from the installation; the vault's must be the one that the listener names.
+    exported, _, vkeys = await asyncio.gather(
+        _exported(story, "vault", folder / "export"),
+        _exported(story, "core", folder / "core"),
+        _strongroom(story, "audit", "key", "--json"),
     )
     differences = _ended(exported, 0)
     differences += [] if exported.json.get("size", 0) >= checkpoint["size"] else ["it is smaller"]
     check("strongroom audit export", f"{exported.json.get('size', 0):,} records", differences)
-    differences = [] if vkeys.json.get("vault") == checkpoint["vkeys"] else ["not what HTTP says"]
-    key_file = folder / "audit.vkey"
-    key_file.write_text("\n".join(vkeys.json.get("vault", [])) + "\n", "utf-8")
+    differences = _ended(vkeys, 0)
+    differences += [] if vkeys.json.get("vault") == checkpoint["vkeys"] else ["not what HTTP says"]
+    for tree in ("vault", "core"):
+        text = "\n".join(vkeys.json.get(tree, [])) + "\n"
+        (folder / f"{tree}.vkey").write_text(text, "utf-8")
     check("strongroom audit key", short(vkeys.json.get("vault", [""])[0]), differences)
-    keys = ["--key", str(key_file)]
+    keys = ["--key", str(folder / "vault.vkey")]
     sink = ["--anchor-sink", str(story.settings.sink_folder / "vault")]
     begun = perf_counter()
     held = await _offline(
@@ -158,6 +163,10 @@ async def _export(story: Story, folder: Path) -> list[str]:
     )
     story.report.figure("audit export verified offline", perf_counter() - begun, "s")
     return keys
+
+
+async def _exported(story: Story, tree: str, to: Path) -> Printed:
+    return await _strongroom(story, "audit", "export", "--tree", tree, "--out", str(to), "--json")
 
 
 async def _proven(
@@ -246,18 +255,12 @@ async def _meddled(story: Story, folder: Path, keys: Sequence[str]) -> None:
 async def _of_payments(story: Story, folder: Path) -> None:
     """The core has a log of its own: what was asked of processors, and what became of it."""
     check, export = story.report.check, folder / "core"
-    wanted = ["audit", "export", "--tree", "core", "--out", str(export), "--json"]
-    exported, keys = await asyncio.gather(
-        _strongroom(story, *wanted), _strongroom(story, "audit", "key", "--tree", "core", "--json")
-    )
-    key_file = folder / "core.vkey"
-    key_file.write_text("\n".join(keys.json.get("core", [])) + "\n", "utf-8")
-    files = ["--export", str(export), "--key", str(key_file)]
+    files = ["--export", str(export), "--key", str(folder / "core.vkey")]
     held = await _offline(story, "audit", "verify", *files, "--json")
     check(
         "the core's own log, exported and verified",
         f"holds: {held.json.get('records', 0):,} records",
-        _ended(exported, 0) + _ended(held, 0),
+        _ended(held, 0),
     )
     counts: Counter[tuple[str, str]] = Counter()
     with (export / "records.jsonl").open("rb") as file:
@@ -279,7 +282,9 @@ async def _of_payments(story: Story, folder: Path) -> None:
 
 
 def _ended(printed: Printed, code: int) -> list[str]:
-    return [] if printed.code == code else [f"exit code: expected {code}, got {printed.code}"]
+    if printed.code == code:
+        return []
+    return [f"exit code: expected {code}, got {printed.code}: {printed.complaint}"]
 
 
 async def _strongroom(story: Story, *arguments: str) -> Printed:
@@ -308,4 +313,5 @@ async def _run(story: Story, command: Sequence[str], environment: dict[str, str]
         answer = json.loads(said) if said.strip() else {}
     except ValueError:
         answer = {}
-    return Printed(process.returncode or 0, answer)
+    last = complained.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    return Printed(process.returncode or 0, answer, last)
