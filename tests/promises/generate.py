@@ -30,56 +30,74 @@ PROMISES: Final = (
         "A card number is in clear only inside the vault process, for one call. Never in a log, an error, a trace, a "
         "metric, a queue, a database row, a core dump, an idempotency record, or a database's own log. It is sealed "
         "before it reaches any driver. No other process ever receives one.",
-        "Kept for all that exists: making tokens, one and many; deduplication; everything that is stored, logged, "
-        "counted or answered.",
-        "Nothing yet uses a card: there is no reveal, no forwarding to a processor, no hosted card field, no import "
-        "or export, and so nothing of theirs is tested. There are no exported traces and no queue; log lines carry a "
-        "request's name and its hash. Python cannot wipe memory: what a call held is left to the allocator.",
+        "Kept for all that exists: making tokens, one and many; deduplication; charging a card through a "
+        "processor, where the number is written into one request inside the vault, and what the processor answers "
+        "passes the detector before it leaves; everything that is stored, logged, counted, told or answered.",
+        "There is no reveal, no hosted card field, no import or export, and so nothing of theirs is tested. All "
+        "roles run in one process: that the gateway's, the webhooks' and the worker's memory never holds a number "
+        "can only be shown once they are processes of their own. Python cannot wipe memory: what a call held is "
+        "left to the allocator.",
     ),
     Promise(
         2,
         "A CVC is never stored, and nothing that could open one outlives its half hour.",
-        "Kept: sealed under a key of its ten-minute window, handed back, opened at most once, recorded before it is "
-        "opened; the window's key is destroyed in the database and forgotten in memory half an hour after the window "
-        "began.",
-        "Nothing charges a card yet, so over HTTP a sealed CVC can only be discarded; the one use of a charge, with "
-        "its failovers, comes with payments. Destroying means truncating the table's file: what a disk or a snapshot "
-        "keeps of freed blocks is the operator's to encrypt and expire.",
+        "Kept: sealed under a key of its ten-minute window, handed back, opened at most once, recorded before it "
+        "is opened; a charge uses it once, and a second charge with it is not sent; the window's key is destroyed "
+        "in the database and forgotten in memory half an hour after the window began.",
+        "After `not_sent`, and only then, an opened CVC stays in the vault's memory for a minute, for the next try "
+        "of the same payment. A recovery by replay goes without it. Destroying means truncating the table's file: "
+        "what a disk or a snapshot keeps of freed blocks is the operator's to encrypt and expire.",
     ),
     Promise(
         3,
         "A state change and its audit record commit together, or neither does. If the audit record cannot be written, "
         "the action does not happen. A use or a reveal of a card is recorded before the card is opened.",
-        "Kept for every act there is, reading included; the use of a CVC is recorded before it is opened.",
-        "There is no use or reveal of a card yet. Data keys are made without a record of their own.",
+        "Kept for every act there is, reading tokens and records included; payments, attempts, refunds, "
+        "connections, endpoints and notices change only together with their records; the use of a card and of a "
+        "CVC is recorded before either is opened.",
+        "Reading payments and events is not recorded, nor is the look at a token's masked facts when a payment is "
+        "made: the payment's own record names the token. Data keys are made without a record of their own.",
     ),
     Promise(
         4,
         "A processor is asked to move money at most once per wish of the merchant. Every outbound attempt has a "
         "deterministic idempotency key. An outcome that is not known stays unknown.",
-        "",
-        "There are no payments and no processors yet, and no test. (Making a token has its own `Idempotency-Key`, "
-        "tested in `tests/api/test_idempotency.py`; that is not this promise.)",
+        "Kept by every operation of the simulator's adapter: an attempt is committed before the call, its id is "
+        "the key and the reference; an outcome that is not known stays so until it was found by reference, by "
+        "replay or by a signed notice; `not found` counts only once the request would be visible.",
+        "The simulator's is the only adapter yet; what real processors do with keys and references is written in "
+        "their documentation and is not tested here. There is no failover to a second processor. Where a processor "
+        "breaks its own word on how long a request may take to become visible, an attempt called `not_sent` can "
+        "still happen: it is then recorded, and is a discrepancy where it doubles.",
     ),
     Promise(
         5,
         "Nothing unverified changes a state: a webhook is authenticated on its exact bytes, kept once, correlated with "
         "an attempt of ours, and confirmed by asking the processor where it can be asked.",
-        "",
-        "There are no webhooks yet, neither in nor out, and no test.",
+        "Kept for the simulator's signed notices and for the AES-GCM families: exact bytes, constant time, bounded "
+        "age, once; correlated by connection, account, mode, reference, operation, amount and currency; confirmed "
+        "by asking where the connection can be asked, else recorded with `basis: notice`. A return URL only "
+        "triggers a look.",
+        "The schemes of Stripe, Adyen and Checkout.com come with their adapters. The AES-GCM families sign no "
+        "time: an old notice that was never received can be replayed, and then tells only what can be confirmed. A "
+        "sender that encrypts anew on each retry is kept twice and handled once.",
     ),
     Promise(
         6,
         "Money cannot be made: what we ask for never exceeds what is left, under any concurrency.",
-        "",
-        "No money is moved or counted yet, and there is no test.",
+        "Kept: a reservation is written with its attempt, bounded by a trigger and constraints of the database "
+        "under any concurrency and for every login; what a processor reports is recorded, and where it breaks a "
+        "sum the payment is marked, the merchant is told and a line at level critical is written.",
+        "Disputes are not followed yet, and there is no ledger of postings: balances are columns of the payment. "
+        "An authorization is bounded by the payment's amount, not by anything that the processor knows.",
     ),
     Promise(
         7,
         "A tenant sees only its own. Merchant and mode lead every key and foreign key; forced row-level security is "
         "the second wall, in every mode, the embedded one included.",
         "Kept for every table with tenants and every route, by two walls of which either holds alone. Row-level "
-        "security keeps merchants apart; live and test are kept apart by the queries, the keys and what is sealed.",
+        "security keeps merchants apart; live and test are kept apart by the queries, the keys and what is sealed. "
+        "The worker sees which jobs are due, of every merchant, and opens each as that merchant.",
         "There are no users, roles or console yet: a tenant is whoever holds its API key.",
     ),
     Promise(
@@ -88,10 +106,11 @@ PROMISES: Final = (
         "without verified TLS, superuser or owner or BYPASSRLS login, fsync or synchronous_commit off, no audit sink "
         "outside the database, simulator in live mode, private or loopback egress, static cloud credentials, a "
         "dumpable vault process: a refusal that names every fault at once.",
-        "Kept for all of these that exist; also refused are the local certificate, another KMS endpoint, the embedded "
-        "database and the default name of the audit log.",
-        "There is no simulator and no egress yet, so neither is refused. That fsync is off is asked of the server; it "
-        "is tested on the decision, because the embedded server cannot be started without it.",
+        "Kept for all of these that exist; also refused are the local certificate, another KMS endpoint, the "
+        "embedded database, the default name of the audit log and a public URL without TLS. A simulator is refused "
+        "in live mode by the API and by the database, in every environment.",
+        "That fsync is off is asked of the server; it is tested on the decision, because the embedded server "
+        "cannot be started without it.",
     ),
 )
 

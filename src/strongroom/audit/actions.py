@@ -84,9 +84,9 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "processor": _WORD,
         "purpose": _WORD,
         "reason": _WORD,
+        "result": _WORD,
         "role": _WORD,
         "root": r"[0-9a-f]{64}",
-        "result": _WORD,
         "route": rf"(?:DELETE|GET|HEAD|PATCH|POST|PUT) (?:/(?:{_PATH_PART})){{1,8}}",
         "state": _WORD,
     }.items()
