@@ -11,6 +11,7 @@ from missing_tools import pytest_sessionfinish
 
 if TYPE_CHECKING:  # unit tests do not wait for everything to be imported
     from service import Service, Tenant
+    from strongroom.simulator import Simulated
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -39,6 +40,15 @@ async def service() -> AsyncIterator["Service"]:
         running(databases, server.folder) as served,
     ):
         yield served
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def processor(service: "Service") -> AsyncIterator["Simulated"]:
+    """A simulator whose folder is among those that the canary search reads."""
+    from paying import simulating  # noqa: PLC0415 - see above
+
+    async with simulating(service.settings.state.parent / "simulator", service) as simulated:
+        yield simulated
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

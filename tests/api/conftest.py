@@ -7,18 +7,11 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from canary import CVC, NUMBER
-from paying import DECLINED, Shop, open_shop, simulating
+from paying import DECLINED, Shop, open_shop
 from service import Caller, Service, card, wish
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.mode import Mode
 from strongroom.simulator import Fault, Simulated
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def processor(service: Service) -> AsyncIterator[Simulated]:
-    """A simulator whose folder is among those that the canary search reads."""
-    async with simulating(service.settings.state.parent / "simulator", service) as simulated:
-        yield simulated
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)

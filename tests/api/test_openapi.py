@@ -3,7 +3,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest_asyncio
 from litestar import WebSocket, get, websocket
 from openapi_spec_validator import validate
 
+from paying import DECLINED, Shop, open_shop
 from service import Caller, Service, wish
 from strongroom import compose
+from strongroom.crypto.digest import hmac_sha256
+from strongroom.crypto.ids import new_id
 from strongroom.http import PUBLIC
 from strongroom.http.app import build_app
 from strongroom.http.limits import BODY_BYTES_MAX, BULK_BODY_BYTES_MAX
@@ -22,11 +26,13 @@ from strongroom.http.requires import RouteWithoutRequires
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind
+from strongroom.simulator import Fault, Simulated
 
 VISA = "4242424242424242"
 DOCUMENTS: Mapping[str, dict[str, Any]] = {
     "vault": json.loads(compose.vault_document()),
     "gateway": json.loads(compose.gateway_document()),
+    "webhooks": json.loads(compose.webhooks_document()),
 }
 
 
@@ -44,7 +50,10 @@ class Operation:
 
     @property
     def success(self) -> int:
-        return max(int(status) for status in self.says["responses"] if status < "300")
+        """What its example is answered with. 202 is for an outcome that is not known."""
+        return max(
+            int(status) for status in self.says["responses"] if status < "300" and status != "202"
+        )
 
     def example(self, part: dict[str, Any]) -> Any:
         """The example of a request body or an answer."""
@@ -74,7 +83,14 @@ def operations() -> Iterator[Operation]:
 
 EVERY = list(operations())
 every_operation = pytest.mark.parametrize("operation", EVERY, ids=str)
-PUBLIC_PATHS = {"/livez", "/readyz", "/metrics", "/openapi.json"}
+PUBLIC_PATHS = {
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/v1/inbound/{connection_id}",
+    "/v1/returns/{payment_id}",
+}
 
 
 @pytest.mark.parametrize("listener", DOCUMENTS)
@@ -85,7 +101,7 @@ def test_the_document_is_openapi_3_1(listener: str) -> None:
 
 async def test_each_listener_serves_its_document(service: Service) -> None:
     for listener, document in DOCUMENTS.items():
-        caller = service.vault(None) if listener == "vault" else service.gateway(None)
+        caller = Caller(service.clients[listener], None)
         assert (await caller.get("/openapi.json")).json() == document
 
 
@@ -117,31 +133,56 @@ def test_who_may_call_stands_there(operation: Operation) -> None:
         assert {"401", "403", "429", "503"} <= set(operation.says["responses"])
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A merchant with something of everything: its ids by the names that paths have, and its keys."""
+
+    shop: Shop
+    ids: Mapping[str, str]
+    key: str
+    weak: str
+    weaker: str
+
+    def caller(self, operation: Operation, key: str | None) -> Caller:
+        return Caller(self.shop.service.clients[operation.listener], key)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ids(service: Service) -> dict[str, str]:
-    """A merchant with something of everything, and ids for the paths."""
-    tenant = await service.tenant()
-    vault = service.vault(tenant.keys[Mode.TEST])
-    gateway = service.gateway(tenant.keys[Mode.TEST])
+async def ground(service: Service, processor: Simulated) -> Ground:
+    shop = await open_shop(service, processor)
+    tenant, vault, gateway = shop.tenant, shop.vault, shop.gateway
     token = await vault.token(VISA, "737")
     key = await service.key(tenant.merchant, KeyKind.PUBLIC)
-    found = {
-        "key": tenant.keys[Mode.TEST],
+    paid = await shop.captured()
+    refund = await gateway.post(f"/v1/payments/{paid['id']}/refunds", {"amount": 1})
+    endpoint = await gateway.post("/v1/endpoints", {"url": f"{processor.url}/nobody"})
+    events = await gateway.get("/v1/events?limit=1")
+    ids = {
         "token_id": token["id"],
         "cvc": token["cvc"],
         "key_id": key.key.key_id,
+        "payment_id": paid["id"],
+        "refund_id": refund.json()["id"],
+        "connection_id": shop.connection["id"],
+        "endpoint_id": endpoint.json()["id"],
+        "gateway event_id": events.json()["data"][0]["id"],
     }
     for listener, caller in (("vault", vault), ("gateway", gateway)):
         page = await caller.get("/v1/audit/records?limit=1")
-        found[f"{listener} event_id"] = page.json()["data"][0]["id"]
-        await until_sealed(caller, found[f"{listener} event_id"])
-    weak = await service.key(
-        tenant.merchant, KeyKind.RESTRICTED, permissions=[Permission.VAULT_CVC_DISCARD]
+        record = page.json()["data"][0]["id"]
+        ids[f"{listener} record_id"] = record
+        await until_sealed(caller, record)
+    weak, weaker = [
+        await service.key(tenant.merchant, KeyKind.RESTRICTED, permissions=[permission])
+        for permission in (Permission.VAULT_CVC_DISCARD, Permission.AUDIT_CHECKPOINT_READ)
+    ]
+    return Ground(
+        shop,
+        ids,
+        tenant.keys[Mode.TEST],
+        weak.text.expose(),
+        weaker.text.expose(),
     )
-    weaker = await service.key(
-        tenant.merchant, KeyKind.RESTRICTED, permissions=[Permission.AUDIT_CHECKPOINT_READ]
-    )
-    return {**found, "weak": weak.text.expose(), "weaker": weaker.text.expose()}
 
 
 async def until_sealed(caller: Caller, event_id: str) -> None:
@@ -151,36 +192,108 @@ async def until_sealed(caller: Caller, event_id: str) -> None:
         await asyncio.sleep(0.05)
 
 
-def filled(operation: Operation, ids: Mapping[str, str]) -> str:
-    return operation.path.format(
-        token_id=ids["token_id"],
-        key_id=ids["key_id"],
-        event_id=ids[f"{operation.listener} event_id"],
-    )
+async def unconfirmed(shop: Shop) -> str:
+    more = {"connection": shop.connection["id"]}
+    return str((await shop.pay(confirm=False, capture_method="manual", **more)).json()["id"])
 
 
-def caller_of(service: Service, operation: Operation, key: str | None) -> Caller:
-    return service.vault(key) if operation.listener == "vault" else service.gateway(key)
+async def authorized(shop: Shop) -> str:
+    return str((await shop.authorized(connection=shop.connection["id"]))["id"])
+
+
+async def captured(shop: Shop) -> str:
+    return str((await shop.captured(connection=shop.connection["id"]))["id"])
+
+
+async def connected(shop: Shop) -> str:
+    body = {
+        "processor": "simulator",
+        "account": shop.account,
+        "base_url": shop.simulated.url,
+        "credentials": {"api_key": shop.api_key},
+        "webhook_secret": shop.secret,
+    }
+    return str((await shop.gateway.post("/v1/connections", body)).json()["id"])
+
+
+async def listening(shop: Shop) -> str:
+    answer = await shop.gateway.post("/v1/endpoints", {"url": f"{shop.simulated.url}/nobody"})
+    return str(answer.json()["id"])
+
+
+async def tokenized(shop: Shop) -> str:
+    return str((await shop.token(VISA))["id"])
+
+
+#: What an operation uses up or changes is made for it: which id, and how.
+FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
+    "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
+    "gateway POST /v1/payments/{payment_id}/confirm": ("payment_id", unconfirmed),
+    "gateway POST /v1/payments/{payment_id}/capture": ("payment_id", authorized),
+    "gateway POST /v1/payments/{payment_id}/cancel": ("payment_id", authorized),
+    "gateway POST /v1/payments/{payment_id}/refunds": ("payment_id", captured),
+    "gateway POST /v1/connections/{connection_id}/disable": ("connection_id", connected),
+    "gateway POST /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
+    "gateway POST /v1/endpoints/{endpoint_id}/rotate": ("endpoint_id", listening),
+    "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
+    "gateway DELETE /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
+    "gateway POST /v1/events/{event_id}/redeliver": ("endpoint_id", listening),
+}
+#: An id in an example stands for one of the reader's own.
+OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
+
+
+def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
+    """Ids by the names that stand in an operation's path: an event is a record in the audit log."""
+    kind = "record" if operation.path.startswith("/v1/audit/") else "event"
+    return {**ids, "event_id": ids.get(f"{operation.listener} {kind}_id", "")}
+
+
+async def ids_for(operation: Operation, ground: Ground) -> Mapping[str, str]:
+    """The ids that an operation is tried with."""
+    ids = ids_of(operation, ground.ids)
+    if str(operation) in FRESH:
+        name, make = FRESH[str(operation)]
+        ids[name] = await make(ground.shop)
+    return ids
+
+
+def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
+    """The example of a body, as a reader sends it."""
+    if operation.path.endswith("/cvc/discard"):  # a sealed CVC cannot stand in a document
+        return {"cvc": ids["cvc"]}
+    example = operation.example(operation.says.get("requestBody", {}))
+    if not isinstance(example, dict):
+        return example
+    return {
+        name: ids[OWN[value[:4]]] if isinstance(value, str) and value[:4] in OWN else value
+        for name, value in example.items()
+    }
+
+
+def notice(ground: Ground) -> dict[str, Any]:
+    """What a processor sends: any bytes, and a signature over them."""
+    content = json.dumps({"id": new_id("evt").replace("evt_", "se_")}).encode()
+    now = str(int(time.time()))
+    mac = hmac_sha256(ground.shop.secret.encode(), f"{now}.".encode() + content).hex()
+    return {"content": content, "headers": {"sim-signature": f"t={now},v1={mac}"}}
 
 
 @every_operation
-async def test_examples_work_as_they_stand(
-    service: Service, ids: dict[str, str], operation: Operation
-) -> None:
-    body = operation.example(operation.says.get("requestBody", {}))
-    if operation.path.endswith("/cvc/discard"):  # a sealed CVC cannot stand in a document
-        body = {"cvc": ids["cvc"]}
+async def test_examples_work_as_they_stand(ground: Ground, operation: Operation) -> None:
+    ids = await ids_for(operation, ground)
     headers = {
         parameter["name"]: parameter["example"]
         for parameter in operation.says.get("parameters", ())
         if parameter["in"] == "header"
     }
-    if operation.method == "DELETE":
-        ids = {**ids, "token_id": (await service.vault(ids["key"]).token(VISA))["id"]}
     if headers:
         headers = {"idempotency-key": f"{headers.popitem()[1]} of {operation.path}"}
-    answer = await caller_of(service, operation, ids["key"]).send(
-        operation.method, filled(operation, ids), body=body, headers=headers
+    sent: dict[str, Any] = {"body": body_of(operation, ids), "headers": headers}
+    if operation.path.startswith("/v1/inbound/"):
+        sent = notice(ground)
+    answer = await ground.caller(operation, ground.key).send(
+        operation.method, operation.path.format(**ids), **sent
     )
     assert answer.status_code == operation.success, answer.text
     schema = operation.schema(answer.status_code)
@@ -188,53 +301,104 @@ async def test_examples_work_as_they_stand(
         jsonschema.validate(answer.json(), schema)
 
 
+UNKNOWN = {
+    "token_id": "tok",
+    "key_id": "key",
+    "payment_id": "pay",
+    "refund_id": "ref",
+    "connection_id": "con",
+    "endpoint_id": "whe",
+}
+
+
 def attempts(
-    operation: Operation, ids: Mapping[str, str]
+    operation: Operation, ground: Ground, ids: Mapping[str, str]
 ) -> Iterator[tuple[str | None, str, dict[str, Any]]]:
     """Yield what goes wrong in practice: key, path, what is sent."""
-    path = filled(operation, ids)
+    path = operation.path.format(**ids)
     bound = BULK_BODY_BYTES_MAX if operation.path.endswith("/bulk") else BODY_BYTES_MAX
+    event = "aud" if operation.path.startswith("/v1/audit/") else "evt"
     unknown = operation.path.format(
-        token_id="tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
-        key_id="key_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
-        event_id="aud_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+        **{
+            name: f"{prefix}_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
+            for name, prefix in {**UNKNOWN, "event_id": event}.items()
+        }
     )
+    key = ground.key
     good = operation.example(operation.says.get("requestBody", {}))
     yield None, path, {"body": good}
     yield "sk_test_nonsense", path, {"body": good}
-    yield ids["weak"], path, {"body": good}
-    yield ids["weaker"], path, {"body": good}
-    yield ids["key"], unknown, {"body": good}
+    yield ground.weak, path, {"body": good}
+    yield ground.weaker, path, {"body": good}
+    yield key, unknown, {"body": good}
     if operation.method == "GET":
-        yield ids["key"], f"{path}?limit=0", {}
-        yield ids["key"], f"{path}?cursor=x", {}
-        yield ids["key"], f"{path}?unknown=1", {}
+        yield key, f"{path}?limit=0", {}
+        yield key, f"{path}?cursor=x", {}
+        yield key, f"{path}?unknown=1", {}
+        return
+    if operation.path.startswith("/v1/inbound/"):
+        yield None, path, {"content": b"not json"}
+        yield None, path, {**notice(ground), "content": b"{}"}
+        yield None, path, notice(ground)
+        yield None, unknown, notice(ground)
+        yield None, path, {"content": b" " * (bound + 1)}
+        yield None, path, {**notice(ground), "content": json.dumps({"a": VISA}).encode()}
         return
     if operation.method != "POST" or good is None:
         return
-    yield ids["key"], path, {"content": b"not json"}
-    yield ids["key"], path, {"content": b""}
-    yield ids["key"], path, {"content": b"[]"}
-    yield ids["key"], path, {"body": {"unknown": 1}}
-    yield ids["key"], path, {"content": b" " * (bound + 1)}
-    yield ids["key"], path, {"body": good, "headers": {"content-type": "text/plain"}}
-    yield ids["key"], path, {"body": good, "idempotency": None}
-    yield ids["key"], path, {"body": good, "idempotency": "x" * 300}
-    yield ids["key"], path, {"body": {"cvc": "cvc_AAAA"}}
-    yield ids["key"], path, {"body": {"cvc": ids["cvc"]}}
-    yield ids["key"], path, {"body": {"metadata": {"a": VISA}}}
-    yield ids["key"], path, {"body": {"name": VISA}}
-    yield ids["key"], path, {"body": wish("4242424242424241")}
+    yield key, path, {"content": b"not json"}
+    yield key, path, {"content": b""}
+    yield key, path, {"content": b"[]"}
+    yield key, path, {"body": {"unknown": 1}}
+    yield key, path, {"content": b" " * (bound + 1)}
+    yield key, path, {"body": good, "headers": {"content-type": "text/plain"}}
+    yield key, path, {"body": good, "idempotency": None}
+    yield key, path, {"body": good, "idempotency": "x" * 300}
+    yield key, path, {"body": {"cvc": "cvc_AAAA"}}
+    yield key, path, {"body": {"cvc": ids["cvc"]}}
+    yield key, path, {"body": {"metadata": {"a": VISA}}}
+    yield key, path, {"body": {"name": VISA}}
+    yield key, path, {"body": wish("4242424242424241")}
+    yield key, path, {"body": body_of(operation, ids), "idempotency": "once"}
+    yield key, path, {"body": {**good, "metadata": {"another": "body"}}, "idempotency": "once"}
 
 
 @every_operation
 async def test_no_operation_answers_what_its_document_hides(
-    service: Service, ids: dict[str, str], operation: Operation
+    ground: Ground, operation: Operation
 ) -> None:
     documented = {int(status) for status in operation.says["responses"] if status.isdecimal()}
-    for key, path, more in attempts(operation, ids):
-        answer = await caller_of(service, operation, key).send(operation.method, path, **more)
+    ids = await ids_for(operation, ground)
+    for key, path, more in attempts(operation, ground, ids):
+        answer = await ground.caller(operation, key).send(operation.method, path, **more)
         assert answer.status_code in documented, (path, more, answer.text)
+        schema = operation.schema(answer.status_code)
+        if schema is not None and "json" in answer.headers["content-type"]:
+            jsonschema.validate(answer.json(), schema)
+
+
+async def test_a_decline_and_an_unknown_outcome_have_the_shapes_that_are_documented(
+    ground: Ground,
+) -> None:
+    shop = ground.shop
+    (creating,) = [each for each in EVERY if str(each) == "gateway POST /v1/payments"]
+    through = {"connection": shop.connection["id"]}
+    declined = await shop.pay(DECLINED, **through)
+    assert declined.status_code == 402
+    jsonschema.validate(declined.json(), creating.schema(402))
+    await shop.simulated.control.demand(Fault.ERROR_500_AFTER, "authorize")
+    unknown = await shop.pay(**through)
+    assert unknown.status_code == 202
+    jsonschema.validate(unknown.json(), creating.schema(202))
+    await shop.until_settled(unknown.json()["id"])
+
+
+async def test_a_customer_goes_on_to_the_page_that_the_merchant_named(ground: Ground) -> None:
+    url = "https://shop.example/thanks?order=1042"
+    payment = (await ground.shop.pay(confirm=False, return_url=url)).json()["id"]
+    answer = await ground.shop.service.public.get(f"/v1/returns/{payment}")
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("https://shop.example/thanks?order=1042&")
 
 
 # --- a route says who may call it, or the app is not built ---------------------------------------
@@ -269,3 +433,4 @@ def test_a_route_without_requires_is_not_served(handler: Any) -> None:
 def test_the_products_routes_all_say_it() -> None:
     build_app(compose.VAULT_ROUTES, {})
     build_app(compose.GATEWAY_ROUTES, {})
+    build_app(compose.WEBHOOKS_ROUTES, {})

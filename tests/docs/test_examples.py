@@ -138,7 +138,9 @@ def printed_by_howtos() -> Iterator[dict[Path, str]]:
         parts = ["set -a", prepared, "export -f vault gateway", "set +a"]
         for page in PAGES:
             inner = place.state.parent / f"{page.stem}.sh"
-            inner.write_text(place.here(script(blocks(page))), "utf-8")
+            # What a page that fails leaves running is in the way of the next.
+            ending = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"
+            inner.write_text(ending + place.here(script(blocks(page))), "utf-8")
             parts += [f"printf '\\n@@ page %s\\n' {page.name}", f"bash {inner} || true"]
         parts += ["printf '\\n@@ page end\\n'", 'kill "$SERVER" && wait "$SERVER"']
         everything = run(place, "\n".join(parts))

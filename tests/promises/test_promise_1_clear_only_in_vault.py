@@ -29,6 +29,7 @@ from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import VISA
+from strongroom.simulator import Simulated
 from strongroom.telemetry.canary import decoys
 from strongroom.telemetry.capture import captured
 from strongroom.telemetry.log import Log
@@ -41,9 +42,11 @@ CANARY = Canary(NUMBER, CVC)
 PLANTED = Canary(PLANTED_NUMBER, PLANTED_CVC)
 
 
-async def test_no_table_dump_file_log_metric_or_answer_holds_it(service: Service) -> None:
+async def test_no_table_dump_file_log_metric_or_answer_holds_it(
+    service: Service, processor: Simulated
+) -> None:
     """Cards go through every route; then tables, dumps, files, write-ahead log, logs and answers are searched."""
-    await fly(service)
+    await fly(service, processor)
     assert not await everywhere(CANARY, service, service.databases)
 
 

@@ -28,6 +28,7 @@ from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import CannotUnwrap, Purpose
+from strongroom.simulator import Simulated
 from strongroom.vault import CvcExpired, CvcUsed
 from strongroom.vault.cvc import (
     EPOCH_LIFE_SECONDS,
@@ -42,9 +43,11 @@ VISA = "4242424242424242"
 HALF_HOUR = timedelta(minutes=30)
 
 
-async def test_no_table_dump_file_log_or_answer_holds_one(service: Service) -> None:
+async def test_no_table_dump_file_log_or_answer_holds_one(
+    service: Service, processor: Simulated
+) -> None:
     """CVCs go through every route; then everything that a running Strongroom leaves is searched for them."""
-    await fly(service)
+    await fly(service, processor)
     assert not await everywhere(Canary(NUMBER, CVC), service, service.databases)
 
 

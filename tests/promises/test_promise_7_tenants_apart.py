@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Promise 7: a tenant sees only its own."""
 
+import json
+import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 
-from api.test_openapi import EVERY, Operation, filled
+from api.test_openapi import EVERY, Operation, body_of, ids_of
 from database import Databases, Server, fresh_databases
+from paying import Shop, open_shop, until
 from service import Caller, Service, Tenant, running
 from store.rights import (
     MINE,
@@ -23,20 +26,42 @@ from store.rights import (
     row_of,
     tenant_tables,
 )
+from strongroom.crypto.digest import hmac_sha256
+from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
 from strongroom.kernel.mode import Mode
-from strongroom.vault.writes import QUERIES
+from strongroom.payments.store import QUERIES as PAYMENT_QUERIES
+from strongroom.simulator import Simulated
+from strongroom.vault.writes import QUERIES as VAULT_QUERIES
 
 VISA = "4242424242424242"
 INSUFFICIENT_PRIVILEGE = "42501"
-#: Who sees every tenant's rows of a table, and why: the sealer orders all records, operators list merchants.
-SEES_ALL = {(Login.SEALER, "audit.event"), (Login.CONSOLE, "identity.merchant")}
+#: Who sees every tenant's rows of a table, and why: the sealer orders all records, operators list merchants, the
+#: worker takes what is due.
+SEES_ALL = {
+    (Login.SEALER, "audit.event"),
+    (Login.CONSOLE, "identity.merchant"),
+    (Login.WORKER, "jobs.job"),
+}
+#: Who moves and removes them, too: to claim a job is to move it.
+TAKES_ALL = {(Login.WORKER, "jobs.job")}
 
 #: What a login that may change some columns may change.
 CHANGEABLE = {
     "identity.api_key": "revoked_at = now()",
     "identity.merchant": "status = 'suspended'",
+    "idempotency.request": "response = response",
+    "jobs.job": "run_at = run_at",
     "keys.data_key": "mac = mac",
+    "payments.attempt": "advice = advice",
+    "payments.connection": "status = status",
+    "payments.payment": "status = status",
+    "payments.refund": "status = status",
+    "vault.connection": "status = status",
+    "webhooks.delivery": "status = status",
+    "webhooks.endpoint": "status = status",
+    "webhooks.notice": "state = state",
+    "webhooks.source": "status = status",
 }
 
 
@@ -69,12 +94,16 @@ async def _leaks(databases: Databases, domain: Domain, login: Login, table: str)
             for merchants in (MINE, "", f"{MINE},x", "%", "''")
             if await gets(f"select 1 from {theirs}", merchants)
         ]
-    if "update" in rights:
+    if "update" in rights and (login, table) not in TAKES_ALL:
         column = CHANGEABLE.get(table, "mode = mode")
         changed = theirs.replace(" where", f" set {column} where")
         if await gets(f"update {changed} returning 1"):
             found.append("changes")
-    if "delete" in rights and await gets(f"delete from {theirs} returning 1"):
+    if (
+        "delete" in rights
+        and (login, table) not in TAKES_ALL
+        and await gets(f"delete from {theirs} returning 1")
+    ):
         found.append("deletes from")
     if "insert" in rights:
         try:
@@ -124,6 +153,19 @@ HOLES = [
     (Domain.CORE, Login.CONSOLE, "identity.api_key", "alter policy tenant on {} using (true)"),
     (Domain.CORE, Login.VAULT, "identity.merchant", "alter table {} disable row level security"),
     (Domain.CORE, Login.GATEWAY, "audit.address", "create policy more on {} using (true)"),
+    (Domain.VAULT, Login.VAULT, "vault.connection", "alter table {} disable row level security"),
+    (Domain.CORE, Login.GATEWAY, "payments.payment", "alter table {} disable row level security"),
+    (Domain.CORE, Login.GATEWAY, "payments.attempt", "alter policy tenant on {} using (true)"),
+    (Domain.CORE, Login.GATEWAY, "payments.connection", "create policy more on {} for select using (true)"),
+    (Domain.CORE, Login.GATEWAY, "jobs.job", "create policy more on {} using (true)"),
+    (Domain.CORE, Login.GATEWAY, "webhooks.endpoint", "alter table {} disable row level security"),
+    (Domain.CORE, Login.WORKER, "payments.refund", "alter policy tenant on {} using (merchant_id <> '')"),
+    (Domain.CORE, Login.WORKER, "webhooks.notice", "alter table {} disable row level security"),
+    (Domain.CORE, Login.WORKER, "webhooks.delivery", "create policy more on {} using (true)"),
+    (Domain.CORE, Login.WORKER, "jobs.job", "create policy more on {} for insert with check (true)"),
+    (Domain.CORE, Login.WEBHOOKS, "webhooks.source", "alter policy presented on {} using (true)"),
+    (Domain.CORE, Login.WEBHOOKS, "payments.payment", "alter policy presented on {} using (true)"),
+    (Domain.CORE, Login.WEBHOOKS, "audit.event", "create policy more on {} for insert with check (true)"),
 ]  # fmt: skip
 
 
@@ -170,12 +212,16 @@ async def test_sabotage_a_new_table_without_it_is_noticed(server: Server) -> Non
 
 # --- the first wall: every route --------------------------------------------------------------------
 
-WITH_AN_ID = [operation for operation in EVERY if "{" in operation.path]
+WITH_AN_ID = [
+    operation for operation in EVERY if "{" in operation.path and operation.says["security"]
+]
 LISTS = [
     operation
     for operation in EVERY
     if operation.method == "GET" and "{" not in operation.path and operation.path.startswith("/v1/")
 ]
+#: What anybody may call who has no key at all.
+PUBLIC = ["POST /v1/inbound/{connection_id}", "GET /v1/returns/{payment_id}"]
 
 
 class World:
@@ -191,91 +237,267 @@ class World:
 
     @classmethod
     async def on(cls, service: Service) -> "World":
+        """What needs no processor."""
         tenant, other = await service.tenant(), await service.tenant()
         vault = service.vault(tenant.keys[Mode.TEST])
+        gateway = service.gateway(tenant.keys[Mode.TEST])
         token = await vault.token(VISA, "123", deduplicate=True)
         key = await service.key(tenant.merchant)
-        ids = {"token_id": token["id"], "cvc": token["cvc"], "key_id": key.key.key_id}
+        body = {"amount": 1_000, "currency": "AED", "token": token["id"]}
+        payment = await gateway.post("/v1/payments", body)
+        ids = {
+            "token_id": token["id"],
+            "cvc": token["cvc"],
+            "key_id": key.key.key_id,
+            "payment_id": payment.json()["id"],
+        }
         for listener, domain in (("vault", Domain.VAULT), ("gateway", Domain.CORE)):
             (row,) = await service.look(
                 domain,
                 "select min(event_id) as id from audit.event where merchant_id = $1 and mode = 'test'",
                 tenant.merchant,
             )
-            ids[f"{listener} event_id"] = row["id"]
+            ids[f"{listener} record_id"] = row["id"]
         return cls(service, tenant, other, ids)
 
     def strangers(self, listener: str) -> Iterator[tuple[str, Caller]]:
         """Another merchant, and the same one in the other mode."""
-        caller = self.service.vault if listener == "vault" else self.service.gateway
-        yield "another merchant", caller(self.other.keys[Mode.TEST])
-        yield "the other mode", caller(self.tenant.keys[Mode.LIVE])
-
-    def body(self, operation: Operation) -> Any:
-        if operation.path.endswith("/cvc/discard"):
-            return {"cvc": self.ids["cvc"]}
-        return operation.example(operation.says.get("requestBody", {}))
+        client = self.service.clients[listener]
+        yield "another merchant", Caller(client, self.other.keys[Mode.TEST])
+        yield "the other mode", Caller(client, self.tenant.keys[Mode.LIVE])
 
     async def gets_through(self, operation: Operation) -> list[str]:
         """Say which stranger is answered with anything but 404."""
         found = []
+        ids = ids_of(operation, self.ids)
         for who, caller in self.strangers(operation.listener):
             answer = await caller.send(
-                operation.method, filled(operation, self.ids), body=self.body(operation)
+                operation.method, operation.path.format(**ids), body=body_of(operation, ids)
             )
             if answer.status_code != 404:
                 found.append(f"{who}: {answer.status_code}")
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A world in which both tenants are connected to a processor; the first has paid, been refunded and told."""
+
+    world: World
+    mine: Shop
+    others: Shop
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(service: Service) -> World:
-    return await World.on(service)
+async def market(service: Service, processor: Simulated) -> Market:
+    world = await World.on(service)
+    mine = await open_shop(service, processor, tenant=world.tenant)
+    others = await open_shop(service, processor, tenant=world.other)
+    endpoint = await mine.gateway.post("/v1/endpoints", {"url": f"{processor.url}/nobody"})
+    paid = await mine.captured(reference="order-1042")
+    refund = await mine.gateway.post(f"/v1/payments/{paid['id']}/refunds", {"amount": 1})
+    events = await mine.gateway.get("/v1/events?limit=1")
+    world.ids |= {
+        "payment_id": paid["id"],
+        "refund_id": refund.json()["id"],
+        "connection_id": mine.connection["id"],
+        "endpoint_id": endpoint.json()["id"],
+        "gateway event_id": events.json()["data"][0]["id"],
+    }
+    return Market(world, mine, others)
 
 
 @pytest.mark.parametrize("operation", WITH_AN_ID, ids=str)
-async def test_over_http_what_is_anothers_is_not_there(world: World, operation: Operation) -> None:
+async def test_over_http_what_is_anothers_is_not_there(
+    market: Market, operation: Operation
+) -> None:
     """Every route that takes an id, called as another merchant and in the other mode: 404, as for what never was."""
-    assert not await world.gets_through(operation)
+    assert not await market.world.gets_through(operation)
 
 
 @pytest.mark.parametrize("operation", LISTS, ids=str)
-async def test_over_http_lists_hold_ones_own(world: World, operation: Operation) -> None:
+async def test_over_http_lists_hold_ones_own(market: Market, operation: Operation) -> None:
     """Every list, as another merchant and in the other mode, holds nothing of the first one's."""
-    theirs = set(world.ids.values())
-    for _, caller in world.strangers(operation.listener):
+    theirs = set(market.world.ids.values())
+    for _, caller in market.world.strangers(operation.listener):
         answer = await caller.get(f"{operation.path}?limit=100")
+        assert not any(each in answer.text for each in theirs)
         if isinstance(answer.json().get("data"), list):
             assert theirs.isdisjoint(each["id"] for each in answer.json()["data"])
-        else:
-            assert not any(each in answer.text for each in theirs)
 
 
-async def test_the_strangers_have_changed_nothing(world: World) -> None:
-    """After all of that the first one's things are as they were."""
-    vault = world.service.vault(world.tenant.keys[Mode.TEST])
-    assert (await vault.get(f"/v1/tokens/{world.ids['token_id']}")).status_code == 200
-    answer = await vault.post(
-        f"/v1/tokens/{world.ids['token_id']}/cvc/discard", {"cvc": world.ids["cvc"]}
+@pytest.mark.parametrize("filtered", ["reference=order-1042", "last4=4242", "amount=1000", "token"])
+async def test_over_http_a_search_finds_ones_own(market: Market, filtered: str) -> None:
+    """Payments are searched by what the first one's have: it finds them, and a stranger none."""
+    wanted = f"token={market.world.ids['token_id']}" if filtered == "token" else filtered
+    found = (await market.mine.gateway.get(f"/v1/payments?{wanted}")).json()["data"]
+    assert found
+    theirs = {each["id"] for each in found}
+    for _, caller in market.world.strangers("gateway"):
+        answer = await caller.get(f"/v1/payments?{wanted}")
+        assert theirs.isdisjoint(each["id"] for each in answer.json()["data"])
+
+
+async def test_what_a_body_names_is_ones_own_too(market: Market) -> None:
+    """Another's token, connection, endpoint and sealed CVC in a request of one's own: not there, nothing is charged."""
+    ids, others = market.world.ids, market.others
+    token = await others.token()
+    own = {"amount": 1_000, "currency": "AED", "token": token["id"], "confirm": True}
+    for body in ({**own, "token": ids["token_id"]}, {**own, "connection": ids["connection_id"]}):
+        answer = await others.gateway.post("/v1/payments", body)
+        assert 400 <= answer.status_code < 500, answer.text
+    answer = await others.gateway.post("/v1/payments", {**own, "cvc": ids["cvc"]})
+    assert answer.json()["attempt"]["outcome"] == "not_sent"
+    paid = await others.captured()
+    events = (await others.gateway.get(f"/v1/events?object={paid['id']}")).json()["data"]
+    answer = await others.gateway.post(
+        f"/v1/events/{events[0]['id']}/redeliver", {"endpoint": ids["endpoint_id"]}
     )
+    assert answer.status_code == 404
+    journal = await others.simulated.control.journal(account=others.account)
+    assert {each.reference for each in journal} == {
+        each["id"] for each in await others.attempts(paid["id"])
+    }
+
+
+def test_the_routes_without_a_key_are_these() -> None:
+    """Two routes can be called by whoever has no key, both on the public listener; every other asks for one."""
+    without = [
+        f"{each.method} {each.path}"
+        for each in EVERY
+        if each.path.startswith("/v1/") and not each.says["security"]
+    ]
+    assert without == PUBLIC
+
+
+async def test_the_public_listener_tells_nothing(market: Market) -> None:
+    """Whoever knows a payment's or connection's id gets the page that the merchant named, or a refusal: no fact."""
+    ids, public = market.world.ids, market.world.service.public
+    made = await market.mine.pay(confirm=False, return_url="https://shop.example/thanks")
+    payment = made.json()["id"]
+    onward = await public.get(f"/v1/returns/{payment}")
+    assert (onward.status_code, onward.content) == (303, b"")
+    assert onward.headers["location"] == f"https://shop.example/thanks?payment={payment}"
+    known = await public.get(f"/v1/returns/{ids['payment_id']}")
+    assert (known.status_code, known.text) == (200, "You can close this page.")
+    assert (await public.get(f"/v1/returns/{new_id('pay')}")).status_code == 404
+    for caller in (public, Caller(public.client, market.mine.gateway.key)):
+        unsigned = await caller.send("POST", f"/v1/inbound/{ids['connection_id']}", content=b"{}")
+        assert (unsigned.status_code, unsigned.json()["code"]) == (401, "notice_rejected")
+        unknown = await caller.send("POST", f"/v1/inbound/{new_id('con')}", content=b"{}")
+        assert unknown.status_code == 404
+        for answer in (unsigned, unknown):
+            assert not [each for each in ids.values() if each in answer.text]
+            assert market.world.tenant.merchant not in answer.text
+
+
+async def test_a_notice_speaks_of_its_own_merchant_only(market: Market) -> None:
+    """A processor's notice, truly signed for one merchant's connection, about another's attempt: it changes nothing."""
+    victim = await market.mine.authorized()
+    (attempt,) = await market.mine.attempts(victim["id"])
+    thing = {
+        "id": attempt["processor_reference"],
+        "object": "payment",
+        "account": market.others.account,
+        "mode": "test",
+        "reference": attempt["id"],
+        "status": "voided",
+        "amount": 1_000,
+        "currency": "AED",
+        "capture": False,
+        "authorized": 1_000,
+        "captured": 0,
+        "voided": 1_000,
+        "refunded": 0,
+    }
+    event = {
+        "id": new_id("evt").replace("evt_", "se_"),
+        "type": "payment.voided",
+        "created": "2026-11-20T09:30:00.000000Z",
+        "account": market.others.account,
+        "mode": "test",
+        "data": thing,
+    }
+    body, now = json.dumps(event).encode(), str(int(time.time()))
+    mac = hmac_sha256(market.others.secret.encode(), f"{now}.".encode() + body).hex()
+    path = f"/v1/inbound/{market.others.connection['id']}"
+    headers = {"sim-signature": f"t={now},v1={mac}"}
+    service = market.world.service
+    kept = await service.public.send("POST", path, content=body, headers=headers)
+    assert kept.status_code == 200, kept.text
+
+    async def dealt_with() -> str | None:
+        rows = await service.look(
+            Domain.CORE, "select result from webhooks.notice where event_key = $1", event["id"]
+        )
+        return rows[0]["result"] if rows else None
+
+    assert await until(dealt_with, what="the notice to be dealt with") == "uncorrelated"
+    after = await market.mine.payment(victim["id"])
+    assert (after["status"], after["balances"]) == (victim["status"], victim["balances"])
+
+
+async def test_the_strangers_have_changed_nothing(market: Market) -> None:
+    """After all of that the first one's things are as they were."""
+    ids, mine = market.world.ids, market.mine
+    assert (await mine.vault.get(f"/v1/tokens/{ids['token_id']}")).status_code == 200
+    answer = await mine.vault.post(f"/v1/tokens/{ids['token_id']}/cvc/discard", {"cvc": ids["cvc"]})
     assert answer.status_code == 200, "even the sealed CVC"
+    payment = await mine.payment(ids["payment_id"])
+    assert payment["status"] == "succeeded"
+    assert (payment["balances"]["captured"], payment["balances"]["refunded"]) == (1_000, 1)
+    for path in (f"connections/{ids['connection_id']}", f"endpoints/{ids['endpoint_id']}"):
+        assert (await mine.gateway.get(f"/v1/{path}")).json()["status"] == "active"
 
 
 # --- either wall holds alone ------------------------------------------------------------------------
 
-READ = next(each for each in EVERY if str(each) == "vault GET /v1/tokens/{token_id}")
-_WALL = "merchant_id = $1 and mode = $2 and token_id = $3"
-_NO_WALL = "$1::text <> '' and $2::text <> '' and token_id = $3"
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A route that reads one thing; the query behind it with its tenant; where the second wall stands."""
+
+    operation: str
+    queries: dict[str, Any]
+    query: str
+    thing: str
+    domain: Domain
+    table: str
+
+    def __str__(self) -> str:
+        return self.table
+
+    @property
+    def asked(self) -> Operation:
+        return next(each for each in EVERY if str(each) == self.operation)
+
+    def forget_the_tenant(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        query = self.queries[self.query]
+        wall = f"merchant_id = $1 and mode = $2 and {self.thing} = $3"
+        assert wall in query.text
+        text = query.text.replace(wall, f"$1::text <> '' and $2::text <> '' and {self.thing} = $3")
+        monkeypatch.setitem(self.queries, self.query, replace(query, text=text))
 
 
-@pytest.fixture
-def no_first_wall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The query that forgets the tenant."""
-    query = QUERIES["token_by_id"]
-    assert _WALL in query.text
-    monkeypatch.setitem(
-        QUERIES, "token_by_id", replace(query, text=query.text.replace(_WALL, _NO_WALL))
-    )
+READINGS = [
+    Reading(
+        "vault GET /v1/tokens/{token_id}",
+        cast("dict[str, Any]", VAULT_QUERIES),
+        "token_by_id",
+        "token_id",
+        Domain.VAULT,
+        "vault.token",
+    ),
+    Reading(
+        "gateway GET /v1/payments/{payment_id}",
+        cast("dict[str, Any]", PAYMENT_QUERIES),
+        "payment_by_id",
+        "payment_id",
+        Domain.CORE,
+        "payments.payment",
+    ),
+]
+each_reading = pytest.mark.parametrize("reading", READINGS, ids=str)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -287,32 +509,36 @@ async def small_world(server: Server, tmp_path: Path) -> AsyncIterator[tuple[Wor
         yield await World.on(service), spoilt
 
 
-NO_SECOND_WALL = "alter table vault.token disable row level security"
+NO_SECOND_WALL = "alter table {} disable row level security"
 
 
-@pytest.mark.usefixtures("no_first_wall")
+@each_reading
 async def test_the_second_wall_holds_where_a_query_forgets_the_tenant(
-    small_world: tuple[World, Databases],
+    small_world: tuple[World, Databases], monkeypatch: pytest.MonkeyPatch, reading: Reading
 ) -> None:
     """A query without its tenant: row-level security still answers 404 to another merchant."""
     world, _ = small_world
-    assert not [each for each in await world.gets_through(READ) if "another merchant" in each]
+    reading.forget_the_tenant(monkeypatch)
+    through = await world.gets_through(reading.asked)
+    assert not [each for each in through if "another merchant" in each]
 
 
+@each_reading
 async def test_the_first_wall_holds_where_the_database_forgets_its_policies(
-    small_world: tuple[World, Databases],
+    small_world: tuple[World, Databases], reading: Reading
 ) -> None:
     """Row-level security switched off: the queries themselves still answer 404."""
     world, spoilt = small_world
-    await spoilt.run(Domain.VAULT, NO_SECOND_WALL)
-    assert not await world.gets_through(READ)
+    await spoilt.run(reading.domain, NO_SECOND_WALL.format(reading.table))
+    assert not await world.gets_through(reading.asked)
 
 
-@pytest.mark.usefixtures("no_first_wall")
+@each_reading
 async def test_sabotage_with_both_walls_down_it_is_noticed(
-    small_world: tuple[World, Databases],
+    small_world: tuple[World, Databases], monkeypatch: pytest.MonkeyPatch, reading: Reading
 ) -> None:
     """Both at once: the same check over HTTP finds the leak."""
     world, spoilt = small_world
-    await spoilt.run(Domain.VAULT, NO_SECOND_WALL)
-    assert len(await world.gets_through(READ)) == 2
+    reading.forget_the_tenant(monkeypatch)
+    await spoilt.run(reading.domain, NO_SECOND_WALL.format(reading.table))
+    assert len(await world.gets_through(reading.asked)) == 2

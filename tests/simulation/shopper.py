@@ -23,7 +23,7 @@ DECLINED: Final = ("4000000000000002", "4000000000009995", "4000000000000069", "
 CHALLENGED: Final = ("4000002760003184", "4000002500003155", "4000008260003178", "4000008400001629")
 CAPTURES_FAIL: Final = "4000000000000341"
 PUBLISHED: Final = ("4242424242424242", "5555555555554444", "2223003122003222")
-WAIT_SECONDS_MAX: Final = 12.0
+WAIT_SECONDS_MAX: Final = 10.0
 CONFIRMS_MAX: Final = 4
 _PAUSE_SECONDS: Final = 0.1
 _PAUSE_SECONDS_MAX: Final = 1.0
@@ -174,7 +174,7 @@ class Shopper:
             if status not in ("processing", beyond) or time.monotonic() > end:
                 return now
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)
+            pause = min(pause * 2, _PAUSE_SECONDS_MAX)
 
     async def _afterwards(self, payment: str, now: Mapping[str, Any]) -> None:
         chance = self.chance

@@ -58,6 +58,7 @@ class Storm:
     say: Say
     begun: int = 0
     ended: int = 0
+    over: bool = False
     kills: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
 
@@ -215,7 +216,8 @@ async def _weather(storm: Storm, shops: dict[str, Shop]) -> None:
     telling = asyncio.create_task(_tell(storm))
     try:
         await asyncio.gather(*(counter() for _ in range(plan.shoppers)))
-        await blows
+        storm.over = True
+        await blows  # whoever was struck comes back first
     finally:
         telling.cancel()
         blows.cancel()
@@ -243,8 +245,10 @@ async def _blows(storm: Storm) -> None:
 
     async def fall(blows: list[Blow]) -> None:
         for blow in blows:
-            while storm.begun < min(blow.payments, storm.plan.payments):
+            while storm.begun < blow.payments and not storm.over:
                 await asyncio.sleep(0.02)
+            if storm.over:
+                return
             await asyncio.sleep(blow.after_seconds)
             await _strike(storm, blow)
 

@@ -24,6 +24,7 @@ from strongroom.payments.model import (
 )
 from strongroom.payments.wishes import start_refund
 from strongroom.simulator import Simulated
+from strongroom.simulator.faults import Fault
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -36,9 +37,9 @@ async def simulated(
         yield running
 
 
-@pytest.mark.parametrize("fault", ["error_500_before", "cut_before", "wrong_shape"])
+@pytest.mark.parametrize("fault", [Fault.ERROR_500_BEFORE, Fault.CUT_BEFORE, Fault.WRONG_SHAPE])
 async def test_a_capture_that_failed_is_learnt_though_the_processor_cannot_be_asked_at_first(
-    service: Service, simulated: Simulated, fault: str
+    service: Service, simulated: Simulated, fault: Fault
 ) -> None:
     """Nobody looks at a final outcome but for its notice: one that cannot be confirmed now is not put away."""
     shop = await open_shop(service, simulated, finding="by_reference")

@@ -18,9 +18,11 @@ from money import Told
 
 PAUSE_SECONDS: Final = 0.1
 PAUSE_SECONDS_MAX: Final = 1.0
+#: Between two questions about what is "not yet" known: each of them asks the processor.
+NOT_YET_SECONDS: Final = 1.0
 ANSWER_SECONDS_MAX: Final = 60.0
 #: How long a till repeats a request that is answered "not yet".
-SETTLE_SECONDS_MAX: Final = 9.0
+SETTLE_SECONDS_MAX: Final = 8.0
 #: Refusals that mean: ask again, with the same key.
 _AGAIN: Final = frozenset({"idempotency_in_flight", "payment_unresolved", "payment_busy"})
 _WHILE_BUSY_SECONDS: Final = 8.0
@@ -148,7 +150,7 @@ class Till:
                 break
             if not (busy or last.status in (202, 429) or last.status >= 500):
                 break
-            await asyncio.sleep(pause)
+            await asyncio.sleep(NOT_YET_SECONDS if last.status == 202 else pause)
             pause = min(pause * 1.5, PAUSE_SECONDS_MAX)
         if settle and last.status in (409, 422) and last.code != "idempotency_in_flight":
             self._remember(url, key, last)

@@ -35,6 +35,7 @@ from strongroom.webhooks.inbound import (
     VERIFIERS,
     CannotReadNotices,
     ConnectionUnknownHere,
+    KeptNotices,
     NoticeRejected,
     NoticeUnknown,
     OpenedNotice,
@@ -42,7 +43,6 @@ from strongroom.webhooks.inbound import (
     SourceChanged,
     SourceRefused,
     SourceUnknown,
-    open_notice,
 )
 from strongroom.webhooks.inbound.inbox import Inbox, Received
 from strongroom.webhooks.inbound.sealing import Sealed
@@ -92,7 +92,7 @@ class Ground:
     async def handled(self, merchant: MerchantId, mode: Mode, notice: str | None) -> OpenedNotice:
         """Open a notice as the worker does."""
         worker = self.opened[Login.WORKER], self.keyrings[Login.WORKER]
-        return await open_notice(*worker, merchant, mode, str(notice))
+        return await KeptNotices(*worker).open(merchant, mode, str(notice))
 
     async def connection(
         self,

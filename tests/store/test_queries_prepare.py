@@ -113,7 +113,7 @@ ONLY: Final = {
     "webhooks.event_by_id": _PAYMENTS,
     "webhooks.inbound.keep_notices": core(Login.WEBHOOKS),
     "webhooks.inbound.notice_by_event": core(Login.WORKER, Login.WEBHOOKS),
-    "webhooks.inbound.notice_by_id": core(Login.WORKER, Login.WEBHOOKS),
+    "webhooks.inbound.notices_by_id": core(Login.WORKER, Login.WEBHOOKS),
     "webhooks.inbound.present_connection": _EVERYBODY,  # names no table
     "webhooks.inbound.source_by_connection": core(Login.GATEWAY, Login.WEBHOOKS),
     "webhooks.inbound.source_by_id": core(Login.GATEWAY, Login.WEBHOOKS),

@@ -196,18 +196,18 @@ def _invite(story: "Story", ready: "Ready") -> None:
     """Say what runs, with which keys, and how to charge a first card; then print what the merchant hears."""
     console, till = story.report.console, story.connected
     console.print()
-    console.print(f"  vault     [bold]{ready.vault}[/]   card numbers go in here, tokens come out")
-    console.print(
-        f"  gateway   [bold]{ready.gateway}[/]   payments, merchants, keys; no card number"
-    )
-    console.print(
-        f"  webhooks  [bold]{ready.webhooks}[/]   processors' notices, returning customers"
-    )
+    served = [
+        ("vault", ready.vault, "card numbers go in here, tokens come out"),
+        ("gateway", ready.gateway, "payments, merchants, keys; no card number"),
+        ("webhooks", ready.webhooks, "processors' notices, returning customers"),
+    ]
     if till is not None:
-        console.print(f"  simulator [bold]{till.processor}[/]    the processor, with its own books")
-        console.print(
-            f"  merchant  [bold]{till.shop.events_url}[/]   hears events: they appear below"
-        )
+        served += [
+            ("simulator", till.processor, "the processor, with books of its own"),
+            ("merchant", till.shop.events_url, "hears events, which appear below"),
+        ]
+    for name, url, what in served:
+        console.print(f"  {name:<9} [bold]{url:<32}[/] {what}")
     console.print(f"  CA        {story.authority}", soft_wrap=True)
     for party in (story.shop, story.market):
         console.print(f"  {party.name}: test keys", highlight=False)
@@ -241,6 +241,6 @@ def _payment_command(story: "Story", ready: "Ready") -> str:
     return (
         f"  curl --cacert {story.authority} {ready.gateway}/v1/payments \\\n"
         f"    -H 'Authorization: Bearer {story.shop.secret.key}' \\\n"
-        "    -H 'Idempotency-Key: hello-2' -H 'Content-Type: application/json' \\\n"
+        f"    -H 'Idempotency-Key: hello-{story.token[-6:]}' -H 'Content-Type: application/json' \\\n"
         f'    -d \'{{"amount":1250,"currency":"AED","token":"{story.token}","confirm":true}}\''
     )

@@ -2,7 +2,6 @@
 """Joins payments and webhooks, per role: what the gateway offers, the public listener takes, and the worker does."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from strongroom.audit.recorder import EventRecorder
@@ -29,7 +28,7 @@ from strongroom.payments.store import ChangeSink, PaymentReader
 from strongroom.webhooks.deliver import Deliverer
 from strongroom.webhooks.endpoints import Endpoints
 from strongroom.webhooks.events import Events
-from strongroom.webhooks.inbound import VERIFIERS, open_notice
+from strongroom.webhooks.inbound import VERIFIERS, KeptNotices
 from strongroom.webhooks.inbound.inbox import Inbox
 from strongroom.webhooks.inbound.sources import OpenSources, Sources
 from strongroom.webhooks.inbound.store import NoticeSink
@@ -47,7 +46,9 @@ def _attempts(
     """Compose what both the gateway and the worker do with payments, under the login of either."""
     site = process.site
     changes = Changes(
-        PaymentReader(database), process.writer(ChangeSink(database), family, rows_max=64)
+        PaymentReader(database),
+        # One batch at a time: what comes meanwhile goes together, and a row of many costs a third of a row alone.
+        process.writer(ChangeSink(database), family, rows_max=64, in_flight_max=1),
     )
     scribe = Scribe(recorder, site.settings.recovery_delays_seconds)
     book = ConnectionBook(database, ADAPTERS)
@@ -145,7 +146,7 @@ def start_worker(
     changes, scribe, book, attempts = _attempts(process, database, recorder, "worker_payments")
     notices = Notices(
         NoticeParts(
-            open=partial(open_notice, database, keyring),
+            open=KeptNotices(database, keyring).open,
             changes=changes,
             attempts=attempts,
             connections=book,

@@ -132,7 +132,7 @@ async def _returned(pool: asyncpg.Pool, connection: "asyncpg.pool.PoolConnection
     The pool shields this from the cancellation of who waits for it.
     """
     with contextlib.suppress(Exception):
-        await pool.release(connection)
+        await pool.release(connection, timeout=ACQUIRE_TIMEOUT_SECONDS)
 
 
 async def _leave_clean(connection: asyncpg.Connection) -> None:

@@ -200,7 +200,7 @@ async def customer_returned(state: State, payment_id: str) -> Response[Any]:
     url = await returns.returned(payment_id)
     if url is None:
         return Response("You can close this page.", media_type="text/plain")
-    return Response(None, status_code=303, headers={"location": url})
+    return Response(b"", status_code=303, media_type="text/plain", headers={"location": url})
 
 
 CONNECTION_ROUTES: Final = (

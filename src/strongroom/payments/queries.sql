@@ -1,6 +1,9 @@
--- name: load_payment (merchant, mode, payment, also_attempt)
--- A payment with what decisions need, in one round trip; the payment may be named by one of its attempts.
-select payments.load($1, $2, $3, $4)::text as loaded;
+-- name: load_payments (merchants, modes, payments, also_attempts)
+-- Payments with what decisions need, in one round trip; a payment may be named by one of its attempts. The function
+-- states each one's merchant.
+select payments.load(w.m, w.md, w.payment, w.also)::text as loaded
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality as w (m, md, payment, also, n)
+ order by w.n;
 
 -- name: save_together (rows)
 -- The one write, where nothing stands against any change of a batch: all of them, or none and false (migration 0012).

@@ -73,7 +73,9 @@ class Scribe:
         records += [self._of_attempt(payment, each, act) for each in decided.attempts]
         if decided.discrepancy:
             records.append(
-                self.record(Action.PAYMENTS_DISCREPANCY_RECORDED, payment, payment.payment_id, act, {})
+                self.record(
+                    Action.PAYMENTS_DISCREPANCY_RECORDED, payment, payment.payment_id, act, {}
+                )
             )
         return Change(
             merchant=payment.merchant_id,

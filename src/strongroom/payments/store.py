@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from strongroom.audit import NewRecord
 from strongroom.db.errors import ConnectionLost, DatabaseAway, LockTaken, translated
-from strongroom.db.group_commit import Retake
+from strongroom.db.group_commit import GroupWriter, Retake
 from strongroom.db.pool import Database
 from strongroom.db.queries import load_queries
 from strongroom.kernel.errors import StrongroomError
@@ -185,11 +185,52 @@ class ChangeSink:
         return None if found is None else Saved()
 
 
+class _Asked(NamedTuple):
+    """Which payment is asked for."""
+
+    merchant: MerchantId
+    mode: Mode
+    payment: str | None
+    also_attempt: str | None
+
+
+class _Loads:
+    """Reads payments, many at once (a `db.group_commit.Sink` that writes nothing)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def size_bytes(self, row: _Asked) -> int:  # noqa: ARG002 - the port's
+        return 200
+
+    def fold_keys(self, row: _Asked) -> Sequence[Hashable]:  # noqa: ARG002 - the port's
+        return ()
+
+    async def write(self, rows: Sequence[_Asked]) -> Sequence[Loaded | None]:
+        async with self._database.connection() as connection:
+            try:
+                found = await connection.fetch(
+                    QUERIES["load_payments"].text,
+                    [row.merchant for row in rows],
+                    [row.mode.value for row in rows],
+                    [row.payment for row in rows],
+                    [row.also_attempt for row in rows],
+                )
+            except Exception as error:  # noqa: BLE001 - every driver error is translated
+                raise translated(error) from None
+        return [None if each["loaded"] is None else _loaded(each["loaded"]) for each in found]
+
+    async def find(self, row: _Asked) -> Loaded | None:
+        (found,) = await self.write([row])
+        return found
+
+
 class PaymentReader:
-    """Reads payments."""
+    """Reads payments; those that are asked for at once in one query."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._loads: GroupWriter[_Asked, Loaded | None] = GroupWriter(_Loads(database))
 
     async def load(
         self,
@@ -200,14 +241,7 @@ class PaymentReader:
         also_attempt: str | None = None,
     ) -> Loaded | None:
         """Return a payment with what decisions need; it may be named by one of its attempts."""
-        async with self.database.connection() as connection:
-            try:
-                text = await connection.fetchval(
-                    QUERIES["load_payment"].text, merchant, mode, payment, also_attempt
-                )
-            except Exception as error:  # noqa: BLE001 - every driver error is translated
-                raise translated(error) from None
-        return None if text is None else _loaded(text)
+        return await self._loads.write(_Asked(merchant, mode, payment, also_attempt))
 
     async def key(self, merchant: MerchantId, mode: Mode, route: str, key: str) -> Taken | None:
         """Return what a key was claimed or answered with."""

@@ -28,8 +28,14 @@ Metadata = Annotated[
     dict[MetadataKey, Annotated[str, Meta(max_length=500, pattern=_NO_NUL)]], Meta(max_length=20)
 ]
 TokenText = Annotated[str, Meta(min_length=30, max_length=30, description="a token (tok_…)")]
+# A clear CVC in its place is refused before anything is decided or saved.
 CvcText = Annotated[
-    str, Meta(min_length=1, max_length=1_024, description="a CVC as the vault sealed it (cvc_…)")
+    str,
+    Meta(
+        pattern=r"^cvc_[A-Za-z0-9_-]+$(?!\n)",
+        max_length=1_024,
+        description="a CVC as the vault sealed it (cvc_…)",
+    ),
 ]
 Url = Annotated[str, Meta(min_length=8, max_length=2_000)]
 Capture = Literal["automatic", "manual"]

@@ -29,8 +29,10 @@ create table webhooks.notice (
     result        text,
     received_at   timestamptz not null,
     handled_at    timestamptz,
-    unique (merchant_id, mode, connection_id, event_key),
     primary key (merchant_id, mode, notice_id),
+    -- Begins with what is nobody else's: where a table has no statistics yet, an index that begins like the primary key
+    -- seems equal to it, and would be read from end to end. So with every index below.
+    unique (connection_id, event_key, merchant_id, mode),
     foreign key (merchant_id, mode, connection_id) references webhooks.source,
     check ((state = 'handled') = (handled_at is not null and result is not null))
 );
@@ -43,12 +45,10 @@ create table webhooks.event (
     type        text        not null,
     object_id   text        not null,
     payload     text        not null,
-    created_at  timestamptz not null
+    created_at  timestamptz not null,
+    primary key (merchant_id, mode, event_id)
 );
-create index event_by_object on webhooks.event (merchant_id, mode, object_id, event_id);
--- Primary keys come last: where a table has no statistics yet, the planner takes the youngest of the indexes that seem
--- equal to it, and one of the others would be read from end to end.
-alter table webhooks.event add primary key (merchant_id, mode, event_id);
+create index event_by_object on webhooks.event (object_id, event_id);
 
 -- Where a merchant listens. `types` empty: every type.
 create table webhooks.endpoint (
@@ -79,12 +79,12 @@ create table webhooks.delivery (
     created_at   timestamptz not null,
     next_at      timestamptz,
     delivered_at timestamptz,
+    primary key (merchant_id, mode, delivery_id),
     foreign key (merchant_id, mode, event_id) references webhooks.event,
     foreign key (merchant_id, mode, endpoint_id) references webhooks.endpoint
 );
-create index delivery_by_event on webhooks.delivery (merchant_id, mode, event_id, delivery_id);
-create index delivery_by_endpoint on webhooks.delivery (merchant_id, mode, endpoint_id, delivery_id);
-alter table webhooks.delivery add primary key (merchant_id, mode, delivery_id);
+create index delivery_by_event on webhooks.delivery (event_id, delivery_id);
+create index delivery_by_endpoint on webhooks.delivery (endpoint_id, delivery_id);
 
 -- The delivery log: a row a try. `status` is the endpoint's, null where none came; `reason` a word of ours.
 create table webhooks.delivery_try (
@@ -173,37 +173,42 @@ begin
 end $$;
 
 -- What came of tries, a delivery at most once: the log, the delivery, and its job, which is removed or put off where the
--- claim (`job_tries`, `leases`) still stands. What was delivered stays so, whatever a second worker met.
+-- claim (`job_tries`, `leases`) still stands. What was delivered stays so, whatever a second worker met. Row by row: the
+-- plan of a join, made while a table was empty, would read that table whole.
 create function webhooks.record_tries(ms text[], mds text[], ids text[], ats timestamptz[], statuses integer[],
                                       reasons text[], durations integer[], outcomes text[], nexts timestamptz[],
                                       job_tries integer[], leases timestamptz[])
 returns void language plpgsql volatile
-set search_path = pg_catalog set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
+declare
+    r record;
+    nth integer;
 begin
     perform set_config('strongroom.merchants', array_to_string(array(select distinct unnest(ms)), ','), true);
-    with moved as (
+    for r in select * from unnest(ms, mds, ids, ats, statuses, reasons, durations, outcomes, nexts, job_tries, leases)
+               as t (m, md, id, at, status, reason, duration_ms, outcome, next_at, tries, lease_until)
+    loop
         update webhooks.delivery d
            set tries = d.tries + 1,
                status = case d.status when 'delivered' then d.status else r.outcome end,
                next_at = case d.status when 'delivered' then null else r.next_at end,
                delivered_at = coalesce(d.delivered_at, case r.outcome when 'delivered' then r.at end)
-          from unnest(ms, mds, ids, ats, statuses, reasons, durations, outcomes, nexts)
-               as r (m, md, id, at, status, reason, duration_ms, outcome, next_at)
          where d.merchant_id = r.m and d.mode = r.md and d.delivery_id = r.id
-        returning d.merchant_id, d.mode, d.delivery_id, d.tries, r.at, r.status, r.reason, r.duration_ms
-    )
-    insert into webhooks.delivery_try (merchant_id, mode, delivery_id, number, at, status, reason, duration_ms)
-    select * from moved;
-    delete from jobs.job j
-     using unnest(ms, mds, ids, outcomes, job_tries, leases) as r (m, md, id, outcome, tries, lease_until)
-     where j.merchant_id = r.m and j.mode = r.md and j.kind = 'delivery' and j.object_id = r.id
-       and r.outcome <> 'pending' and j.tries = r.tries and j.run_at = r.lease_until;
-    update jobs.job j
-       set run_at = case when j.run_at = r.lease_until then r.next_at else least(j.run_at, r.next_at) end
-      from unnest(ms, mds, ids, outcomes, nexts, job_tries, leases)
-           as r (m, md, id, outcome, next_at, tries, lease_until)
-     where j.merchant_id = r.m and j.mode = r.md and j.kind = 'delivery' and j.object_id = r.id
-       and r.outcome = 'pending' and j.tries = r.tries;
+        returning d.tries into nth;
+        if found then
+            insert into webhooks.delivery_try (merchant_id, mode, delivery_id, number, at, status, reason, duration_ms)
+            values (r.m, r.md, r.id, nth, r.at, r.status, r.reason, r.duration_ms);
+        end if;
+        if r.outcome <> 'pending' then
+            delete from jobs.job j
+             where j.merchant_id = r.m and j.mode = r.md and j.kind = 'delivery' and j.object_id = r.id
+               and j.tries = r.tries and j.run_at = r.lease_until;
+        else
+            update jobs.job j
+               set run_at = case when j.run_at = r.lease_until then r.next_at else least(j.run_at, r.next_at) end
+             where j.merchant_id = r.m and j.mode = r.md and j.kind = 'delivery' and j.object_id = r.id
+               and j.tries = r.tries;
+        end if;
+    end loop;
 end $$;

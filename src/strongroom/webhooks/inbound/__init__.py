@@ -13,7 +13,7 @@ from strongroom.webhooks.inbound.errors import (
     SourceRefused,
     SourceUnknown,
 )
-from strongroom.webhooks.inbound.kept import OpenedNotice, open_notice
+from strongroom.webhooks.inbound.kept import KeptNotices, OpenedNotice
 from strongroom.webhooks.inbound.ports import NoticeSources
 from strongroom.webhooks.inbound.simulator import SimulatorVerifier
 from strongroom.webhooks.inbound.sources import PreparedSource
@@ -28,6 +28,7 @@ __all__ = [
     "VERIFIERS",
     "CannotReadNotices",
     "ConnectionUnknownHere",
+    "KeptNotices",
     "NoticeRejected",
     "NoticeSources",
     "NoticeUnknown",
@@ -40,5 +41,4 @@ __all__ = [
     "VerifiedNotice",
     "Verifier",
     "Verifiers",
-    "open_notice",
 ]

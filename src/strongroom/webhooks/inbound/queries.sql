@@ -58,7 +58,14 @@ select k.notice_id, jobs.put(k.merchant_id, k.mode, 'notice', k.notice_id, k.rec
 select notice_id from webhooks.notice
  where merchant_id = $1 and mode = $2 and connection_id = $3 and event_key = $4;
 
--- name: notice_by_id (merchant, mode, notice)
--- One notice, sealed.
-select notice_id, connection_id, event_key, sealed, key_version, state, received_at from webhooks.notice
- where merchant_id = $1 and mode = $2 and notice_id = $3;
+-- name: notices_by_id (merchants, m, md, notice)
+-- The notices that are named, sealed; of the `n`th, if it is there. Tenants are stated first, as above; look-ups are
+-- lateral: a plan made on an empty table would read a join's inner side whole.
+with stated as materialized (
+    select set_config('strongroom.merchants', $1, true) as merchants
+)
+select w.n, k.connection_id, k.event_key, k.sealed, k.key_version, k.state, k.received_at
+  from stated s
+ cross join unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (m, md, id, n)
+ cross join lateral (select x.* from webhooks.notice x
+                      where x.merchant_id = w.m and x.mode = w.md and x.notice_id = w.id limit 1) k;

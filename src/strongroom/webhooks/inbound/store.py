@@ -4,9 +4,9 @@
 All verification is done before a row comes here.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from strongroom.db.errors import (
     ConnectionLost,
@@ -15,7 +15,7 @@ from strongroom.db.errors import (
     LockTaken,
     translated,
 )
-from strongroom.db.pool import Database, ReadOnly
+from strongroom.db.pool import Database
 from strongroom.db.queries import load_queries
 from strongroom.kernel.ids import ConnectionId, MerchantId, NoticeId
 from strongroom.kernel.mode import Mode
@@ -81,11 +81,62 @@ class NoticeSink:
         return None if found is None else found["notice_id"] == row.notice_id
 
 
-async def notice_by_id(
-    read: ReadOnly, merchant: MerchantId, mode: Mode, notice_id: str
-) -> Mapping[str, Any] | None:
-    """Return a notice's row."""
-    return await read.row(_QUERIES["notice_by_id"], merchant, mode, notice_id)
+class NoticeName(NamedTuple):
+    """Which notice."""
+
+    merchant: MerchantId
+    mode: Mode
+    notice_id: str
+
+
+class NoticeRecord(NamedTuple):
+    """A notice's row."""
+
+    connection_id: str
+    event_key: str
+    sealed: Sealed
+    state: str
+    received_at: datetime
+
+
+class NoticeRows:
+    """Reads the rows of notices, many at once (a `db.group_commit.Sink` that writes nothing)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def size_bytes(self, row: NoticeName) -> int:  # noqa: ARG002 - the port's
+        """Return about how many bytes the row adds to a statement."""
+        return ROW_BYTES
+
+    def fold_keys(self, row: NoticeName) -> Sequence[Hashable]:  # noqa: ARG002 - the port's
+        """Any number of rows may be read at once."""
+        return ()
+
+    async def write(self, rows: Sequence[NoticeName]) -> Sequence[NoticeRecord | None]:
+        """Return each notice's row; None where there is none."""
+        async with self._database.connection() as connection:
+            try:
+                found = await connection.fetch(
+                    _QUERIES["notices_by_id"].text,
+                    ",".join({row.merchant for row in rows}),
+                    [row.merchant for row in rows],
+                    [row.mode for row in rows],
+                    [row.notice_id for row in rows],
+                )
+            except Exception as error:  # noqa: BLE001 - every driver error is translated
+                raise translated(error) from None
+        records: list[NoticeRecord | None] = [None] * len(rows)
+        for n, connection_id, event_key, sealed, key_version, state, received_at in found:
+            records[n - 1] = NoticeRecord(
+                connection_id, event_key, Sealed(sealed, key_version), state, received_at
+            )
+        return records
+
+    async def find(self, row: NoticeName) -> NoticeRecord | None:
+        """Read one alone."""
+        (found,) = await self.write([row])
+        return found
 
 
 def _arguments(rows: Sequence[NoticeRow]) -> list[object]:
