@@ -25,6 +25,7 @@ HOSTS = {
     "shop.example",
     "strongroom.example",
     "host",
+    "host.",
     "host[:port];",
 }
 

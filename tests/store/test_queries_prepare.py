@@ -63,7 +63,7 @@ RUN_BY: Final = {
     "webhooks.inbound": _GATEWAY,
 }
 #: Where fewer may, or others.
-ONLY: Final = {
+ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.count_unsealed": _RECORDS,
     "audit.event_by_id": _RECORDS,
     "audit.events_by_ids": _RECORDS,
