@@ -18,6 +18,7 @@ import pytest_asyncio
 from api.conftest import fly
 from canary import CVC, NUMBER, PLANTED_CVC, PLANTED_NUMBER, Canary, dumped, everywhere, pg_dump
 from database import SIZES, Databases, Server, fresh_databases, migrated_server
+from paying import open_shop
 from service import Service, Tenant, running
 from store.embedded_ground import until
 from strongroom.audit import Origin
@@ -49,6 +50,24 @@ async def test_no_table_dump_file_log_or_answer_holds_one(
     """CVCs go through every route; then everything that a running Strongroom leaves is searched for them."""
     await fly(service, processor)
     assert not await everywhere(Canary(NUMBER, CVC), service, service.databases)
+
+
+async def test_a_charge_uses_one_once(service: Service, processor: Simulated) -> None:
+    """A sealed CVC goes with one charge; a second charge with it is not sent, and both uses and refusals are told."""
+    shop = await open_shop(service, processor)
+    token = await shop.token(VISA, "123")
+    body = {
+        "amount": 100,
+        "currency": "AED",
+        "token": token["id"],
+        "cvc": token["cvc"],
+        "confirm": True,
+    }
+    first = await shop.gateway.post("/v1/payments", body)
+    assert first.json()["status"] == "succeeded"
+    second = (await shop.gateway.post("/v1/payments", body)).json()
+    assert (second["attempt"]["outcome"], second["attempt"]["reason"]) == ("not_sent", "cvc_used")
+    assert len(await processor.control.journal(account=shop.account)) == 1
 
 
 async def test_sabotage_a_stored_cvc_is_found(server: Server, tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
     "default origin": ({"audit_origin": "strongroom.local"}, {}, {}, "STRONGROOM_AUDIT_ORIGIN is the default"),
     "no sink": ({}, {"sink_outside_database": False}, {}, "no audit sink outside the database"),
     "static credentials": ({}, {"static_cloud_credentials": True}, {}, "static cloud credentials"),
+    "calls its own machine": ({"egress_loopback": ("127.0.0.1",)}, {}, {}, "STRONGROOM_EGRESS_LOOPBACK"),
+    "plain public URL": ({"public_url": "http://pay.example"}, {}, {}, "STRONGROOM_PUBLIC_URL is plain HTTP"),
     "dumpable": ({}, {"dumpable": True}, {}, "this process can be dumped"),
     "no verified TLS": ({}, {}, {"tls_verified": False}, "no TLS with a verified certificate"),
     "superuser": ({}, {}, {"superuser": True}, "strongroom_vault on the vault database is a superuser"),
@@ -172,6 +174,8 @@ EVERYTHING_WRONG = {
     "STRONGROOM_ENVIRONMENT": "production",
     "STRONGROOM_PLAIN_HTTP": "true",
     "STRONGROOM_AWS_ENDPOINT": "http://127.0.0.1:5000",
+    "STRONGROOM_EGRESS_LOOPBACK": "127.0.0.1:8460",
+    "STRONGROOM_PUBLIC_URL": "http://pay.example",
     "AWS_SECRET_ACCESS_KEY": "a-static-secret",
 }
 #: A fresh laptop's installation that is told to be production, in the words of the refusal.
@@ -184,6 +188,8 @@ REFUSED = [
     "STRONGROOM_AUDIT_ORIGIN is the default",
     "no audit sink outside the database",
     "static cloud credentials",
+    "STRONGROOM_EGRESS_LOOPBACK",
+    "STRONGROOM_PUBLIC_URL is plain HTTP",
     *(
         f"{login} on the {domain} database: no TLS"
         for domain, login in (
@@ -192,6 +198,8 @@ REFUSED = [
             ("core", "strongroom_vault"),
             ("core", "strongroom_gateway"),
             ("core", "strongroom_sealer"),
+            ("core", "strongroom_webhooks"),
+            ("core", "strongroom_worker"),
         )
     ),
 ]

@@ -230,7 +230,8 @@ class Shopper:
         """Days later, as it were: a capture fails at the processor, or an authorization expires."""
         now = await self._settled(payment)
         balances = now.get("balances") or {}
-        if not balances or balances["refunded"] or balances["refunding"]:
+        under_way = ("capturing", "voiding", "refunding", "refunded")
+        if not balances or any(balances[name] for name in under_way):
             return
         attempts = await self._attempts(payment)
         if balances["captured"]:

@@ -53,6 +53,41 @@ async def test_a_capture_that_failed_is_learnt_though_the_processor_cannot_be_as
     assert (found["balances"]["captured"], found["balances"]["capturable"]) == (0, 1_000)
 
 
+@pytest.mark.parametrize("finding", ["by_reference", "by_replay", "by_notice"])
+async def test_what_a_final_capture_released_does_not_come_back_when_it_fails(
+    service: Service, simulated: Simulated, finding: str
+) -> None:
+    """The processor has let the rest go with the capture; only the captured part is left again."""
+    shop = await open_shop(service, simulated, finding=finding)
+    payment = (await shop.authorized(1_000))["id"]
+    wanted = {"amount": 300, "final_capture": True}
+    assert (await shop.gateway.post(f"/v1/payments/{payment}/capture", wanted)).status_code == 200
+    await shop.until_told()
+    attempt = next(e for e in await shop.attempts(payment) if e["operation"] == "capture")
+    await simulated.control.happen("capture_failed", attempt["id"])
+    found = await shop.until_status(payment, "requires_capture")
+    balances = found["balances"]
+    assert (balances["captured"], balances["voided"], balances["capturable"]) == (0, 700, 300)
+
+
+@pytest.mark.parametrize("finding", ["by_replay", "by_notice"])
+async def test_news_of_a_success_that_comes_after_that_of_its_failure_revives_nothing(
+    service: Service, simulated: Simulated, finding: str
+) -> None:
+    """Notices come in any order: a capture that failed stays failed when its success is told late."""
+    shop = await open_shop(service, simulated, finding=finding)
+    payment = (await shop.authorized(1_000))["id"]
+    await shop.until_told()
+    await simulated.control.demand(Fault.WEBHOOK_LATE, "capture", seconds=2.0)
+    assert (await shop.gateway.post(f"/v1/payments/{payment}/capture", {})).status_code == 200
+    attempt = next(e for e in await shop.attempts(payment) if e["operation"] == "capture")
+    await simulated.control.happen("capture_failed", attempt["id"])
+    await shop.until_status(payment, "requires_capture")
+    await shop.until_told()
+    found = await shop.payment(payment)
+    assert (found["status"], found["balances"]["captured"]) == ("requires_capture", 0)
+
+
 def test_a_wish_that_was_read_before_what_was_saved_meanwhile_takes_no_time_back() -> None:
     """Requests wait for their turn, and two machines' clocks differ: `updated_at` never goes back."""
     later = NOW + timedelta(seconds=1)

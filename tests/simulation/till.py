@@ -20,7 +20,7 @@ PAUSE_SECONDS: Final = 0.1
 PAUSE_SECONDS_MAX: Final = 1.0
 #: Between two questions about what is "not yet" known: each of them asks the processor.
 NOT_YET_SECONDS: Final = 1.0
-ANSWER_SECONDS_MAX: Final = 60.0
+ANSWER_SECONDS_MAX: Final = 120.0
 #: How long a till repeats a request that is answered "not yet".
 SETTLE_SECONDS_MAX: Final = 8.0
 #: Refusals that mean: ask again, with the same key.

@@ -73,7 +73,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
         Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.WEBHOOKS},
     },
     "audit.insert_checkpoint": _SEALER,
-    "audit.insert_event": {**_VAULTS, Domain.CORE: _CORE - {Login.VAULT}},
+    "audit.insert_event": {**_VAULTS, Domain.CORE: set(_CORE - {Login.VAULT})},
     "audit.list_events": _RECORDS,
     "audit.move_cluster": _SEALER,
     "audit.move_tree": _SEALER,

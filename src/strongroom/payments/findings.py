@@ -14,6 +14,7 @@ from strongroom.kernel.events import EventType
 from strongroom.payments.decisions import Decided, added, contribution, decided_over
 from strongroom.payments.model import (
     Attempt,
+    Basis,
     Found,
     Loaded,
     Operation,
@@ -72,6 +73,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         changed = _replace(changed, captured=changed.captured - (known.settled_amount or 0))
     if _unknown_release(changed, known, found):
         changed = _replace(changed, voided=found.released or 0, cancel_reason="expired")
+    if _stays_released(changed, attempt, found):
+        changed = _replace(changed, voided=found.released or 0)
     if attempt.operation.authorizes:
         changed = _replace(
             changed,
@@ -118,6 +121,7 @@ def _tells_nothing_new(payment: Payment, attempt: Attempt, found: Found) -> bool
             agrees(payment, attempt, found)
             or not found.outcome.is_final
             or (found.outcome is Outcome.NOT_SENT)
+            or _is_overtaken(attempt, found)
         )
     if found.outcome is Outcome.UNKNOWN:
         return True
@@ -143,6 +147,27 @@ def _unknown_release(payment: Payment, attempt: Attempt, found: Found) -> bool:
         and not payment.voiding
         and not payment.capturing
         and found.released > payment.voided
+    )
+
+
+def _stays_released(payment: Payment, attempt: Attempt, found: Found) -> bool:
+    """Tell whether a final capture that failed after it succeeded has released the rest, which does not come back."""
+    return (
+        attempt.operation is Operation.CAPTURE
+        and found.outcome is Outcome.DECLINED
+        and found.released is not None
+        and not payment.voiding
+        and found.released > payment.voided
+    )
+
+
+def _is_overtaken(attempt: Attempt, found: Found) -> bool:
+    """Tell whether a notice of a success comes after that of its failure: what failed does not succeed any more."""
+    return (
+        not attempt.operation.authorizes
+        and attempt.outcome is Outcome.DECLINED
+        and found.outcome is Outcome.APPROVED
+        and found.basis is Basis.NOTICE
     )
 
 

@@ -256,7 +256,7 @@ class Found:
     advice: str | None = None
     action_url: str | None = None
     reason: str | None = None
-    #: Of an authorization: how much of it the processor has released by now (an expiry asks nobody).
+    #: Of an authorization or a capture: how much the processor has released by now (an expiry asks nobody).
     released: int | None = None
     #: Of a sale: how much of it is captured by now (its capture may fail afterwards).
     captured: int | None = None

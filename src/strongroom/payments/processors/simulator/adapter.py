@@ -251,6 +251,8 @@ def _known(thing: ThingOut, basis: Basis) -> Found:
         amount=thing.amount if outcome is Outcome.APPROVED else None,
         currency=thing.currency,
         decline_code=thing.decline_code,
+        # A final capture releases the rest; where it fails afterwards, that stays released.
+        released=thing.totals.voided if isinstance(thing, CaptureOut) else None,
     )
 
 
