@@ -30,7 +30,8 @@ HEAVY = (
     "structlog",
     "uvloop",
 )
-HELP_SECONDS_MAX = 0.4
+#: How much longer than an empty program of Typer's.
+HELP_RATIO_MAX = 1.6
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -146,13 +147,16 @@ def test_help_imports_nothing_slow_and_is_there_at_once(tmp_path: Path) -> None:
     imported = set(json.loads(ended.err.splitlines()[-1]))
     assert not imported & set(HEAVY)
 
-    def seconds() -> float:
+    def seconds(*program: str) -> float:
         started = perf_counter()
-        run.done("--help")
+        assert run("--help", program=program).code == 0
         return perf_counter() - started
 
-    # The fastest of some: what other programs do to this machine meanwhile is not measured.
-    assert min(seconds() for _ in range(4)) < HELP_SECONDS_MAX
+    # Beside an empty program that Typer helps with, in the same seconds: what the machine is and what else it
+    # does is not measured.
+    empty = "import typer\ndef main() -> None: ...\ntyper.run(main)"
+    pairs = [(seconds(), seconds(sys.executable, "-c", empty)) for _ in range(4)]
+    assert min(ours / theirs for ours, theirs in pairs) < HELP_RATIO_MAX, pairs
 
 
 #: Arguments, exit code, what is said.

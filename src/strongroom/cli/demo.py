@@ -5,7 +5,6 @@ The server is a process of its own, and so is the simulated processor; this one 
 anything was not as expected.
 """
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -108,6 +107,8 @@ async def _demo(wish: Wish) -> bool:
 
 async def _until_signal(work: Coroutine[Any, Any, None], report: "Report") -> bool:
     """Do the work until it ends or a signal comes; either way it leaves in order. Tell whether all was well."""
+    import asyncio
+
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -149,6 +150,8 @@ async def _served(settings: "Settings", folder: "DemoFolder", report: "Report", 
 async def _server(
     settings: "Settings", places: "Places", folder: "DemoFolder", report: "Report"
 ) -> "AsyncIterator[tuple[ChildProcess, Ready]]":
+    import asyncio
+
     from strongroom.cli.scenario.host import ChildProcess, Program, Ready
 
     starting = True
@@ -180,6 +183,8 @@ async def _server(
 
 async def _uncut(work: Coroutine[Any, Any, bool]) -> bool:
     """Finish the work although this task may be cancelled again meanwhile: a second Ctrl-C changes nothing."""
+    import asyncio
+
     task = asyncio.create_task(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):

@@ -68,8 +68,8 @@ def _plain_characters() -> dict[str, str]:
     return plain
 
 
-_UNUSUAL: Final = frozenset(_plain_characters())
 _PLAIN: Final = str.maketrans(_plain_characters())
+_UNUSUAL: Final = frozenset(map(chr, _PLAIN))
 _ASCII: Final = re.compile("[\x00-\x7f]+")
 
 # The cheap look: every digit becomes 0, separators vanish, and thirteen digits in a row are searched for.
