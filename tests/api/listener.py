@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small listener with routes of its own behind the real edge, for what the product's routes do not show."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -88,12 +89,18 @@ async def broken() -> str:
     raise ValueError(f"the card {UNSPEAKABLE} could not be read")
 
 
+@get("/slow", requires=PUBLIC)
+async def slow() -> str:
+    await asyncio.Event().wait()
+    return "never"
+
+
 @post("/echo", requires=PUBLIC)
 async def length(data: dict[str, str]) -> int:
     return sum(map(len, data.values()))
 
 
-ROUTES: Final = (who, is_open, more, broken, length)
+ROUTES: Final = (who, is_open, more, broken, slow, length)
 
 
 def edge(notebook: Notebook, *, body_seconds_max: float = 10, carries_cards: bool = False) -> Edge:
@@ -102,7 +109,7 @@ def edge(notebook: Notebook, *, body_seconds_max: float = 10, carries_cards: boo
         build_app(ROUTES, {}),
         listener="small",
         authenticator=OneKey(),
-        public_paths=frozenset({"/open", "/broken", "/echo"}),
+        public_paths=frozenset({"/open", "/broken", "/slow", "/echo"}),
         rates=Rates(RateLimiter(plenty), RateLimiter(plenty), RateLimiter(plenty)),
         watcher=notebook,
         carries_cards=carries_cards,

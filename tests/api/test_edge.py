@@ -17,6 +17,7 @@ from api.listener import KEY, UNSPEAKABLE, Notebook, edge, listening
 from database import Databases, Server, fresh_databases
 from service import Caller, Service, Tenant, running, wish
 from strongroom.db.logins import Domain
+from strongroom.http import limits
 from strongroom.http.limits import (
     BODY_BYTES_MAX,
     HEADER_BYTES_MAX,
@@ -153,6 +154,20 @@ async def test_what_breaks_tells_nothing() -> None:
     assert UNSPEAKABLE not in answer.text
     assert "ValueError" not in answer.text
     assert [(path, type(error)) for path, error in notebook.failures] == [("/broken", ValueError)]
+
+
+async def test_what_takes_too_long_is_stopped_and_to_be_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "HANDLER_SECONDS_MAX", 0.01)
+    notebook = Notebook()
+    transport = httpx.ASGITransport(app=edge(notebook))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="https://small.test") as client:
+        answer = await client.get("/slow")
+    check(answer.request, answer)
+    assert (answer.status_code, answer.json()["code"]) == (503, "handler_too_slow")
+    assert answer.headers["retry-after"] == "1"
+    assert not notebook.failures
 
 
 #: What is done to the vault's database, the request that meets it, and what the log says of it.

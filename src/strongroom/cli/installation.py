@@ -180,7 +180,9 @@ class Installation:
             not certificate.exists()
             or certificate_expiry(certificate.read_bytes()) < now + CERTIFICATE_LEFT_MIN
         ):
-            hosts = {self.settings.vault_listen.host, self.settings.gateway_listen.host}
+            settings = self.settings
+            listeners = (settings.vault_listen, settings.gateway_listen, settings.webhooks_listen)
+            hosts = {each.host for each in listeners}
             names = sorted({*LOCAL_NAMES, *hosts} - {"0.0.0.0", "::"})  # noqa: S104 - not a name
             issued = issue_server_certificate(self._authority(), names, now)
             write_private(key, issued.private_key.expose())

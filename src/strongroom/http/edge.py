@@ -90,6 +90,12 @@ class Busy(Unavailable):
     code = "busy"
 
 
+class HandlerTooSlow(Unavailable):
+    """What was asked for took too long and was stopped; ask again with the same Idempotency-Key."""
+
+    code = "handler_too_slow"
+
+
 class Watcher(Protocol):
     """Who logs and counts. Must not raise."""
 
@@ -295,7 +301,11 @@ class Edge:
             raise CardNumberRefused
 
     async def _through_litestar(self, request: Request, items: HeaderItems) -> Answer:
-        """Let Litestar route and handle, with the body we read; collect what it sends."""
+        """Let Litestar route and handle, with the body we read; collect what it sends.
+
+        Raises:
+            HandlerTooSlow: it was stopped.
+        """
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -330,8 +340,11 @@ class Edge:
             else:
                 body.extend(message.get("body", b""))
 
-        async with asyncio.timeout(limits.HANDLER_SECONDS_MAX):
-            await self._app(scope, receive, send)
+        try:
+            async with asyncio.timeout(limits.HANDLER_SECONDS_MAX):
+                await self._app(scope, receive, send)
+        except TimeoutError:
+            raise HandlerTooSlow from None
         collected.body = bytes(body)
         facts = scope["state"].get("log")
         if isinstance(facts, dict):
