@@ -20,7 +20,7 @@ from strongroom.payments.errors import (
     PaymentNotReady,
     PaymentUnresolved,
 )
-from strongroom.payments.findings import settle
+from strongroom.payments.findings import agrees, is_early, settle
 from strongroom.payments.model import (
     Basis,
     CaptureMethod,
@@ -273,6 +273,22 @@ def test_an_expiry_at_the_processor_releases_what_was_left() -> None:
     assert decided.payment.status is Status.CANCELED
     assert decided.payment.cancel_reason == "expired"
     assert decided.happened == (EventType.PAYMENT_VOIDED, EventType.PAYMENT_CANCELED)
+
+
+def test_a_release_reported_while_a_capture_is_unknown_waits_for_it() -> None:
+    known = authorized()
+    (first,) = known.attempts
+    gone = found(Outcome.APPROVED, Basis.NOTICE, amount=1_000, released=1_000)
+    known, name = started(known, start_capture(known, 600, asking(), final=True))
+    assert is_early(known.payment, first, gone)
+    attempt = known.attempt(name)
+    assert attempt is not None
+    known = after(known, settle(known, attempt, found(Outcome.NOT_SENT, Basis.LOOKUP), NOW))
+    assert not is_early(known.payment, first, gone)
+    assert not agrees(known.payment, first, gone)
+    decided = settle(known, first, gone, NOW)
+    assert (decided.payment.status, decided.payment.voided) == (Status.CANCELED, 1_000)
+    assert not is_early(decided.payment, first, gone)
 
 
 @dataclass

@@ -138,14 +138,21 @@ def _lost_capture(attempt: Attempt, found: Found) -> bool:
     )
 
 
+def is_early(payment: Payment, attempt: Attempt, found: Found) -> bool:
+    """Tell whether a release is reported while a capture or a void is under way, which may be what released it."""
+    return _released_more(payment, attempt, found) and bool(payment.voiding or payment.capturing)
+
+
 def _unknown_release(payment: Payment, attempt: Attempt, found: Found) -> bool:
     """Tell whether a processor released more of an authorization than we asked it to: it expired there."""
+    return _released_more(payment, attempt, found) and not (payment.voiding or payment.capturing)
+
+
+def _released_more(payment: Payment, attempt: Attempt, found: Found) -> bool:
     return (
         attempt.operation.authorizes
         and found.outcome is Outcome.APPROVED
         and found.released is not None
-        and not payment.voiding
-        and not payment.capturing
         and found.released > payment.voided
     )
 

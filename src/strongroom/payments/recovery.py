@@ -17,7 +17,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
-from strongroom.payments.findings import agrees
+from strongroom.payments.findings import agrees, is_early
 from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.records import NOTICE, NOTICES, Act, Extras, Scribe
@@ -84,7 +84,8 @@ class Notices:
 
         1. Open what was kept: it was verified when it came, and is authenticated again by being sealed.
         2. Correlate: processor, account, mode, our reference, amount, currency. Anything else changes nothing.
-        3. What is known already needs nothing. What overtook the answer of its own request waits a moment.
+        3. What is known already needs nothing. What overtook the answer of its own request waits a moment, and a
+           release waits for the capture or void under way, which may be what released it.
         4. Ask the processor, where it can be asked; else the signed fields count, and the record says `basis: notice`.
         5. Mark it handled, in the commit of what it changed.
         """
@@ -107,6 +108,8 @@ class Notices:
             return await self._aside(job, "differs")
         if attempt.outcome is None and attempt.lease_until > parts.clock.now():  # (3)
             return Again(parts.clock.now() + timedelta(seconds=OVERTOOK_SECONDS))
+        if is_early(loaded.payment, attempt, report.found):
+            return self._later(job)
         if agrees(loaded.payment, attempt, report.found) or _is_older(attempt, report):
             return await self._handled(job, loaded, "agrees")
         return await self._changed(job, notice, connection, report, loaded, attempt)
@@ -126,9 +129,11 @@ class Notices:
             found = await parts.attempts.find(loaded, attempt)
             if found.outcome is Outcome.UNKNOWN:
                 # It cannot be asked now, or does not show it yet. Nobody looks at what is final but for this notice.
-                return Again(parts.scribe.next_look(job.tries - 1, parts.clock.now()))
+                return self._later(job)
             before = loaded.payment.version
             loaded = await parts.attempts.learn(loaded, attempt, found)
+            if is_early(loaded.payment, attempt, found):  # a capture or void began meanwhile
+                return self._later(job)
             result = "confirmed" if loaded.payment.version != before else "not_confirmed"
             if result == "not_confirmed":
                 self._alert(job, result)
@@ -143,6 +148,9 @@ class Notices:
         parts.metrics.noticed("believed")
         await parts.attempts.settle(loaded, attempt.attempt_id, report.found, act, extras=extras)
         return Kept()
+
+    def _later(self, job: Claimed) -> Again:
+        return Again(self._parts.scribe.next_look(job.tries - 1, self._parts.clock.now()))
 
     async def _correlated(
         self, connection: Connection, report: Report
