@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from database import Databases, Server, fresh_databases
+from paying import Shop, open_shop
 from service import OPERATOR, Caller, ComposerWithStore, Service, Tenant, running, wish
 from strongroom.audit import NewRecord, Origin
 from strongroom.audit.recorder import EventRecorder
@@ -23,6 +24,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import KeyKind
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.keys.keyring import Keyring
+from strongroom.simulator import running_simulator
 
 VISA = "4242424242424242"
 KNOWN = synthetic_number(77)
@@ -213,6 +215,53 @@ async def test_every_token_ever_made_has_its_record(ground: Ground) -> None:
     assert made <= set(row["made"])
     tokens = await ground.service.look(Domain.VAULT, "select token_id from vault.token")
     assert {token["token_id"] for token in tokens} <= set(row["made"])
+
+
+async def money(shop: Shop) -> dict[str, list[Any]]:
+    """All that is known of a merchant's money, here and at its processor."""
+    kept = {
+        table: sorted(
+            str(dict(row))
+            for row in await shop.service.look(
+                Domain.CORE,
+                f"select * from payments.{table} where merchant_id = $1",
+                shop.tenant.merchant,
+            )
+        )
+        for table in ("payment", "attempt", "refund", "connection")
+    }
+    return {**kept, "processor": list(await shop.simulated.control.journal(account=shop.account))}
+
+
+async def test_without_their_records_no_money_moves_and_with_them_it_does(
+    ground: Ground, tmp_path: Path
+) -> None:
+    """Charge, capture, refund and void without the right to write records: no row and no processor's book differs."""
+    async with running_simulator(tmp_path) as simulated:
+        shop = await open_shop(ground.service, simulated, notices=False)
+        one, other, sold = [await shop.authorized(1_000) for _ in range(3)]
+        token = await shop.token()
+        captured = await shop.gateway.post(f"/v1/payments/{sold['id']}/capture", {})
+        assert captured.status_code == 200, captured.text
+        charge = {"amount": 700, "currency": "AED", "token": token["id"], "confirm": True}
+        asked = [
+            ("/v1/payments", charge),
+            (f"/v1/payments/{one['id']}/capture", {"amount": 400}),
+            (f"/v1/payments/{other['id']}/cancel", {}),
+            (f"/v1/payments/{sold['id']}/refunds", {"amount": 100}),
+        ]
+        before = await money(shop)
+        await ground.forbid_records()
+        try:
+            refused = [await shop.gateway.post(path, body) for path, body in asked]
+        finally:
+            await ground.allow_records()
+        assert [answer.status_code >= 500 for answer in refused] == [True] * 4, refused
+        assert await money(shop) == before
+        done = [await shop.gateway.post(path, body) for path, body in asked]
+        assert [answer.status_code for answer in done] == [201, 200, 200, 201]
+        after = await money(shop)
+        assert len(after["processor"]) >= len(before["processor"]) + 4
 
 
 # --- sabotage ---------------------------------------------------------------------------------------
