@@ -34,7 +34,8 @@ PROMISES: Final = (
         "processor, where the number is written into one request inside the vault, and what the processor answers "
         "passes the detector before it leaves; everything that is stored, logged, counted, told or answered.",
         "What a processor's answer may not carry out is tested in `tests/store/test_forward.py`, without a sabotage "
-        "case here. There is no reveal, no hosted card field, no import or export, and so nothing of theirs is tested. All "
+        "case here. There is no reveal, no hosted card field, no import or export, and so nothing of theirs is "
+        "tested. All "
         "roles run in one process: that the gateway's, the webhooks' and the worker's memory never holds a number "
         "can only be shown once they are processes of their own. Python cannot wipe memory: what a call held is "
         "left to the allocator.",
@@ -57,7 +58,8 @@ PROMISES: Final = (
         "connections, endpoints and notices change only together with their records; the use of a card and of a "
         "CVC is recorded before either is opened.",
         "That connections, endpoints and notices need their records is tested with their own suites, without a "
-        "sabotage case here. Reading payments and events is not recorded, nor is the look at a token's masked facts when a payment is "
+        "sabotage case here. Reading payments and events is not recorded, nor is the look at a token's masked facts "
+        "when a payment is "
         "made: the payment's own record names the token. Data keys are made without a record of their own.",
     ),
     Promise(
