@@ -2,6 +2,7 @@
 """What we sign is what an implementation that is not ours verifies; secrets do not print; rotation overlaps."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,9 +33,11 @@ NOW = datetime.now(UTC)
 EVENT = "evt_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 
 
-def headers(*secrets: Secret[str], body: bytes, at: datetime = NOW) -> dict[str, str]:
+def headers(*secrets: Secret[str], body: bytes, at: datetime | None = None) -> dict[str, str]:
+    """Sign; the other package looks at the machine's clock, so unless told otherwise it is signed now."""
     keys = [signing_key(secret) for secret in secrets]
-    return dict(signed_headers(keys, EVENT, int(at.timestamp()), body))
+    moment = at or datetime.now(UTC)
+    return dict(signed_headers(keys, EVENT, int(moment.timestamp()), body))
 
 
 @given(text=st.text())
@@ -47,21 +50,21 @@ def test_the_independent_package_verifies_any_body(text: str) -> None:
 
 
 #: What is altered on the way.
-ALTERED = [
-    ("the body", {}, b'{"a": 2}'),
-    ("the id", {"webhook-id": "evt_01KAHX3MZ4V8Q2T6N0R5W7Y9CC"}, b'{"a": 1}'),
-    ("the time", {"webhook-timestamp": str(int(NOW.timestamp()) + 1)}, b'{"a": 1}'),
-]
+ALTERED: dict[str, Callable[[dict[str, str]], dict[str, str]]] = {
+    "nothing": lambda _: {},
+    "the id": lambda _: {"webhook-id": "evt_01KAHX3MZ4V8Q2T6N0R5W7Y9CC"},
+    "the time": lambda sent: {"webhook-timestamp": str(int(sent["webhook-timestamp"]) + 1)},
+}
 
 
-@pytest.mark.parametrize(("what", "given_headers", "body"), ALTERED)
-def test_the_independent_package_refuses_what_was_altered(
-    what: str, given_headers: dict[str, str], body: bytes
-) -> None:
+@pytest.mark.parametrize(
+    ("what", "body"), [("nothing", b'{"a": 2}'), ("the id", b'{"a": 1}'), ("the time", b'{"a": 1}')]
+)
+def test_the_independent_package_refuses_what_was_altered(what: str, body: bytes) -> None:
     secret = new_secret()
-    sent = headers(secret, body=b'{"a": 1}') | given_headers
-    with pytest.raises(WebhookVerificationError):
-        Webhook(secret.expose()).verify(body, sent)
+    sent = headers(secret, body=b'{"a": 1}')
+    with pytest.raises(WebhookVerificationError, match="No matching signature"):
+        Webhook(secret.expose()).verify(body, sent | ALTERED[what](sent))
 
 
 def test_during_a_rotation_either_secret_verifies_and_no_other() -> None:
@@ -70,7 +73,7 @@ def test_during_a_rotation_either_secret_verifies_and_no_other() -> None:
     assert len(sent["webhook-signature"].split(" ")) == 2
     for each in (old, new):
         Webhook(each.expose()).verify(b"{}", sent)
-    with pytest.raises(WebhookVerificationError):
+    with pytest.raises(WebhookVerificationError, match="No matching signature"):
         Webhook(other.expose()).verify(b"{}", sent)
 
 
