@@ -13,7 +13,7 @@ from strongroom.cli.console import installation
 from strongroom.kernel.secret import Secret
 
 if TYPE_CHECKING:
-    from strongroom.cli.vault_client import VaultClient
+    from strongroom.cli.client import Client
 
 _LINE_CHARACTERS_MAX: Final = 4_096
 _DECLINED: Final = 402
@@ -42,18 +42,18 @@ class Asked:
     problem: Mapping[str, Any] | None = None
 
 
-def gateway(url: str, ca: Path | None, key_file: Path | None) -> "VaultClient":
+def gateway(url: str, ca: Path | None, key_file: Path | None) -> "Client":
     """Return a client of the gateway that is named, else of this machine's installation."""
     return _client(url, ca, key_file, is_gateway=True)
 
 
-def vault(url: str, ca: Path | None, key_file: Path | None) -> "VaultClient":
+def vault(url: str, ca: Path | None, key_file: Path | None) -> "Client":
     """Return a client of the vault that is named, else of this machine's installation."""
     return _client(url, ca, key_file, is_gateway=False)
 
 
-def _client(url: str, ca: Path | None, key_file: Path | None, *, is_gateway: bool) -> "VaultClient":
-    from strongroom.cli.vault_client import KeyMissing, VaultClient, read_key_file
+def _client(url: str, ca: Path | None, key_file: Path | None, *, is_gateway: bool) -> "Client":
+    from strongroom.cli.client import Client, KeyMissing, read_key_file
     from strongroom.config.load import client_key
 
     key = read_key_file(key_file) if key_file is not None else client_key()
@@ -68,17 +68,17 @@ def _client(url: str, ca: Path | None, key_file: Path | None, *, is_gateway: boo
         url = f"{scheme}://{listen}"
         if ca is None and here.settings.tls_certificate is None and here.authority_file.exists():
             ca = here.authority_file
-    return VaultClient(url, ca, key, is_gateway=is_gateway)
+    return Client(url, ca, key, is_gateway=is_gateway)
 
 
-def wish(client: "VaultClient", path: str, body: Mapping[str, Any], idempotency_key: str) -> Asked:
+def wish(client: "Client", path: str, body: Mapping[str, Any], idempotency_key: str) -> Asked:
     """Send a wish under a key of its own, and return what came of it.
 
     Raises:
         AnswerLost: no answer came; it names the key to repeat the wish under.
         GatewayRefused: it was refused, and no processor was asked.
     """
-    from strongroom.cli.vault_client import AnswerLost, GatewayRefused
+    from strongroom.cli.client import AnswerLost, GatewayRefused
     from strongroom.crypto import new_secret_text
 
     key = idempotency_key or "cli-" + new_secret_text(128)

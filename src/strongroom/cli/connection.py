@@ -14,6 +14,7 @@ from rich.text import Text
 
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway, typed
 from strongroom.cli.console import errors, out, print_json, print_table
+from strongroom.cli.lists import print_list
 from strongroom.kernel.ids import is_id
 
 _EXAMPLE: Final = "con_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
@@ -120,12 +121,12 @@ def list_(
     """List connections, newest first: the newest active one is charged through."""
     with gateway(url, ca, key_file) as client:
         found = client.ask("GET", "/v1/connections")["data"]
-    if as_json:
-        print_json(found)
-    elif found:
-        print_table(_table(found))
-    else:
-        out.print("no connections yet: strongroom connection create --help")
+    print_list(
+        found,
+        lambda each: print_table(_table(each)),
+        none="no connections yet: strongroom connection create --help",
+        as_json=as_json,
+    )
 
 
 def show(
@@ -259,7 +260,7 @@ def _credentials(sources: dict[str, str]) -> dict[str, str]:
 
 def _read(what: str, source: str) -> str:
     """Read a secret from a private file, or the next line of standard input."""
-    from strongroom.cli.vault_client import read_key_file
+    from strongroom.cli.client import read_key_file
 
     if source == _STANDARD_INPUT:
         return typed(what).expose()

@@ -14,11 +14,12 @@ from rich.text import Text
 
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway
 from strongroom.cli.console import errors, out, print_json, print_table
+from strongroom.cli.lists import print_list
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import is_id
 
 if TYPE_CHECKING:
-    from strongroom.cli.vault_client import VaultClient
+    from strongroom.cli.client import Client
 
 _EXAMPLE: Final = "whe_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _ID: Final = typer.Argument(metavar="ID", help="The endpoint's id (whe_…).")
@@ -77,12 +78,12 @@ def list_(
     """List endpoints, without their secrets."""
     with gateway(url, ca, key_file) as client:
         found = client.ask("GET", "/v1/endpoints")["data"]
-    if as_json:
-        print_json(found)
-    elif found:
-        print_table(_table(found))
-    else:
-        out.print("no endpoints yet: strongroom endpoint create --help")
+    print_list(
+        found,
+        lambda each: print_table(_table(each)),
+        none="no endpoints yet: strongroom endpoint create --help",
+        as_json=as_json,
+    )
 
 
 def change(
@@ -188,7 +189,7 @@ def probe(
         raise typer.Exit(1)
 
 
-def _first_try(client: "VaultClient", event: str) -> dict[str, Any] | None:
+def _first_try(client: "Client", event: str) -> dict[str, Any] | None:
     """Wait for the first try, a little longer than an endpoint is given."""
     import time
 

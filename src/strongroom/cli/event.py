@@ -8,11 +8,11 @@ import typer
 from rich.table import Table
 
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway
-from strongroom.cli.console import out, print_json, print_table, progress
+from strongroom.cli.console import print_json, print_table
+from strongroom.cli.lists import newest, print_list
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import is_id
 
-_PAGE: Final = 100
 _EXAMPLE: Final = "evt_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _ID: Final = typer.Argument(metavar="ID", help="The event's id (evt_…).")
 
@@ -43,26 +43,17 @@ def list_(
     as_json: bool = JSON,
 ) -> None:
     """List events, newest first."""
-    found: list[dict[str, Any]] = []
     query = {"object": about} if about else {}
     if event_type is not None:
         query["type"] = event_type.value
-    with gateway(url, ca, key_file) as client, progress() as bar:
-        task = bar.add_task("events", total=limit)
-        while len(found) < limit:
-            asked = {**query, "limit": str(min(_PAGE, limit - len(found)))}
-            page = client.ask("GET", "/v1/events", query=asked)
-            found += page["data"]
-            bar.update(task, completed=len(found))
-            if not page["has_more"]:
-                break
-            query["cursor"] = page["next_cursor"]
-    if as_json:
-        print_json(found)
-    elif found:
-        print_table(_events(found))
-    else:
-        out.print("nothing has happened yet")
+    with gateway(url, ca, key_file) as client:
+        found = newest(client, "/v1/events", limit, query)
+    print_list(
+        found,
+        lambda each: print_table(_events(each)),
+        none="nothing has happened yet",
+        as_json=as_json,
+    )
 
 
 def show(
@@ -121,12 +112,12 @@ def _path(event: str) -> str:
 
 
 def _show(found: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-    elif found:
-        print_table(_deliveries(found))
-    else:
-        out.print("no endpoint is told of this: strongroom endpoint list")
+    print_list(
+        found,
+        lambda each: print_table(_deliveries(each)),
+        none="no endpoint is told of this: strongroom endpoint list",
+        as_json=as_json,
+    )
 
 
 def _events(found: list[dict[str, Any]]) -> Table:

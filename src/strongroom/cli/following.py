@@ -14,7 +14,7 @@ _BEFORE_ALL: Final = encode_id("evt", 0, bytes(10))
 
 
 class Client(Protocol):
-    """Asks a gateway (`cli.vault_client.VaultClient`)."""
+    """Asks a gateway (`cli.client.Client`)."""
 
     def ask(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None

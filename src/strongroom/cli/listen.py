@@ -81,7 +81,7 @@ def _follow(
 ) -> None:
     from time import sleep
 
-    from strongroom.cli.vault_client import AnswerLost, VaultAway
+    from strongroom.cli.client import AnswerLost, VaultAway
 
     away = False
     while True:

@@ -13,7 +13,8 @@ import typer
 
 from strongroom.cli.amounts import AmountMalformed, has_decimals, read_amount, read_minor_units
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, Asked, gateway, metadata, typed, wish
-from strongroom.cli.console import out, print_json, progress
+from strongroom.cli.console import print_json
+from strongroom.cli.lists import newest, print_list
 from strongroom.cli.payment_shown import (
     is_not_known,
     print_attempts,
@@ -28,7 +29,6 @@ from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import is_id
 
-_PAGE: Final = 100
 _EXAMPLE: Final = "pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _ID: Final = typer.Argument(metavar="ID", help="The payment's id (pay_…).")
 _AMOUNT_HELP: Final = "Minor units (1050), or with all of the currency's decimals (10.50)."
@@ -226,23 +226,14 @@ def list_(
         last4=last4,
         token=_of("tok", token),
     )
-    found: list[dict[str, Any]] = []
-    with gateway(url, ca, key_file) as client, progress() as bar:
-        task = bar.add_task("payments", total=limit)
-        while len(found) < limit:
-            query = {**filters, "limit": str(min(_PAGE, limit - len(found)))}
-            page = client.ask("GET", "/v1/payments", query=query)
-            found += page["data"]
-            bar.update(task, completed=len(found))
-            if page["next_cursor"] is None:
-                break
-            filters["cursor"] = page["next_cursor"]
-    if as_json:
-        print_json(found)
-    elif found:
-        print_payments(found)
-    else:
-        out.print("no such payments: strongroom payment create --help")
+    with gateway(url, ca, key_file) as client:
+        found = newest(client, "/v1/payments", limit, filters)
+    print_list(
+        found,
+        print_payments,
+        none="no such payments: strongroom payment create --help",
+        as_json=as_json,
+    )
 
 
 def attempts(
@@ -257,12 +248,12 @@ def attempts(
     path = f"/v1/payments/{payment_id(payment)}/attempts"
     with gateway(url, ca, key_file) as client:
         found = client.ask("GET", path)["data"]
-    if as_json:
-        print_json(found)
-    elif found:
-        print_attempts(found)
-    else:
-        out.print("no processor was asked about this payment yet")
+    print_list(
+        found,
+        print_attempts,
+        none="no processor was asked about this payment yet",
+        as_json=as_json,
+    )
 
 
 def payment_id(text: str) -> str:

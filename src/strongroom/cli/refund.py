@@ -7,7 +7,8 @@ from typing import Any, Final
 import typer
 
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway, metadata, wish
-from strongroom.cli.console import out, print_json
+from strongroom.cli.console import print_json
+from strongroom.cli.lists import print_list
 from strongroom.cli.payment import amount_of, payment_id
 from strongroom.cli.payment_shown import print_decline, print_refunds, say_not_known
 from strongroom.kernel.ids import is_id
@@ -103,9 +104,9 @@ def list_(
     path = f"/v1/payments/{payment_id(payment)}/refunds"
     with gateway(url, ca, key_file) as client:
         found = client.ask("GET", path)["data"]
-    if as_json:
-        print_json(found)
-    elif found:
-        print_refunds(found)
-    else:
-        out.print("nothing of this payment was given back: strongroom refund create --help")
+    print_list(
+        found,
+        print_refunds,
+        none="nothing of this payment was given back: strongroom refund create --help",
+        as_json=as_json,
+    )

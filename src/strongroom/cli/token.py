@@ -16,11 +16,11 @@ from rich.text import Text
 from strongroom.cli.calling import CA, JSON, KEY_FILE, typed
 from strongroom.cli.calling import metadata as read_metadata
 from strongroom.cli.calling import vault as vault_client
-from strongroom.cli.console import out, print_json, print_table, progress
+from strongroom.cli.console import out, print_json, print_table
+from strongroom.cli.lists import newest, print_list
 from strongroom.kernel.ids import is_id
 
 _EXPIRY: Final = re.compile(r"(?P<month>0?[1-9]|1[0-2])[/-](?P<year>20[0-9]{2})")
-_PAGE: Final = 100
 
 _URL = typer.Option(
     "", envvar="STRONGROOM_URL", help="The vault; without it this machine's installation."
@@ -68,8 +68,8 @@ def create(
     as_json: bool = JSON,
 ) -> None:
     """Make a token of a card. Its number is read from standard input (first line), or asked for."""
+    from strongroom.cli.client import AnswerLost
     from strongroom.cli.hardening import forbid_dumps
-    from strongroom.cli.vault_client import AnswerLost
     from strongroom.crypto import new_secret_text
 
     expiry = _EXPIRY.fullmatch(exp)
@@ -123,26 +123,14 @@ def list_(
     as_json: bool = JSON,
 ) -> None:
     """List tokens, newest first, masked."""
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    with vault_client(url, ca, key_file) as vault, progress() as bar:
-        task = bar.add_task("tokens", total=limit)
-        while len(found) < limit:
-            query = {"limit": str(min(_PAGE, limit - len(found)))}
-            page = vault.ask(
-                "GET", "/v1/tokens", query=query | ({"cursor": cursor} if cursor else {})
-            )
-            found += page["data"]
-            bar.update(task, completed=len(found))
-            cursor = page["next_cursor"]
-            if not page["has_more"] or cursor is None:
-                break
-    if as_json:
-        print_json(found)
-    elif found:
-        print_table(_table(found))
-    else:
-        out.print("no tokens yet: strongroom token create --help")
+    with vault_client(url, ca, key_file) as vault:
+        found = newest(vault, "/v1/tokens", limit)
+    print_list(
+        found,
+        lambda each: print_table(_table(each)),
+        none="no tokens yet: strongroom token create --help",
+        as_json=as_json,
+    )
 
 
 def delete(

@@ -20,11 +20,11 @@ from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import ConnectionId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
+from strongroom.payments.connections_wire import ConnectionIn, RotateIn
 from strongroom.payments.errors import ConnectionRefused, NoConnection
 from strongroom.payments.model import Connection, Finding
 from strongroom.payments.ports import Adapter, Adapters
 from strongroom.payments.store import QUERIES
-from strongroom.payments.wire import ConnectionIn, RotateIn
 from strongroom.vault import Connections as VaultConnections
 from strongroom.vault import ConnectionUnknown
 from strongroom.webhooks import NoticeSources

@@ -17,10 +17,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
 from strongroom.payments.connections import By, ConnectionService
-from strongroom.payments.model import Connection
-from strongroom.payments.probing import ConnectionTests
-from strongroom.payments.returns import Returns
-from strongroom.payments.wire import (
+from strongroom.payments.connections_wire import (
     ConnectionIn,
     ConnectionOut,
     ConnectionsOut,
@@ -28,6 +25,9 @@ from strongroom.payments.wire import (
     RotateIn,
     connection_out,
 )
+from strongroom.payments.model import Connection
+from strongroom.payments.probing import ConnectionTests
+from strongroom.payments.returns import Returns
 
 
 @dataclass(frozen=True, slots=True)

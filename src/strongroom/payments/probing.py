@@ -5,9 +5,9 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.connections import By, ConnectionBook
+from strongroom.payments.connections_wire import ConnectionTestOut, tested_out
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.records import Act
-from strongroom.payments.wire import ConnectionTestOut, tested_out
 
 
 class ConnectionTests:

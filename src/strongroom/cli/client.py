@@ -84,7 +84,7 @@ class GatewayRefused(VaultRefused):
 
 
 @final
-class VaultClient:
+class Client:
     """Talks to one vault, or to one gateway, with one key.
 
     Raises:
