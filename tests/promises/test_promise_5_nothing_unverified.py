@@ -223,6 +223,24 @@ async def test_a_return_proves_nothing_and_triggers_a_look(
     assert (await service.public.get(f"/v1/returns/{new_id('pay')}")).status_code == 404
 
 
+@pytest.mark.parametrize("operation", ["capture", "cancel"])
+async def test_an_expiry_told_while_an_outcome_is_unknown_is_not_lost(
+    service: Service, simulated: Simulated, operation: str
+) -> None:
+    """A release is told while a capture or void may be what released it: it waits, and then it counts."""
+    shop = await open_shop(service, simulated)
+    payment = (await shop.authorized())["id"]
+    (authorization,) = await shop.attempts(payment)
+    word = {"capture": "capture", "cancel": "void"}[operation]
+    await simulated.control.demand(Fault.CUT_BEFORE, word)
+    answer = await shop.gateway.post(f"/v1/payments/{payment}/{operation}", {})
+    assert answer.status_code == 202, answer.text
+    await simulated.control.happen("payment_expired", authorization["id"])
+    found = await shop.until_status(payment, "canceled")
+    assert (found["cancellation_reason"], found["balances"]["voided"]) == ("expired", 1_000)
+    assert [each["outcome"] for each in await shop.attempts(payment)] == ["approved", "not_sent"]
+
+
 async def test_an_encrypted_notice_is_verified_by_being_opened(
     service: Service, simulated: Simulated
 ) -> None:
