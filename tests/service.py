@@ -242,7 +242,7 @@ async def running(
 ) -> AsyncIterator[Service]:
     """Lend a running Strongroom whose state is below `folder`; two over one folder are two processes of it."""
     clock = clock or SystemClock()
-    ports = free_ports(3)
+    ports = free_ports(4)
     chosen = Settings(
         **{
             "state": folder / "state",
@@ -250,6 +250,7 @@ async def running(
             "vault_listen": Listener("127.0.0.1", ports[0]),
             "gateway_listen": Listener("127.0.0.1", ports[1]),
             "webhooks_listen": Listener("127.0.0.1", ports[2]),
+            "console_listen": Listener("127.0.0.1", ports[3]),
             "public_url": f"https://127.0.0.1:{ports[2]}",
             "worker_poll_ms": 20,
             # Simulators and merchants' listeners of tests are on this machine, at whatever port is free.
@@ -279,6 +280,7 @@ async def running(
             "vault": await composer.vault(lean_lane=lean_lane),
             "gateway": await composer.gateway(lean_lane=lean_lane),
             "webhooks": await composer.webhooks(lean_lane=lean_lane),
+            "console": await composer.console(lean_lane=lean_lane),
         }
         if chosen.worker:
             await composer.worker()
@@ -289,6 +291,7 @@ async def running(
                 "vault": chosen.vault_listen,
                 "gateway": chosen.gateway_listen,
                 "webhooks": chosen.webhooks_listen,
+                "console": chosen.console_listen,
             }
             tls = installation.tls()
             servers = Servers(

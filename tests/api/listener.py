@@ -12,7 +12,7 @@ from litestar import get, post
 
 from service import free_ports
 from strongroom.crypto.ids import new_id
-from strongroom.http import PUBLIC, Request, Unauthenticated
+from strongroom.http import PUBLIC, Credential, Request, Unauthenticated
 from strongroom.http.app import build_app
 from strongroom.http.edge import Edge, Rates
 from strongroom.http.rate_limit import Rate, RateLimiter
@@ -21,7 +21,7 @@ from strongroom.http.server import Endpoint, Servers
 from strongroom.kernel.ids import KeyId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 
 #: What breaks, breaks with this in its message.
 UNSPEAKABLE: Final = "4242424242424242"
@@ -34,17 +34,17 @@ class OneKey:
     def __init__(self) -> None:
         self.principal = Principal(
             KeyId(new_id("key")),
-            KeyKind.SECRET,
+            CallerKind.SECRET,
             MerchantId(new_id("mer")),
             Mode.TEST,
             frozenset({Permission.VAULT_TOKEN_READ}),
         )
 
-    def recent(self, credential: str) -> Principal | None:  # noqa: ARG002 - the port's
+    def recent(self, request: Request, credential: Credential) -> Principal | None:  # noqa: ARG002
         return None
 
-    async def authenticate(self, credential: str, origin: str | None) -> Principal:  # noqa: ARG002
-        if credential != KEY:
+    async def authenticate(self, request: Request, credential: Credential) -> Principal:  # noqa: ARG002
+        if credential.text != KEY:
             raise Unauthenticated("unknown")
         return self.principal
 
@@ -71,7 +71,7 @@ class Notebook:
 
 @get("/who", requires=Permission.VAULT_TOKEN_READ)
 async def who(request: LitestarRequest[Any, Any, Any]) -> str:
-    return principal_of(request).key_id
+    return principal_of(request).subject
 
 
 @get("/open", requires=PUBLIC)

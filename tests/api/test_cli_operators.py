@@ -22,7 +22,7 @@ UNKNOWN = "0" * 26
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Installed]:
-    with installed(free_ports(2)) as made:
+    with installed(free_ports(4)) as made:
         yield made
 
 

@@ -33,6 +33,7 @@ DOCUMENTS: Mapping[str, dict[str, Any]] = {
     "vault": json.loads(compose.vault_document()),
     "gateway": json.loads(compose.gateway_document()),
     "webhooks": json.loads(compose.webhooks_document()),
+    "console": json.loads(compose.console_document()),
 }
 
 
@@ -171,6 +172,8 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         page = await caller.get("/v1/audit/records?limit=1")
         record = page.json()["data"][0]["id"]
         ids[f"{listener} record_id"] = record
+        if listener == "gateway":  # the console reads the same log
+            ids["console record_id"] = record
         await until_sealed(caller, record)
     weak, weaker = [
         await service.key(tenant.merchant, KeyKind.RESTRICTED, permissions=[permission])
@@ -434,3 +437,4 @@ def test_the_products_routes_all_say_it() -> None:
     build_app(compose.VAULT_ROUTES, {})
     build_app(compose.GATEWAY_ROUTES, {})
     build_app(compose.WEBHOOKS_ROUTES, {})
+    build_app(compose.CONSOLE_ROUTES, {})

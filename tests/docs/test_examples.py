@@ -25,7 +25,7 @@ TOUR_STATE: Final = "/var/tmp/strongroom-tour"
 SECONDS_MAX: Final = 300
 _MARK: Final = "@@ block "
 #: The ports that pages name: the three listeners, the simulator, a merchant's program.
-PORTS: Final = (8443, 8444, 8445, 8460, 4242)
+PORTS: Final = (8443, 8444, 8445, 8446, 8460, 4242)
 _PORT: Final = re.compile(
     rf"(127\.0\.0\.1:|\"127\.0\.0\.1\", |--port )({'|'.join(map(str, PORTS))})\b"
 )
@@ -60,6 +60,7 @@ class Place:
             "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{self.ports[8444]}",
             "STRONGROOM_WEBHOOKS_LISTEN": f"127.0.0.1:{self.ports[8445]}",
             "STRONGROOM_PUBLIC_URL": f"https://127.0.0.1:{self.ports[8445]}",
+            "STRONGROOM_CONSOLE_LISTEN": f"127.0.0.1:{self.ports[8446]}",
         }
 
 

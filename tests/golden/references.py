@@ -284,6 +284,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "vault": json.loads(compose.vault_document()),
         "gateway": json.loads(compose.gateway_document()),
         "webhooks": json.loads(compose.webhooks_document()),
+        "console": json.loads(compose.console_document()),
     }
 
 
@@ -292,6 +293,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "config.md": config_page,
     "errors.md": errors_page,
+    "openapi-console.json": lambda: compose.console_document().decode(),
     "openapi-gateway.json": lambda: compose.gateway_document().decode(),
     "openapi-webhooks.json": lambda: compose.webhooks_document().decode(),
     "openapi-vault.json": lambda: compose.vault_document().decode(),

@@ -207,7 +207,7 @@ REFUSED = [
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Installed]:
-    with installed(free_ports(2)) as made:
+    with installed(free_ports(4)) as made:
         yield made
 
 

@@ -27,7 +27,7 @@ from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import KeyId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
@@ -78,7 +78,7 @@ class WebhookGround:
     def caller(self, merchant: MerchantId | None = None, mode: Mode = Mode.TEST) -> Caller:
         principal = Principal(
             KeyId(new_id("key")),
-            KeyKind.SECRET,
+            CallerKind.SECRET,
             merchant or self.merchant,
             mode,
             frozenset(Permission),

@@ -18,9 +18,47 @@ class Action(enum.StrEnum):
     AUDIT_TREE_RESTARTED = "audit.tree.restarted"
     AUDIT_TREE_STARTED = "audit.tree.started"
     HTTP_REQUEST_DENIED = "http.request.denied"
+    IDENTITY_ACCESS_REVIEWED = "identity.access.reviewed"
+    IDENTITY_APPROVAL_DENIED = "identity.approval.denied"
+    IDENTITY_APPROVAL_EXPIRED = "identity.approval.expired"
+    IDENTITY_APPROVAL_GRANTED = "identity.approval.granted"
+    IDENTITY_APPROVAL_REQUESTED = "identity.approval.requested"
+    IDENTITY_APPROVAL_USED = "identity.approval.used"
+    IDENTITY_BREAK_GLASS_ENDED = "identity.break_glass.ended"
+    IDENTITY_BREAK_GLASS_STARTED = "identity.break_glass.started"
+    IDENTITY_FACTOR_ADDED = "identity.factor.added"
+    IDENTITY_FACTOR_REMOVED = "identity.factor.removed"
+    IDENTITY_FACTOR_RESET = "identity.factor.reset"
+    IDENTITY_INVITATION_ACCEPTED = "identity.invitation.accepted"
+    IDENTITY_INVITATION_CREATED = "identity.invitation.created"
+    IDENTITY_INVITATION_WITHDRAWN = "identity.invitation.withdrawn"
     IDENTITY_KEY_CREATED = "identity.key.created"
     IDENTITY_KEY_REVOKED = "identity.key.revoked"
+    IDENTITY_LOGIN_FAILED = "identity.login.failed"
+    IDENTITY_LOGIN_LOCKED = "identity.login.locked"
+    IDENTITY_LOGIN_SUCCEEDED = "identity.login.succeeded"
     IDENTITY_MERCHANT_CREATED = "identity.merchant.created"
+    IDENTITY_NETWORK_CHANGED = "identity.network.changed"
+    IDENTITY_PASSWORD_CHANGED = "identity.password.changed"  # noqa: S105 - an action's name
+    IDENTITY_PERSON_CHANGED = "identity.person.changed"
+    IDENTITY_PERSON_CREATED = "identity.person.created"
+    IDENTITY_PERSON_ENABLED = "identity.person.enabled"
+    IDENTITY_PERSON_SUSPENDED = "identity.person.suspended"
+    IDENTITY_PERSON_UNLOCKED = "identity.person.unlocked"
+    IDENTITY_PROVIDER_CHANGED = "identity.provider.changed"
+    IDENTITY_RECOVERY_CODE_USED = "identity.recovery_code.used"
+    IDENTITY_RECOVERY_CODES_MADE = "identity.recovery_codes.made"
+    IDENTITY_SERVICE_CREATED = "identity.service.created"
+    IDENTITY_SERVICE_REVOKED = "identity.service.revoked"
+    IDENTITY_SERVICE_ROTATED = "identity.service.rotated"
+    IDENTITY_SESSION_ENDED = "identity.session.ended"
+    IDENTITY_SESSION_REUSED = "identity.session.reused"
+    IDENTITY_SESSION_STARTED = "identity.session.started"
+    IDENTITY_SIGNING_KEY_MADE = "identity.signing_key.made"
+    IDENTITY_SIGNING_KEY_RETIRED = "identity.signing_key.retired"
+    IDENTITY_STEP_UP_FAILED = "identity.step_up.failed"
+    IDENTITY_STEP_UP_SUCCEEDED = "identity.step_up.succeeded"
+    IDENTITY_TOKEN_ISSUED = "identity.token.issued"  # noqa: S105 - an action's name
     KEYS_DATA_KEY_CREATED = "keys.data_key.created"
     KEYS_DATA_KEY_DESTROYED = "keys.data_key.destroyed"
     KEYS_DATA_KEY_ROTATED = "keys.data_key.rotated"
@@ -79,6 +117,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "event_type": r"[a-z_]{1,32}(?:\.[a-z_]{1,32}){1,3}",
         "key_kind": _WORD,
         "last4": r"[0-9]{4}",
+        "method": _WORD,
         "operation": _WORD,
         "permission": r"[a-z_]{1,32}:[a-z_]{1,32}:[a-z_]{1,32}",
         "processor": _WORD,
@@ -88,6 +127,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "role": _WORD,
         "root": r"[0-9a-f]{64}",
         "route": rf"(?:DELETE|GET|HEAD|PATCH|POST|PUT) (?:/(?:{_PATH_PART})){{1,8}}",
+        "severity": _WORD,
         "state": _WORD,
     }.items()
 }

@@ -181,7 +181,12 @@ class Installation:
             or certificate_expiry(certificate.read_bytes()) < now + CERTIFICATE_LEFT_MIN
         ):
             settings = self.settings
-            listeners = (settings.vault_listen, settings.gateway_listen, settings.webhooks_listen)
+            listeners = (
+                settings.vault_listen,
+                settings.gateway_listen,
+                settings.webhooks_listen,
+                settings.console_listen,
+            )
             hosts = {each.host for each in listeners}
             names = sorted({*LOCAL_NAMES, *hosts} - {"0.0.0.0", "::"})  # noqa: S104 - not a name
             issued = issue_server_certificate(self._authority(), names, now)

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve() -> None:
-    """Serve vault, gateway, webhooks and worker until Ctrl-C or SIGTERM. Initialise first: strongroom init."""
+    """Serve vault, gateway, webhooks, console and worker until Ctrl-C or SIGTERM. Initialise first: strongroom init."""
     run(_serve())
 
 
@@ -35,6 +35,7 @@ async def _serve() -> None:
     errors.print(
         f"webhooks [bold]{served.webhooks}[/]  processors tell here, customers return here"
     )
+    errors.print(f"console  [bold]{served.console}[/]  people log in here")
     await stop.wait()
     errors.print("stopping …")
     await serving.stop()

@@ -31,6 +31,7 @@ ROLE_LOGINS: Final = (
     (Domain.VAULT, Login.VAULT),
     (Domain.VAULT, Login.SEALER),
     (Domain.CORE, Login.VAULT),
+    (Domain.CORE, Login.CONSOLE),
     (Domain.CORE, Login.GATEWAY),
     (Domain.CORE, Login.SEALER),
     (Domain.CORE, Login.WEBHOOKS),
@@ -45,6 +46,7 @@ class Served:
     vault: str
     gateway: str
     webhooks: str
+    console: str
 
 
 class Serving:
@@ -94,11 +96,13 @@ class Serving:
             "vault": settings.vault_listen,
             "gateway": settings.gateway_listen,
             "webhooks": settings.webhooks_listen,
+            "console": settings.console_listen,
         }
         edges = {
             "vault": await composer.vault(lean_lane=self._lean_lane),
             "gateway": await composer.gateway(lean_lane=self._lean_lane),
             "webhooks": await composer.webhooks(lean_lane=self._lean_lane),
+            "console": await composer.console(lean_lane=self._lean_lane),
         }
         if settings.worker:
             await composer.worker()

@@ -3,9 +3,11 @@
 
 from strongroom.compose.composer import Composer
 from strongroom.compose.documents import (
+    CONSOLE_ROUTES,
     GATEWAY_ROUTES,
     VAULT_ROUTES,
     WEBHOOKS_ROUTES,
+    console_document,
     events_document,
     gateway_document,
     vault_document,
@@ -22,12 +24,14 @@ from strongroom.compose.site import (
 )
 
 __all__ = [
+    "CONSOLE_ROUTES",
     "GATEWAY_ROUTES",
     "VAULT_ROUTES",
     "WEBHOOKS_ROUTES",
     "Addresses",
     "Composer",
     "Site",
+    "console_document",
     "events_document",
     "gateway_document",
     "key_file",

@@ -10,9 +10,11 @@ from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose import payments as payment_parts
 from strongroom.compose.documents import (
+    CONSOLE_ROUTES,
     GATEWAY_ROUTES,
     VAULT_ROUTES,
     WEBHOOKS_ROUTES,
+    console_document,
     gateway_document,
     vault_document,
     webhooks_document,
@@ -182,6 +184,27 @@ class Composer(Process):
             payment_parts.webhooks_state(self, database, keyring),
             webhooks_document,
             None,
+            recorder,
+            carries_cards=False,
+            lean_lane=lean_lane,
+        )
+
+    async def console(self, *, lean_lane: bool = True) -> Edge:
+        """Compose the console role: people, their sessions and their access. No access to the card root."""
+        site = self.site
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=6)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
+        return await self._listener(
+            "console",
+            CONSOLE_ROUTES,
+            {
+                "identity": IdentityService(database, hash_key, recorder, site.clock),
+                "audit": await self._reader(database, keyring, recorder, "core"),
+            },
+            console_document,
+            database,
             recorder,
             carries_cards=False,
             lean_lane=lean_lane,

@@ -30,6 +30,11 @@ WEBHOOKS_ROUTES: Final = (
     *connections_api.RETURN_ROUTES,
     *operations.ROUTES,
 )
+CONSOLE_ROUTES: Final = (
+    *identity_api.CONSOLE_ROUTES,
+    *audit_api.ROUTES,
+    *operations.ROUTES,
+)
 
 
 def vault_document() -> bytes:
@@ -61,4 +66,13 @@ def webhooks_document() -> bytes:
         WEBHOOKS_ROUTES,
         title="Strongroom webhooks",
         description="The public listener: processors tell here what happened, and customers return here.",
+    )
+
+
+def console_document() -> bytes:
+    """Return the OpenAPI document of the listener where people log in."""
+    return openapi_document(
+        CONSOLE_ROUTES,
+        title="Strongroom console",
+        description="Where people log in and manage access; it never sees a card number.",
     )

@@ -157,6 +157,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "vault_listen": _listener,
     "gateway_listen": _listener,
     "webhooks_listen": _listener,
+    "console_listen": _listener,
     "public_url": _text,
     "tls_certificate": _path,
     "tls_key": _path,

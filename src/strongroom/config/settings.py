@@ -83,6 +83,10 @@ class Settings:
             "Address and port of the listener that processors and returning customers reach."
         ),
     )
+    console_listen: Listener = field(
+        default=Listener("127.0.0.1", 8446),
+        metadata=_says("Address and port of the listener where people log in and manage access."),
+    )
     public_url: str = field(
         default="https://127.0.0.1:8445",
         metadata=_says(

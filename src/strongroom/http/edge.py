@@ -35,7 +35,7 @@ from strongroom.http.requires import Requires, permit
 from strongroom.kernel.cardlike import has_cardlike, has_cardlike_bytes
 from strongroom.kernel.errors import Denied, Refused, StrongroomError, Unavailable
 from strongroom.kernel.invariant import invariant
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import CallerKind
 from strongroom.telemetry.trace import new_request_id, trace_hash
 
 Scope: TypeAlias = dict[str, Any]
@@ -279,14 +279,12 @@ class Edge:
                 self._rates.visitor.take(request.address, request.started)
             return
         credential = credential_of(request.headers.get("authorization"))
-        principal = self._authenticator.recent(credential)
+        principal = self._authenticator.recent(request, credential)
         if principal is None:
-            principal = await self._authenticator.authenticate(
-                credential, request.headers.get("origin")
-            )
+            principal = await self._authenticator.authenticate(request, credential)
         request.principal = principal
-        limiter = self._rates.public if principal.kind is KeyKind.PUBLIC else self._rates.secret
-        limiter.take(principal.key_id, request.started)
+        limiter = self._rates.public if principal.kind is CallerKind.PUBLIC else self._rates.secret
+        limiter.take(principal.subject, request.started)
 
     async def _read(self, request: Request, body: Body, bytes_max: int, *, exact: bool) -> None:
         declared = request.headers.get("content-length")

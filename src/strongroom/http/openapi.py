@@ -84,7 +84,7 @@ def openapi_document(
                 SCHEME: {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key: `sk_…`, `rk_…` or `pk_…`, test or live.",
+                    "description": "An API key (`sk_…`, `rk_…` or `pk_…`, test or live), or an access token.",
                 }
             },
         },

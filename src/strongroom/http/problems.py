@@ -72,11 +72,10 @@ def problem_answer(error: StrongroomError, request_id: str) -> Answer:
     for name, value in (
         ("retry-after", getattr(error, "retry_after_seconds", None)),
         ("allow", getattr(error, "allow", None)),
+        ("www-authenticate", getattr(error, "challenge", None) if status == 401 else None),  # noqa: PLR2004
     ):
         if value is not None:
             headers.append((name, str(value)))
-    if status == 401:  # noqa: PLR2004 - RFC 9110 §11.6.1
-        headers.append(("www-authenticate", 'Bearer realm="strongroom"'))
     return Answer(status, _encode(problem), PROBLEM_JSON, headers, {"reason": error.code})
 
 

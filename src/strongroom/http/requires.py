@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
+from strongroom.http.auth import StepUpNeeded
 from strongroom.http.request import Request
 from strongroom.kernel.errors import Denied
 from strongroom.kernel.invariant import Bug
@@ -57,8 +58,20 @@ def permit(required: Requires, principal: Principal | None) -> None:
         wanted = required if isinstance(required, frozenset) else frozenset({required})
         if wanted & principal.permissions:
             return
-        raise Denied(f"this key lacks the permission {' or '.join(sorted(wanted))}")
+        raise Denied(f"the caller lacks the permission {' or '.join(sorted(wanted))}")
     raise Bug("a route that requires a permission was reached without a principal")
+
+
+def require_step_up(handler: BaseRouteHandler, principal: Principal | None) -> None:
+    """Let through, or ask a person for a second factor again, on a route with `step_up=True`. Machines have none.
+
+    Raises:
+        StepUpNeeded: the person's last proof is older than `auth.STEP_UP_SECONDS`.
+    """
+    if not handler.opt.get("step_up") or principal is None or principal.presence is None:
+        return
+    if not principal.presence.stepped_up:
+        raise StepUpNeeded
 
 
 def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -66,6 +79,7 @@ def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHand
     request = request_of(connection)
     request.route = str(connection.scope.get("path_template") or request.route)
     permit(requirement_of(handler), request.principal)
+    require_step_up(handler, request.principal)
 
 
 def request_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Request:

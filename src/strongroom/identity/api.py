@@ -86,7 +86,7 @@ async def create_key(
         data.expires_at and data.expires_at.astimezone(UTC),
     )
     made = await state.identity.create_key(
-        wish, actor=principal.key_id, origin=await _origin(state, request)
+        wish, actor=principal.subject, origin=await _origin(state, request)
     )
     return key_out(made.key, made.text.expose())
 
@@ -107,9 +107,11 @@ async def revoke_key(request: LitestarRequest[Any, Any, State], state: State, ke
         principal.merchant,
         principal.mode,
         KeyId(key_id),
-        actor=principal.key_id,
+        actor=principal.subject,
         origin=await _origin(state, request),
     )
 
 
 ROUTES: Final = (read_merchant, list_keys, create_key, revoke_key)
+#: Of the listener where people log in.
+CONSOLE_ROUTES: Final = (read_merchant,)

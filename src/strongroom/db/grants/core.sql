@@ -104,3 +104,9 @@ grant select, insert, update (run_at) on jobs.job to strongroom_webhooks;
 grant execute on function jobs.put(text, text, text, text, timestamptz, timestamptz) to strongroom_webhooks;
 grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_webhooks;
 grant insert on audit.address to strongroom_webhooks;
+
+-- People, their proofs and sessions belong to the console's role; every listener reads what no longer holds.
+grant select, insert, update (email, name, role, status, last_used_at) on identity.person to strongroom_console;
+grant select, insert, delete on identity.revocation to strongroom_console;
+grant select on identity.revocation to strongroom_gateway, strongroom_vault;
+grant insert on identity.revocation to strongroom_gateway;
