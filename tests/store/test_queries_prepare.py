@@ -88,7 +88,6 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
     "jobs.job_lag": _SERVING,
-    "jobs.put_off_jobs": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "payments.ask_for_a_look": _SERVING,

@@ -84,7 +84,7 @@ grant select on strongroom.migration to strongroom_worker;
 grant select, insert on keys.data_key to strongroom_worker;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_worker;
 grant select on payments.connection to strongroom_worker;
-grant select, insert, update (run_at, tries), delete on jobs.job to strongroom_worker;
+grant select, insert, update (run_at, tries, failures), delete on jobs.job to strongroom_worker;
 grant select, update (state, result, handled_at) on webhooks.notice to strongroom_worker;
 grant update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
 grant update (status, tries, next_at, delivered_at) on webhooks.delivery to strongroom_worker;
