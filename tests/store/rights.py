@@ -55,6 +55,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     ): {  # authenticates its own callers, and sees nothing else of this database
         "identity.api_key": _READ,
         "identity.merchant": _READ,
+        "identity.revocation": _READ,
         "keys.data_key": _ADD,
         "strongroom.migration": _READ,
     },
@@ -67,6 +68,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _CHANGE,
         "identity.api_key": _CHANGE,
         "identity.merchant": _READ,
+        "identity.revocation": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
         "payments.attempt": _CHANGE,
@@ -115,6 +117,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tree": _READ,
         "identity.api_key": _CHANGE,
         "identity.merchant": _CHANGE,
+        "identity.person": _CHANGE,
+        "identity.revocation": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -142,6 +146,10 @@ ROWS: Final[dict[str, str]] = {
     ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
+    ),
+    "identity.person": (
+        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
+        " values ('{m}', 'usr_{own}', lower('{aud}@shop.example'), 'n', 'admin', 'active', 'x', now())"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
@@ -213,6 +221,7 @@ ROWS: Final[dict[str, str]] = {
 #: Tables that other tables' rows refer to, each before those that refer to it.
 REFERRED_TO: Final = (
     "identity.merchant",
+    "identity.person",
     "payments.connection",
     "payments.payment",
     "webhooks.source",

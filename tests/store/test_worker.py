@@ -156,7 +156,7 @@ async def test_what_a_handler_says_is_done_with_its_job(ground: Ground) -> None:
     assert rows["kept"][0] > ground.clock.now() + timedelta(seconds=30), "leased as it was"
 
 
-#: What a handler raises, failures in a row before it, seconds until the next look, the level it is logged at, what else.
+#: What a handler raises, failures in a row before it, seconds to the next look, the level it is logged at, what more.
 FAILURES = [
     (Unavailable(), 0, 1, "warning", {"code": "unavailable"}),
     (Unavailable(), 2, 5, "warning", {"code": "unavailable"}),
