@@ -55,6 +55,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     ): {  # authenticates its own callers, and sees nothing else of this database
         "identity.api_key": _READ,
         "identity.merchant": _READ,
+        "identity.network": _READ,
+        "identity.network_change": _READ,
         "identity.revocation": _READ,
         "keys.data_key": _ADD,
         "strongroom.migration": _READ,
@@ -68,6 +70,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _CHANGE,
         "identity.api_key": _CHANGE,
         "identity.merchant": _READ,
+        "identity.network": _READ,
+        "identity.network_change": _READ,
         "identity.revocation": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
@@ -117,6 +121,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tree": _READ,
         "identity.api_key": _CHANGE,
         "identity.merchant": _CHANGE,
+        "identity.network": frozenset({"select", "insert", "delete", "update*"}),
+        "identity.network_change": _CHANGE,
         "identity.person": _CHANGE,
         "identity.revocation": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
@@ -146,6 +152,10 @@ ROWS: Final[dict[str, str]] = {
     ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
+    ),
+    "identity.network": (
+        "(merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)"
+        " values ('{m}', 'net_{own}', 'both', 'key:{aud}', '{{10.0.0.0/8}}', '', 'x', now())"
     ),
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"

@@ -2,13 +2,21 @@
 """The only reader of the environment. Names every setting that cannot be read, and no value of any."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
-from strongroom.config.settings import Environment, KeyStoreName, Listener, Settings
+from strongroom.config.settings import (
+    Environment,
+    ForwardedHeader,
+    KeyStoreName,
+    Listener,
+    Settings,
+)
+from strongroom.kernel.addresses import parse_network
 from strongroom.kernel.secret import Secret
 
 PREFIX: Final = "STRONGROOM_"
@@ -19,6 +27,8 @@ CLIENT_KEY: Final = "STRONGROOM_KEY"
 CLIENT_URL: Final = "STRONGROOM_URL"
 CLIENT_GATEWAY_URL: Final = "STRONGROOM_GATEWAY_URL"
 CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
+#: Only names of nobody's standard: a header that means something else must not be believed as a certificate.
+_HEADER_NAME: Final = re.compile(r"x-[a-z0-9][a-z0-9-]{0,62}")
 _OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_AUTHORITY})
 
 
@@ -55,6 +65,8 @@ def load_settings(
     if faults:
         raise SettingRefused("; ".join(faults))
     given.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    if listed := _without_a_proxy(given):
+        raise SettingRefused("; ".join(listed))
     if "state" not in given:
         given["state"] = default_state_folder(variables, given.get("instance", "default"))
     return Settings(**given)
@@ -107,6 +119,23 @@ def resolve_secret(reference: str, variables: Mapping[str, str]) -> Secret[str]:
     raise ValueError("a secret is given as a reference, env:NAME or file:PATH")
 
 
+def _without_a_proxy(given: Mapping[str, Any]) -> list[str]:
+    """Name the settings that believe a proxy where none is named: they would do nothing, or close every connection."""
+    if given.get("trusted_proxies"):
+        return []
+    believing = {
+        "forwarded_header": given.get("forwarded_header", ForwardedHeader.NONE)
+        is not ForwardedHeader.NONE,
+        "proxy_protocol": given.get("proxy_protocol", False),
+        "client_certificate_header": given.get("client_certificate_header") is not None,
+    }
+    return [
+        f"{PREFIX}{name.upper()}: set {PREFIX}TRUSTED_PROXIES as well"
+        for name, is_set in believing.items()
+        if is_set
+    ]
+
+
 def _plain(error: Exception) -> str:
     return (
         str(error)
@@ -146,6 +175,20 @@ def _words(text: str, _variables: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _networks(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    words = _words(text, variables)
+    for word in words:
+        parse_network(word)
+    return words
+
+
+def _header_name(text: str, _variables: Mapping[str, str]) -> str:
+    name = text.lower()
+    if _HEADER_NAME.fullmatch(name) is None:
+        raise ValueError("expected a header's name that begins with x-")
+    return name
+
+
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(_count(word, variables) for word in _words(text, variables))
 
@@ -174,7 +217,12 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "audit_sink": _path,
     "audit_origin": _text,
     "log_file": _path,
-    "operations_from": _words,
+    "operations_from": _networks,
+    "trusted_proxies": _networks,
+    "forwarded_header": lambda text, _: ForwardedHeader(text),
+    "proxy_protocol": _truth,
+    "client_certificate_header": _header_name,
+    "console_from": _networks,
     "group_commit_rows": _count,
     "group_commit_batches": _count,
     "rate_secret_per_second": _count,

@@ -19,6 +19,14 @@ class Environment(enum.StrEnum):
     PRODUCTION = "production"
 
 
+class ForwardedHeader(enum.StrEnum):
+    """In which header trusted proxies say whom they forward for."""
+
+    FORWARDED = "forwarded"
+    NONE = "none"
+    X_FORWARDED_FOR = "x-forwarded-for"
+
+
 class KeyStoreName(enum.StrEnum):
     """Where the key roots live."""
 
@@ -168,6 +176,38 @@ class Settings:
     operations_from: tuple[str, ...] = field(
         default=("127.0.0.0/8", "::1/128"),
         metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
+    )
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Networks (CIDR, comma-separated) of the proxies before the listeners; nobody else is believed about whom "
+            "they forward for."
+        ),
+    )
+    forwarded_header: ForwardedHeader = field(
+        default=ForwardedHeader.NONE,
+        metadata=_says(
+            "Header in which the trusted proxies name the caller: `none`, `x-forwarded-for` or `forwarded` (RFC 7239)."
+        ),
+    )
+    proxy_protocol: bool = field(
+        default=False,
+        metadata=_says(
+            "Connections begin with a PROXY protocol header (version 1 or 2) of a trusted proxy; others are closed."
+        ),
+    )
+    client_certificate_header: str | None = field(
+        default=None,
+        metadata=_says(
+            "Header in which the trusted proxies pass the verified client certificate, URL-encoded PEM (NGINX's "
+            "`$ssl_client_escaped_cert`)."
+        ),
+    )
+    console_from: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Networks (CIDR, comma-separated) that reach the console's listener at all; without any, every network."
+        ),
     )
     group_commit_rows: int = field(
         default=256,

@@ -11,7 +11,9 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.types import ControllerRouterHandler
 
 from strongroom.http.auth import Authenticator, Unrecognized
+from strongroom.http.callers import Callers
 from strongroom.http.edge import Edge, LeanRoute, Rates, Watcher
+from strongroom.http.gate import Gate
 from strongroom.http.limits import BODY_BYTES_MAX
 from strongroom.http.problems import (
     UNDECODABLE,
@@ -25,11 +27,13 @@ from strongroom.http.request import Answer
 from strongroom.http.requires import (
     KeysUnknownHere,
     Public,
+    groups_of,
     guard,
     request_of,
     requirement_of,
     routes,
 )
+from strongroom.kernel.addresses import Networks
 from strongroom.kernel.errors import Denied, FieldError, Invalid, NotThere, Refused, StrongroomError
 from strongroom.kernel.invariant import Bug, invariant
 
@@ -102,11 +106,15 @@ def build_listener(
     carries_cards: bool,
     body_bytes_max: Mapping[str, int],
     lean_lane: bool = True,
+    callers: Callers | None = None,
+    gate: Gate | None = None,
+    reached_from: Networks | None = None,
 ) -> Edge:
     """Put the edge around an app. Routes with `lean=` in their options are called past Litestar.
 
     With `exact_body=`, a route takes so many bytes of any media type as they are, and looks for card numbers itself.
-    Without an authenticator every route is public, and the limiter of visitors is asked instead.
+    Without an authenticator every route is public, and the limiter of visitors is asked instead. `callers` is for
+    listeners behind proxies, `gate` knows the allow-lists, `reached_from` are the only networks that reach it at all.
 
     Raises:
         KeysUnknownHere: a route requires a permission, and there is no authenticator.
@@ -131,6 +139,7 @@ def build_listener(
                 handle(app.state),
                 exact.get((method, path)) or body_bytes_max.get(path) or BODY_BYTES_MAX,
                 exact_body=(method, path) in exact,
+                groups=groups_of(handler),
             )
     for method, path in lean.keys() | exact.keys():
         _require_no_sibling(method, path, [(m, p) for m, p, _ in known])
@@ -145,6 +154,9 @@ def build_listener(
         lean=lean,
         body_bytes_max=body_bytes_max,
         exact_bodies=exact,
+        callers=callers,
+        gate=gate,
+        reached_from=reached_from,
     )
 
 

@@ -10,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
 from strongroom.http.auth import StepUpNeeded
+from strongroom.http.gate import Gate, RouteGroup, route_groups
 from strongroom.http.request import Request
 from strongroom.kernel.errors import Denied
 from strongroom.kernel.invariant import Bug
@@ -74,11 +75,19 @@ def require_step_up(handler: BaseRouteHandler, principal: Principal | None) -> N
         raise StepUpNeeded
 
 
+def groups_of(handler: BaseRouteHandler) -> tuple[RouteGroup, ...]:
+    """Return the groups of a route, for allow-lists."""
+    return route_groups(requirement_of(handler), step_up=bool(handler.opt.get("step_up")))
+
+
 def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Litestar's guard of every route."""
     request = request_of(connection)
     request.route = str(connection.scope.get("path_template") or request.route)
     permit(requirement_of(handler), request.principal)
+    gate: Gate | None = connection.scope["state"].get("gate")
+    if gate is not None and request.principal is not None:
+        gate.admit_route(request, groups_of(handler))
     require_step_up(handler, request.principal)
 
 

@@ -110,3 +110,8 @@ grant select, insert, update (email, name, role, status, last_used_at) on identi
 grant select, insert, delete on identity.revocation to strongroom_console;
 grant select on identity.revocation to strongroom_gateway, strongroom_vault;
 grant insert on identity.revocation to strongroom_gateway;
+
+-- Allow-lists are changed in the console's role; every listener with keys reads them.
+grant select, insert, delete, update (networks, name, changed_by, changed_at) on identity.network to strongroom_console;
+grant select, insert, update (version) on identity.network_change to strongroom_console;
+grant select on identity.network, identity.network_change to strongroom_gateway, strongroom_vault;
