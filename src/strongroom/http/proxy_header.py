@@ -43,8 +43,9 @@ def read_proxy_header(received: bytes) -> ProxyHeader | None:
     """Read a header from the beginning of a connection; None while more bytes are needed.
 
     Raises:
-        ProxyHeaderRefused: no header, too long, malformed, its checksum wrong, or it does not say whose the connection
-            is (UNKNOWN, a socket of the file system, datagrams): a stranger would be taken for the proxy itself.
+        ProxyHeaderRefused: no header, too long, malformed, or it does not say whose the connection is (UNKNOWN, a
+            socket of the file system, datagrams): a stranger would be taken for the proxy itself. A checksum (§2.2.3)
+            is not computed: TCP and the network between proxy and listener have theirs.
     """
     length = _length(received)
     if length is None:
@@ -58,10 +59,9 @@ def read_proxy_header(received: bytes) -> ProxyHeader | None:
         raise ProxyHeaderRefused from None
     if isinstance(result, ProxyResultLocal):
         return ProxyHeader(None, length)
-    if (
-        not isinstance(result, (ProxyResultIPv4, ProxyResultIPv6))
-        or result.protocol is not socket.SOCK_STREAM
-    ):
+    if not isinstance(result, (ProxyResultIPv4, ProxyResultIPv6)):
+        raise ProxyHeaderRefused
+    if version is _V2 and result.protocol is not socket.SOCK_STREAM:
         raise ProxyHeaderRefused
     return ProxyHeader(parse_address(str(result.source[0]).partition("%")[0]), length)
 
