@@ -68,13 +68,21 @@ def faults(settings: Settings, facts: StartFacts) -> tuple[str, ...]:
         )
     if settings.egress_loopback:
         found.append("STRONGROOM_EGRESS_LOOPBACK lets this installation call its own machine")
-    if settings.public_url.startswith("http://"):
-        found.append("STRONGROOM_PUBLIC_URL is plain HTTP: customers return over TLS only")
+    found.extend(_address_faults(settings))
     if facts.dumpable:
         found.append("this process can be dumped: RLIMIT_CORE is not 0 or PR_SET_DUMPABLE is not 0")
     for database in facts.databases:
         found.extend(_database_faults(database))
     return tuple(found)
+
+
+def _address_faults(settings: Settings) -> list[str]:
+    found = []
+    if settings.public_url.startswith("http://"):
+        found.append("STRONGROOM_PUBLIC_URL is plain HTTP: customers return over TLS only")
+    if (settings.console_origin or "").startswith("http://"):
+        found.append("STRONGROOM_CONSOLE_ORIGIN is plain HTTP: people log in over TLS only")
+    return found
 
 
 def _database_faults(database: DatabaseFacts) -> list[str]:

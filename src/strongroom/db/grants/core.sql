@@ -110,3 +110,8 @@ grant select, insert, update (email, name, role, status, last_used_at) on identi
 grant select, insert, delete on identity.revocation to strongroom_console;
 grant select on identity.revocation to strongroom_gateway, strongroom_vault;
 grant insert on identity.revocation to strongroom_gateway;
+
+-- Passkeys: of a credential only what its use and its owner change; a challenge is put once and taken once.
+grant select, insert, update (sign_count, backed_up, name, last_used_at), delete on identity.passkey
+    to strongroom_console;
+grant select, insert, delete on identity.passkey_challenge to strongroom_console;
