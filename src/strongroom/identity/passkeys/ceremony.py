@@ -184,7 +184,7 @@ def check_registration(
         verified.credential_public_key,
         verified.sign_count,
         verified.aaguid,
-        str(verified.fmt.value) if direct else AttestationFormat.NONE.value,
+        AttestationFormat(verified.fmt if direct else AttestationFormat.NONE).value,
         tuple(
             word
             for word in credential["response"].get("transports") or ()
