@@ -123,6 +123,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.merchant": _CHANGE,
         "identity.network": frozenset({"select", "insert", "delete", "update*"}),
         "identity.network_change": _CHANGE,
+        "identity.passkey": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.passkey_challenge": frozenset({"select", "insert", "delete"}),
         "identity.person": _CHANGE,
         "identity.revocation": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
@@ -156,6 +158,15 @@ ROWS: Final[dict[str, str]] = {
     "identity.network": (
         "(merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)"
         " values ('{m}', 'net_{own}', 'both', 'key:{aud}', '{{10.0.0.0/8}}', '', 'x', now())"
+    ),
+    "identity.passkey": (
+        "(merchant_id, person_id, passkey_id, credential_id, public_key, sign_count, aaguid, attestation, transports,"
+        " backup_eligible, backed_up, name, created_at)"
+        f" values ('{{m}}', 'usr_{{m}}', '{{aud}}', {_HASH}, '', 0, '', 'none', '{{{{}}}}', false, false, 'n', now())"
+    ),
+    "identity.passkey_challenge": (
+        "(merchant_id, challenge_hash, purpose, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'login', now() + interval '1 hour')"
     ),
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"

@@ -19,6 +19,7 @@ SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
     "identity.networks": {"identity"},
+    "identity.passkeys": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -57,6 +58,7 @@ RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.networks": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.passkeys": _OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -91,6 +93,8 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.networks.person_is_there": _OPERATORS,
     "identity.networks.put_network": _OPERATORS,
     "identity.networks.remove_network": _OPERATORS,
+    "identity.passkeys.merchant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.passkeys.present_credential": _EVERYBODY,  # names no table
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
     "jobs.job_lag": _SERVING,

@@ -34,6 +34,13 @@ class KeyStoreName(enum.StrEnum):
     FILE = "file"
 
 
+class PasskeyAttestation(enum.StrEnum):
+    """Whether an authenticator must prove what model it is."""
+
+    DIRECT = "direct"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Where a role listens."""
@@ -94,6 +101,31 @@ class Settings:
     console_listen: Listener = field(
         default=Listener("127.0.0.1", 8446),
         metadata=_says("Address and port of the listener where people log in and manage access."),
+    )
+    console_origin: str | None = field(
+        default=None,
+        metadata=_says(
+            "Origin at which people reach the console in their browsers (`https://console.example`); passkeys belong "
+            "to its host name for ever. Default: `https://localhost` and the console's port."
+        ),
+    )
+    passkey_attestation: PasskeyAttestation = field(
+        default=PasskeyAttestation.NONE,
+        metadata=_says(
+            "`none` takes every authenticator that verifies its user; `direct` only those that prove their model."
+        ),
+    )
+    passkey_models: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "With `direct`: the models taken (AAGUIDs, comma-separated); without any, every model of a maker believed."
+        ),
+    )
+    passkey_roots: Path | None = field(
+        default=None,
+        metadata=_says(
+            "With `direct`: PEM file of the root certificates of the makers that are believed."
+        ),
     )
     public_url: str = field(
         default="https://127.0.0.1:8445",
@@ -276,6 +308,12 @@ class Settings:
     def production(self) -> bool:
         """Tell whether what is unsafe must be refused."""
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def console_url(self) -> str:
+        """Origin at which people reach the console (RFC 6454): passkeys are bound to it."""
+        scheme = "http" if self.plain_http else "https"
+        return self.console_origin or f"{scheme}://localhost:{self.console_listen.port}"
 
     @property
     def login_folder(self) -> Path:

@@ -115,3 +115,7 @@ grant insert on identity.revocation to strongroom_gateway;
 grant select, insert, delete, update (networks, name, changed_by, changed_at) on identity.network to strongroom_console;
 grant select, insert, update (version) on identity.network_change to strongroom_console;
 grant select on identity.network, identity.network_change to strongroom_gateway, strongroom_vault;
+-- Passkeys: of a credential only what its use and its owner change; a challenge is put once and taken once.
+grant select, insert, update (sign_count, backed_up, name, last_used_at), delete on identity.passkey
+    to strongroom_console;
+grant select, insert, delete on identity.passkey_challenge to strongroom_console;
