@@ -8,6 +8,7 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
@@ -165,6 +166,7 @@ class Composer(Process):
             GATEWAY_ROUTES,
             {
                 "identity": identity,
+                "approvals": await access_parts.gate_of(self, database, keyring, recorder),
                 "audit": await self._reader(database, keyring, recorder, "core"),
                 **state,
             },
@@ -205,6 +207,7 @@ class Composer(Process):
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "networks": NetworksService(database, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
+                **await access_parts.console_state(self, database, keyring, recorder),
             },
             console_document,
             database,

@@ -82,6 +82,8 @@ def _edge_faults(settings: Settings) -> list[str]:
     if any(parse_network(each).prefixlen == 0 for each in settings.trusted_proxies):
         return ["STRONGROOM_TRUSTED_PROXIES believes everybody: name your proxies' networks"]
     return []
+
+
 def _address_faults(settings: Settings) -> list[str]:
     found = []
     if settings.public_url.startswith("http://"):

@@ -28,7 +28,7 @@ from strongroom.http.body import (
     RsgiBody,
 )
 from strongroom.http.callers import Callers, host_of
-from strongroom.http.gate import AddressNotAllowed, Gate, RouteGroup
+from strongroom.http.gate import AddressGate, AddressNotAllowed, RouteGroup
 from strongroom.http.path_table import PathTable
 from strongroom.http.problems import internal_answer, problem_answer
 from strongroom.http.rate_limit import RateLimiter, TooMany
@@ -165,7 +165,7 @@ class Edge:
         body_seconds_max: float = limits.BODY_SECONDS_MAX,
         exact_bodies: Mapping[tuple[str, str], int] | None = None,
         callers: Callers | None = None,
-        gate: Gate | None = None,
+        gate: AddressGate | None = None,
         reached_from: Networks | None = None,
     ) -> None:
         invariant(
