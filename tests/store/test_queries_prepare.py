@@ -18,6 +18,8 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "identity.access": {"identity"},
+    "identity.approvals": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -55,6 +57,8 @@ _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.access": _OPERATORS,
+    "identity.approvals": _GATEWAY_AND_OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -83,6 +87,12 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.seal_horizon": _EVERYBODY,  # names no table either
     "audit.start_tree": _SEALER,
     "audit.unsealed_events": _RECORDS,
+    "identity.access.insert_revocation": _GATEWAY_AND_OPERATORS,
+    "identity.access.keys_with_access": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.access.note_key_use": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.approvals.decide_approval": _OPERATORS,
+    "identity.approvals.expire_approvals": _OPERATORS,
+    "identity.approvals.withdraw_approval": _OPERATORS,
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
