@@ -12,6 +12,8 @@ _READ = frozenset({"select"})
 _ADD = frozenset({"select", "insert"})
 _CHANGE = frozenset({"select", "insert", "update*"})
 _MOVE = frozenset({"select", "update*"})
+#: Makes a row, but not one that says it is decided.
+_ASK = frozenset({"select", "insert*", "update*"})
 #: All that a login may do with a table; `insert*` and `update*` are rights on some columns only.
 RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     (Domain.VAULT, Login.VAULT): {
@@ -53,7 +55,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         Domain.CORE,
         Login.VAULT,
     ): {  # authenticates its own callers, and sees nothing else of this database
-        "identity.api_key": _READ,
+        "identity.api_key": _MOVE,  # and notes when a key was used
         "identity.merchant": _READ,
         "identity.network": _READ,
         "identity.network_change": _READ,
@@ -69,9 +71,13 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tree": _READ,
         "idempotency.request": _CHANGE,
         "identity.api_key": _CHANGE,
+        "identity.approval": _ASK,
         "identity.merchant": _READ,
         "identity.network": _READ,
         "identity.network_change": _READ,
+        "identity.person": frozenset(
+            {"select*"}
+        ),  # who may approve: role and status, no name and no address
         "identity.revocation": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
@@ -119,7 +125,11 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.event": frozenset({"select", "insert*"}),
         "audit.tile": _READ,
         "audit.tree": _READ,
+        "identity.access_item": _CHANGE,
+        "identity.access_review": _CHANGE,
         "identity.api_key": _CHANGE,
+        "identity.approval": _ASK,
+        "identity.break_glass": _CHANGE,
         "identity.merchant": _CHANGE,
         "identity.network": frozenset({"select", "insert", "delete", "update*"}),
         "identity.network_change": _CHANGE,
@@ -148,9 +158,24 @@ ROWS: Final[dict[str, str]] = {
         "(day, merchant_id, mode, route, key, claim, fingerprint, status, response)"
         f" values (now()::date, '{{m}}', 'test', 'r', '{{aud}}', 'c', {_HASH}, 201, '')"
     ),
+    "identity.access_item": (
+        "(merchant_id, review_id, subject, kind, description, permissions, made_at, unused)"
+        " values ('{m}', 'rvw_{m}', '{aud}', 'key', '', '{{}}', now(), false)"
+    ),
+    "identity.access_review": (
+        "(merchant_id, review_id, started_by, started_at, closed_at) values ('{m}', 'rvw_{own}', 'x', now(), now())"
+    ),
     "identity.api_key": (
         "(merchant_id, mode, key_id, kind, key_hash, last4, name, permissions, created_by, created_at)"
         f" values ('{{m}}', 'test', '{{aud}}', 'sk', {_HASH}, 'abcd', 'n', '{{{{}}}}', 'x', now())"
+    ),
+    "identity.approval": (
+        "(merchant_id, approval_id, mode, action, listener, method, route, fingerprint, requested_by, requested_at,"
+        f" expires_at) values ('{{m}}', '{{aud}}', 'test', 'a', 'l', 'POST', '/', {_HASH}, 'x', now(), now())"
+    ),
+    "identity.break_glass": (
+        "(merchant_id, break_glass_id, mode, person_id, session_id, permissions, reason, started_at, expires_at)"
+        " values ('{m}', '{aud}', 'test', '{aud}', 's', '{{a}}', 'ten letters', now(), now() + interval '1 minute')"
     ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
@@ -171,6 +196,9 @@ ROWS: Final[dict[str, str]] = {
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
         " values ('{m}', 'usr_{own}', lower('{aud}@shop.example'), 'n', 'admin', 'active', 'x', now())"
+    "identity.person": (
+        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
+        " values ('{m}', '{aud}', lower('{aud}'), 'n', 'admin', 'active', 'x', now())"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
@@ -243,6 +271,7 @@ ROWS: Final[dict[str, str]] = {
 REFERRED_TO: Final = (
     "identity.merchant",
     "identity.person",
+    "identity.access_review",
     "payments.connection",
     "payments.payment",
     "webhooks.source",

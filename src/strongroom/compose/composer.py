@@ -36,6 +36,8 @@ from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
+from strongroom.identity.access.key_use import FLUSH_SECONDS, KeyUse
+from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.authenticate import KeyAuthenticator
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.service import IdentityService
@@ -237,6 +239,12 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.AUDIT)
         return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
 
+    async def operator_access(self) -> AccessReviews:
+        """Compose reviews of access for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        return access_parts.reviews_of(self, database, await self.recorder(database, keyring))
+
     async def _reader(
         self, database: Database, keyring: Keyring, recorder: Recorder, tree: str
     ) -> DatabaseAuditReader:
@@ -264,8 +272,14 @@ class Composer(Process):
         authenticator = None
         if identity_database is not None:
             keyring = await self.keyring(identity_database, Purpose.IDENTITY)
+            use = KeyUse(identity_database)
+            self.periodic([Task(f"{name}-key-use", FLUSH_SECONDS, use.flush)])
+            self.on_close(use.flush)
             authenticator = KeyAuthenticator(
-                identity_database, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
+                identity_database,
+                await platform_secret(keyring, KeyName.API_KEY_HASH),
+                site.clock,
+                use,
             )
         denials = DenialLog(recorder.database, recorder, site.clock)
         self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])

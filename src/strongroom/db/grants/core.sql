@@ -129,7 +129,7 @@ grant update (state, decided_by, decided_at, reason) on identity.approval to str
 grant select (merchant_id, person_id, role, status) on identity.person to strongroom_gateway;
 
 -- Break-glass and access reviews are the console's. When a key was used is noted by whoever checks keys.
-grant select, insert, update (expires_at, ended_at, ended_by) on identity.break_glass to strongroom_console;
+grant select, insert, update (expires_at, extended_at, ended_at, ended_by) on identity.break_glass to strongroom_console;
 grant select, insert, update (closed_at) on identity.access_review to strongroom_console;
 grant select, insert, update (decision, decided_by, decided_at) on identity.access_item to strongroom_console;
 grant update (last_used_at) on identity.api_key to strongroom_gateway, strongroom_console, strongroom_vault;
