@@ -173,6 +173,9 @@ class Service:
     def gateway(self, key: str | None) -> Caller:
         return Caller(self.clients["gateway"], key)
 
+    def console(self, key: str | None) -> Caller:
+        return Caller(self.clients["console"], key)
+
     @property
     def public(self) -> Caller:
         """The listener of processors and returning customers: nobody has a key there."""

@@ -56,6 +56,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.api_key": _READ,
         "identity.merchant": _READ,
         "identity.revocation": _READ,
+        "identity.signing_key": _READ,
+        "identity.used_once": _ADD,
         "keys.data_key": _ADD,
         "strongroom.migration": _READ,
     },
@@ -69,6 +71,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.api_key": _CHANGE,
         "identity.merchant": _READ,
         "identity.revocation": _ADD,
+        "identity.signing_key": _READ,
+        "identity.used_once": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
         "payments.attempt": _CHANGE,
@@ -119,6 +123,10 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.merchant": _CHANGE,
         "identity.person": _CHANGE,
         "identity.revocation": frozenset({"select", "insert", "delete"}),
+        "identity.service": _CHANGE,
+        "identity.session": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.signing_key": _CHANGE,
+        "identity.used_once": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -150,6 +158,19 @@ ROWS: Final[dict[str, str]] = {
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
         " values ('{m}', 'usr_{own}', lower('{aud}@shop.example'), 'n', 'admin', 'active', 'x', now())"
+    ),
+    "identity.service": (
+        "(merchant_id, mode, service_id, name, permissions, public_keys, certificate_bound, created_by, created_at)"
+        " values ('{m}', 'test', '{aud}', 'n', '{{}}', '[]', false, 'x', now())"
+    ),
+    "identity.session": (
+        "(merchant_id, session_id, person_id, mode, methods, refresh_hash, started_at, stepped_up_at, used_at, ends_at)"
+        f" values ('{{m}}', '{{aud}}', 'usr_{{m}}', 'test', '{{{{mfa}}}}', {_HASH}, now(), now(), now(),"
+        " now() + interval '1 hour')"
+    ),
+    "identity.used_once": (
+        "(merchant_id, purpose, value_hash, keep_until)"
+        f" values ('{{m}}', 'proof', {_HASH}, now() + interval '1 hour')"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"

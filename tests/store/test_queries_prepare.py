@@ -18,6 +18,7 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "identity.sessions": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -55,6 +56,7 @@ _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.sessions": core(Login.CONSOLE),
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -83,6 +85,12 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.seal_horizon": _EVERYBODY,  # names no table either
     "audit.start_tree": _SEALER,
     "audit.unsealed_events": _RECORDS,
+    "identity.end_signing_keys": _OPERATORS,
+    "identity.insert_revocation": _GATEWAY_AND_OPERATORS,
+    "identity.insert_signing_key": _OPERATORS,
+    "identity.remove_past_revocations": _OPERATORS,
+    "identity.remove_past_uses": _OPERATORS,
+    "identity.sessions.present_session": _EVERYBODY,  # names no table
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash

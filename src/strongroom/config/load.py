@@ -159,6 +159,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "webhooks_listen": _listener,
     "console_listen": _listener,
     "public_url": _text,
+    "api_urls": _words,
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,
