@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from database import Databases
@@ -25,7 +26,7 @@ DEADLINE_SECONDS = 10.0
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stepped(
-    databases: Databases, tmp_path_factory
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Service, SteppedClock]]:
     """A Strongroom whose clock moves when told to."""
     clock = SteppedClock(datetime.now(UTC))

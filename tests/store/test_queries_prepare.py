@@ -18,6 +18,7 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "identity.services": {"identity"},
     "identity.sessions": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
@@ -56,6 +57,7 @@ _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.services": core(Login.CONSOLE),
     "identity.sessions": core(Login.CONSOLE),
     "jobs": _WORKER,
     "keys": _EVERYBODY,
@@ -90,6 +92,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.insert_signing_key": _OPERATORS,
     "identity.remove_past_revocations": _OPERATORS,
     "identity.remove_past_uses": _OPERATORS,
+    "identity.services.present_service": _EVERYBODY,  # names no table
     "identity.sessions.present_session": _EVERYBODY,  # names no table
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,

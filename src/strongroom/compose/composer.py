@@ -202,6 +202,7 @@ class Composer(Process):
             CONSOLE_ROUTES,
             {
                 "sessions": sessions.desk,
+                "services": sessions.services,
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
             },

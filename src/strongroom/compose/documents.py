@@ -8,6 +8,7 @@ from strongroom.audit import api as audit_api
 from strongroom.http import operations
 from strongroom.http.openapi import openapi_document
 from strongroom.identity import api as identity_api
+from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
@@ -34,6 +35,7 @@ WEBHOOKS_ROUTES: Final = (
 CONSOLE_ROUTES: Final = (
     *identity_api.CONSOLE_ROUTES,
     *sessions_api.ROUTES,
+    *services_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

@@ -16,6 +16,8 @@ from strongroom.identity.authenticate import KeyAuthenticator
 from strongroom.identity.authenticators import Authenticators, TokenAuthenticator
 from strongroom.identity.dpop import Proofs
 from strongroom.identity.revocation import REFRESH_SECONDS, Trust
+from strongroom.identity.services.api import ServiceDesk
+from strongroom.identity.services.service import Services
 from strongroom.identity.sessions.api import SessionDesk
 from strongroom.identity.sessions.refresh_text import RefreshTexts
 from strongroom.identity.sessions.service import SessionService
@@ -60,9 +62,10 @@ async def authenticator_of(
 
 @dataclass(frozen=True, slots=True)
 class SessionParts:
-    """What the console's role has of sessions."""
+    """What the console's role has of sessions and services."""
 
     desk: SessionDesk
+    services: ServiceDesk
     service: SessionService
     signing: SigningKeys
     proofs: Proofs
@@ -93,9 +96,24 @@ async def session_parts(process: Process, database: Database, recorder: Recorder
         metrics=site.metrics.identity,
     )
 
+    services = Services(
+        database=database,
+        signing=signing,
+        proofs=proofs,
+        recorder=recorder,
+        names=names_of(site.settings.audit_origin),
+        clock=site.clock,
+    )
+
     async def tidy() -> None:
         await service.remove_past()
         await revocation.remove_past(database, site.clock.now())
 
     process.periodic([Task("past-sessions", TIDY_SECONDS, tidy)])
-    return SessionParts(SessionDesk.of(service, signing, proofs), service, signing, proofs)
+    return SessionParts(
+        SessionDesk.of(service, signing, proofs),
+        ServiceDesk(services, proofs, recorder, site.clock),
+        service,
+        signing,
+        proofs,
+    )

@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.types import ControllerRouterHandler
 
 from strongroom.http.auth import Authenticator, Unrecognized
+from strongroom.http.body import form_fields, is_form
 from strongroom.http.edge import Edge, LeanRoute, Rates, Watcher
 from strongroom.http.limits import BODY_BYTES_MAX
 from strongroom.http.problems import (
@@ -64,8 +65,11 @@ class StrictRequest(LitestarRequest[Any, Any, Any]):
         field = self.route_handler.parsed_data_field
         if field is None:
             raise Bug("only a route that takes a body decodes one")
+        body = await self.body()
         try:
-            return msgspec.json.decode(await self.body(), type=field.annotation)
+            if is_form(self.headers):
+                return msgspec.convert(form_fields(body), type=field.annotation)
+            return msgspec.json.decode(body, type=field.annotation)
         except UNDECODABLE as error:
             raise decoding_error(error) from None
 
@@ -106,6 +110,7 @@ def build_listener(
     """Put the edge around an app. Routes with `lean=` in their options are called past Litestar.
 
     With `exact_body=`, a route takes so many bytes of any media type as they are, and looks for card numbers itself.
+    With `form=True`, it takes a form as well as JSON.
     Without an authenticator every route is public, and the limiter of visitors is asked instead.
 
     Raises:
@@ -114,6 +119,7 @@ def build_listener(
     public: set[str] = set()
     lean: dict[tuple[str, str], LeanRoute] = {}
     exact: dict[tuple[str, str], int] = {}
+    forms: set[str] = set()
     known = list(routes(app))
     for method, path, handler in known:
         required = requirement_of(handler)
@@ -121,6 +127,8 @@ def build_listener(
             public.add(path)
         elif authenticator is None:
             raise KeysUnknownHere(f"{method} {path} requires a permission")
+        if handler.opt.get("form"):
+            forms.add(path)
         if "exact_body" in handler.opt:
             exact[method, path] = handler.opt["exact_body"]
         handle = handler.opt.get("lean")
@@ -145,6 +153,7 @@ def build_listener(
         lean=lean,
         body_bytes_max=body_bytes_max,
         exact_bodies=exact,
+        form_paths=frozenset(forms),
     )
 
 
