@@ -60,6 +60,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.network": _READ,
         "identity.network_change": _READ,
         "identity.revocation": _READ,
+        "identity.signing_key": _READ,
+        "identity.used_once": _ADD,
         "keys.data_key": _ADD,
         "strongroom.migration": _READ,
     },
@@ -79,6 +81,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
             {"select*"}
         ),  # who may approve: role and status, no name and no address
         "identity.revocation": _ADD,
+        "identity.signing_key": _READ,
+        "identity.used_once": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
         "payments.attempt": _CHANGE,
@@ -137,6 +141,10 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.passkey_challenge": frozenset({"select", "insert", "delete"}),
         "identity.person": _CHANGE,
         "identity.revocation": frozenset({"select", "insert", "delete"}),
+        "identity.service": _CHANGE,
+        "identity.session": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.signing_key": _CHANGE,
+        "identity.used_once": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -196,9 +204,23 @@ ROWS: Final[dict[str, str]] = {
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
         " values ('{m}', 'usr_{own}', lower('{aud}@shop.example'), 'n', 'admin', 'active', 'x', now())"
+    ),
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
         " values ('{m}', '{aud}', lower('{aud}'), 'n', 'admin', 'active', 'x', now())"
+    ),
+    "identity.service": (
+        "(merchant_id, mode, service_id, name, permissions, public_keys, certificate_bound, created_by, created_at)"
+        " values ('{m}', 'test', '{aud}', 'n', '{{}}', '[]', false, 'x', now())"
+    ),
+    "identity.session": (
+        "(merchant_id, session_id, person_id, mode, methods, refresh_hash, started_at, stepped_up_at, used_at, ends_at)"
+        f" values ('{{m}}', '{{aud}}', 'usr_{{m}}', 'test', '{{{{mfa}}}}', {_HASH}, now(), now(), now(),"
+        " now() + interval '1 hour')"
+    ),
+    "identity.used_once": (
+        "(merchant_id, purpose, value_hash, keep_until)"
+        f" values ('{{m}}', 'proof', {_HASH}, now() + interval '1 hour')"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"

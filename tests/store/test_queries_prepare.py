@@ -22,6 +22,8 @@ SCHEMAS: Final = {
     "identity.passkeys": {"identity"},
     "identity.access": {"identity"},
     "identity.approvals": {"identity"},
+    "identity.services": {"identity"},
+    "identity.sessions": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -63,6 +65,8 @@ RUN_BY: Final = {
     "identity.passkeys": _OPERATORS,
     "identity.access": _OPERATORS,
     "identity.approvals": _GATEWAY_AND_OPERATORS,
+    "identity.services": core(Login.CONSOLE),
+    "identity.sessions": core(Login.CONSOLE),
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -97,6 +101,13 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.approvals.decide_approval": _OPERATORS,
     "identity.approvals.expire_approvals": _OPERATORS,
     "identity.approvals.withdraw_approval": _OPERATORS,
+    "identity.end_signing_keys": _OPERATORS,
+    "identity.insert_revocation": _GATEWAY_AND_OPERATORS,
+    "identity.insert_signing_key": _OPERATORS,
+    "identity.remove_past_revocations": _OPERATORS,
+    "identity.remove_past_uses": _OPERATORS,
+    "identity.services.present_service": _EVERYBODY,  # names no table
+    "identity.sessions.present_session": _EVERYBODY,  # names no table
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
     "identity.networks.note_change": _OPERATORS,

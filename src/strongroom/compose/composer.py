@@ -10,6 +10,7 @@ from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
+from strongroom.compose import sessions as session_parts
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -36,9 +37,7 @@ from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
-from strongroom.identity.access.key_use import FLUSH_SECONDS, KeyUse
 from strongroom.identity.access.reviews import AccessReviews
-from strongroom.identity.authenticate import KeyAuthenticator
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
@@ -202,10 +201,13 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
+        sessions = await session_parts.session_parts(self, database, recorder)
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
             {
+                "sessions": sessions.desk,
+                "services": sessions.services,
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "networks": NetworksService(database, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
@@ -271,15 +273,10 @@ class Composer(Process):
         site = self.site
         authenticator = None
         if identity_database is not None:
-            keyring = await self.keyring(identity_database, Purpose.IDENTITY)
-            use = KeyUse(identity_database)
-            self.periodic([Task(f"{name}-key-use", FLUSH_SECONDS, use.flush)])
-            self.on_close(use.flush)
-            authenticator = KeyAuthenticator(
-                identity_database,
-                await platform_secret(keyring, KeyName.API_KEY_HASH),
-                site.clock,
-                use,
+            if self._trust is None:
+                self._trust = await session_parts.trust_of(self, identity_database)
+            authenticator = await session_parts.authenticator_of(
+                self, name, identity_database, self._trust
             )
         denials = DenialLog(recorder.database, recorder, site.clock)
         self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])

@@ -11,6 +11,8 @@ from strongroom.identity import api as identity_api
 from strongroom.identity.access import api as access_api
 from strongroom.identity.approvals import api as approvals_api
 from strongroom.identity.networks import api as networks_api
+from strongroom.identity.services import api as services_api
+from strongroom.identity.sessions import api as sessions_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
@@ -38,6 +40,8 @@ CONSOLE_ROUTES: Final = (
     *networks_api.CONSOLE_ROUTES,
     *approvals_api.ROUTES,
     *access_api.ROUTES,
+    *sessions_api.ROUTES,
+    *services_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

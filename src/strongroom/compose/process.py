@@ -17,6 +17,7 @@ from strongroom.db.migrate import require_current
 from strongroom.db.pool import Database
 from strongroom.egress import EgressPolicy
 from strongroom.egress.client import Egress
+from strongroom.identity.revocation import Trust
 from strongroom.jobs import Periodic, Task, Worker
 from strongroom.kernel.invariant import Bug
 from strongroom.keys import KeyName, KeyStore, Purpose
@@ -49,6 +50,7 @@ class Process:
         self._forwarder: Forwarder | None = None
         self._vault_connections: Connections | None = None
         self._worker: Worker | None = None
+        self._trust: Trust | None = None
 
     async def close(self) -> None:
         """Close everything in the reverse order."""

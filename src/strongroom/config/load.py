@@ -226,6 +226,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "passkey_models": _aaguids,
     "passkey_roots": _path,
     "public_url": _text,
+    "api_urls": _words,
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,

@@ -133,6 +133,13 @@ class Settings:
             "Where the webhooks listener is reached from outside; stands in the return URLs given to processors."
         ),
     )
+    api_urls: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Base URLs (https://HOST[:PORT], comma-separated) under which callers reach the vault, gateway and console "
+            "listeners; a DPoP proof must name one. Default: each listener's own address."
+        ),
+    )
     tls_certificate: Path | None = field(
         default=None,
         metadata=_says(

@@ -26,6 +26,7 @@ from strongroom.http.body import (
     Patience,
     Receive,
     RsgiBody,
+    is_form,
 )
 from strongroom.http.callers import Callers, host_of
 from strongroom.http.gate import AddressGate, AddressNotAllowed, RouteGroup
@@ -167,6 +168,7 @@ class Edge:
         callers: Callers | None = None,
         gate: AddressGate | None = None,
         reached_from: Networks | None = None,
+        form_paths: frozenset[str] = frozenset(),
     ) -> None:
         invariant(
             authenticator is not None or rates.visitor is not None, "every caller has a limit"
@@ -185,6 +187,8 @@ class Edge:
         self._callers = callers
         self._gate = gate
         self._reached_from = reached_from
+        #: Where a form is taken as well as JSON.
+        self._form_paths = form_paths
         self._at_once = 0
         self._patience = Patience(body_seconds_max)
 
@@ -321,12 +325,15 @@ class Edge:
         declared = request.headers.get("content-length")
         if declared is not None and declared.isdigit() and int(declared) > bytes_max:
             raise BodyTooLarge
-        if not exact and not _is_json(request.headers):
+        form = request.path in self._form_paths and is_form(request.headers)
+        if not exact and not form and not _is_json(request.headers):
             raise BodyNotJson
         request.body = await self._patience.bounded(  # (6)
             body.read(bytes_max, declared is not None)
         )
         if not self._carries_cards and not exact and has_cardlike_bytes(request.body):  # (7)
+            raise CardNumberRefused
+        if form and has_cardlike(unquote_plus(request.body.decode("latin-1"))):
             raise CardNumberRefused
 
     async def _through_litestar(self, request: Request, items: HeaderItems) -> Answer:

@@ -30,7 +30,9 @@ class KeyName(enum.StrEnum):
     CREDENTIALS = "credentials"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
+    REFRESH_TOKENS = "refresh_tokens"
     REQUEST_FINGERPRINT = "request_fingerprint"
+    TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
     WEBHOOK_SECRETS = "webhook_secrets"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
@@ -63,7 +65,9 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.CREDENTIALS: Purpose.CREDENTIAL,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
+    KeyName.REFRESH_TOKENS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.TOKEN_SIGNING_SEED: Purpose.IDENTITY,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }

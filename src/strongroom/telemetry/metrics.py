@@ -20,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from strongroom.telemetry.log import LogObserver
 from strongroom.telemetry.work_metrics import (
     EgressMetrics,
+    IdentityMetrics,
     InboundMetrics,
     JobMetrics,
     PaymentMetrics,
@@ -328,6 +329,7 @@ class Metrics:
         self.vault = VaultMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
+        self.identity = IdentityMetrics(registry)
         self.jobs = JobMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
         self.inbound = InboundMetrics(registry)

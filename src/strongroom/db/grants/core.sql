@@ -133,3 +133,12 @@ grant select, insert, update (expires_at, extended_at, ended_at, ended_by) on id
 grant select, insert, update (closed_at) on identity.access_review to strongroom_console;
 grant select, insert, update (decision, decided_by, decided_at) on identity.access_item to strongroom_console;
 grant update (last_used_at) on identity.api_key to strongroom_gateway, strongroom_console, strongroom_vault;
+-- Sessions and the keys that sign their tokens belong to the console's role; whoever verifies reads public keys, and
+-- notes which proofs were used.
+grant select, insert, delete, update (methods, refresh_hash, previous_hash, salt, stepped_up_at, used_at, ended_at, ended_reason)
+    on identity.session to strongroom_console;
+grant select, insert, update (verify_until) on identity.signing_key to strongroom_console;
+grant select on identity.signing_key to strongroom_gateway, strongroom_vault;
+grant select, insert, delete on identity.used_once to strongroom_console;
+grant select, insert on identity.used_once to strongroom_gateway, strongroom_vault;
+grant select, insert, update (public_keys, revoked_at, last_used_at) on identity.service to strongroom_console;
