@@ -55,6 +55,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     ): {  # authenticates its own callers, and sees nothing else of this database
         "identity.api_key": _READ,
         "identity.merchant": _READ,
+        "identity.revocation": _READ,
         "keys.data_key": _ADD,
         "strongroom.migration": _READ,
     },
@@ -67,6 +68,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _CHANGE,
         "identity.api_key": _CHANGE,
         "identity.merchant": _READ,
+        "identity.revocation": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
         "payments.attempt": _CHANGE,
@@ -114,7 +116,11 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tile": _READ,
         "audit.tree": _READ,
         "identity.api_key": _CHANGE,
+        "identity.invitation": _CHANGE,
         "identity.merchant": _CHANGE,
+        "identity.password": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.person": _CHANGE,
+        "identity.revocation": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -140,8 +146,20 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, key_id, kind, key_hash, last4, name, permissions, created_by, created_at)"
         f" values ('{{m}}', 'test', '{{aud}}', 'sk', {_HASH}, 'abcd', 'n', '{{{{}}}}', 'x', now())"
     ),
+    "identity.invitation": (
+        "(merchant_id, invitation_id, person_id, reason, link_hash, created_by, created_at, expires_at, used_at)"
+        f" values ('{{m}}', '{{aud}}', 'usr_{{m}}', 'invited', {_HASH}, 'x', now(), now(), now())"
+    ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
+    ),
+    "identity.password": (
+        "(merchant_id, person_id, password_hash, key_version, holds, set_at)"
+        " values ('{m}', 'usr_{m}', 'x', 1, false, now())"
+    ),
+    "identity.person": (
+        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
+        " values ('{m}', 'usr_{own}', lower('{own}@shop.example'), 'n', 'auditor', 'active', 'x', now())"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
@@ -213,6 +231,7 @@ ROWS: Final[dict[str, str]] = {
 #: Tables that other tables' rows refer to, each before those that refer to it.
 REFERRED_TO: Final = (
     "identity.merchant",
+    "identity.person",
     "payments.connection",
     "payments.payment",
     "webhooks.source",

@@ -19,6 +19,7 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
+from strongroom.compose.people import PeopleBeside, people_desk
 from strongroom.compose.process import Process
 from strongroom.compose.site import (
     answers_of,
@@ -29,12 +30,13 @@ from strongroom.compose.site import (
 )
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
-from strongroom.http import operations
+from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.authenticate import KeyAuthenticator
+from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
@@ -200,6 +202,9 @@ class Composer(Process):
             "console",
             CONSOLE_ROUTES,
             {
+                "people": await people_desk(
+                    self, database, keyring, recorder, self.beside_people()
+                ),
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
             },
@@ -224,6 +229,24 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
+
+    async def operator_people(self) -> PeopleService:
+        """Compose people for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        desk = await people_desk(self, database, keyring, recorder, self.beside_people())
+        return desk.people
+
+    def beside_people(self) -> PeopleBeside:
+        """Return what people's sessions, factors and lock-outs are ended with."""
+        return PeopleBeside()
+
+    async def authenticator(self, listener: str, database: Database) -> Authenticator:  # noqa: ARG002 - for subclasses
+        """Return what checks the credentials of a listener."""
+        keyring = await self.keyring(database, Purpose.IDENTITY)
+        hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
+        return KeyAuthenticator(database, hash_key, self.site.clock)
 
     async def _reader(
         self, database: Database, keyring: Keyring, recorder: Recorder, tree: str
@@ -251,10 +274,7 @@ class Composer(Process):
         site = self.site
         authenticator = None
         if identity_database is not None:
-            keyring = await self.keyring(identity_database, Purpose.IDENTITY)
-            authenticator = KeyAuthenticator(
-                identity_database, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
-            )
+            authenticator = await self.authenticator(name, identity_database)
         denials = DenialLog(recorder.database, recorder, site.clock)
         self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
         self.on_close(denials.flush, final=True)  # what is being counted, too

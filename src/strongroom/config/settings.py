@@ -87,6 +87,13 @@ class Settings:
         default=Listener("127.0.0.1", 8446),
         metadata=_says("Address and port of the listener where people log in and manage access."),
     )
+    console_origin: str | None = field(
+        default=None,
+        metadata=_says(
+            "Origin at which people reach the console in their browsers (`https://console.example`); passkeys belong "
+            "to its host name for ever. Default: `https://localhost` and the console's port."
+        ),
+    )
     public_url: str = field(
         default="https://127.0.0.1:8445",
         metadata=_says(
@@ -169,6 +176,13 @@ class Settings:
         default=("127.0.0.0/8", "::1/128"),
         metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
     )
+    breached_passwords: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Sorted file of leaked passwords' SHA-1 in capital hexadecimal digits, one a line, as Have I Been Pwned "
+            "gives them (`HASH:COUNT`); asked besides the bundled list. Prefixes from 12 digits will do."
+        ),
+    )
     group_commit_rows: int = field(
         default=256,
         metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request."),
@@ -236,6 +250,12 @@ class Settings:
     def production(self) -> bool:
         """Tell whether what is unsafe must be refused."""
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def console_url(self) -> str:
+        """Origin at which people reach the console (RFC 6454): passkeys are bound to it."""
+        scheme = "http" if self.plain_http else "https"
+        return self.console_origin or f"{scheme}://localhost:{self.console_listen.port}"
 
     @property
     def login_folder(self) -> Path:

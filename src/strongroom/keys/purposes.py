@@ -29,7 +29,9 @@ class KeyName(enum.StrEnum):
     CREDENTIALS = "credentials"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
+    PASSWORD_PEPPER = "password_pepper"  # noqa: S105 - a key's name
     REQUEST_FINGERPRINT = "request_fingerprint"
+    SETUP_LINK_HASH = "setup_link_hash"
     WEBHOOK_SECRETS = "webhook_secrets"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
@@ -61,7 +63,9 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.CREDENTIALS: Purpose.CREDENTIAL,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
+    KeyName.PASSWORD_PEPPER: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.SETUP_LINK_HASH: Purpose.IDENTITY,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }
