@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merchants and API keys: values, errors and the port. Never the service or the store."""
+"""Merchants, API keys and people: values, errors and the ports. Never a service or a store."""
 
 from strongroom.identity.errors import KeyRefused, KeyUnknown, MerchantUnknown
 from strongroom.identity.model import ApiKey, KeyWish, Merchant, NewKey
+from strongroom.identity.people.model import Act, NewInvitation, Person, PersonWish
+from strongroom.identity.people.ports import PeopleOffice
 from strongroom.identity.ports import Identity
 
 __all__ = [
+    "Act",
     "ApiKey",
     "Identity",
     "KeyRefused",
@@ -13,5 +16,9 @@ __all__ = [
     "KeyWish",
     "Merchant",
     "MerchantUnknown",
+    "NewInvitation",
     "NewKey",
+    "PeopleOffice",
+    "Person",
+    "PersonWish",
 ]

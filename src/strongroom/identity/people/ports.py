@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What sessions, passkeys, single sign-on and approvals ask of people, and what people ask of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from strongroom.audit import Origin
 from strongroom.db.pool import ReadOnly, Transaction
-from strongroom.identity.people.model import KeptPasswords, Person, SetupProof
+from strongroom.identity.people.model import (
+    Act,
+    KeptPasswords,
+    NewInvitation,
+    Person,
+    PersonWish,
+    SetupProof,
+)
 from strongroom.kernel.ids import MerchantId, PersonId, SessionId
+from strongroom.kernel.principal import Role
 from strongroom.kernel.secret import Secret
 
 
@@ -99,3 +108,38 @@ class Lockouts(Protocol):
 
     async def clear(self, tx: Transaction, person: Person) -> None:
         """Let a person try again; the record of it is the caller's."""
+
+
+class PeopleOffice(Protocol):
+    """What operators' commands do with people, at any tenant. See `service.PeopleService` for what each refuses."""
+
+    async def all(self, merchant: MerchantId, after: str = "", rows: int = 100) -> Sequence[Person]:
+        """Return a page of a tenant's people, oldest first."""
+
+    async def anywhere(self, person: PersonId) -> Person:
+        """Return a person by their id. Raises PersonUnknown."""
+
+    async def invite(self, wish: PersonWish, act: Act) -> NewInvitation:
+        """Invite somebody."""
+
+    async def first_admin(self, email: str, name: str, act: Act) -> NewInvitation:
+        """Make the link of the platform's first administrator."""
+
+    async def change_role(
+        self, merchant: MerchantId, person: PersonId, role: Role, act: Act
+    ) -> Person:
+        """Give a person another role."""
+
+    async def suspend(
+        self, merchant: MerchantId, person: PersonId, act: Act, *, reason: str = "by_admin"
+    ) -> Person:
+        """Keep a person out until they are enabled."""
+
+    async def enable(self, merchant: MerchantId, person: PersonId, act: Act) -> Person:
+        """Let a suspended person in again."""
+
+    async def unlock(self, merchant: MerchantId, person: PersonId, act: Act) -> Person:
+        """Let a person who failed too often try again."""
+
+    async def reset(self, merchant: MerchantId, person: PersonId, act: Act) -> NewInvitation:
+        """Take away all that proves a person and give them a link to set up anew."""
