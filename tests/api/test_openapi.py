@@ -14,10 +14,12 @@ import pytest_asyncio
 from litestar import WebSocket, get, websocket
 from openapi_spec_validator import validate
 
+from members import ACT, Member
 from paying import DECLINED, Shop, open_shop
 from persons import People
 from service import Caller, Service, wish
 from strongroom import compose
+from strongroom.audit import PLATFORM
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
 from strongroom.http import PUBLIC
@@ -26,6 +28,10 @@ from strongroom.http.limits import BODY_BYTES_MAX, BULK_BODY_BYTES_MAX
 from strongroom.http.requires import RouteWithoutRequires
 from strongroom.identity.access import examples as access_examples
 from strongroom.identity.grants import PERSONS_ONLY
+from strongroom.identity.people import examples as people_examples
+from strongroom.identity.people.model import NewInvitation, PersonWish
+from strongroom.identity.people.password_policy import Setter
+from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind, Role
@@ -94,6 +100,8 @@ PUBLIC_PATHS = {
     "/openapi.json",
     "/v1/inbound/{connection_id}",
     "/v1/returns/{payment_id}",
+    "/v1/setup",
+    "/v1/setup/password",
 }
 
 
@@ -146,6 +154,15 @@ class Ground:
     key: str
     weak: str
     weaker: str
+    #: An admin of the merchant, and one of the platform, who are logged in.
+    admin: str
+    root: str
+
+    def key_for(self, operation: Operation) -> str:
+        """Who may call an operation: at the console, people."""
+        if operation.listener != "console":
+            return self.key
+        return self.root if operation.path == "/v1/merchants" else self.admin
 
     def caller(self, operation: Operation, key: str | None) -> Caller:
         return Caller(self.shop.service.clients[operation.listener], key)
@@ -188,7 +205,22 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         tenant.keys[Mode.TEST],
         weak.text.expose(),
         weaker.text.expose(),
+        (await with_password(service, tenant.merchant)).key,
+        (await service.member(PLATFORM)).key,
     )
+
+
+async def with_password(service: Service, merchant: MerchantId) -> Member:
+    """An admin whose password is the one in the example of changing it."""
+    desk, member = service.desk, await service.member(merchant)
+    password = people_examples.PASSWORD_IN["current"]
+    async with desk.people._parts.database.transaction([merchant]) as tx:
+        setter = Setter("", "", "", reaches_vault=True)
+        new = await desk.passwords.ready(
+            await desk.passwords.kept(tx, member.person), setter, password
+        )
+        await desk.passwords.set(tx, new, desk.clock.now())
+    return member
 
 
 async def until_sealed(caller: Caller, event_id: str) -> None:
@@ -231,6 +263,35 @@ async def tokenized(shop: Shop) -> str:
     return str((await shop.token(VISA))["id"])
 
 
+async def somebody(shop: Shop) -> str:
+    return (await shop.service.member(shop.tenant.merchant, Role.DEVELOPER)).id
+
+
+async def suspended(shop: Shop) -> str:
+    person = PersonId(await somebody(shop))
+    await shop.service.desk.people.suspend(shop.tenant.merchant, person, ACT)
+    return person
+
+
+async def _invited(shop: Shop) -> NewInvitation:
+    email = f"{new_id('usr').lower()}@shop.example"
+    wish = PersonWish(shop.tenant.merchant, email, "Somebody", Role.AUDITOR)
+    return await shop.service.desk.people.invite(wish, ACT)
+
+
+async def invited(shop: Shop) -> str:
+    return (await _invited(shop)).invitation.invitation_id
+
+
+async def link(shop: Shop) -> str:
+    return (await _invited(shop)).link.expose()
+
+
+async def ticket(shop: Shop) -> str:
+    made = await _invited(shop)
+    return (await shop.service.desk.setup.open(made.link)).ticket.expose()
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -244,6 +305,16 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
     "gateway DELETE /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
     "gateway POST /v1/events/{event_id}/redeliver": ("endpoint_id", listening),
+    "console GET /v1/people/{person_id}": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/role": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/suspend": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/enable": ("person_id", suspended),
+    "console POST /v1/people/{person_id}/unlock": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/reset": ("person_id", somebody),
+    "console POST /v1/invitations/{invitation_id}/renew": ("invitation_id", invited),
+    "console POST /v1/invitations/{invitation_id}/withdraw": ("invitation_id", invited),
+    "console POST /v1/setup": ("link", link),
+    "console POST /v1/setup/password": ("ticket", ticket),
 }
 #: An id in an example stands for one of the reader's own.
 OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
@@ -274,7 +345,7 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     return {
         name: ids[OWN[value[:4]]] if isinstance(value, str) and value[:4] in OWN else value
         for name, value in example.items()
-    }
+    } | {name: ids[name] for name in ("link", "ticket") if name in example and name in ids}
 
 
 def notice(ground: Ground) -> dict[str, Any]:
@@ -355,6 +426,8 @@ UNKNOWN = {
     "refund_id": "ref",
     "connection_id": "con",
     "endpoint_id": "whe",
+    "person_id": "usr",
+    "invitation_id": "inv",
 }
 
 

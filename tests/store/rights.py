@@ -145,6 +145,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.session": frozenset({"select", "insert", "update*", "delete"}),
         "identity.signing_key": _CHANGE,
         "identity.used_once": frozenset({"select", "insert", "delete"}),
+        "identity.invitation": _CHANGE,
+        "identity.password": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -185,6 +187,10 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, break_glass_id, mode, person_id, session_id, permissions, reason, started_at, expires_at)"
         " values ('{m}', '{aud}', 'test', '{aud}', 's', '{{a}}', 'ten letters', now(), now() + interval '1 minute')"
     ),
+    "identity.invitation": (
+        "(merchant_id, invitation_id, person_id, reason, link_hash, created_by, created_at, expires_at, used_at)"
+        f" values ('{{m}}', '{{aud}}', 'usr_{{m}}', 'invited', {_HASH}, 'x', now(), now(), now())"
+    ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
     ),
@@ -201,14 +207,6 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, challenge_hash, purpose, expires_at)"
         f" values ('{{m}}', {_HASH}, 'login', now() + interval '1 hour')"
     ),
-    "identity.person": (
-        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
-        " values ('{m}', 'usr_{own}', lower('{aud}@shop.example'), 'n', 'admin', 'active', 'x', now())"
-    ),
-    "identity.person": (
-        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
-        " values ('{m}', '{aud}', lower('{aud}'), 'n', 'admin', 'active', 'x', now())"
-    ),
     "identity.service": (
         "(merchant_id, mode, service_id, name, permissions, public_keys, certificate_bound, created_by, created_at)"
         " values ('{m}', 'test', '{aud}', 'n', '{{}}', '[]', false, 'x', now())"
@@ -221,6 +219,14 @@ ROWS: Final[dict[str, str]] = {
     "identity.used_once": (
         "(merchant_id, purpose, value_hash, keep_until)"
         f" values ('{{m}}', 'proof', {_HASH}, now() + interval '1 hour')"
+    ),
+    "identity.password": (
+        "(merchant_id, person_id, password_hash, key_version, holds, set_at)"
+        " values ('{m}', 'usr_{m}', 'x', 1, false, now())"
+    ),
+    "identity.person": (
+        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
+        " values ('{m}', 'usr_{own}', lower('{own}@shop.example'), 'n', 'auditor', 'active', 'x', now())"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"

@@ -24,6 +24,7 @@ SCHEMAS: Final = {
     "identity.approvals": {"identity"},
     "identity.services": {"identity"},
     "identity.sessions": {"identity"},
+    "identity.people": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -67,6 +68,7 @@ RUN_BY: Final = {
     "identity.approvals": _GATEWAY_AND_OPERATORS,
     "identity.services": core(Login.CONSOLE),
     "identity.sessions": core(Login.CONSOLE),
+    "identity.people": _OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -116,6 +118,11 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.networks.remove_network": _OPERATORS,
     "identity.passkeys.merchant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.passkeys.present_credential": _EVERYBODY,  # names no table
+    **{
+        f"identity.people.present_{each}": _EVERYBODY
+        for each in ("email", "link", "person", "ticket")
+    },
+    "identity.people.wait_for_turn": _EVERYBODY,  # names no table either
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
     "jobs.job_lag": _SERVING,

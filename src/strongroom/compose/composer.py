@@ -22,6 +22,7 @@ from strongroom.compose.documents import (
     webhooks_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.people import PeopleBeside, people_desk
 from strongroom.compose.process import Process
 from strongroom.compose.site import (
     answers_of,
@@ -32,13 +33,14 @@ from strongroom.compose.site import (
 )
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
-from strongroom.http import operations
+from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.networks.service import NetworksService
+from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
@@ -208,6 +210,9 @@ class Composer(Process):
             {
                 "sessions": sessions.desk,
                 "services": sessions.services,
+                "people": await people_desk(
+                    self, database, keyring, recorder, self.beside_people()
+                ),
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "networks": NetworksService(database, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
@@ -247,6 +252,24 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         return access_parts.reviews_of(self, database, await self.recorder(database, keyring))
 
+    async def operator_people(self) -> PeopleService:
+        """Compose people for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        desk = await people_desk(self, database, keyring, recorder, self.beside_people())
+        return desk.people
+
+    def beside_people(self) -> PeopleBeside:
+        """Return what people's sessions, factors and lock-outs are ended with."""
+        return PeopleBeside()
+
+    async def authenticator(self, listener: str, database: Database) -> Authenticator:
+        """Return what checks the credentials of a listener: API keys and access tokens."""
+        if self._trust is None:
+            self._trust = await session_parts.trust_of(self, database)
+        return await session_parts.authenticator_of(self, listener, database, self._trust)
+
     async def _reader(
         self, database: Database, keyring: Keyring, recorder: Recorder, tree: str
     ) -> DatabaseAuditReader:
@@ -273,11 +296,7 @@ class Composer(Process):
         site = self.site
         authenticator = None
         if identity_database is not None:
-            if self._trust is None:
-                self._trust = await session_parts.trust_of(self, identity_database)
-            authenticator = await session_parts.authenticator_of(
-                self, name, identity_database, self._trust
-            )
+            authenticator = await self.authenticator(name, identity_database)
         denials = DenialLog(recorder.database, recorder, site.clock)
         self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
         self.on_close(denials.flush, final=True)  # what is being counted, too

@@ -11,6 +11,8 @@ from strongroom.identity import api as identity_api
 from strongroom.identity.access import api as access_api
 from strongroom.identity.approvals import api as approvals_api
 from strongroom.identity.networks import api as networks_api
+from strongroom.identity.people import api as people_api
+from strongroom.identity.people import own_api
 from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.payments import api as payments_api
@@ -42,6 +44,8 @@ CONSOLE_ROUTES: Final = (
     *access_api.ROUTES,
     *sessions_api.ROUTES,
     *services_api.ROUTES,
+    *people_api.ROUTES,
+    *own_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

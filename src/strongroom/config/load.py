@@ -248,6 +248,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "proxy_protocol": _truth,
     "client_certificate_header": _header_name,
     "console_from": _networks,
+    "breached_passwords": _path,
     "group_commit_rows": _count,
     "group_commit_batches": _count,
     "rate_secret_per_second": _count,

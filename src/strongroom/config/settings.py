@@ -248,6 +248,13 @@ class Settings:
             "Networks (CIDR, comma-separated) that reach the console's listener at all; without any, every network."
         ),
     )
+    breached_passwords: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Sorted file of leaked passwords' SHA-1 in capital hexadecimal digits, one a line, as Have I Been Pwned "
+            "gives them (`HASH:COUNT`); asked besides the bundled list. Prefixes from 12 digits will do."
+        ),
+    )
     group_commit_rows: int = field(
         default=256,
         metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request."),

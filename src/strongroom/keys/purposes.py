@@ -33,6 +33,8 @@ class KeyName(enum.StrEnum):
     REFRESH_TOKENS = "refresh_tokens"
     REQUEST_FINGERPRINT = "request_fingerprint"
     TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
+    PASSWORD_PEPPER = "password_pepper"  # noqa: S105 - a key's name
+    SETUP_LINK_HASH = "setup_link_hash"
     WEBHOOK_SECRETS = "webhook_secrets"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
@@ -68,6 +70,9 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.REFRESH_TOKENS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
     KeyName.TOKEN_SIGNING_SEED: Purpose.IDENTITY,
+    KeyName.PASSWORD_PEPPER: Purpose.IDENTITY,
+    KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.SETUP_LINK_HASH: Purpose.IDENTITY,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }

@@ -106,7 +106,7 @@ grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit
 grant insert on audit.address to strongroom_webhooks;
 
 -- People, their proofs and sessions belong to the console's role; every listener reads what no longer holds.
-grant select, insert, update (email, name, role, status, last_used_at) on identity.person to strongroom_console;
+grant select, insert, update (email, name, role, status, suspended_from, last_used_at) on identity.person to strongroom_console;
 grant select, insert, delete on identity.revocation to strongroom_console;
 grant select on identity.revocation to strongroom_gateway, strongroom_vault;
 grant insert on identity.revocation to strongroom_gateway;
@@ -142,3 +142,6 @@ grant select on identity.signing_key to strongroom_gateway, strongroom_vault;
 grant select, insert, delete on identity.used_once to strongroom_console;
 grant select, insert on identity.used_once to strongroom_gateway, strongroom_vault;
 grant select, insert, update (public_keys, revoked_at, last_used_at) on identity.service to strongroom_console;
+grant select, insert, update (ticket_hash, ticket_expires_at, openings, used_at, withdrawn_at)
+    on identity.invitation to strongroom_console;
+grant select, insert, update (holds), delete on identity.password to strongroom_console;
