@@ -18,6 +18,8 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "identity.factors": {"identity"},
+    "identity.login": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -55,6 +57,8 @@ _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.factors": _OPERATORS,
+    "identity.login": _OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -85,6 +89,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.unsealed_events": _RECORDS,
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
+    "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
     "jobs.job_lag": _SERVING,
