@@ -142,14 +142,17 @@ class CountedPasswords:
         self.computed = 0
         self.somebodys = 0
 
-    async def verify(self, read: ReadOnly, person: Person | None, password: str) -> bool:
+    async def kept(self, read: ReadOnly, person: Person | None) -> Person | None:
+        return person
+
+    async def holds(self, kept: Person | None, password: str) -> bool:
         self.computed += 1
-        self.somebodys += person is not None
+        self.somebodys += kept is not None
         try:
             self._hasher.verify(self._hash, password)
         except argon2.exceptions.VerifyMismatchError:
             return False
-        return person is not None
+        return kept is not None
 
 
 @dataclass
@@ -252,12 +255,20 @@ class MemoryTickets:
         self.people[ticket] = person
         return ticket
 
-    async def person(self, read: ReadOnly, ticket: str) -> Person:
-        if ticket not in self.people:
+    async def person(self, read: ReadOnly, ticket: Secret[str], now: datetime) -> Person:
+        if ticket.expose() not in self.people:
             raise TicketRefused("ticket_unknown")
-        return self.people[ticket]
+        return self.people[ticket.expose()]
 
-    async def finish(self, tx: Transaction, person: Person, now: datetime) -> None:
+    async def finish(
+        self,
+        tx: Transaction,
+        person: Person,
+        ticket: Secret[str],
+        *,
+        origin: Origin,
+        now: datetime,
+    ) -> None:
         if person.person_id in self.passwordless:
             raise Conflict("there is no password yet")
         self.people = {ticket: p for ticket, p in self.people.items() if p != person}
@@ -386,7 +397,7 @@ class Ground:
         body = {"email": email, "password": password, "mode": "test"}
         answer = await self.caller(address=address).post("/v1/login", body)
         assert answer.status_code == 200, answer.text
-        assert answer.json()["second_steps"] == ["passkey", "recovery_code", "totp"]
+        assert answer.json()["second_steps"] == ["recovery_code", "totp"]
         return str(answer.json()["handle"])
 
     async def finish(

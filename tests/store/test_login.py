@@ -46,7 +46,7 @@ async def test_password_and_code_begin_a_session(ground: Ground) -> None:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 300)
-    session = ground.sessions.open[body["session_id"]]
+    session = ground.sessions.open[body["session"]]
     assert session.mode is Mode.TEST
     assert session.methods == {"pwd", "otp", "mfa"}
     (record,) = await ground.records(Action.IDENTITY_LOGIN_SUCCEEDED)

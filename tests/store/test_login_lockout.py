@@ -203,8 +203,8 @@ async def test_an_administrator_lifts_it_all(ground: Ground) -> None:
     lockouts, now = ground.parts.lockouts, ground.clock.now()
     async with ground.database.transaction([person.merchant]) as tx:
         assert await lockouts.locked_until(tx, person, now) == now + 30 * MINUTE
-        assert await lockouts.clear(tx, person, now)
-        assert not await lockouts.clear(tx, person, now)
+        assert await lockouts.clear(tx, person)
+        assert not await lockouts.clear(tx, person)
         assert await lockouts.locked_until(tx, person, now) is None
         assert await lockouts.locked_until(tx, other, now) is not None
     assert await comes_in(ground, person, app)

@@ -60,7 +60,7 @@ async def test_what_is_sensitive_asks_for_a_code_again_after_five_minutes(ground
 async def test_a_step_up_answers_with_an_access_token_alone(ground: Ground) -> None:
     _, app, _, caller = await at_home(ground)
     body = (await caller.post("/v1/step-up/totp", {"code": app.code()})).json()
-    assert set(body) == {"object", "session_id", "token_type", "access_token", "expires_in"}
+    assert set(body) == {"object", "session", "token_type", "access_token", "expires_in"}
 
 
 async def test_a_code_that_logged_in_does_not_step_up(ground: Ground) -> None:

@@ -29,6 +29,7 @@ from strongroom.identity.factors.wire import (
     recovery_codes_out,
 )
 from strongroom.kernel.permissions import Permission
+from strongroom.kernel.secret import Secret
 
 _TAG: Final = ["factors"]
 _BODY_PROBLEMS: Final = (400, 401, 403, 413, 415, 422, 429, 503)
@@ -142,7 +143,7 @@ async def setup_totp(
 ) -> EnrolmentOut:
     """Begin to set up an app for whoever holds a ticket."""
     await state.logins.visit(request_of(request))
-    return enrolment_out(await state.own_factors.ticket_enrol(data.ticket))
+    return enrolment_out(await state.own_factors.ticket_enrol(Secret(data.ticket)))
 
 
 @post(
@@ -163,7 +164,7 @@ async def confirm_setup(
     ours = request_of(request)
     await state.logins.visit(ours)
     confirmed = await state.own_factors.ticket_confirm(
-        data.ticket, data.code, address=ours.address, request_hash=ours.trace_hash
+        Secret(data.ticket), data.code, address=ours.address, request_hash=ours.trace_hash
     )
     return confirmed_out(confirmed)
 

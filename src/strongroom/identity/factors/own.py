@@ -122,7 +122,7 @@ class OwnFactors:
 
     # --- with a set-up ticket ---------------------------------------------------------------------------
 
-    async def ticket_enrol(self, ticket: str) -> Enrolment:
+    async def ticket_enrol(self, ticket: Secret[str]) -> Enrolment:
         """Begin to set up an app for whoever holds a set-up link.
 
         Raises:
@@ -131,7 +131,7 @@ class OwnFactors:
         return await self._enrol(await self._holder(ticket))
 
     async def ticket_confirm(
-        self, ticket: str, code: str, *, address: str, request_hash: str
+        self, ticket: Secret[str], code: str, *, address: str, request_hash: str
     ) -> Confirmed:
         """Take the app into use, hand out recovery codes, and end the ticket.
 
@@ -146,9 +146,9 @@ class OwnFactors:
         async with self._database.transaction([person.merchant]) as tx:
             # Again, inside: of two that show one ticket at once, the second finds it ended.
             await self._factors.hold(tx, person)
-            await self._tickets.person(tx, ticket)
+            await self._tickets.person(tx, ticket, self._clock.now())
             confirmed = await self._activate(tx, person, totp, step, origin=origin)
-            await self._tickets.finish(tx, person, self._clock.now())
+            await self._tickets.finish(tx, person, ticket, origin=origin, now=self._clock.now())
         return confirmed
 
     # --- the same for both ------------------------------------------------------------------------------
@@ -160,9 +160,9 @@ class OwnFactors:
             raise Bug("a session belongs to somebody")
         return person
 
-    async def _holder(self, ticket: str) -> Person:
+    async def _holder(self, ticket: Secret[str]) -> Person:
         async with self._database.transaction() as read:
-            return await self._tickets.person(read, ticket)
+            return await self._tickets.person(read, ticket, self._clock.now())
 
     async def _enrol(self, person: Person) -> Enrolment:
         kept, secret = await self._factors.sealed_secret(person, self._clock.now())

@@ -4,25 +4,38 @@
 from datetime import datetime
 from typing import Protocol
 
+from strongroom.audit import Origin
 from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.identity.people.model import Person
+from strongroom.kernel.secret import Secret
 
 
 class SetupTickets(Protocol):
     """The single-use proof that a set-up link holds, in place of a session."""
 
-    async def person(self, read: ReadOnly, ticket: str) -> Person:
+    async def person(self, read: ReadOnly, ticket: Secret[str], now: datetime) -> Person:
         """Return whom a ticket lets set themselves up.
 
         Raises:
             Unrecognized: it does not hold (`factors.errors.TicketRefused` will do).
         """
 
-    async def finish(self, tx: Transaction, person: Person, now: datetime) -> None:
-        """End a person's ticket: they have a second factor now, and are active.
+    async def finish(
+        self,
+        tx: Transaction,
+        person: Person,
+        ticket: Secret[str],
+        *,
+        origin: Origin,
+        now: datetime,
+    ) -> None:
+        """End a ticket: its person has an authenticator app now that was shown to work, and is active.
+
+        Called in the transaction that takes the app into use.
 
         Raises:
-            Conflict: something else is missing yet, such as a password.
+            Unrecognized: the ticket no longer holds; then nothing is kept.
+            Conflict: something else is missing yet, such as a password; likewise.
         """
 
 

@@ -114,6 +114,10 @@ class Factors:
         left, made_at = await store.recovery_codes_left(read, person)
         return Standing(None if totp is None else totp.created_at, left, made_at)
 
+    async def suffice(self, read: ReadOnly, person: Person) -> bool:
+        """Tell whether somebody could log in without any passkey: for whoever removes their last one."""
+        return await store.totp_of(read, person.merchant, person.person_id, "active") is not None
+
     async def clear(self, tx: Transaction, person: Person) -> int:
         """Remove everything: for a reset, whose caller records it. Return how many kinds of factors went."""
         await store.hold_person(tx, person.merchant, person.person_id)

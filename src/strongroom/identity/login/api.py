@@ -17,9 +17,9 @@ from strongroom.identity.login.service import Logins
 from strongroom.identity.login.wire import (
     LoginIn,
     LoginOut,
+    LoginTokensOut,
     SecondStepIn,
     StepUpIn,
-    TokensOut,
     begun_out,
     logged_in_out,
     stepped_up_out,
@@ -62,13 +62,13 @@ async def begin_login(
         "is taken once. Ten failures lock the account for the caller's network, for 30 minutes."
     ),
     tags=_TAG,
-    responses=answers(200, TokensOut, examples.TOKENS, 400, 401, 413, 415, 422, 429, 503),
+    responses=answers(200, LoginTokensOut, examples.TOKENS, 400, 401, 413, 415, 422, 429, 503),
 )
 async def login_totp(
     request: LitestarRequest[Any, Any, State],
     data: Annotated[SecondStepIn, Body(examples=[Example(value=examples.TOTP_IN)])],
     state: State,
-) -> TokensOut:
+) -> LoginTokensOut:
     """Take a code of an authenticator app, and begin a session."""
     logins: Logins = state.logins
     visit = await logins.visit(request_of(request))
@@ -82,13 +82,13 @@ async def login_totp(
     summary="Log in: a recovery code",
     description="The second step of whoever has lost their app. The code is used up. Otherwise like a code of the app.",
     tags=_TAG,
-    responses=answers(200, TokensOut, examples.RECOVERED, 400, 401, 413, 415, 422, 429, 503),
+    responses=answers(200, LoginTokensOut, examples.RECOVERED, 400, 401, 413, 415, 422, 429, 503),
 )
 async def login_recovery(
     request: LitestarRequest[Any, Any, State],
     data: Annotated[SecondStepIn, Body(examples=[Example(value=examples.RECOVERY_IN)])],
     state: State,
-) -> TokensOut:
+) -> LoginTokensOut:
     """Take a recovery code, and begin a session."""
     logins: Logins = state.logins
     visit = await logins.visit(request_of(request))
@@ -105,13 +105,15 @@ async def login_recovery(
         "stepped up for five minutes. Wrong codes count for the lock-out."
     ),
     tags=_TAG,
-    responses=answers(200, TokensOut, examples.STEPPED_UP, 400, 401, 403, 413, 415, 422, 429, 503),
+    responses=answers(
+        200, LoginTokensOut, examples.STEPPED_UP, 400, 401, 403, 413, 415, 422, 429, 503
+    ),
 )
 async def step_up_totp(
     request: LitestarRequest[Any, Any, State],
     data: Annotated[StepUpIn, Body(examples=[Example(value=examples.STEP_UP_IN)])],
     state: State,
-) -> TokensOut:
+) -> LoginTokensOut:
     """Take a code, and return a new access token."""
     principal = principal_of(request)
     return stepped_up_out(await state.step_ups.with_totp(principal, data.code, request_of(request)))

@@ -12,7 +12,7 @@ LOGIN: Final[dict[str, Any]] = {
     "object": "login",
     "handle": "9fQ2mXw7Lr4TzB8cVn5KdY1sHp6GjA3eUo0RiWqZxMt",
     "expires_at": "2026-11-20T09:35:00.000000Z",
-    "second_steps": ["passkey", "recovery_code", "totp"],
+    "second_steps": ["recovery_code", "totp"],
 }
 #: A code is good for half a minute: whoever sends an example puts their own.
 TOTP_IN: Final[dict[str, Any]] = {"handle": LOGIN["handle"], "code": "492039"}
@@ -20,7 +20,7 @@ RECOVERY_IN: Final[dict[str, Any]] = {"handle": LOGIN["handle"], "code": "K7QX-2
 STEP_UP_IN: Final[dict[str, Any]] = {"code": "492039"}
 TOKENS: Final[dict[str, Any]] = {
     "object": "session_tokens",
-    "session_id": "ses_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "session": "ses_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
     "token_type": "Bearer",
     "access_token": "<a JWT>",
     "expires_in": 300,

@@ -86,7 +86,7 @@ class Lockouts:
         kept = lockout.logged_in(*held, now, counted=counted)
         await store.save_tallies(tx, account, network, kept, now)
 
-    async def clear(self, tx: Transaction, person: Person, now: datetime) -> bool:  # noqa: ARG002 - the port's
+    async def clear(self, tx: Transaction, person: Person) -> bool:
         """Lift every lock of a person; tell whether anything was counted. The caller records it."""
         return await store.clear_tallies(tx, account_of(person))
 

@@ -14,8 +14,9 @@ from strongroom.kernel.secret import Secret
 
 #: How long somebody has between the two steps.
 HANDLE_SECONDS: Final = 300
-#: What a second step may be. Always all of them: which of them somebody has is nobody's business yet.
-SECOND_STEPS: Final = ("passkey", "recovery_code", "totp")
+#: What a second step may be. Always all of them: which of them somebody has is nobody's business yet. A passkey is both
+#: steps in one, with a route of its own.
+SECOND_STEPS: Final = ("recovery_code", "totp")
 
 
 @dataclass(frozen=True, slots=True)

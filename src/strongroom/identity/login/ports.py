@@ -3,7 +3,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.http.request import Request
@@ -16,8 +16,11 @@ from strongroom.kernel.mode import Mode
 class Passwords(Protocol):
     """Knows passwords, slowly."""
 
-    async def verify(self, read: ReadOnly, person: Person | None, password: str) -> bool:
-        """Tell whether this is the person's password. For None, or one without a password, equal work and False."""
+    async def kept(self, read: ReadOnly, person: Person | None) -> Any:
+        """Return what is kept of a person's password, or what stands for it where there is nobody."""
+
+    async def holds(self, kept: Any, password: str) -> bool:
+        """Tell whether this is the password, outside any transaction. Equal work, and False, where there is nobody."""
 
 
 class Denials(Protocol):
@@ -87,7 +90,7 @@ class Finishing(Protocol):
 class Unlocking(Protocol):
     """What administrators and lists of people use of the lock-out."""
 
-    async def clear(self, tx: Transaction, person: Person, now: datetime) -> bool:
+    async def clear(self, tx: Transaction, person: Person) -> bool:
         """Lift every lock of a person; tell whether there was one. The caller records it."""
 
     async def locked_until(self, read: ReadOnly, person: Person, now: datetime) -> datetime | None:

@@ -129,8 +129,8 @@ class Logins:
             verdict = await self._lockouts.admit(tx, account, visit, now)  # (2)
         reason = _why_not(person, verdict)
         async with self._database.transaction([account.merchant]) as read:
-            subject = person if reason is None else None
-            holds = await self._passwords.verify(read, subject, password)  # (3)
+            kept = await self._passwords.kept(read, person if reason is None else None)
+        holds = await self._passwords.holds(kept, password)  # (3)
         if reason is None and not holds:
             reason = "password"
         handle = Secret(new_secret_text(_HANDLE_BITS))
@@ -140,8 +140,8 @@ class Logins:
                 await self._lockouts.give_back(tx, account, visit, now)  # (4)
             else:
                 await self._refused(tx, person, verdict, visit, "password", reason)
-            kept = Handle(self._hash(handle.expose()), account, reason is None, mode)
-            await store.insert_login(tx, kept, until)  # (5)
+            login = Handle(self._hash(handle.expose()), account, reason is None, mode)
+            await store.insert_login(tx, login, until)  # (5)
         self._count("password", reason)
         return Begun(handle, until)
 

@@ -46,11 +46,11 @@ class StepUpIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: Code
 
 
-class TokensOut(msgspec.Struct, frozen=True, omit_defaults=True):
+class LoginTokensOut(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session's tokens, named as RFC 6749 §5.1 names them."""
 
     object: str
-    session_id: str
+    session: str
     token_type: str
     access_token: str
     expires_in: int
@@ -65,10 +65,10 @@ def begun_out(begun: Begun) -> LoginOut:
     return LoginOut("login", begun.handle.expose(), rfc3339(begun.expires_at), list(SECOND_STEPS))
 
 
-def logged_in_out(logged_in: LoggedIn) -> TokensOut:
+def logged_in_out(logged_in: LoggedIn) -> LoginTokensOut:
     """Print a session that has begun."""
     issued = logged_in.issued
-    return TokensOut(
+    return LoginTokensOut(
         "session_tokens",
         issued.session,
         "Bearer",
@@ -79,9 +79,9 @@ def logged_in_out(logged_in: LoggedIn) -> TokensOut:
     )
 
 
-def stepped_up_out(issued: Issued) -> TokensOut:
+def stepped_up_out(issued: Issued) -> LoginTokensOut:
     """Print a new access token of a session that goes on."""
-    return TokensOut(
+    return LoginTokensOut(
         "session_tokens",
         issued.session,
         "Bearer",
