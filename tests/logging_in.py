@@ -7,7 +7,7 @@ be: what is tested here is logging in.
 """
 
 import itertools
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -171,6 +171,8 @@ class MemorySessions:
         self.open: dict[SessionId, _Open] = {}
         self.ended: list[tuple[SessionId, str]] = []
         self._tokens: dict[str, SessionId] = {}
+        #: Which session a refresh token goes on with.
+        self.refreshes: dict[str, SessionId] = {}
 
     async def begin(
         self,
@@ -186,7 +188,9 @@ class MemorySessions:
         assert "mfa" in methods
         session = SessionId(new_id("ses"))
         self.open[session] = _Open(person, mode, frozenset(methods), now)
-        return Issued(session, self._token(session), 300, Secret(new_secret_text(256)))
+        refresh = new_secret_text(256)
+        self.refreshes[refresh] = session
+        return Issued(session, self._token(session), 300, Secret(refresh))
 
     async def step_up(
         self, tx: Transaction, session: SessionId, methods: Collection[str], *, now: datetime
@@ -443,14 +447,16 @@ class Ground:
 
 
 @asynccontextmanager
-async def grounded(server: Server, rate: Rate = PLENTY) -> AsyncIterator[Ground]:
-    """Lend a ground with a database of its own."""
+async def grounded(
+    server: Server, rate: Rate = PLENTY, routes: Sequence[Any] = ()
+) -> AsyncIterator[Ground]:
+    """Lend a ground with a database of its own; `routes` are what other parts would offer beside."""
     clock = SteppedClock(START)
     keyring = Keyring(FakeKeyStore(), MemoryDataKeyTable(), clock)
     await keyring.start([Purpose.AUDIT, Purpose.IDENTITY])
     async with fresh_databases(server, [Domain.CORE]) as databases:
         database = await databases.open(Domain.CORE, Login.CONSOLE, connections_max=8)
-        ground = _made(databases, database, keyring, clock, rate)
+        ground = _made(databases, database, keyring, clock, rate, routes)
         ground.merchant = await ground.new_merchant()
         try:
             yield ground
@@ -460,7 +466,12 @@ async def grounded(server: Server, rate: Rate = PLENTY) -> AsyncIterator[Ground]
 
 
 def _made(
-    databases: Databases, database: Database, keyring: Keyring, clock: SteppedClock, rate: Rate
+    databases: Databases,
+    database: Database,
+    keyring: Keyring,
+    clock: SteppedClock,
+    rate: Rate,
+    routes: Sequence[Any],
 ) -> Ground:
     metrics, lines = Metrics(), MemorySink()
     recorder = EventRecorder(database, Secret(bytes(32)), clock)
@@ -494,7 +505,7 @@ def _made(
         lockouts,
     )
     edge = build_listener(
-        build_app(ROUTES, parts.state),
+        build_app([*ROUTES, *routes], {**parts.state, "sessions": sessions, "tickets": tickets}),
         listener="console",
         authenticator=sessions,
         rates=Rates(RateLimiter(PLENTY), RateLimiter(PLENTY), RateLimiter(PLENTY)),

@@ -17,10 +17,12 @@ from strongroom.cli import (
     init,
     key,
     listen,
+    login,
     merchant,
     payment,
     refund,
     serve,
+    setup,
     simulator,
     token,
 )
@@ -42,6 +44,8 @@ serve.register(app)
 for noun in (
     demo,
     init,
+    setup,
+    login,
     merchant,
     key,
     token,
