@@ -52,6 +52,7 @@ UNLIMITED: Final = {
     "rate_public_per_second": 1_000_000,
     "rate_stranger_per_second": 1_000_000,
     "rate_visitor_per_second": 1_000_000,
+    "rate_login_per_minute": 1_000_000,
 }
 _numbers: Final = itertools.count(1)
 

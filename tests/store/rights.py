@@ -134,12 +134,16 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.api_key": _CHANGE,
         "identity.approval": _ASK,
         "identity.break_glass": _CHANGE,
+        "identity.login": frozenset({"select", "insert", "delete"}),
+        "identity.login_account": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.login_network": frozenset({"select", "insert", "update*", "delete"}),
         "identity.merchant": _CHANGE,
         "identity.network": frozenset({"select", "insert", "delete", "update*"}),
         "identity.network_change": _CHANGE,
         "identity.passkey": frozenset({"select", "insert", "update*", "delete"}),
         "identity.passkey_challenge": frozenset({"select", "insert", "delete"}),
         "identity.person": _CHANGE,
+        "identity.recovery_code": frozenset({"select", "insert", "update*", "delete"}),
         "identity.revocation": frozenset({"select", "insert", "delete"}),
         "identity.service": _CHANGE,
         "identity.session": frozenset({"select", "insert", "update*", "delete"}),
@@ -147,6 +151,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.used_once": frozenset({"select", "insert", "delete"}),
         "identity.invitation": _CHANGE,
         "identity.password": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.totp": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -227,6 +232,26 @@ ROWS: Final[dict[str, str]] = {
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
         " values ('{m}', 'usr_{own}', lower('{own}@shop.example'), 'n', 'auditor', 'active', 'x', now())"
+    ),
+    "identity.login": (
+        "(merchant_id, handle_hash, account, proved, mode, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'usr_{{m}}', true, 'test', now())"
+    ),
+    "identity.login_account": (
+        "(merchant_id, account, spent_until, forget_at) values ('{m}', '{aud}', now(), now())"
+    ),
+    "identity.login_network": (
+        "(merchant_id, account, network, failures, forget_at)"
+        f" values ('{{m}}', '{{aud}}', {_HASH}, 1, now())"
+    ),
+    "identity.recovery_code": (
+        "(merchant_id, person_id, code_hash, made_at)"
+        f" values ('{{m}}', 'usr_{{m}}', {_HASH}, now())"
+    ),
+    "identity.totp": (
+        "(merchant_id, person_id, state, sealed_secret, key_version, last_step, created_at)"
+        " values ('{m}', 'usr_{m}', 'active', '', 1, 0, now())"
+        " on conflict (merchant_id, person_id, state) do update set last_step = 1"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"

@@ -25,6 +25,8 @@ SCHEMAS: Final = {
     "identity.services": {"identity"},
     "identity.sessions": {"identity"},
     "identity.people": {"identity"},
+    "identity.factors": {"identity"},
+    "identity.login": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -69,6 +71,8 @@ RUN_BY: Final = {
     "identity.services": core(Login.CONSOLE),
     "identity.sessions": core(Login.CONSOLE),
     "identity.people": _OPERATORS,
+    "identity.factors": _OPERATORS,
+    "identity.login": _OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -123,6 +127,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
         for each in ("email", "link", "person", "ticket")
     },
     "identity.people.wait_for_turn": _EVERYBODY,  # names no table either
+    "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
     "jobs.job_lag": _SERVING,

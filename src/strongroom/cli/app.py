@@ -17,12 +17,14 @@ from strongroom.cli import (
     init,
     key,
     listen,
+    login,
     merchant,
     network,
     payment,
     person,
     refund,
     serve,
+    setup,
     simulator,
     token,
 )
@@ -44,6 +46,8 @@ serve.register(app)
 for noun in (
     demo,
     init,
+    setup,
+    login,
     merchant,
     person,
     key,

@@ -281,6 +281,13 @@ class Composer(Process):
             origin=f"{self.site.settings.audit_origin}/{tree}",
         )
 
+    def _denials(self, name: str, recorder: EventRecorder) -> DenialLog:
+        """Compose what a listener's refusals of strangers are recorded by."""
+        denials = DenialLog(recorder.database, recorder, self.site.clock)
+        self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
+        self.on_close(denials.flush, final=True)  # what is being counted, too
+        return denials
+
     async def _listener(
         self,
         name: str,
@@ -292,14 +299,13 @@ class Composer(Process):
         *,
         carries_cards: bool,
         lean_lane: bool,
+        denials: DenialLog | None = None,
     ) -> Edge:
         site = self.site
         authenticator = None
         if identity_database is not None:
             authenticator = await self.authenticator(name, identity_database)
-        denials = DenialLog(recorder.database, recorder, site.clock)
-        self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
-        self.on_close(denials.flush, final=True)  # what is being counted, too
+        denials = denials or self._denials(name, recorder)
         app = build_app(
             routes,
             {

@@ -255,6 +255,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "rate_public_per_second": _count,
     "rate_stranger_per_second": _count,
     "rate_visitor_per_second": _count,
+    "rate_login_per_minute": _count,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,

@@ -279,6 +279,12 @@ class Settings:
             "Requests a second from one address to the webhooks listener, where nobody has a key; twice that at once."
         ),
     )
+    rate_login_per_minute: int = field(
+        default=60,
+        metadata=_says(
+            "Steps of logins a minute from one address (IPv6: one /64); half as many at once."
+        ),
+    )
     egress_loopback: tuple[str, ...] = field(
         default=(),
         metadata=_says(

@@ -35,6 +35,8 @@ class KeyName(enum.StrEnum):
     TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
     PASSWORD_PEPPER = "password_pepper"  # noqa: S105 - a key's name
     SETUP_LINK_HASH = "setup_link_hash"
+    LOGIN_HASH = "login_hash"
+    TOTP_SECRETS = "totp_secrets"
     WEBHOOK_SECRETS = "webhook_secrets"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
@@ -73,6 +75,9 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.PASSWORD_PEPPER: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
     KeyName.SETUP_LINK_HASH: Purpose.IDENTITY,
+    KeyName.LOGIN_HASH: Purpose.IDENTITY,
+    KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.TOTP_SECRETS: Purpose.IDENTITY,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }

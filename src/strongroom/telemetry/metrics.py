@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from strongroom.telemetry.log import LogObserver
+from strongroom.telemetry.login_metrics import LoginMetrics
 from strongroom.telemetry.work_metrics import (
     EgressMetrics,
     IdentityMetrics,
@@ -336,6 +337,7 @@ class Metrics:
         self.payments = PaymentMetrics(registry)
         self.egress = EgressMetrics(registry)
         self.security = SecurityMetrics(registry)
+        self.logins = LoginMetrics(registry)
         self.log = LogMetrics(registry)
         #: 1 passed, 0 failed.
         self.health = Gauge(

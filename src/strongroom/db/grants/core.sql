@@ -145,3 +145,9 @@ grant select, insert, update (public_keys, revoked_at, last_used_at) on identity
 grant select, insert, update (ticket_hash, ticket_expires_at, openings, used_at, withdrawn_at)
     on identity.invitation to strongroom_console;
 grant select, insert, update (holds), delete on identity.password to strongroom_console;
+grant select, insert, update (state, last_step), delete on identity.totp to strongroom_console;
+grant select, insert, update (used_at), delete on identity.recovery_code to strongroom_console;
+grant select, insert, delete on identity.login to strongroom_console;
+grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
+    to strongroom_console;
+grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;
