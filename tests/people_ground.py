@@ -7,7 +7,7 @@ Everything else is the product's: routes, edge, services, database, audit log. S
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -199,14 +199,36 @@ class InMemoryTickets:
         self.tickets: dict[str, Person] = {}
         self.finished: list[PersonId] = []
 
-    async def person(self, read: ReadOnly, ticket: Secret[str]) -> Person:
+    async def person(self, read: ReadOnly, ticket: Secret[str], now: datetime) -> Person:
         found = self.tickets.get(ticket.expose())
         if found is None:
             raise TicketUnknown
         return found
 
-    async def finish(self, tx: Transaction, person: Person, now: datetime) -> None:
+    async def finish(
+        self,
+        tx: Transaction,
+        person: Person,
+        ticket: Secret[str],
+        *,
+        origin: Origin,
+        now: datetime,
+    ) -> None:
         self.finished.append(person.person_id)
+
+
+class Counted:
+    """Counts proofs. Implements `identity.passkeys.ports.ProofMetrics`."""
+
+    def __init__(self) -> None:
+        self.logins: list[tuple[str, str, str]] = []
+        self.step_ups: list[tuple[str, str]] = []
+
+    def login(self, method: str, outcome: str, reason: str) -> None:
+        self.logins.append((method, outcome, reason))
+
+    def stepped_up(self, method: str, outcome: str) -> None:
+        self.step_ups.append((method, outcome))
 
 
 class ChosenFactors:
@@ -229,6 +251,8 @@ class PeopleGround:
     sessions: InMemorySessions
     tickets: InMemoryTickets
     others: ChosenFactors
+    counted: Counted
+    state: Mapping[str, Any]
     clock: Clock
 
     @property
@@ -342,6 +366,7 @@ async def people_ground(
         keyring = await composer.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await composer.recorder(database, keyring)
         sessions, tickets, others = InMemorySessions(clock), InMemoryTickets(), ChosenFactors()
+        counted = Counted()
         state = passkey_state(
             site,
             database,
@@ -350,6 +375,7 @@ async def people_ground(
             sessions=sessions,
             tickets=tickets,
             others=others,
+            metrics=counted,
         )
         edge = build_listener(
             build_app([*passkeys_api.ROUTES, *more_routes], {**state, "sessions": sessions}),
@@ -366,7 +392,9 @@ async def people_ground(
             transport=httpx.ASGITransport(app=edge),  # type: ignore[arg-type]  # dict, not MutableMapping
             event_hooks={"response": [answers.passes]},
         ) as client:
-            yield PeopleGround(service, edge, client, sessions, tickets, others, clock)
+            yield PeopleGround(
+                service, edge, client, sessions, tickets, others, counted, state, clock
+            )
 
 
 class NoDenials:
