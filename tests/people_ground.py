@@ -7,8 +7,8 @@ Everything else is the product's: routes, edge, services, database, audit log. S
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from database import Databases
 from service import Caller, Service, running
 from soft_authenticator import SoftAuthenticator
 from strongroom.audit import PLATFORM, Origin
+from strongroom.cli.installation import Installation
 from strongroom.compose.passkeys import passkey_state
 from strongroom.compose.site import rates_of
 from strongroom.crypto.ids import new_id
@@ -31,6 +32,7 @@ from strongroom.http import Credential, Request, Unauthenticated
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.auth import STEP_UP_SECONDS
 from strongroom.http.edge import Edge
+from strongroom.http.server import Endpoint, Servers
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.grants import granted_to
 from strongroom.identity.passkeys import api as passkeys_api
@@ -355,12 +357,17 @@ async def people_ground(
     *,
     clock: Clock | None = None,
     more_routes: Sequence[Any] = (),
+    more_state: Callable[[InMemorySessions], Mapping[str, Any]] = lambda _: {},
+    port: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[PeopleGround]:
-    """Lend a console with passkeys in this process."""
+    """Lend a console with passkeys in this process; with a port, it also listens there, over TLS."""
     clock = clock or SystemClock()
     settings = {"console_origin": CONSOLE_ORIGIN, **settings}
-    async with running(databases, folder, clock=clock, listens=False, **settings) as service:
+    async with (
+        running(databases, folder, clock=clock, listens=False, **settings) as service,
+        AsyncExitStack() as stack,
+    ):
         composer, site = service.composer, service.composer.site
         database = await composer.database(Domain.CORE, Login.CONSOLE, connections_max=4)
         keyring = await composer.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
@@ -378,7 +385,7 @@ async def people_ground(
             metrics=counted,
         )
         edge = build_listener(
-            build_app([*passkeys_api.ROUTES, *more_routes], {**state, "sessions": sessions}),
+            build_app([*passkeys_api.ROUTES, *more_routes], {**state, **more_state(sessions)}),
             listener="console",
             authenticator=sessions,
             rates=rates_of(site.settings),
@@ -387,6 +394,11 @@ async def people_ground(
             body_bytes_max={},
         )
         answers = Answers(folder / "console-answers")
+        if port is not None:
+            tls = Installation(service.settings, clock).tls()
+            servers = Servers([Endpoint("console", edge, "127.0.0.1", port, tls)])
+            stack.push_async_callback(servers.stop)
+            await servers.start()
         async with httpx.AsyncClient(
             base_url=CONSOLE_ORIGIN,
             transport=httpx.ASGITransport(app=edge),  # type: ignore[arg-type]  # dict, not MutableMapping

@@ -54,6 +54,9 @@ SECURITY_HEADERS: Final = (
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("x-content-type-options", "nosniff"),
 )
+_POLICY: Final = "content-security-policy"
+#: On an answer that brings a policy of its own (`http.pages`): two would both hold, and let nothing in.
+_WITHOUT_POLICY: Final = tuple(each for each in SECURITY_HEADERS if each[0] != _POLICY)
 
 
 class TargetRefused(Refused):
@@ -379,10 +382,13 @@ def _has_body(request: Request) -> bool:
 
 
 def _headers(answer: Answer, request: Request) -> list[tuple[str, str]]:
+    fixed = SECURITY_HEADERS
+    if answer.headers and any(name == _POLICY for name, _ in answer.headers):
+        fixed = _WITHOUT_POLICY
     return [
         ("content-type", answer.content_type),
         ("content-length", str(len(answer.body))),
         ("request-id", request.request_id),
-        *SECURITY_HEADERS,
+        *fixed,
         *answer.headers,
     ]
