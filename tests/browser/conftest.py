@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 import pytest_asyncio
@@ -24,6 +24,7 @@ ARGUMENTS: Final = (
     "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync --ignore-certificate-errors"
 ).split()
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 #: Where pictures of the pages go when somebody wants to look at them.
 PICTURES: Final = os.environ.get("BROWSER_PICTURES")
 
@@ -147,10 +148,10 @@ class Tab:
         """Keep a picture of the page, light and dark, where somebody wants to look at it."""
         if PICTURES is None:
             return
-        for scheme in ("light", "dark"):
-            await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for scheme in SCHEMES:
+            await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             await self.page.screenshot(path=Path(PICTURES) / f"{name}-{scheme}.png", full_page=True)
-        await self.page.emulate_media(color_scheme="light")
+        await self.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -11,7 +11,6 @@ from browser.conftest import Console, Tab
 from browser.stand_ins import CODE, CODES, LINK, PASSWORD
 from soft_authenticator import b64
 from strongroom.identity.people.model import Person, PersonStatus
-from strongroom.kernel.clock import SystemClock
 
 
 async def log_in_with_password(tab: Tab, person: Person, *, mode: str = "Test") -> None:
@@ -258,7 +257,7 @@ async def test_wrong_codes_are_said_and_fields_are_named(console: Console, tab: 
     await page.get_by_label("E-mail address").fill("ada")
     await page.get_by_label("Password").fill("wrong")
     await page.get_by_role("button", name="Continue").click()
-    await says(tab, "E-mail address does not have its form.")
+    await says(tab, "E-mail address is not valid.")
     await tab.picture("login-error")
     await page.get_by_label("E-mail address").fill(person.email)
     await page.get_by_role("button", name="Continue").click()
@@ -441,7 +440,6 @@ async def test_every_field_has_a_name_and_every_page_one_heading(
         assert found["headings"] == 1, path
         assert found["language"] == "en"
         assert found["alerts"] >= 1, path
-    assert SystemClock().now()
 
 
 NAMES = """() => ({

@@ -45,7 +45,7 @@ HeaderItems: TypeAlias = Sequence[tuple[str, str]]
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 #: On every answer (OWASP ASVS 5.0 V3.4, V14.3). No version, no server name.
-SECURITY_HEADERS: Final = (
+SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("cross-origin-resource-policy", "same-origin"),

@@ -205,7 +205,7 @@ export function filled(form, errorAt = at("error")) {
   if (!wrong) return true;
   wrong.setAttribute("aria-invalid", "true");
   const label = form.querySelector(`label[for="${wrong.id}"]`)?.textContent || "This field";
-  errorAt.textContent = wrong.validity.valueMissing ? `${label} is missing.` : `${label} does not have its form.`;
+  errorAt.textContent = wrong.validity.valueMissing ? `${label} is missing.` : `${label} is not valid.`;
   wrong.focus();
   return false;
 }
