@@ -24,7 +24,7 @@ from soft_authenticator import (
     unb64,
 )
 from strongroom.audit import PLATFORM
-from strongroom.db.logins import Domain
+from strongroom.db.logins import Domain, Login
 from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.principal import Role
@@ -53,6 +53,7 @@ async def refused(ground: PeopleGround, answer: Any, reason: str) -> None:
     assert answer.status_code == 401
     assert answer.json()["code"] == "passkey_not_accepted"
     assert reason not in answer.text
+    assert ground.counted.logins[-1] == ("passkey", "denied", reason)
     record = await last(ground, "identity.login.failed")
     assert record["details"]["reason"] == reason
     assert (record["outcome"], record["actor"]) == ("denied", "anonymous")
@@ -235,7 +236,9 @@ async def test_a_passkey_is_a_login_with_two_factors(ground: PeopleGround, mode:
     answer = await ground.log_in(authenticator.get(await ground.login_options()), mode)
     assert answer.status_code == 200, answer.text
     tokens = answer.json()
+    assert ground.counted.logins[-1] == ("passkey", "success", "proven")
     assert set(tokens) == {
+        "object",
         "access_token",
         "token_type",
         "expires_in",
@@ -548,6 +551,19 @@ async def test_twenty_are_enough(ground: PeopleGround) -> None:
     answer = await (await ground.session(person)).post("/v1/own/passkeys/options")
     assert answer.status_code == 422
     assert "at most 20" in answer.json()["detail"]
+
+
+async def test_a_person_who_is_reset_has_no_passkey_any_more(ground: PeopleGround) -> None:
+    person, authenticator = await enrolled(ground)
+    await ground.enrolled(person, ground.authenticator())
+    own = ground.state["own_passkeys"]
+    database = await ground.service.composer.database(Domain.CORE, Login.CONSOLE)
+    async with database.transaction([person.merchant]) as tx:
+        assert await own.count(tx, person) == 2
+        assert await own.clear(tx, person) == 2
+        assert await own.count(tx, person) == 0
+    answer = await ground.log_in(authenticator.get(await ground.login_options()))
+    assert answer.status_code == 401
 
 
 # --- setting up ------------------------------------------------------------------------------------------------

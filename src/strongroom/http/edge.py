@@ -49,7 +49,7 @@ HeaderItems: TypeAlias = Sequence[tuple[str, str]]
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 #: On every answer (OWASP ASVS 5.0 V3.4, V14.3). No version, no server name.
-SECURITY_HEADERS: Final = (
+SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -58,6 +58,9 @@ SECURITY_HEADERS: Final = (
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("x-content-type-options", "nosniff"),
 )
+_POLICY: Final = "content-security-policy"
+#: On an answer that brings a policy of its own (`http.pages`): two would both hold, and let nothing in.
+_WITHOUT_POLICY: Final = tuple(each for each in SECURITY_HEADERS if each[0] != _POLICY)
 
 
 #: Routes of those who run a listener: they have a rule of their own about networks.
@@ -431,10 +434,13 @@ def _has_body(request: Request) -> bool:
 
 
 def _headers(answer: Answer, request: Request) -> list[tuple[str, str]]:
+    fixed = SECURITY_HEADERS
+    if answer.headers and any(name == _POLICY for name, _ in answer.headers):
+        fixed = _WITHOUT_POLICY
     return [
         ("content-type", answer.content_type),
         ("content-length", str(len(answer.body))),
         ("request-id", request.request_id),
-        *SECURITY_HEADERS,
+        *fixed,
         *answer.headers,
     ]
