@@ -118,6 +118,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.api_key": _CHANGE,
         "identity.merchant": _CHANGE,
         "identity.person": _CHANGE,
+        "identity.provider": _CHANGE,
+        "identity.provider_flow": frozenset({"select", "insert", "delete"}),
+        "identity.provider_link": _CHANGE,
         "identity.revocation": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
@@ -146,6 +149,20 @@ ROWS: Final[dict[str, str]] = {
     ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
+    ),
+    "identity.provider": (
+        "(merchant_id, provider_id, name, issuer, client_id, sealed_secret, key_version, domains, redirects, roles,"
+        " required_amr, required_acr, creates_people, status, created_by, created_at, updated_at)"
+        " values ('{m}', 'sso_{own}', 'n', 'https://i', 'c', '', 1, '{{a.example}}', '{{https://c/}}', '[]',"
+        " '{{mfa}}', '{{}}', false, 'active', 'x', now(), now())"
+    ),
+    "identity.provider_flow": (
+        "(merchant_id, state_hash, provider_id, mode, redirect, created_at, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'sso_{{m}}', 'test', 'https://c/', now(), now())"
+    ),
+    "identity.provider_link": (
+        "(merchant_id, issuer, subject_hash, provider_id, person_id, linked_at, used_at)"
+        f" values ('{{m}}', '{{own}}', {_HASH}, 'sso_{{m}}', 'usr_{{m}}', now(), now())"
     ),
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
@@ -222,6 +239,7 @@ ROWS: Final[dict[str, str]] = {
 REFERRED_TO: Final = (
     "identity.merchant",
     "identity.person",
+    "identity.provider",
     "payments.connection",
     "payments.payment",
     "webhooks.source",

@@ -18,6 +18,7 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "identity.sso": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -55,6 +56,7 @@ _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.sso": core(Login.CONSOLE),
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -87,6 +89,10 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.insert_merchant": _OPERATORS,
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
+    "identity.sso.present_domain": _EVERYBODY,  # names no table
+    "identity.sso.present_flow": _EVERYBODY,  # names no table
+    "identity.sso.present_provider": _EVERYBODY,  # names no table
+    "identity.sso.tenant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "jobs.job_lag": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},

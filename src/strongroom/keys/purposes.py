@@ -29,7 +29,9 @@ class KeyName(enum.StrEnum):
     CREDENTIALS = "credentials"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
+    PROVIDER_SECRETS = "provider_secrets"
     REQUEST_FINGERPRINT = "request_fingerprint"
+    SIGN_IN_HASH = "sign_in_hash"
     WEBHOOK_SECRETS = "webhook_secrets"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
@@ -61,7 +63,9 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.CREDENTIALS: Purpose.CREDENTIAL,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
+    KeyName.PROVIDER_SECRETS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.SIGN_IN_HASH: Purpose.IDENTITY,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }
