@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 import pytest_asyncio
 
+from callers import PeopledComposer
 from database import Databases
-from persons import PeopledComposer
 from service import Caller, Service, free_ports, running
 from store.sso_ground import PlainPeople, PlainSessions
 from strongroom.compose.sign_on import sign_on
@@ -238,6 +238,8 @@ async def test_every_example_is_what_its_document_says() -> None:
                 whole = {**content["schema"], "components": DOCUMENT["components"]}
                 jsonschema.validate(content["example"], whole)
             for status, answer in says["responses"].items():
+                if status == "default":
+                    continue
                 for content in answer.get("content", {}).values():
                     whole = {**content["schema"], "components": DOCUMENT["components"]}
                     assert "example" in content, (method, path, status)
