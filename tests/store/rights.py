@@ -55,6 +55,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     ): {  # authenticates its own callers, and sees nothing else of this database
         "identity.api_key": _READ,
         "identity.merchant": _READ,
+        "identity.network": _READ,
+        "identity.network_change": _READ,
         "identity.revocation": _READ,
         "keys.data_key": _ADD,
         "strongroom.migration": _READ,
@@ -68,6 +70,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _CHANGE,
         "identity.api_key": _CHANGE,
         "identity.merchant": _READ,
+        "identity.network": _READ,
+        "identity.network_change": _READ,
         "identity.revocation": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
@@ -117,6 +121,10 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tree": _READ,
         "identity.api_key": _CHANGE,
         "identity.merchant": _CHANGE,
+        "identity.network": frozenset({"select", "insert", "delete", "update*"}),
+        "identity.network_change": _CHANGE,
+        "identity.passkey": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.passkey_challenge": frozenset({"select", "insert", "delete"}),
         "identity.person": _CHANGE,
         "identity.provider": _CHANGE,
         "identity.provider_flow": frozenset({"select", "insert", "delete"}),
@@ -163,6 +171,18 @@ ROWS: Final[dict[str, str]] = {
     "identity.provider_link": (
         "(merchant_id, issuer, subject_hash, provider_id, person_id, linked_at, used_at)"
         f" values ('{{m}}', '{{own}}', {_HASH}, 'sso_{{m}}', 'usr_{{m}}', now(), now())"
+    "identity.network": (
+        "(merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)"
+        " values ('{m}', 'net_{own}', 'both', 'key:{aud}', '{{10.0.0.0/8}}', '', 'x', now())"
+    ),
+    "identity.passkey": (
+        "(merchant_id, person_id, passkey_id, credential_id, public_key, sign_count, aaguid, attestation, transports,"
+        " backup_eligible, backed_up, name, created_at)"
+        f" values ('{{m}}', 'usr_{{m}}', '{{aud}}', {_HASH}, '', 0, '', 'none', '{{{{}}}}', false, false, 'n', now())"
+    ),
+    "identity.passkey_challenge": (
+        "(merchant_id, challenge_hash, purpose, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'login', now() + interval '1 hour')"
     ),
     "identity.person": (
         "(merchant_id, person_id, email, name, role, status, created_by, created_at)"

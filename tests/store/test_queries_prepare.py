@@ -19,6 +19,8 @@ SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
     "identity.sso": {"identity"},
+    "identity.networks": {"identity"},
+    "identity.passkeys": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -57,6 +59,8 @@ RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.sso": core(Login.CONSOLE),
+    "identity.networks": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.passkeys": _OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -87,6 +91,12 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.unsealed_events": _RECORDS,
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
+    "identity.networks.note_change": _OPERATORS,
+    "identity.networks.person_is_there": _OPERATORS,
+    "identity.networks.put_network": _OPERATORS,
+    "identity.networks.remove_network": _OPERATORS,
+    "identity.passkeys.merchant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.passkeys.present_credential": _EVERYBODY,  # names no table
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
     "identity.sso.present_domain": _EVERYBODY,  # names no table

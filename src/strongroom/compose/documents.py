@@ -8,6 +8,8 @@ from strongroom.audit import api as audit_api
 from strongroom.http import operations
 from strongroom.http.openapi import openapi_document
 from strongroom.identity import api as identity_api
+from strongroom.identity.approvals import api as approvals_api
+from strongroom.identity.networks import api as networks_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
@@ -32,6 +34,8 @@ WEBHOOKS_ROUTES: Final = (
 )
 CONSOLE_ROUTES: Final = (
     *identity_api.CONSOLE_ROUTES,
+    *networks_api.CONSOLE_ROUTES,
+    *approvals_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

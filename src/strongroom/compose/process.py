@@ -24,6 +24,7 @@ from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.keys.stores.metered import MeteredKeyStore
 from strongroom.telemetry.health import HealthRegistry
+from strongroom.telemetry.security import SecurityEvents
 from strongroom.vault import Connections, Forwarder
 
 Row = TypeVar("Row")
@@ -91,7 +92,10 @@ class Process:
     async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
         """Make the recorder of a database."""
         return EventRecorder(
-            database, await platform_secret(keyring, KeyName.AUDIT_ROW_MAC), self.site.clock
+            database,
+            await platform_secret(keyring, KeyName.AUDIT_ROW_MAC),
+            self.site.clock,
+            SecurityEvents(self.site.log, self.site.metrics.security),
         )
 
     async def sealer(self, domain: Domain) -> Sealer:

@@ -17,6 +17,7 @@ class Request:
     __slots__ = (
         "address",
         "body",
+        "client_certificate",
         "headers",
         "listener",
         "method",
@@ -54,6 +55,8 @@ class Request:
         self.route = "unmatched"
         self.body = b""
         self.principal: Principal | None = None
+        #: Of the verified TLS client certificate: `x5t#S256` (RFC 8705 §3.1). None without one.
+        self.client_certificate: str | None = None
 
 
 @dataclass(slots=True)

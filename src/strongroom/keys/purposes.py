@@ -23,6 +23,7 @@ class KeyName(enum.StrEnum):
     """A data key: made at first use, versioned, wrapped under the root of its purpose."""
 
     API_KEY_HASH = "api_key_hash"
+    APPROVAL_FINGERPRINT = "approval_fingerprint"
     AUDIT_ROW_MAC = "audit_row_mac"
     CARD = "card"
     CHECKPOINT_SEED = "checkpoint_seed"
@@ -57,6 +58,7 @@ KEYRING_MAC: Final[Mapping[Purpose, KeyName]] = {
 
 _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.API_KEY_HASH: Purpose.IDENTITY,
+    KeyName.APPROVAL_FINGERPRINT: Purpose.IDENTITY,
     KeyName.AUDIT_ROW_MAC: Purpose.AUDIT,
     KeyName.CARD: Purpose.CARD,
     KeyName.CHECKPOINT_SEED: Purpose.AUDIT,
