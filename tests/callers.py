@@ -5,10 +5,13 @@
 everything else is checked as ever. Where people really log in, `Persons.token` is the one place that changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from service import ComposerWithStore
+import httpx
+
+from service import ComposerWithStore, Service
 from strongroom.crypto.ids import new_id
 from strongroom.http import Authenticator, Credential, Request
 from strongroom.http.edge import Edge
@@ -28,6 +31,15 @@ class Persons:
     def __init__(self) -> None:
         self._known: dict[str, Principal] = {}
 
+    @classmethod
+    def at(cls, service: Service) -> "Persons":
+        """Return people whom every listener of a service knows from now on."""
+        persons = cls()
+        for edge in service.edges.values():
+            if edge._authenticator is not None:
+                edge._authenticator = persons.before(edge._authenticator)
+        return persons
+
     def token(
         self,
         role: Role,
@@ -35,23 +47,28 @@ class Persons:
         mode: Mode = Mode.TEST,
         *,
         stepped_up: bool = True,
-        permissions: frozenset[Permission] | None = None,
     ) -> str:
-        """Return the credential of somebody of a role, who has just shown a second factor unless told otherwise."""
-        platform = merchant == PLATFORM
-        service = role is Role.SERVICE
-        principal = Principal(
-            new_id("svc" if service else "usr"),
-            CallerKind.SERVICE if service else CallerKind.PERSON,
-            merchant,
-            mode,
-            permissions if permissions is not None else granted_to(role, mode, platform=platform),
-            None
-            if service
-            else Presence(SessionId(new_id("ses")), role, frozenset({"mfa"}), stepped_up),
+        """Return the credential of a person of a role, who has just shown a second factor unless told otherwise."""
+        granted = granted_to(role, mode, platform=merchant == PLATFORM)
+        presence = Presence(
+            SessionId(new_id("ses")), role, frozenset({"mfa"}), stepped_up=stepped_up
         )
+        principal = Principal(new_id("usr"), CallerKind.PERSON, merchant, mode, granted, presence)
         text = f"test-person-{principal.subject}"
         self._known[text] = principal
+        return text
+
+    def machine(
+        self,
+        kind: CallerKind,
+        merchant: MerchantId,
+        mode: Mode,
+        permissions: frozenset[Permission],
+    ) -> str:
+        """Return the credential of a key, with permissions that a key cannot be made with, and never looked up."""
+        subject = new_id("svc" if kind is CallerKind.SERVICE else "key")
+        text = f"test-machine-{subject}"
+        self._known[text] = Principal(subject, kind, merchant, mode, permissions)
         return text
 
     def before(self, behind: Authenticator) -> Authenticator:
@@ -83,3 +100,19 @@ class PeopledComposer(ComposerWithStore):
         if edge._authenticator is not None:
             edge._authenticator = self.persons.before(edge._authenticator)
         return edge
+
+
+@asynccontextmanager
+async def edge_clients(service: Service) -> AsyncIterator[Mapping[str, httpx.AsyncClient]]:
+    """Lend clients that hand requests to the edges of this process, in the caller's own task."""
+    async with AsyncExitStack() as stack:
+        yield {
+            name: await stack.enter_async_context(
+                httpx.AsyncClient(
+                    base_url=f"https://{name}.test",
+                    transport=httpx.ASGITransport(app=edge),  # type: ignore[arg-type]  # dict, not MutableMapping
+                    event_hooks={"response": [service.answers.passes]},
+                )
+            )
+            for name, edge in service.edges.items()
+        }

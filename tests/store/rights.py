@@ -171,6 +171,7 @@ ROWS: Final[dict[str, str]] = {
     "identity.provider_link": (
         "(merchant_id, issuer, subject_hash, provider_id, person_id, linked_at, used_at)"
         f" values ('{{m}}', '{{own}}', {_HASH}, 'sso_{{m}}', 'usr_{{m}}', now(), now())"
+    ),
     "identity.network": (
         "(merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)"
         " values ('{m}', 'net_{own}', 'both', 'key:{aud}', '{{10.0.0.0/8}}', '', 'x', now())"

@@ -123,7 +123,7 @@ class PlainSessions:
         record = self.recorder.make(
             Action.IDENTITY_SESSION_STARTED,
             actor=person.person_id,
-            merchant=None if person.merchant == "platform" else person.merchant,
+            merchant=person.merchant,
             mode=mode,
             thing=session,
             origin=origin,

@@ -16,7 +16,6 @@ from strongroom.identity.sso import store
 from strongroom.identity.sso.errors import SignInRefused
 from strongroom.identity.sso.model import Identified, Provider
 from strongroom.identity.sso.proofs import Proofs
-from strongroom.identity.sso.recorded import recorded_tenant
 from strongroom.identity.sso.rules import mapped_role, may_vouch
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.clock import Clock
@@ -188,7 +187,7 @@ class Admission:
         record = self._recorder.make(
             action,
             actor=actor or person.person_id,
-            merchant=recorded_tenant(person.merchant),
+            merchant=person.merchant,
             mode=mode,
             thing=person.person_id,
             origin=origin,

@@ -13,7 +13,6 @@ from strongroom.identity.sessions.ports import Sessions
 from strongroom.identity.sso import store
 from strongroom.identity.sso.errors import ProviderDisabled, ProvidersFull, ProviderUnknown
 from strongroom.identity.sso.model import Provider, ProviderId, ProviderStatus, ProviderTerms
-from strongroom.identity.sso.recorded import recorded_tenant
 from strongroom.identity.sso.rules import require_sound
 from strongroom.identity.sso.secret import seal_secret
 from strongroom.kernel.clock import Clock
@@ -179,7 +178,7 @@ class Providers:
         record = self._recorder.make(
             Action.IDENTITY_PROVIDER_CHANGED,
             actor=caller.subject,
-            merchant=recorded_tenant(provider.merchant),
+            merchant=provider.merchant,
             mode=None,
             thing=provider.provider_id,
             origin=origin,

@@ -32,7 +32,6 @@ from strongroom.identity.sso.model import (
     Started,
 )
 from strongroom.identity.sso.proofs import Proofs
-from strongroom.identity.sso.recorded import recorded_tenant
 from strongroom.identity.sso.rules import domain_of, meets
 from strongroom.identity.sso.secret import open_secret
 from strongroom.kernel.clock import Clock
@@ -233,7 +232,7 @@ class SignIn:
         record = self._recorder.make(
             Action.IDENTITY_LOGIN_FAILED,
             actor=flow.provider_id,
-            merchant=recorded_tenant(flow.merchant),
+            merchant=flow.merchant,
             mode=flow.mode,
             thing=flow.provider_id,
             origin=origin,
