@@ -144,6 +144,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.passkey_challenge": frozenset({"select", "insert", "delete"}),
         "identity.person": _CHANGE,
         "identity.recovery_code": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.provider": _CHANGE,
+        "identity.provider_flow": frozenset({"select", "insert", "delete"}),
+        "identity.provider_link": _CHANGE,
         "identity.revocation": frozenset({"select", "insert", "delete"}),
         "identity.service": _CHANGE,
         "identity.session": frozenset({"select", "insert", "update*", "delete"}),
@@ -198,6 +201,20 @@ ROWS: Final[dict[str, str]] = {
     ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
+    ),
+    "identity.provider": (
+        "(merchant_id, provider_id, name, issuer, client_id, sealed_secret, key_version, domains, redirects, roles,"
+        " required_amr, required_acr, creates_people, status, created_by, created_at, updated_at)"
+        " values ('{m}', 'sso_{own}', 'n', 'https://i', 'c', '', 1, '{{a.example}}', '{{https://c/}}', '[]',"
+        " '{{mfa}}', '{{}}', false, 'active', 'x', now(), now())"
+    ),
+    "identity.provider_flow": (
+        "(merchant_id, state_hash, provider_id, mode, redirect, created_at, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'sso_{{m}}', 'test', 'https://c/', now(), now())"
+    ),
+    "identity.provider_link": (
+        "(merchant_id, issuer, subject_hash, provider_id, person_id, linked_at, used_at)"
+        f" values ('{{m}}', '{{own}}', {_HASH}, 'sso_{{m}}', 'usr_{{m}}', now(), now())"
     ),
     "identity.network": (
         "(merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)"
@@ -325,6 +342,7 @@ REFERRED_TO: Final = (
     "identity.merchant",
     "identity.person",
     "identity.access_review",
+    "identity.provider",
     "payments.connection",
     "payments.payment",
     "webhooks.source",

@@ -18,6 +18,7 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "identity.sso": {"identity"},
     "identity.networks": {"identity"},
     "identity.passkeys": {"identity"},
     "identity.access": {"identity"},
@@ -64,6 +65,7 @@ _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.sso": core(Login.CONSOLE),
     "identity.networks": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.passkeys": _OPERATORS,
     "identity.access": _OPERATORS,
@@ -130,6 +132,10 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
+    "identity.sso.present_domain": _EVERYBODY,  # names no table
+    "identity.sso.present_flow": _EVERYBODY,  # names no table
+    "identity.sso.present_provider": _EVERYBODY,  # names no table
+    "identity.sso.tenant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "jobs.job_lag": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},

@@ -11,7 +11,7 @@ from strongroom.crypto.aead import (
     algorithm_of,
     encode_parts,
 )
-from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256
+from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256, sha512
 from strongroom.crypto.errors import (
     CannotOpen,
     CertificateUnreadable,
@@ -68,5 +68,6 @@ __all__ = [
     "random_bytes",
     "seal_with_passphrase",
     "sha256",
+    "sha512",
     "verify",
 ]

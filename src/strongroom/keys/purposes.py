@@ -37,6 +37,8 @@ class KeyName(enum.StrEnum):
     SETUP_LINK_HASH = "setup_link_hash"
     LOGIN_HASH = "login_hash"
     TOTP_SECRETS = "totp_secrets"
+    PROVIDER_SECRETS = "provider_secrets"
+    SIGN_IN_HASH = "sign_in_hash"
     WEBHOOK_SECRETS = "webhook_secrets"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
@@ -78,6 +80,9 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.LOGIN_HASH: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
     KeyName.TOTP_SECRETS: Purpose.IDENTITY,
+    KeyName.PROVIDER_SECRETS: Purpose.IDENTITY,
+    KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.SIGN_IN_HASH: Purpose.IDENTITY,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }

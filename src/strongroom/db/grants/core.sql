@@ -111,6 +111,13 @@ grant select, insert, delete on identity.revocation to strongroom_console;
 grant select on identity.revocation to strongroom_gateway, strongroom_vault;
 grant insert on identity.revocation to strongroom_gateway;
 
+-- Single sign-on: providers, who somebody is there, and logins under way belong to the console's role alone.
+grant select, insert,
+      update (name, issuer, client_id, sealed_secret, key_version, domains, redirects, role_claim, roles, required_amr,
+              required_acr, max_age_seconds, creates_people, status, updated_at)
+    on identity.provider to strongroom_console;
+grant select, insert, update (provider_id, used_at) on identity.provider_link to strongroom_console;
+grant select, insert, delete on identity.provider_flow to strongroom_console;
 -- Allow-lists are changed in the console's role; every listener with keys reads them.
 grant select, insert, delete, update (networks, name, changed_by, changed_at) on identity.network to strongroom_console;
 grant select, insert, update (version) on identity.network_change to strongroom_console;
