@@ -74,9 +74,10 @@ async def relayed(
     **bounds: Any,
 ) -> AsyncIterator[Ground]:
     notebook, refused = Notebook(), list[str]()
-    peers = RelayedPeers()
-    small = edge(notebook, callers=Callers(proxies, header, None, peers))
-    relay = Relay(peers, proxies, on_refused=refused.append, **bounds)
+    relay = Relay(
+        RelayedPeers(), proxies, on_refused=lambda reason, _: refused.append(reason), **bounds
+    )
+    small = edge(notebook, callers=Callers(proxies, header, None, relay))
     (port,) = free_ports(1)
     servers = Servers([Endpoint("small", small, "127.0.0.1", port, tls, relay=relay)])
     await servers.start()
@@ -100,7 +101,7 @@ async def relayed(
 async def test_a_request_has_the_address_that_the_header_says(first: bytes, caller: str) -> None:
     async with relayed() as ground:
         assert await ground.ask(first) == caller
-        assert ground.refused == ([] if caller else ["malformed"])
+        assert ground.refused == ([] if caller else ["proxy_header_malformed"])
 
 
 async def test_each_connection_has_its_own_address() -> None:
@@ -119,7 +120,7 @@ async def test_each_connection_has_its_own_address() -> None:
 async def test_whoever_is_no_proxy_is_refused() -> None:
     async with relayed(proxies=Networks.parse(["10.0.0.0/8"])) as ground:
         assert await ground.ask(HEADER) == ""
-        assert ground.refused == ["not_a_proxy"]
+        assert ground.refused == ["proxy_not_trusted"]
 
 
 async def test_a_way_past_the_relay_leads_nowhere() -> None:
@@ -149,7 +150,7 @@ async def test_a_header_may_come_slowly_but_not_for_ever() -> None:
             writer.write(HEADER[:5])
             with contextlib.suppress(ConnectionError):
                 assert await asyncio.wait_for(reader.read(-1), SECONDS_MAX) == b""
-        assert ground.refused == ["too_slow"]
+        assert ground.refused == ["proxy_header_slow"]
 
 
 async def test_a_half_close_is_passed_on_and_ends_as_without_a_relay() -> None:
@@ -195,7 +196,7 @@ async def test_one_connection_too_many_is_refused_and_the_others_go_on() -> None
                 ours.write(HEADER + request("/open", close=False))
                 assert (await each.readuntil(b"open")).startswith(b"HTTP/1.1 200")
             assert await ground.ask(HEADER) == ""
-            assert ground.refused == ["too_many"]
+            assert ground.refused == ["proxy_connections_full"]
         await until(lambda: ground.relay.connections == 1)
         assert await ground.ask(HEADER) == "203.0.113.7"
 
