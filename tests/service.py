@@ -338,7 +338,7 @@ async def running(
                         listeners[name].host,
                         listeners[name].port,
                         tls,
-                        relay=compose.relay_of(edge.callers),
+                        relay=edge.relay,
                     )
                     for name, edge in edges.items()
                 ]

@@ -114,7 +114,7 @@ class Serving:
                     listener.host,
                     listener.port,
                     tls,
-                    relay=compose.relay_of(edges[name].callers),
+                    relay=edges[name].relay,
                 )
                 for name, listener in listeners.items()
             ]

@@ -325,7 +325,7 @@ class Composer(Process):
             carries_cards=carries_cards,
             body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
             lean_lane=lean_lane,
-            callers=callers_of(site.settings),
+            callers=callers_of(site, name, denials),
             gate=await gate_of(self, identity_database, name),
             reached_from=reached_from(site.settings, name),
         )

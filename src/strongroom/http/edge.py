@@ -28,11 +28,13 @@ from strongroom.http.body import (
     RsgiBody,
     is_form,
 )
-from strongroom.http.callers import Callers, host_of
+from strongroom.http.callers import Callers
+from strongroom.http.client_address import host_of
 from strongroom.http.gate import AddressGate, AddressNotAllowed, RouteGroup
 from strongroom.http.path_table import PathTable
 from strongroom.http.problems import internal_answer, problem_answer
 from strongroom.http.rate_limit import RateLimiter, TooMany
+from strongroom.http.relay import Relay
 from strongroom.http.request import JSON, Answer, Request
 from strongroom.http.requires import Requires, permit
 from strongroom.kernel.addresses import AddressMalformed, Networks, parse_address
@@ -196,9 +198,9 @@ class Edge:
         self._patience = Patience(body_seconds_max)
 
     @property
-    def callers(self) -> Callers | None:
-        """Who finds out the callers of this listener, where proxies stand before it."""
-        return self._callers
+    def relay(self) -> Relay | None:
+        """What stands before this listener to read the PROXY protocol, if that is spoken there."""
+        return None if self._callers is None else self._callers.relay
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Serve one request that came by RSGI."""
