@@ -3,8 +3,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,13 @@ from granian.server.embed import Server
 
 from strongroom.http import limits
 from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.invariant import Bug
+
+
+class AuthorityMissing(StrongroomError):
+    """An internal port has no authority whose clients it would take, and is not opened."""
+
+    code = "internal_authority_missing"
 
 
 class PortTaken(StrongroomError):
@@ -29,6 +36,10 @@ class Tls:
 
     certificate: Path
     key: Path
+    #: Where set, only clients with a certificate of one of these authorities are let in (mutual TLS).
+    clients: Path | None = None
+    #: Lists of revoked certificates, one of each authority; without any, none is looked for.
+    revoked: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,12 @@ class Endpoint:
     port: int
     tls: Tls | None
     header_seconds_max: float = limits.HEADER_SECONDS_MAX
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'http' if self.tls is None else 'https'}://{host}:{self.port}"
 
 
 def require_free(host: str, port: int) -> None:
@@ -76,35 +93,128 @@ def _server(endpoint: Endpoint) -> Server:
         ssl_cert=endpoint.tls.certificate if endpoint.tls else None,
         ssl_key=endpoint.tls.key if endpoint.tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
+        ssl_ca=endpoint.tls.clients if endpoint.tls else None,
+        ssl_crl=list(endpoint.tls.revoked) if endpoint.tls else [],
+        ssl_client_verify=endpoint.tls is not None and endpoint.tls.clients is not None,
     )
+
+
+class _Draining:
+    """Hands requests on, and asks each caller to end its connection after the answer."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._handle: Callable[[Any, Any], Awaitable[None]] = getattr(app, "__rsgi__", app)
+        self.ending = False
+
+    def serve(self, scope: Any, protocol: Any) -> Awaitable[None]:
+        """Serve one request."""
+        return self._handle(scope, _Ending(protocol) if self.ending else protocol)
+
+
+class _Ending:
+    """granian's protocol of one request, whose answer ends the connection (RFC 9112 §9.6)."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    async def __call__(self) -> bytes:
+        body: bytes = await self._protocol()
+        return body
+
+    def __aiter__(self) -> Any:
+        return self._protocol.__aiter__()
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer, and end."""
+        self._protocol.response_bytes(status, [*headers, ("connection", "close")], body)
+
+
+class _Generation:
+    """One server on a port; another takes its place when the certificate is another."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        tls = endpoint.tls
+        if tls is not None and tls.clients is not None and not tls.clients.is_file():
+            # The server would leave out the look at certificates, and say so in a log that nobody reads.
+            raise AuthorityMissing(f"{endpoint.name}: {tls.clients} is not there")
+        self._name = endpoint.name
+        self._draining = _Draining(endpoint.app)
+        self._server = _server(replace(endpoint, app=self._draining.serve))
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._server.serve(), name=f"serve-{self._name}")
+
+    @property
+    def ended(self) -> bool:
+        return self._task is not None and self._task.done()
+
+    async def drain(self, seconds: float) -> None:
+        """Let callers leave: who asks is told to connect anew, and who is idle ends the connection himself."""
+        self._draining.ending = True
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        self._server.stop()  # type: ignore[no-untyped-call]
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 class Servers:
     """The servers of a process. `start` returns once every port accepts; `stop` lets requests finish."""
 
     def __init__(self, endpoints: list[Endpoint]) -> None:
-        self._endpoints = endpoints
-        self._servers = [_server(endpoint) for endpoint in endpoints]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._current = {endpoint.name: _Generation(endpoint) for endpoint in endpoints}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def start(self, deadline_seconds: float = 10) -> None:
         """Listen, and wait until each port takes a connection."""
         loop = asyncio.get_running_loop()
-        for endpoint, server in zip(self._endpoints, self._servers, strict=True):
+        for name, endpoint in self._endpoints.items():
             require_free(endpoint.host, endpoint.port)
-            self._tasks.append(loop.create_task(server.serve(), name=f"serve-{endpoint.name}"))
+            self._current[name].start()
         end = loop.time() + deadline_seconds
-        for endpoint in self._endpoints:
+        for endpoint in self._endpoints.values():
             while not await _accepts(endpoint.host, endpoint.port):
-                if loop.time() > end or any(task.done() for task in self._tasks):
+                if loop.time() > end or any(each.ended for each in self._current.values()):
                     raise PortTaken(f"{endpoint.host}:{endpoint.port} does not accept connections")
                 await asyncio.sleep(0.01)
 
+    async def renew(
+        self, name: str, drain_seconds: float, clients: Path, revoked: tuple[Path, ...]
+    ) -> None:
+        """Serve an internal port with its certificate files as they are now, and lose no request.
+
+        A second server takes the port beside the first. For so long the first one answers what comes to it and tells
+        each caller to connect anew; then it is stopped. A connection that it has not accepted by then is dropped
+        before anything can be sent on it.
+
+        Raises:
+            AuthorityMissing: the first goes on.
+            OSError: a file is no certificate or key (`ssl.SSLError`); likewise.
+        """
+        endpoint = self._endpoints[name]
+        if endpoint.tls is None:
+            raise Bug("a port without TLS has no certificate to renew")
+        tls = replace(endpoint.tls, clients=clients, revoked=revoked)
+        following = _Generation(replace(endpoint, tls=tls))
+        before, self._current[name] = self._current[name], following
+        following.start()
+        task = asyncio.get_running_loop().create_task(before.drain(drain_seconds))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
     async def stop(self) -> None:
         """Take no new requests, finish those that are under way."""
-        for server in self._servers:
-            server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in self._leaving:
+            task.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await asyncio.gather(*(each.stop() for each in self._current.values()))
 
 
 async def _accepts(host: str, port: int) -> bool:
