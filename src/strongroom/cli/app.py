@@ -19,6 +19,7 @@ from strongroom.cli import (
     listen,
     merchant,
     payment,
+    pki,
     refund,
     serve,
     simulator,
@@ -53,6 +54,7 @@ for noun in (
     listen,
     audit,
     simulator,
+    pki,
     doctor,
 ):
     noun.register(app)

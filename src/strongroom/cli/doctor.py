@@ -100,11 +100,11 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
 def _faults(here: "Installation", seen: "Seen") -> list[str]:
     """Return what a start in production would refuse, of what could be looked at."""
     from strongroom.cli.hardening import can_be_dumped
-    from strongroom.cli.serving import ROLE_LOGINS
     from strongroom.config import StartFacts, faults
     from strongroom.config.load import has_static_cloud_credentials
+    from strongroom.db.logins import logins_of
 
-    roles = {(domain.value, login.value) for domain, login in ROLE_LOGINS}
+    roles = {(domain.value, login.value) for domain, login in logins_of(here.roles)}
     facts = StartFacts(
         databases=tuple(each for each in seen.facts if (each.name, each.login) in roles),
         embedded_database=here.uses_embedded,

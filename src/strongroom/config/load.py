@@ -146,6 +146,10 @@ def _words(text: str, _variables: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _paths(text: str, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    return tuple(_path(word, variables) for word in _words(text, variables))
+
+
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(_count(word, variables) for word in _words(text, variables))
 
@@ -158,6 +162,13 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "gateway_listen": _listener,
     "webhooks_listen": _listener,
     "console_listen": _listener,
+    "worker_listen": _listener,
+    "vault_internal_listen": _listener,
+    "vault_internal_url": _text,
+    "internal_ca": _path,
+    "internal_certificate": _path,
+    "internal_key": _path,
+    "internal_crl": _paths,
     "public_url": _text,
     "tls_certificate": _path,
     "tls_key": _path,
