@@ -36,6 +36,8 @@ class CertificateWatch:
         servers: Servers,
         metrics: Metrics,
         log: Log,
+        *,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self._settings = settings
         self._serves = offers_port(roles)
@@ -47,6 +49,7 @@ class CertificateWatch:
         self._servers = servers
         self._metrics = metrics
         self._log = log
+        self._drain_seconds = drain_seconds
         self._state = self._look_at()
 
     async def look(self) -> None:
@@ -59,7 +62,7 @@ class CertificateWatch:
         try:
             await self._servers.renew(
                 INTERNAL,
-                DRAIN_SECONDS,
+                self._drain_seconds,
                 files.authorities,
                 files.revoked,
             )

@@ -209,6 +209,11 @@ class Servers:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
+    @property
+    def leaving(self) -> int:
+        """How many servers still answer beside their successors."""
+        return len(self._leaving)
+
     async def stop(self) -> None:
         """Take no new requests, finish those that are under way."""
         for task in self._leaving:
