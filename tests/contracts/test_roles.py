@@ -85,6 +85,7 @@ def initialised(folder: Path) -> Settings:
     here = Installation(chosen, SystemClock())
     here.make_secrets()
     here.make_keys()
+    assert here.split_keys() == len(ROLES)
     authorities = Authorities(port_folder(chosen), here.clock.now())
     authorities.make()
     for name in authorities.due():
@@ -200,7 +201,7 @@ def test_key_files_follow_a_rotated_root_and_are_else_left_alone(own: Settings) 
 
 def test_a_role_without_a_key_file_says_what_to_do(own: Settings) -> None:
     (own.state / "keys" / "gateway.passphrase").unlink()
-    with pytest.raises(NotInitialised, match="gateway: run `strongroom init`"):
+    with pytest.raises(NotInitialised, match="gateway: run `strongroom pki init`"):
         Installation(own, SystemClock(), frozenset({ServedRole.GATEWAY})).role_keys()
 
 

@@ -171,12 +171,10 @@ class Installation:
         return ran
 
     def make_keys(self) -> bool:
-        """Make the key file, and a part of it for each role, if that is the key store; tell whether it was made now."""
+        """Make the key file, if that is the key store; tell whether it was made now."""
         from strongroom import compose
 
-        made = compose.make_key_file(self.settings, self.passphrase(), self.clock)
-        self.split_keys()
-        return made
+        return compose.make_key_file(self.settings, self.passphrase(), self.clock)
 
     def split_keys(self) -> int:
         """Give each role a key file with the roots that it needs and no others; return how many were written."""
@@ -206,7 +204,7 @@ class Installation:
             passphrase = self._role_passphrase_file(role).read_text("utf-8").strip()
         except FileNotFoundError:
             raise NotInitialised(
-                f"there is no key file of the role {role}: run `strongroom init`"
+                f"there is no key file of the role {role}: run `strongroom pki init`"
             ) from None
         return compose.KeyFile(self.settings.state / "keys" / f"{role}.sealed", Secret(passphrase))
 

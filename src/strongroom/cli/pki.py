@@ -46,8 +46,11 @@ def register(app: typer.Typer) -> None:
 
 
 def init(host: list[str] = HOST, days: int = DAYS) -> None:
-    """Make the port's authority, the vault's certificate, and one for gateway and worker. Safe to repeat."""
+    """Make what roles need to run apart: authority, certificates, and a key file for each role. Safe to repeat."""
+    here = installation()
     authorities, hosts = _open(host)
+    if written := here.split_keys():
+        out.print(f"wrote the key files of {written} roles, each with its own roots alone")
     made = authorities.make()
     for name in authorities.due():
         _say(authorities.issue(name, hosts, timedelta(days=days)))

@@ -113,10 +113,13 @@ def secret_files(here: Installation) -> list[SecretFile]:
         path = keys / "roots.sealed"
         found.append(SecretFile(path, "the key file", _from_backup(path)))
         # Parts of the one above, made anew from it.
-        for role in ServedRole:
+        apart = [role for role in ServedRole if (keys / f"{role}.passphrase").exists()]
+        for role in ServedRole if apart else ():
             for kind, what in (("sealed", "key file"), ("passphrase", "passphrase")):
                 path = keys / f"{role}.{kind}"
-                found.append(SecretFile(path, f"the {what} of the role {role}", INITIALISE))
+                found.append(
+                    SecretFile(path, f"the {what} of the role {role}", "strongroom pki init")
+                )
     if not settings.plain_http and settings.tls_key is not None:
         found.append(
             SecretFile(settings.tls_key, "the key of the certificate", "set STRONGROOM_TLS_KEY")
