@@ -196,6 +196,7 @@ REFUSED = [
             ("vault", "strongroom_vault"),
             ("vault", "strongroom_sealer"),
             ("core", "strongroom_vault"),
+            ("core", "strongroom_console"),
             ("core", "strongroom_gateway"),
             ("core", "strongroom_sealer"),
             ("core", "strongroom_webhooks"),

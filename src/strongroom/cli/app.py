@@ -22,6 +22,7 @@ from strongroom.cli import (
     network,
     payment,
     person,
+    pki,
     refund,
     serve,
     setup,
@@ -61,6 +62,7 @@ for noun in (
     listen,
     audit,
     simulator,
+    pki,
     doctor,
 ):
     noun.register(app)

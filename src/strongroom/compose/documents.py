@@ -90,3 +90,12 @@ def console_document() -> bytes:
         title="Strongroom console",
         description="Where people log in and manage access; it never sees a card number.",
     )
+
+
+def worker_document() -> bytes:
+    """Return the OpenAPI document of what a worker of its own says of itself."""
+    return openapi_document(
+        operations.ROUTES,
+        title="Strongroom worker",
+        description="Health and metrics of the process that does the work in the background.",
+    )

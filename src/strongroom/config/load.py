@@ -196,6 +196,10 @@ def _header_name(text: str, _variables: Mapping[str, str]) -> str:
     return name
 
 
+def _paths(text: str, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    return tuple(_path(word, variables) for word in _words(text, variables))
+
+
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(_count(word, variables) for word in _words(text, variables))
 
@@ -225,6 +229,13 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "passkey_attestation": lambda text, _: PasskeyAttestation(text),
     "passkey_models": _aaguids,
     "passkey_roots": _path,
+    "worker_listen": _listener,
+    "vault_internal_listen": _listener,
+    "vault_internal_url": _text,
+    "internal_ca": _path,
+    "internal_certificate": _path,
+    "internal_key": _path,
+    "internal_crl": _paths,
     "public_url": _text,
     "api_urls": _words,
     "tls_certificate": _path,

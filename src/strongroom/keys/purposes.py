@@ -5,8 +5,10 @@ A role of the product is granted the roots it needs and no others; only the vaul
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from strongroom.config.roles import ServedRole
 
 
 class Purpose(enum.StrEnum):
@@ -17,6 +19,23 @@ class Purpose(enum.StrEnum):
     CREDENTIAL = "credential"
     IDENTITY = "identity"
     WEBHOOK = "webhook"
+
+
+#: Which roots each role of the product uses, and no others: a KMS grants these, a role's key file holds these.
+ROLE_ROOTS: Final[Mapping[ServedRole, frozenset[Purpose]]] = {
+    ServedRole.VAULT: frozenset(
+        {Purpose.AUDIT, Purpose.CARD, Purpose.CREDENTIAL, Purpose.IDENTITY}
+    ),
+    ServedRole.GATEWAY: frozenset({Purpose.AUDIT, Purpose.IDENTITY, Purpose.WEBHOOK}),
+    ServedRole.WEBHOOKS: frozenset({Purpose.AUDIT, Purpose.WEBHOOK}),
+    ServedRole.CONSOLE: frozenset({Purpose.AUDIT, Purpose.IDENTITY}),
+    ServedRole.WORKER: frozenset({Purpose.AUDIT, Purpose.WEBHOOK}),
+}
+
+
+def roots_of(roles: Iterable[ServedRole]) -> frozenset[Purpose]:
+    """Return which roots these roles use."""
+    return frozenset(purpose for role in roles for purpose in ROLE_ROOTS[role])
 
 
 class KeyName(enum.StrEnum):
