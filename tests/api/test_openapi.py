@@ -91,6 +91,12 @@ PUBLIC_PATHS = {
     "/openapi.json",
     "/v1/inbound/{connection_id}",
     "/v1/returns/{payment_id}",
+    # Pages, and what they load: there is nothing in them but how they look and what they do.
+    *(
+        path
+        for path, item in DOCUMENTS["console"]["paths"].items()
+        if item.get("get", {}).get("tags") == ["pages"]
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from strongroom.audit import api as audit_api
 from strongroom.http import operations
 from strongroom.http.openapi import openapi_document
 from strongroom.identity import api as identity_api
+from strongroom.identity.pages import api as pages_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
@@ -32,6 +33,7 @@ WEBHOOKS_ROUTES: Final = (
 )
 CONSOLE_ROUTES: Final = (
     *identity_api.CONSOLE_ROUTES,
+    *pages_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )
