@@ -32,6 +32,7 @@ from strongroom.http import Credential, Request, Unauthenticated
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.auth import STEP_UP_SECONDS
 from strongroom.http.edge import Edge
+from strongroom.http.openapi import openapi_document
 from strongroom.http.server import Endpoint, Servers
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.grants import granted_to
@@ -402,11 +403,26 @@ async def people_ground(
         async with httpx.AsyncClient(
             base_url=CONSOLE_ORIGIN,
             transport=httpx.ASGITransport(app=edge),  # type: ignore[arg-type]  # dict, not MutableMapping
-            event_hooks={"response": [answers.passes]},
+            event_hooks={"response": [answers.passes, is_documented]},
         ) as client:
             yield PeopleGround(
                 service, edge, client, sessions, tickets, others, counted, state, clock
             )
+
+
+_DOCUMENT: Final[dict[str, Any]] = json.loads(
+    openapi_document(passkeys_api.ROUTES, title="passkeys", description="for the check below")
+)
+
+
+async def is_documented(response: httpx.Response) -> None:
+    """Check that an answer about passkeys is one that their document names."""
+    path = response.request.url.path
+    if path.startswith("/v1/own/passkeys/") and not path.endswith("/options"):
+        path = "/v1/own/passkeys/{passkey_id}"
+    operation = _DOCUMENT["paths"].get(path, {}).get(response.request.method.lower())
+    if operation is not None:
+        assert str(response.status_code) in operation["responses"], response.text
 
 
 class NoDenials:

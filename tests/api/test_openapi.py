@@ -102,6 +102,12 @@ PUBLIC_PATHS = {
     "/v1/returns/{payment_id}",
     "/v1/setup",
     "/v1/setup/password",
+    # Pages, and what they load: there is nothing in them but how they look and what they do.
+    *(
+        path
+        for path, item in DOCUMENTS["console"]["paths"].items()
+        if item.get("get", {}).get("tags") == ["pages"]
+    ),
 }
 
 

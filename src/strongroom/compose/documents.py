@@ -15,6 +15,7 @@ from strongroom.identity.people import api as people_api
 from strongroom.identity.people import own_api
 from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
+from strongroom.identity.pages import api as pages_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
@@ -46,6 +47,7 @@ CONSOLE_ROUTES: Final = (
     *services_api.ROUTES,
     *people_api.ROUTES,
     *own_api.ROUTES,
+    *pages_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )
