@@ -228,6 +228,12 @@ async def tokenized(shop: Shop) -> str:
     return str((await shop.token(VISA))["id"])
 
 
+async def allowed(shop: Shop) -> str:
+    body = {"subject": "role:auditor", "mode": "test", "networks": ["203.0.113.0/24"]}
+    console = shop.service.console(shop.tenant.keys[Mode.TEST])
+    return str((await console.post("/v1/networks", body)).json()["id"])
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -241,6 +247,7 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
     "gateway DELETE /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
     "gateway POST /v1/events/{event_id}/redeliver": ("endpoint_id", listening),
+    "console DELETE /v1/networks/{network_id}": ("network_id", allowed),
 }
 #: An id in an example stands for one of the reader's own.
 OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
@@ -311,6 +318,7 @@ UNKNOWN = {
     "refund_id": "ref",
     "connection_id": "con",
     "endpoint_id": "whe",
+    "network_id": "net",
 }
 
 
