@@ -8,7 +8,9 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
+from strongroom.compose import sessions as session_parts
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -20,6 +22,7 @@ from strongroom.compose.documents import (
     webhooks_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.people import PeopleBeside, people_desk
 from strongroom.compose.process import Process
 from strongroom.compose.site import (
     answers_of,
@@ -30,13 +33,14 @@ from strongroom.compose.site import (
 )
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
-from strongroom.http import operations
+from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
-from strongroom.identity.authenticate import KeyAuthenticator
+from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.networks.service import NetworksService
+from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
@@ -165,6 +169,7 @@ class Composer(Process):
             GATEWAY_ROUTES,
             {
                 "identity": identity,
+                "approvals": await access_parts.gate_of(self, database, keyring, recorder),
                 "audit": await self._reader(database, keyring, recorder, "core"),
                 **state,
             },
@@ -198,13 +203,20 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
+        sessions = await session_parts.session_parts(self, database, recorder)
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
             {
+                "sessions": sessions.desk,
+                "services": sessions.services,
+                "people": await people_desk(
+                    self, database, keyring, recorder, self.beside_people()
+                ),
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "networks": NetworksService(database, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
+                **await access_parts.console_state(self, database, keyring, recorder),
             },
             console_document,
             database,
@@ -234,6 +246,30 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.AUDIT)
         return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
 
+    async def operator_access(self) -> AccessReviews:
+        """Compose reviews of access for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        return access_parts.reviews_of(self, database, await self.recorder(database, keyring))
+
+    async def operator_people(self) -> PeopleService:
+        """Compose people for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        desk = await people_desk(self, database, keyring, recorder, self.beside_people())
+        return desk.people
+
+    def beside_people(self) -> PeopleBeside:
+        """Return what people's sessions, factors and lock-outs are ended with."""
+        return PeopleBeside()
+
+    async def authenticator(self, listener: str, database: Database) -> Authenticator:
+        """Return what checks the credentials of a listener: API keys and access tokens."""
+        if self._trust is None:
+            self._trust = await session_parts.trust_of(self, database)
+        return await session_parts.authenticator_of(self, listener, database, self._trust)
+
     async def _reader(
         self, database: Database, keyring: Keyring, recorder: Recorder, tree: str
     ) -> DatabaseAuditReader:
@@ -244,6 +280,13 @@ class Composer(Process):
             self.site.clock,
             origin=f"{self.site.settings.audit_origin}/{tree}",
         )
+
+    def _denials(self, name: str, recorder: EventRecorder) -> DenialLog:
+        """Compose what a listener's refusals of strangers are recorded by."""
+        denials = DenialLog(recorder.database, recorder, self.site.clock)
+        self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
+        self.on_close(denials.flush, final=True)  # what is being counted, too
+        return denials
 
     async def _listener(
         self,
@@ -256,17 +299,13 @@ class Composer(Process):
         *,
         carries_cards: bool,
         lean_lane: bool,
+        denials: DenialLog | None = None,
     ) -> Edge:
         site = self.site
         authenticator = None
         if identity_database is not None:
-            keyring = await self.keyring(identity_database, Purpose.IDENTITY)
-            authenticator = KeyAuthenticator(
-                identity_database, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
-            )
-        denials = DenialLog(recorder.database, recorder, site.clock)
-        self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
-        self.on_close(denials.flush, final=True)  # what is being counted, too
+            authenticator = await self.authenticator(name, identity_database)
+        denials = denials or self._denials(name, recorder)
         app = build_app(
             routes,
             {

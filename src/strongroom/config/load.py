@@ -14,6 +14,7 @@ from strongroom.config.settings import (
     ForwardedHeader,
     KeyStoreName,
     Listener,
+    PasskeyAttestation,
     Settings,
 )
 from strongroom.kernel.addresses import parse_network
@@ -29,6 +30,12 @@ CLIENT_GATEWAY_URL: Final = "STRONGROOM_GATEWAY_URL"
 CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
 #: Only names of nobody's standard: a header that means something else must not be believed as a certificate.
 _HEADER_NAME: Final = re.compile(r"x-[a-z0-9][a-z0-9-]{0,62}")
+#: As browsers print one (RFC 6454 §6.1): a host name, as passkeys belong to no bare address; plain HTTP only here.
+_ORIGIN: Final = re.compile(
+    r"(?:https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|http://localhost)"
+    r"(?::[1-9][0-9]{0,4})?"
+)
+_AAGUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_AUTHORITY})
 
 
@@ -199,6 +206,19 @@ def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(_count(word, variables) for word in _words(text, variables))
 
 
+def _origin(text: str, _variables: Mapping[str, str]) -> str:
+    if _ORIGIN.fullmatch(text) is None or text.endswith(":443" if text[4] == "s" else ":80"):
+        raise ValueError("expected https://HOST or https://HOST:PORT, as a browser prints it")
+    return text
+
+
+def _aaguids(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    words = tuple(word.lower() for word in _words(text, variables))
+    if not all(_AAGUID.fullmatch(word) for word in words):
+        raise ValueError("expected AAGUIDs, comma-separated")
+    return words
+
+
 _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "environment": lambda text, _: Environment(text),
     "state": _path,
@@ -207,7 +227,12 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "gateway_listen": _listener,
     "webhooks_listen": _listener,
     "console_listen": _listener,
+    "console_origin": _origin,
+    "passkey_attestation": lambda text, _: PasskeyAttestation(text),
+    "passkey_models": _aaguids,
+    "passkey_roots": _path,
     "public_url": _text,
+    "api_urls": _words,
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,
@@ -229,12 +254,14 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "proxy_protocol": _truth,
     "client_certificate_header": _header_name,
     "console_from": _networks,
+    "breached_passwords": _path,
     "group_commit_rows": _count,
     "group_commit_batches": _count,
     "rate_secret_per_second": _count,
     "rate_public_per_second": _count,
     "rate_stranger_per_second": _count,
     "rate_visitor_per_second": _count,
+    "rate_login_per_minute": _count,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,

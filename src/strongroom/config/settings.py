@@ -34,6 +34,13 @@ class KeyStoreName(enum.StrEnum):
     FILE = "file"
 
 
+class PasskeyAttestation(enum.StrEnum):
+    """Whether an authenticator must prove what model it is."""
+
+    DIRECT = "direct"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Where a role listens."""
@@ -95,10 +102,42 @@ class Settings:
         default=Listener("127.0.0.1", 8446),
         metadata=_says("Address and port of the listener where people log in and manage access."),
     )
+    console_origin: str | None = field(
+        default=None,
+        metadata=_says(
+            "Origin at which people reach the console in their browsers (`https://console.example`); passkeys belong "
+            "to its host name for ever. Default: `https://localhost` and the console's port."
+        ),
+    )
+    passkey_attestation: PasskeyAttestation = field(
+        default=PasskeyAttestation.NONE,
+        metadata=_says(
+            "`none` takes every authenticator that verifies its user; `direct` only those that prove their model."
+        ),
+    )
+    passkey_models: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "With `direct`: the models taken (AAGUIDs, comma-separated); without any, every model of a maker believed."
+        ),
+    )
+    passkey_roots: Path | None = field(
+        default=None,
+        metadata=_says(
+            "With `direct`: PEM file of the root certificates of the makers that are believed."
+        ),
+    )
     public_url: str = field(
         default="https://127.0.0.1:8445",
         metadata=_says(
             "Where the webhooks listener is reached from outside; stands in the return URLs given to processors."
+        ),
+    )
+    api_urls: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Base URLs (https://HOST[:PORT], comma-separated) under which callers reach the vault, gateway and console "
+            "listeners; a DPoP proof must name one. Default: each listener's own address."
         ),
     )
     tls_certificate: Path | None = field(
@@ -209,6 +248,13 @@ class Settings:
             "Networks (CIDR, comma-separated) that reach the console's listener at all; without any, every network."
         ),
     )
+    breached_passwords: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Sorted file of leaked passwords' SHA-1 in capital hexadecimal digits, one a line, as Have I Been Pwned "
+            "gives them (`HASH:COUNT`); asked besides the bundled list. Prefixes from 12 digits will do."
+        ),
+    )
     group_commit_rows: int = field(
         default=256,
         metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request."),
@@ -231,6 +277,12 @@ class Settings:
         default=2_000,
         metadata=_says(
             "Requests a second from one address to the webhooks listener, where nobody has a key; twice that at once."
+        ),
+    )
+    rate_login_per_minute: int = field(
+        default=60,
+        metadata=_says(
+            "Steps of logins a minute from one address (IPv6: one /64); half as many at once."
         ),
     )
     egress_loopback: tuple[str, ...] = field(
@@ -276,6 +328,12 @@ class Settings:
     def production(self) -> bool:
         """Tell whether what is unsafe must be refused."""
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def console_url(self) -> str:
+        """Origin at which people reach the console (RFC 6454): passkeys are bound to it."""
+        scheme = "http" if self.plain_http else "https"
+        return self.console_origin or f"{scheme}://localhost:{self.console_listen.port}"
 
     @property
     def login_folder(self) -> Path:

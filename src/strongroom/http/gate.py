@@ -28,7 +28,7 @@ class AddressNotAllowed(Denied):
     code = "address_not_allowed"
 
 
-class Gate(Protocol):
+class AddressGate(Protocol):
     """Knows the allow-lists. Fails closed: lists that cannot be known admit nobody."""
 
     async def fresh(self) -> None:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merchants, API keys and allow-lists: values, errors and the port. Never the service or the store."""
+"""Merchants, API keys, allow-lists and people: values, errors and the ports. Never a service or a store."""
 
 from strongroom.identity.errors import KeyRefused, KeyUnknown, MerchantUnknown
 from strongroom.identity.model import ApiKey, KeyWish, Merchant, NewKey
 from strongroom.identity.networks.model import AllowList, ListMode, ListWish
 from strongroom.identity.networks.ports import Changer, Networks
+from strongroom.identity.people.model import Act, NewInvitation, Person, PersonWish
+from strongroom.identity.people.ports import PeopleOffice
 from strongroom.identity.ports import Identity
 
 __all__ = [
+    "Act",
     "AllowList",
     "ApiKey",
     "Changer",
@@ -20,5 +23,9 @@ __all__ = [
     "Merchant",
     "MerchantUnknown",
     "Networks",
+    "NewInvitation",
     "NewKey",
+    "PeopleOffice",
+    "Person",
+    "PersonWish",
 ]

@@ -26,6 +26,8 @@ SessionId = NewType("SessionId", str)
 ApprovalId = NewType("ApprovalId", str)
 ServiceId = NewType("ServiceId", str)
 NetworkId = NewType("NetworkId", str)
+PasskeyId = NewType("PasskeyId", str)
+InvitationId = NewType("InvitationId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
