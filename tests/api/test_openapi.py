@@ -269,6 +269,12 @@ async def tokenized(shop: Shop) -> str:
     return str((await shop.token(VISA))["id"])
 
 
+async def allowed(shop: Shop) -> str:
+    body = {"subject": "role:auditor", "mode": "test", "networks": ["203.0.113.0/24"]}
+    console = shop.service.console(shop.tenant.keys[Mode.TEST])
+    return str((await console.post("/v1/networks", body)).json()["id"])
+
+
 async def somebody(shop: Shop) -> str:
     return (await shop.service.member(shop.tenant.merchant, Role.DEVELOPER)).id
 
@@ -311,6 +317,7 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
     "gateway DELETE /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
     "gateway POST /v1/events/{event_id}/redeliver": ("endpoint_id", listening),
+    "console DELETE /v1/networks/{network_id}": ("network_id", allowed),
     "console GET /v1/people/{person_id}": ("person_id", somebody),
     "console POST /v1/people/{person_id}/role": ("person_id", somebody),
     "console POST /v1/people/{person_id}/suspend": ("person_id", somebody),
@@ -432,6 +439,7 @@ UNKNOWN = {
     "refund_id": "ref",
     "connection_id": "con",
     "endpoint_id": "whe",
+    "network_id": "net",
     "person_id": "usr",
     "invitation_id": "inv",
 }

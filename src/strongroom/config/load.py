@@ -189,6 +189,12 @@ def _networks(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
     return words
 
 
+def _forwarded_header(text: str, _variables: Mapping[str, str]) -> ForwardedHeader:
+    if text not in {each.value for each in ForwardedHeader}:
+        raise ValueError("expected " + " or ".join(sorted(ForwardedHeader)))
+    return ForwardedHeader(text)
+
+
 def _header_name(text: str, _variables: Mapping[str, str]) -> str:
     name = text.lower()
     if _HEADER_NAME.fullmatch(name) is None:
@@ -255,7 +261,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "log_file": _path,
     "operations_from": _networks,
     "trusted_proxies": _networks,
-    "forwarded_header": lambda text, _: ForwardedHeader(text),
+    "forwarded_header": _forwarded_header,
     "proxy_protocol": _truth,
     "client_certificate_header": _header_name,
     "console_from": _networks,
