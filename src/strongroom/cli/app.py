@@ -8,6 +8,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import (
+    access,
     audit,
     connection,
     demo,
@@ -52,6 +53,7 @@ for noun in (
     event,
     listen,
     audit,
+    access,
     simulator,
     doctor,
 ):

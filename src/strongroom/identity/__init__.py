@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merchants and API keys: values, errors and the port. Never the service or the store."""
+"""Merchants, API keys and access: values, errors and the port. Never a service or a store."""
 
+from strongroom.identity.access.errors import ReviewUnknown as AccessReviewUnknown
+from strongroom.identity.access.model import By as AccessBy
+from strongroom.identity.access.model import Decision as AccessDecision
+from strongroom.identity.access.model import Due as AccessDue
+from strongroom.identity.access.model import Item as AccessItem
+from strongroom.identity.access.model import Review as AccessReview
 from strongroom.identity.errors import KeyRefused, KeyUnknown, MerchantUnknown
 from strongroom.identity.model import ApiKey, KeyWish, Merchant, NewKey
 from strongroom.identity.ports import Identity
 
 __all__ = [
+    "AccessBy",
+    "AccessDecision",
+    "AccessDue",
+    "AccessItem",
+    "AccessReview",
+    "AccessReviewUnknown",
     "ApiKey",
     "Identity",
     "KeyRefused",
