@@ -47,6 +47,10 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 def test_the_commands_are_those_that_are_documented() -> None:
     assert sorted(COMMANDS) == [
+        "access decide",
+        "access due",
+        "access review",
+        "access start",
         "audit checkpoint",
         "audit export",
         "audit key",

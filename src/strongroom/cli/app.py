@@ -8,6 +8,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import (
+    access,
     audit,
     connection,
     demo,
@@ -61,6 +62,7 @@ for noun in (
     event,
     listen,
     audit,
+    access,
     simulator,
     pki,
     doctor,

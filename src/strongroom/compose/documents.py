@@ -11,11 +11,11 @@ from strongroom.identity import api as identity_api
 from strongroom.identity.access import api as access_api
 from strongroom.identity.approvals import api as approvals_api
 from strongroom.identity.networks import api as networks_api
+from strongroom.identity.pages import api as pages_api
 from strongroom.identity.people import api as people_api
 from strongroom.identity.people import own_api
 from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
-from strongroom.identity.pages import api as pages_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
