@@ -5,7 +5,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonschema
@@ -14,8 +14,11 @@ import pytest_asyncio
 from litestar import WebSocket, get, websocket
 from openapi_spec_validator import validate
 
+from api.test_services import machine
+from jwt_maker import EdKey
 from paying import DECLINED, Shop, open_shop
 from service import Caller, Service, wish
+from signed_in import signed_in
 from strongroom import compose
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
@@ -23,6 +26,7 @@ from strongroom.http import PUBLIC
 from strongroom.http.app import build_app
 from strongroom.http.limits import BODY_BYTES_MAX, BULK_BODY_BYTES_MAX
 from strongroom.http.requires import RouteWithoutRequires
+from strongroom.identity.grants import PERSONS_ONLY
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind
@@ -85,6 +89,9 @@ def operations() -> Iterator[Operation]:
 EVERY = list(operations())
 every_operation = pytest.mark.parametrize("operation", EVERY, ids=str)
 PUBLIC_PATHS = {
+    "/.well-known/jwks.json",
+    "/v1/oauth/token",
+    "/v1/session/refresh",
     "/livez",
     "/readyz",
     "/metrics",
@@ -228,6 +235,22 @@ async def tokenized(shop: Shop) -> str:
     return str((await shop.token(VISA))["id"])
 
 
+async def logged_in(shop: Shop) -> str:
+    return (await signed_in(shop.service, shop.tenant.merchant)).session
+
+
+async def refreshing(shop: Shop) -> str:
+    return (await signed_in(shop.service, shop.tenant.merchant)).refresh.expose()
+
+
+async def registered(shop: Shop) -> str:
+    return (await machine(shop.service, EdKey(), shop.tenant)).id
+
+
+async def asserted(shop: Shop) -> str:
+    return (await machine(shop.service, EdKey(), shop.tenant)).assertion()
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -241,7 +264,14 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
     "gateway DELETE /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
     "gateway POST /v1/events/{event_id}/redeliver": ("endpoint_id", listening),
+    "console POST /v1/session/refresh": ("refresh_token", refreshing),
+    "console POST /v1/sessions/{session_id}/end": ("session_id", logged_in),
+    "console POST /v1/services/{service_id}/keys": ("service_id", registered),
+    "console POST /v1/services/{service_id}/revoke": ("service_id", registered),
+    "console POST /v1/oauth/token": ("client_assertion", asserted),
 }
+#: What stands in a body and is made for it.
+MADE = ("client_assertion", "refresh_token")
 #: An id in an example stands for one of the reader's own.
 OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
 
@@ -250,6 +280,13 @@ def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
     """Ids by the names that stand in an operation's path: an event is a record in the audit log."""
     kind = "record" if operation.path.startswith("/v1/audit/") else "event"
     return {**ids, "event_id": ids.get(f"{operation.listener} {kind}_id", "")}
+
+
+async def key_for(operation: Operation, ground: Ground) -> str:
+    """The credential that an operation is tried with: of somebody who has just logged in, where it takes a person."""
+    if PERSONS_ONLY.issuperset(operation.says.get("x-requires", [""])):
+        return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
+    return ground.key
 
 
 async def ids_for(operation: Operation, ground: Ground) -> Mapping[str, str]:
@@ -271,7 +308,7 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     return {
         name: ids[OWN[value[:4]]] if isinstance(value, str) and value[:4] in OWN else value
         for name, value in example.items()
-    }
+    } | {name: ids[name] for name in MADE if name in example}
 
 
 def notice(ground: Ground) -> dict[str, Any]:
@@ -295,7 +332,7 @@ async def test_examples_work_as_they_stand(ground: Ground, operation: Operation)
     sent: dict[str, Any] = {"body": body_of(operation, ids), "headers": headers}
     if operation.path.startswith("/v1/inbound/"):
         sent = notice(ground)
-    answer = await ground.caller(operation, ground.key).send(
+    answer = await ground.caller(operation, await key_for(operation, ground)).send(
         operation.method, operation.path.format(**ids), **sent
     )
     assert answer.status_code == operation.success, answer.text
@@ -311,6 +348,8 @@ UNKNOWN = {
     "refund_id": "ref",
     "connection_id": "con",
     "endpoint_id": "whe",
+    "service_id": "svc",
+    "session_id": "ses",
 }
 
 
@@ -372,6 +411,7 @@ async def test_no_operation_answers_what_its_document_hides(
 ) -> None:
     documented = {int(status) for status in operation.says["responses"] if status.isdecimal()}
     ids = await ids_for(operation, ground)
+    ground = replace(ground, key=await key_for(operation, ground))
     for key, path, more in attempts(operation, ground, ids):
         answer = await ground.caller(operation, key).send(operation.method, path, **more)
         assert answer.status_code in documented, (path, more, answer.text)
