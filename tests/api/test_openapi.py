@@ -14,10 +14,13 @@ import pytest_asyncio
 from litestar import WebSocket, get, websocket
 from openapi_spec_validator import validate
 
+from api.test_services import machine
+from jwt_maker import EdKey
 from members import ACT, Member
 from paying import DECLINED, Shop, open_shop
 from persons import People
 from service import Caller, Service, wish
+from signed_in import signed_in
 from strongroom import compose
 from strongroom.audit import PLATFORM
 from strongroom.crypto.digest import hmac_sha256
@@ -94,6 +97,9 @@ def operations() -> Iterator[Operation]:
 EVERY = list(operations())
 every_operation = pytest.mark.parametrize("operation", EVERY, ids=str)
 PUBLIC_PATHS = {
+    "/.well-known/jwks.json",
+    "/v1/oauth/token",
+    "/v1/session/refresh",
     "/livez",
     "/readyz",
     "/metrics",
@@ -304,6 +310,22 @@ async def ticket(shop: Shop) -> str:
     return (await shop.service.desk.setup.open(made.link)).ticket.expose()
 
 
+async def logged_in(shop: Shop) -> str:
+    return (await signed_in(shop.service, shop.tenant.merchant)).session
+
+
+async def refreshing(shop: Shop) -> str:
+    return (await signed_in(shop.service, shop.tenant.merchant)).refresh.expose()
+
+
+async def registered(shop: Shop) -> str:
+    return (await machine(shop.service, EdKey(), shop.tenant)).id
+
+
+async def asserted(shop: Shop) -> str:
+    return (await machine(shop.service, EdKey(), shop.tenant)).assertion()
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -328,7 +350,14 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "console POST /v1/invitations/{invitation_id}/withdraw": ("invitation_id", invited),
     "console POST /v1/setup": ("link", link),
     "console POST /v1/setup/password": ("ticket", ticket),
+    "console POST /v1/session/refresh": ("refresh_token", refreshing),
+    "console POST /v1/sessions/{session_id}/end": ("session_id", logged_in),
+    "console POST /v1/services/{service_id}/keys": ("service_id", registered),
+    "console POST /v1/services/{service_id}/revoke": ("service_id", registered),
+    "console POST /v1/oauth/token": ("client_assertion", asserted),
 }
+#: What stands in a body and is made for it.
+MADE = ("client_assertion", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
 OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
 
@@ -337,6 +366,13 @@ def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
     """Ids by the names that stand in an operation's path: an event is a record in the audit log."""
     kind = "record" if operation.path.startswith("/v1/audit/") else "event"
     return {**ids, "event_id": ids.get(f"{operation.listener} {kind}_id", "")}
+
+
+async def key_for(operation: Operation, ground: Ground) -> str:
+    """The credential that an operation is tried with: of somebody who has just logged in, where it takes a person."""
+    if PERSONS_ONLY.issuperset(operation.says.get("x-requires", [""])):
+        return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
+    return ground.key
 
 
 async def ids_for(operation: Operation, ground: Ground) -> Mapping[str, str]:
@@ -358,7 +394,7 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     return {
         name: ids[OWN[value[:4]]] if isinstance(value, str) and value[:4] in OWN else value
         for name, value in example.items()
-    } | {name: ids[name] for name in ("link", "ticket") if name in example and name in ids}
+    } | {name: ids[name] for name in MADE if name in example and name in ids}
 
 
 def notice(ground: Ground) -> dict[str, Any]:
@@ -442,6 +478,8 @@ UNKNOWN = {
     "network_id": "net",
     "person_id": "usr",
     "invitation_id": "inv",
+    "service_id": "svc",
+    "session_id": "ses",
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merchants, API keys, allow-lists, people and their access: values, errors and the ports. Never a service or a store."""
+"""Merchants, API keys, allow-lists, people and access: values, errors and the ports. Never a service or a store."""
 
 from strongroom.identity.access.errors import ReviewUnknown as AccessReviewUnknown
 from strongroom.identity.access.model import By as AccessBy
