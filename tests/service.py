@@ -174,6 +174,9 @@ class Service:
     def gateway(self, key: str | None) -> Caller:
         return Caller(self.clients["gateway"], key)
 
+    def console(self, key: str | None) -> Caller:
+        return Caller(self.clients["console"], key)
+
     @property
     def public(self) -> Caller:
         """The listener of processors and returning customers: nobody has a key there."""
@@ -297,7 +300,14 @@ async def running(
             tls = installation.tls()
             servers = Servers(
                 [
-                    Endpoint(name, edge, listeners[name].host, listeners[name].port, tls)
+                    Endpoint(
+                        name,
+                        edge,
+                        listeners[name].host,
+                        listeners[name].port,
+                        tls,
+                        relay=compose.relay_of(edge.callers),
+                    )
                     for name, edge in edges.items()
                 ]
             )

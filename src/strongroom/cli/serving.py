@@ -108,7 +108,14 @@ class Serving:
             await composer.worker()
         servers = Servers(
             [
-                Endpoint(name, edges[name], listener.host, listener.port, tls)
+                Endpoint(
+                    name,
+                    edges[name],
+                    listener.host,
+                    listener.port,
+                    tls,
+                    relay=compose.relay_of(edges[name].callers),
+                )
                 for name, listener in listeners.items()
             ]
         )

@@ -13,6 +13,7 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
+from strongroom.compose.edges import relay_of
 from strongroom.compose.site import (
     Addresses,
     Site,
@@ -38,6 +39,7 @@ __all__ = [
     "make_key_file",
     "open_key_store",
     "platform_secret",
+    "relay_of",
     "system_clock",
     "vault_document",
     "webhooks_document",

@@ -8,7 +8,9 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
+from strongroom.compose import sessions as session_parts
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -19,6 +21,7 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
+from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.process import Process
 from strongroom.compose.site import (
     answers_of,
@@ -34,7 +37,8 @@ from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
-from strongroom.identity.authenticate import KeyAuthenticator
+from strongroom.identity.access.reviews import AccessReviews
+from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
@@ -163,6 +167,7 @@ class Composer(Process):
             GATEWAY_ROUTES,
             {
                 "identity": identity,
+                "approvals": await access_parts.gate_of(self, database, keyring, recorder),
                 "audit": await self._reader(database, keyring, recorder, "core"),
                 **state,
             },
@@ -196,12 +201,17 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
+        sessions = await session_parts.session_parts(self, database, recorder)
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
             {
+                "sessions": sessions.desk,
+                "services": sessions.services,
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
+                "networks": NetworksService(database, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
+                **await access_parts.console_state(self, database, keyring, recorder),
             },
             console_document,
             database,
@@ -224,6 +234,18 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
+
+    async def operator_networks(self) -> NetworksService:
+        """Compose allow-lists for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.AUDIT)
+        return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
+
+    async def operator_access(self) -> AccessReviews:
+        """Compose reviews of access for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        return access_parts.reviews_of(self, database, await self.recorder(database, keyring))
 
     async def _reader(
         self, database: Database, keyring: Keyring, recorder: Recorder, tree: str
@@ -259,9 +281,10 @@ class Composer(Process):
         site = self.site
         authenticator = None
         if identity_database is not None:
-            keyring = await self.keyring(identity_database, Purpose.IDENTITY)
-            authenticator = KeyAuthenticator(
-                identity_database, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
+            if self._trust is None:
+                self._trust = await session_parts.trust_of(self, identity_database)
+            authenticator = await session_parts.authenticator_of(
+                self, name, identity_database, self._trust
             )
         denials = denials or self._denials(name, recorder)
         app = build_app(
@@ -283,4 +306,7 @@ class Composer(Process):
             carries_cards=carries_cards,
             body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
             lean_lane=lean_lane,
+            callers=callers_of(site.settings),
+            gate=await gate_of(self, identity_database, name),
+            reached_from=reached_from(site.settings, name),
         )

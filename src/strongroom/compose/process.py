@@ -17,6 +17,7 @@ from strongroom.db.migrate import require_current
 from strongroom.db.pool import Database
 from strongroom.egress import EgressPolicy
 from strongroom.egress.client import Egress
+from strongroom.identity.revocation import Trust
 from strongroom.jobs import Periodic, Task, Worker
 from strongroom.kernel.invariant import Bug
 from strongroom.keys import KeyName, KeyStore, Purpose
@@ -24,6 +25,7 @@ from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.keys.stores.metered import MeteredKeyStore
 from strongroom.telemetry.health import HealthRegistry
+from strongroom.telemetry.security import SecurityEvents
 from strongroom.vault import Connections, Forwarder
 
 Row = TypeVar("Row")
@@ -48,6 +50,7 @@ class Process:
         self._forwarder: Forwarder | None = None
         self._vault_connections: Connections | None = None
         self._worker: Worker | None = None
+        self._trust: Trust | None = None
 
     async def close(self) -> None:
         """Close everything in the reverse order."""
@@ -91,7 +94,10 @@ class Process:
     async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
         """Make the recorder of a database."""
         return EventRecorder(
-            database, await platform_secret(keyring, KeyName.AUDIT_ROW_MAC), self.site.clock
+            database,
+            await platform_secret(keyring, KeyName.AUDIT_ROW_MAC),
+            self.site.clock,
+            SecurityEvents(self.site.log, self.site.metrics.security),
         )
 
     async def sealer(self, domain: Domain) -> Sealer:

@@ -31,7 +31,7 @@ from strongroom.crypto.pki import (
     issue_server_certificate,
     make_authority,
 )
-from strongroom.crypto.random import base62_length, entropy, new_secret_text, random_bytes
+from strongroom.crypto.random import base62, base62_length, entropy, new_secret_text, random_bytes
 from strongroom.crypto.sign import SigningKey, verify
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "aes_gcm_decrypt",
     "aes_gcm_encrypt",
     "algorithm_of",
+    "base62",
     "base62_length",
     "certificate_expiry",
     "encode_parts",

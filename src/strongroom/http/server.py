@@ -14,6 +14,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from strongroom.http import limits
+from strongroom.http.relay import Relay
 from strongroom.kernel.errors import StrongroomError
 
 
@@ -41,6 +42,8 @@ class Endpoint:
     port: int
     tls: Tls | None
     header_seconds_max: float = limits.HEADER_SECONDS_MAX
+    #: Stands at the public port and reads the PROXY protocol; the server itself is then at a loopback port.
+    relay: Relay | None = None
 
 
 def require_free(host: str, port: int) -> None:
@@ -58,11 +61,18 @@ def require_free(host: str, port: int) -> None:
             raise PortTaken(f"{host}:{port}: {error.strerror}") from None
 
 
-def _server(endpoint: Endpoint) -> Server:
+def _loopback_port() -> int:
+    """Return a port of the loopback address that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _server(endpoint: Endpoint, host: str, port: int) -> Server:
     return Server(
         endpoint.app,
-        address=endpoint.host,
-        port=endpoint.port,
+        address=host,
+        port=port,
         interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         websockets=False,
@@ -84,27 +94,44 @@ class Servers:
 
     def __init__(self, endpoints: list[Endpoint]) -> None:
         self._endpoints = endpoints
-        self._servers = [_server(endpoint) for endpoint in endpoints]
+        #: Where each server itself listens: at the public port, or behind a relay.
+        self._inner = [
+            (each.host, each.port) if each.relay is None else ("127.0.0.1", _loopback_port())
+            for each in endpoints
+        ]
+        self._servers = [
+            _server(endpoint, *inner)
+            for endpoint, inner in zip(endpoints, self._inner, strict=True)
+        ]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, deadline_seconds: float = 10) -> None:
         """Listen, and wait until each port takes a connection."""
         loop = asyncio.get_running_loop()
-        for endpoint, server in zip(self._endpoints, self._servers, strict=True):
+        for endpoint, inner, server in zip(
+            self._endpoints, self._inner, self._servers, strict=True
+        ):
             require_free(endpoint.host, endpoint.port)
+            require_free(*inner)
             self._tasks.append(loop.create_task(server.serve(), name=f"serve-{endpoint.name}"))
         end = loop.time() + deadline_seconds
-        for endpoint in self._endpoints:
-            while not await _accepts(endpoint.host, endpoint.port):
+        for endpoint, (host, port) in zip(self._endpoints, self._inner, strict=True):
+            while not await _accepts(host, port):
                 if loop.time() > end or any(task.done() for task in self._tasks):
-                    raise PortTaken(f"{endpoint.host}:{endpoint.port} does not accept connections")
+                    raise PortTaken(f"{host}:{port} does not accept connections")
                 await asyncio.sleep(0.01)
+            if endpoint.relay is not None:
+                await endpoint.relay.start(endpoint.host, endpoint.port, port)
 
     async def stop(self) -> None:
         """Take no new requests, finish those that are under way."""
+        relays = [each.relay for each in self._endpoints if each.relay is not None]
+        for relay in relays:
+            relay.refuse_new()
         for server in self._servers:
             server.stop()  # type: ignore[no-untyped-call]
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(relay.stop() for relay in relays))
 
 
 async def _accepts(host: str, port: int) -> bool:

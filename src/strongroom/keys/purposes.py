@@ -23,6 +23,7 @@ class KeyName(enum.StrEnum):
     """A data key: made at first use, versioned, wrapped under the root of its purpose."""
 
     API_KEY_HASH = "api_key_hash"
+    APPROVAL_FINGERPRINT = "approval_fingerprint"
     AUDIT_ROW_MAC = "audit_row_mac"
     CARD = "card"
     CHECKPOINT_SEED = "checkpoint_seed"
@@ -30,7 +31,9 @@ class KeyName(enum.StrEnum):
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
     LOGIN_HASH = "login_hash"
+    REFRESH_TOKENS = "refresh_tokens"
     REQUEST_FINGERPRINT = "request_fingerprint"
+    TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
     TOTP_SECRETS = "totp_secrets"
     WEBHOOK_SECRETS = "webhook_secrets"
 
@@ -57,6 +60,7 @@ KEYRING_MAC: Final[Mapping[Purpose, KeyName]] = {
 
 _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.API_KEY_HASH: Purpose.IDENTITY,
+    KeyName.APPROVAL_FINGERPRINT: Purpose.IDENTITY,
     KeyName.AUDIT_ROW_MAC: Purpose.AUDIT,
     KeyName.CARD: Purpose.CARD,
     KeyName.CHECKPOINT_SEED: Purpose.AUDIT,
@@ -64,7 +68,9 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
     KeyName.LOGIN_HASH: Purpose.IDENTITY,
+    KeyName.REFRESH_TOKENS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
+    KeyName.TOKEN_SIGNING_SEED: Purpose.IDENTITY,
     KeyName.TOTP_SECRETS: Purpose.IDENTITY,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},

@@ -21,6 +21,7 @@ from strongroom.telemetry.log import LogObserver
 from strongroom.telemetry.login_metrics import LoginMetrics
 from strongroom.telemetry.work_metrics import (
     EgressMetrics,
+    IdentityMetrics,
     InboundMetrics,
     JobMetrics,
     PaymentMetrics,
@@ -254,6 +255,30 @@ class AuditMetrics:
 
 
 @final
+class SecurityMetrics:
+    """What somebody who watches over security counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        #: Both labels are words of the code: an audit action and its severity.
+        self.events = Counter(
+            "strongroom_security_events",
+            "Security events, by the action of the audit record.",
+            ["action", "severity"],
+            registry=registry,
+        )
+        self.reviews_overdue = Gauge(
+            "strongroom_access_reviews_overdue",
+            "Tenants whose access has not been reviewed for 180 days. Should be 0.",
+            registry=registry,
+        )
+        self.accounts_disabled = Counter(
+            "strongroom_unused_people_suspended",
+            "People who were suspended because they had not logged in for 90 days.",
+            registry=registry,
+        )
+
+
+@final
 class LogMetrics(LogObserver):
     """Counts what the log had to do."""
 
@@ -305,12 +330,14 @@ class Metrics:
         self.vault = VaultMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
+        self.identity = IdentityMetrics(registry)
         self.jobs = JobMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
         self.inbound = InboundMetrics(registry)
         self.payments = PaymentMetrics(registry)
         self.egress = EgressMetrics(registry)
         self.logins = LoginMetrics(registry)
+        self.security = SecurityMetrics(registry)
         self.log = LogMetrics(registry)
         #: 1 passed, 0 failed.
         self.health = Gauge(
