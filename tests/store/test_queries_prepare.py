@@ -19,6 +19,8 @@ SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
     "identity.sso": {"identity"},
+    "identity.factors": {"identity"},
+    "identity.login": {"identity"},
     "identity.networks": {"identity"},
     "identity.passkeys": {"identity"},
     "identity.access": {"identity"},
@@ -66,6 +68,8 @@ RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.sso": core(Login.CONSOLE),
+    "identity.factors": _OPERATORS,
+    "identity.login": _OPERATORS,
     "identity.networks": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.passkeys": _OPERATORS,
     "identity.access": _OPERATORS,
@@ -118,6 +122,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.sessions.present_session": _EVERYBODY,  # names no table
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
+    "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.networks.note_change": _OPERATORS,
     "identity.networks.person_is_there": _OPERATORS,
     "identity.networks.put_network": _OPERATORS,

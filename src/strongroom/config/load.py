@@ -27,6 +27,7 @@ STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
 CLIENT_KEY: Final = "STRONGROOM_KEY"
 CLIENT_URL: Final = "STRONGROOM_URL"
 CLIENT_GATEWAY_URL: Final = "STRONGROOM_GATEWAY_URL"
+CLIENT_CONSOLE_URL: Final = "STRONGROOM_CONSOLE_URL"
 CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
 #: Only names of nobody's standard: a header that means something else must not be believed as a certificate.
 _HEADER_NAME: Final = re.compile(r"x-[a-z0-9][a-z0-9-]{0,62}")
@@ -36,7 +37,9 @@ _ORIGIN: Final = re.compile(
     r"(?::[1-9][0-9]{0,4})?"
 )
 _AAGUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_AUTHORITY})
+_OF_CLIENTS: Final = frozenset(
+    {CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_CONSOLE_URL, CLIENT_AUTHORITY}
+)
 
 
 def load_settings(

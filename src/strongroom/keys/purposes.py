@@ -49,6 +49,7 @@ class KeyName(enum.StrEnum):
     CREDENTIALS = "credentials"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
+    LOGIN_HASH = "login_hash"
     REFRESH_TOKENS = "refresh_tokens"
     REQUEST_FINGERPRINT = "request_fingerprint"
     TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
@@ -90,6 +91,7 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.CREDENTIALS: Purpose.CREDENTIAL,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
+    KeyName.LOGIN_HASH: Purpose.IDENTITY,
     KeyName.REFRESH_TOKENS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
     KeyName.TOKEN_SIGNING_SEED: Purpose.IDENTITY,

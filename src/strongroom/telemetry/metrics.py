@@ -336,8 +336,8 @@ class Metrics:
         self.inbound = InboundMetrics(registry)
         self.payments = PaymentMetrics(registry)
         self.egress = EgressMetrics(registry)
-        self.security = SecurityMetrics(registry)
         self.logins = LoginMetrics(registry)
+        self.security = SecurityMetrics(registry)
         self.log = LogMetrics(registry)
         #: 1 passed, 0 failed.
         self.health = Gauge(

@@ -71,7 +71,7 @@ def logged_in_out(logged_in: LoggedIn) -> LoginTokensOut:
     return LoginTokensOut(
         "session_tokens",
         issued.session,
-        "Bearer",
+        issued.token_type,
         issued.access.expose(),
         issued.access_seconds,
         issued.refresh.expose(),
@@ -84,7 +84,7 @@ def stepped_up_out(issued: Issued) -> LoginTokensOut:
     return LoginTokensOut(
         "session_tokens",
         issued.session,
-        "Bearer",
+        issued.token_type,
         issued.access.expose(),
         issued.access_seconds,
     )
