@@ -151,7 +151,6 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.service": _CHANGE,
         "identity.session": frozenset({"select", "insert", "update*", "delete"}),
         "identity.signing_key": _CHANGE,
-        "identity.used_once": frozenset({"select", "insert", "delete"}),
         "identity.invitation": _CHANGE,
         "identity.password": frozenset({"select", "insert", "update*", "delete"}),
         "identity.totp": frozenset({"select", "insert", "update*", "delete"}),
@@ -229,10 +228,6 @@ ROWS: Final[dict[str, str]] = {
     "identity.passkey_challenge": (
         "(merchant_id, challenge_hash, purpose, expires_at)"
         f" values ('{{m}}', {_HASH}, 'login', now() + interval '1 hour')"
-    ),
-    "identity.person": (
-        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
-        " values ('{m}', 'usr_{own}', lower('{aud}@shop.example'), 'n', 'admin', 'active', 'x', now())"
     ),
     "identity.service": (
         "(merchant_id, mode, service_id, name, permissions, public_keys, certificate_bound, created_by, created_at)"

@@ -19,8 +19,6 @@ SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
     "identity.sso": {"identity"},
-    "identity.factors": {"identity"},
-    "identity.login": {"identity"},
     "identity.networks": {"identity"},
     "identity.passkeys": {"identity"},
     "identity.access": {"identity"},
@@ -68,8 +66,6 @@ RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.sso": core(Login.CONSOLE),
-    "identity.factors": _OPERATORS,
-    "identity.login": _OPERATORS,
     "identity.networks": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.passkeys": _OPERATORS,
     "identity.access": _OPERATORS,
@@ -134,7 +130,6 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
         for each in ("email", "link", "person", "ticket")
     },
     "identity.people.wait_for_turn": _EVERYBODY,  # names no table either
-    "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
     "identity.sso.present_domain": _EVERYBODY,  # names no table

@@ -49,7 +49,6 @@ class KeyName(enum.StrEnum):
     CREDENTIALS = "credentials"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
-    LOGIN_HASH = "login_hash"
     REFRESH_TOKENS = "refresh_tokens"
     REQUEST_FINGERPRINT = "request_fingerprint"
     TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
