@@ -47,6 +47,19 @@ class LoginParts:
         }
 
 
+async def factors_of(keyring: Keyring) -> Factors:
+    """Return people's authenticator apps and recovery codes."""
+    return Factors(keyring, await platform_secret(keyring, KeyName.LOGIN_HASH))
+
+
+async def lockouts_of(
+    site: Site, database: Database, keyring: Keyring, recorder: EventRecorder
+) -> Lockouts:
+    """Return who is locked out, and from where."""
+    hash_key = await platform_secret(keyring, KeyName.LOGIN_HASH)
+    return Lockouts(database, hash_key, recorder, site.metrics.logins)
+
+
 async def login_parts(
     site: Site,
     database: Database,
@@ -57,14 +70,14 @@ async def login_parts(
     passwords: Passwords,
     sessions: Sessions,
     tickets: SetupTickets,
+    factors: Factors,
     others: OtherFactors,
+    lockouts: Lockouts,
     denials: Denials,
 ) -> LoginParts:
     """Compose logging in, under the console's login. `lockouts.sweep` is to be called every `SWEEP_SECONDS`."""
     hash_key = await platform_secret(keyring, KeyName.LOGIN_HASH)
     metrics, clock = site.metrics.logins, site.clock
-    factors = Factors(keyring, hash_key)
-    lockouts = Lockouts(database, hash_key, recorder, metrics)
     a_minute = site.settings.rate_login_per_minute
     logins = Logins(
         database=database,
