@@ -20,7 +20,7 @@ import httpx
 
 from answers import Answers
 from database import Databases
-from signed_in import Beside, Member, SignedIn
+from members import Beside, Member, SignedIn
 from strongroom import compose
 from strongroom.audit import Origin
 from strongroom.cli.installation import Installation
@@ -52,6 +52,7 @@ UNLIMITED: Final = {
     "rate_public_per_second": 1_000_000,
     "rate_stranger_per_second": 1_000_000,
     "rate_visitor_per_second": 1_000_000,
+    "rate_login_per_minute": 1_000_000,
 }
 _numbers: Final = itertools.count(1)
 
@@ -186,9 +187,6 @@ class Service:
         app: Any = self.edges["console"]._app
         return cast("PeopleDesk", app.state.people)
 
-    def console(self, key: str | None) -> Caller:
-        return Caller(self.clients["console"], key)
-
     async def member(
         self,
         merchant: MerchantId,
@@ -207,6 +205,9 @@ class Service:
 
     def gateway(self, key: str | None) -> Caller:
         return Caller(self.clients["gateway"], key)
+
+    def console(self, key: str | None) -> Caller:
+        return Caller(self.clients["console"], key)
 
     @property
     def public(self) -> Caller:
@@ -331,7 +332,14 @@ async def running(
             tls = installation.tls()
             servers = Servers(
                 [
-                    Endpoint(name, edge, listeners[name].host, listeners[name].port, tls)
+                    Endpoint(
+                        name,
+                        edge,
+                        listeners[name].host,
+                        listeners[name].port,
+                        tls,
+                        relay=edge.relay,
+                    )
                     for name, edge in edges.items()
                 ]
             )

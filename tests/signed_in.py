@@ -1,131 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""People who are logged in without having logged in, and what stands beside them, written down as it ends."""
-# ruff: noqa: ARG002 - what writes down looks at little
+"""People who have logged in, for tests that are not about logging in: a person's row, and a session begun for it."""
 
-import itertools
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Final
+from typing import Any, cast
 
+from service import Service
 from strongroom.audit import PLATFORM, Origin
 from strongroom.crypto.ids import new_id
-from strongroom.db.pool import Transaction
-from strongroom.http import Authenticator, Credential, Request
-from strongroom.identity.grants import granted_to
-from strongroom.identity.people.console import PeopleDesk
-from strongroom.identity.people.model import Act, Person, PersonWish, SetupProof
-from strongroom.kernel.ids import MerchantId, SessionId
+from strongroom.db.logins import Domain, Login
+from strongroom.db.pool import connect
+from strongroom.identity.people.model import Person, PersonStatus
+from strongroom.identity.sessions.api import SessionDesk
+from strongroom.identity.sessions.ports import Issued
+from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import CallerKind, Presence, Principal, Role
+from strongroom.kernel.principal import Role
 
-ACT: Final = Act("operator:tests", Origin())
-_numbers: Final = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Somebody who is logged in: `key` is what a caller shows."""
-
-    person: Person
-    key: str
-    session: SessionId
-
-    @property
-    def id(self) -> str:
-        return str(self.person.person_id)
+METHODS = ("mfa", "otp", "pwd")
 
 
-@dataclass
-class SignedIn:
-    """Knows who is logged in by tests; everybody else is asked of the real authenticator."""
+def desk_of(service: Service) -> SessionDesk:
+    """The parts behind the routes of sessions."""
+    app: Any = service.edges["console"]._app
+    return cast("SessionDesk", app.state.sessions)
 
-    principals: dict[str, Principal] = field(default_factory=dict)
-    real: Authenticator | None = None
 
-    def before(self, real: Authenticator) -> Authenticator:
-        self.real = real
-        return self
+async def person_of(
+    service: Service, merchant: MerchantId = PLATFORM, role: Role = Role.ADMIN
+) -> Person:
+    """Make somebody."""
+    person = PersonId(new_id("usr"))
+    now = service.composer.site.clock.now()
+    email = f"{person.lower()}@shop.example"
+    connection = await connect(service.databases.administrator(Domain.CORE))
+    try:
+        await connection.execute(
+            "insert into identity.person (merchant_id, person_id, email, name, role, status, created_by, created_at)"
+            " values ($1, $2, $3, 'Somebody', $4, 'active', 'tests', $5)",
+            merchant,
+            person,
+            email,
+            role.value,
+            now,
+        )
+    finally:
+        await connection.close()
+    return Person(
+        person, merchant, email, "Somebody", role, PersonStatus.ACTIVE, "tests", now, None
+    )
 
-    def recent(self, request: Request, credential: Credential) -> Principal | None:
-        assert self.real is not None
-        return self.principals.get(credential.text) or self.real.recent(request, credential)
 
-    async def authenticate(self, request: Request, credential: Credential) -> Principal:
-        assert self.real is not None
-        return await self.real.authenticate(request, credential)
-
-    async def member(
-        self,
-        desk: PeopleDesk,
-        merchant: MerchantId,
-        role: Role,
-        mode: Mode,
-        *,
-        stepped_up: bool = True,
-    ) -> Member:
-        """Invite somebody, set them up with a passkey, log them in."""
-        number = next(_numbers)
-        wish = PersonWish(merchant, f"member-{number}@strongroom.example", f"Member {number}", role)
-        invited = await desk.people.invite(wish, ACT)
-        opened = await desk.setup.open(invited.link)
-        now = desk.clock.now()
-        async with desk.people._parts.database.transaction([merchant]) as tx:
-            person = await desk.setup.finish(
-                tx,
-                opened.person,
-                opened.ticket,
-                proof=SetupProof.PASSKEY,
-                origin=Origin(),
-                now=now,
+async def begin(
+    service: Service,
+    person: Person,
+    mode: Mode = Mode.TEST,
+    *,
+    dpop_thumbprint: str | None = None,
+) -> Issued:
+    """Begin a session, as whatever proves people does."""
+    database = await service.databases.open(Domain.CORE, Login.CONSOLE)
+    now = service.composer.site.clock.now()
+    try:
+        async with database.transaction([person.merchant]) as tx:
+            return await desk_of(service).service.begin(
+                tx, person, mode, METHODS, origin=Origin(), now=now, dpop_thumbprint=dpop_thumbprint
             )
-        return self.log_in(person, mode, stepped_up=stepped_up)
-
-    def log_in(self, person: Person, mode: Mode, *, stepped_up: bool = True) -> Member:
-        session = SessionId(new_id("ses"))
-        self.principals[session] = Principal(
-            person.person_id,
-            CallerKind.PERSON,
-            person.merchant,
-            mode,
-            granted_to(person.role, mode, platform=person.merchant == PLATFORM),
-            Presence(session, person.role, frozenset({"hwk", "mfa", "user"}), stepped_up),
-        )
-        return Member(person, session, session)
-
-    def forget_step_up(self, member: Member) -> None:
-        principal = self.principals[member.key]
-        assert principal.presence is not None
-        self.principals[member.key] = replace(
-            principal, presence=replace(principal.presence, stepped_up=False)
-        )
+    finally:
+        await database.close()
 
 
-@dataclass
-class Beside:
-    """Sessions, factors and lock-outs that write down whose were ended; with `broken`, none can be."""
-
-    ended: list[tuple[str, str, str | None]] = field(default_factory=list)
-    cleared: list[str] = field(default_factory=list)
-    broken: bool = False
-
-    async def end_all(
-        self,
-        tx: Transaction,
-        person: Person,
-        *,
-        reason: str,
-        origin: Origin,
-        now: datetime,
-        but: SessionId | None = None,
-    ) -> int:
-        if self.broken:
-            raise OSError("no session can be ended")
-        self.ended.append((person.person_id, reason, but))
-        return 1
-
-    async def clear(self, tx: Transaction, person: Person) -> None:
-        self.cleared.append(person.person_id)
-
-    def of(self, member: Member) -> list[str]:
-        """Why a person's sessions were ended, in order."""
-        return [reason for person, reason, _ in self.ended if person == member.id]
+async def signed_in(
+    service: Service,
+    merchant: MerchantId = PLATFORM,
+    role: Role = Role.ADMIN,
+    mode: Mode = Mode.TEST,
+) -> Issued:
+    """Make somebody who has logged in a moment ago."""
+    return await begin(service, await person_of(service, merchant, role), mode)

@@ -47,6 +47,10 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 def test_the_commands_are_those_that_are_documented() -> None:
     assert sorted(COMMANDS) == [
+        "access decide",
+        "access due",
+        "access review",
+        "access start",
         "audit checkpoint",
         "audit export",
         "audit key",
@@ -83,6 +87,9 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "merchant list",
         "merchant show",
         "migrate",
+        "network list",
+        "network remove",
+        "network set",
         "payment attempts",
         "payment cancel",
         "payment capture",
@@ -97,6 +104,11 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "person role",
         "person suspend",
         "person unlock",
+        "pki init",
+        "pki issue",
+        "pki list",
+        "pki revoke",
+        "pki rotate",
         "refund create",
         "refund list",
         "refund show",

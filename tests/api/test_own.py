@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
+from members import ACT, Member
 from service import Service, running
-from signed_in import ACT, Member
 from strongroom.audit import PLATFORM, Origin
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
+from members import Member
 from service import Caller, Service, running
-from signed_in import Member
 from strongroom.audit import PLATFORM
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
+from members import ACT
 from service import Caller, Service, running
-from signed_in import ACT
 from strongroom.audit import PLATFORM, Origin
 from strongroom.crypto.ids import new_id
 from strongroom.crypto.passwords import sha1_hex
