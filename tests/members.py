@@ -123,8 +123,10 @@ class Beside:
         self.ended.append((person.person_id, reason, but))
         return 1
 
-    async def clear(self, tx: Transaction, person: Person) -> None:
+    async def clear(self, tx: Transaction, person: Person) -> bool:
+        """One of each that there is: `True` counts as one factor."""
         self.cleared.append(person.person_id)
+        return True
 
     def of(self, member: Member) -> list[str]:
         """Why a person's sessions were ended, in order."""

@@ -23,7 +23,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
-from strongroom.compose.people import PeopleBeside, people_desk
+from strongroom.compose.people import PeopleBeside, people_basis, people_desk
 from strongroom.compose.process import Process, present
 from strongroom.compose.site import (
     answers_of,
@@ -225,6 +225,7 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         sessions = await session_parts.session_parts(self, database, recorder)
+        basis = await people_basis(self, database, keyring, recorder)
         await self._core_role(database)
         return await self._listener(
             "console",
@@ -232,9 +233,7 @@ class Composer(Process):
             {
                 "sessions": sessions.desk,
                 "services": sessions.services,
-                "people": await people_desk(
-                    self, database, keyring, recorder, self.beside_people()
-                ),
+                "people": people_desk(basis, self.beside_people()),
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "networks": NetworksService(database, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
@@ -299,8 +298,8 @@ class Composer(Process):
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
-        desk = await people_desk(self, database, keyring, recorder, self.beside_people())
-        return desk.people
+        basis = await people_basis(self, database, keyring, recorder)
+        return people_desk(basis, self.beside_people()).people
 
     def beside_people(self) -> PeopleBeside:
         """Return what people's sessions, factors and lock-outs are ended with."""

@@ -15,12 +15,14 @@ from strongroom.db.pool import Database, Transaction
 from strongroom.identity.people.breached import BreachedFile
 from strongroom.identity.people.console import PeopleDesk
 from strongroom.identity.people.inviting import Inviter
-from strongroom.identity.people.model import Person
+from strongroom.identity.people.model import Person, SetupProof
 from strongroom.identity.people.own import OwnService
 from strongroom.identity.people.passwords import Passwords
 from strongroom.identity.people.ports import Factors, Lockouts, SessionsEnd
 from strongroom.identity.people.service import PeopleParts, PeopleService
-from strongroom.identity.people.setup import SetUpService
+from strongroom.identity.people.setup import SetUpService, Tickets
+from strongroom.identity.people.store import PeopleTable
+from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import SessionId
 from strongroom.keys import KeyName
 from strongroom.keys.keyring import Keyring
@@ -46,8 +48,9 @@ class NoSessions:
 class NoLockouts:
     """Nobody is locked out."""
 
-    async def clear(self, tx: Transaction, person: Person) -> None:
+    async def clear(self, tx: Transaction, person: Person) -> bool:
         """Find none."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,27 @@ class PeopleBeside:
     lockouts: Lockouts = field(default_factory=NoLockouts)
 
 
-async def people_desk(
-    process: Process,
-    database: Database,
-    keyring: Keyring,
-    recorder: EventRecorder,
-    beside: PeopleBeside,
-) -> PeopleDesk:
-    """Compose what the console's routes about people call.
+@dataclass(frozen=True, slots=True)
+class PeopleBasis:
+    """What logging in and second factors take of people, before there is anything that managing people ends."""
+
+    database: Database
+    table: PeopleTable
+    passwords: Passwords
+    setup: SetUpService
+    inviter: Inviter
+    recorder: EventRecorder
+    clock: Clock
+
+    def tickets(self, proof: SetupProof) -> Tickets:
+        """Return what lets a second factor's part finish setting up."""
+        return Tickets(self.setup, proof)
+
+
+async def people_basis(
+    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder
+) -> PeopleBasis:
+    """Compose passwords and setting up.
 
     Raises:
         BreachedListUnreadable: the file that the settings name cannot be used.
@@ -82,18 +98,6 @@ async def people_desk(
     passwords = Passwords(keyring, hasher, None if file is None else BreachedFile(file))
     link_key = await platform_secret(keyring, KeyName.SETUP_LINK_HASH)
     inviter = Inviter(link_key, recorder, site.settings.console_url)
-    people = PeopleService(
-        PeopleParts(
-            database,
-            passwords,
-            beside.sessions,
-            beside.factors,
-            beside.lockouts,
-            inviter,
-            recorder,
-            site.clock,
-        )
-    )
     setup = SetUpService(
         database=database,
         hash_key=link_key,
@@ -101,11 +105,28 @@ async def people_desk(
         inviter=inviter,
         clock=site.clock,
     )
-    own = OwnService(
-        database=database,
-        passwords=passwords,
-        sessions=beside.sessions,
-        recorder=recorder,
-        clock=site.clock,
+    return PeopleBasis(database, PeopleTable(), passwords, setup, inviter, recorder, site.clock)
+
+
+def people_desk(basis: PeopleBasis, beside: PeopleBeside) -> PeopleDesk:
+    """Compose what the console's routes about people call."""
+    people = PeopleService(
+        PeopleParts(
+            basis.database,
+            basis.passwords,
+            beside.sessions,
+            beside.factors,
+            beside.lockouts,
+            basis.inviter,
+            basis.recorder,
+            basis.clock,
+        )
     )
-    return PeopleDesk(people, setup, own, passwords, recorder, site.clock)
+    own = OwnService(
+        database=basis.database,
+        passwords=basis.passwords,
+        sessions=beside.sessions,
+        recorder=basis.recorder,
+        clock=basis.clock,
+    )
+    return PeopleDesk(people, basis.setup, own, basis.passwords, basis.recorder, basis.clock)

@@ -46,8 +46,6 @@ class Passwords:
 
     async def kept(self, read: ReadOnly, person: Person | None) -> KeptPasswords:
         """Return what is kept of a person's passwords, or what stands for it where there is nobody."""
-        if person is None:
-            return KeptPasswords(None, None, None, ())
         return await store.kept_passwords(read, person)
 
     async def holds(self, kept: KeptPasswords, password: str) -> bool:
