@@ -128,6 +128,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"email": "a@b.example\n", "name": " ", "role": "admin"}, "422 name_malformed"),
     ({"email": "a\u202e@b.example", "name": "N", "role": "admin"}, "422 email_malformed"),
     ({"email": "<a@b.example>", "name": "N", "role": "admin"}, "422 email_malformed"),
+    ({"email": "\u0430dmin@b.example", "name": "N", "role": "admin"}, "422 email_malformed"),
+    ({"email": "a@b..example", "name": "N", "role": "admin"}, "422 email_malformed"),
     ({"email": "a@b.example", "name": "a\0b", "role": "admin"}, "422 name_malformed"),
     ({"email": "a@b.example", "name": "N", "role": "service"}, "422 value_wrong"),
     ({"email": "a@b.example", "name": "N", "role": "root"}, "422 value_wrong"),
