@@ -144,10 +144,15 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.passkey_challenge": frozenset({"select", "insert", "delete"}),
         "identity.person": _CHANGE,
         "identity.recovery_code": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.provider": _CHANGE,
+        "identity.provider_flow": frozenset({"select", "insert", "delete"}),
+        "identity.provider_link": _CHANGE,
         "identity.revocation": frozenset({"select", "insert", "delete"}),
         "identity.service": _CHANGE,
         "identity.session": frozenset({"select", "insert", "update*", "delete"}),
         "identity.signing_key": _CHANGE,
+        "identity.invitation": _CHANGE,
+        "identity.password": frozenset({"select", "insert", "update*", "delete"}),
         "identity.totp": frozenset({"select", "insert", "update*", "delete"}),
         "identity.used_once": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
@@ -190,8 +195,26 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, break_glass_id, mode, person_id, session_id, permissions, reason, started_at, expires_at)"
         " values ('{m}', '{aud}', 'test', '{aud}', 's', '{{a}}', 'ten letters', now(), now() + interval '1 minute')"
     ),
+    "identity.invitation": (
+        "(merchant_id, invitation_id, person_id, reason, link_hash, created_by, created_at, expires_at, used_at)"
+        f" values ('{{m}}', '{{aud}}', 'usr_{{m}}', 'invited', {_HASH}, 'x', now(), now(), now())"
+    ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
+    ),
+    "identity.provider": (
+        "(merchant_id, provider_id, name, issuer, client_id, sealed_secret, key_version, domains, redirects, roles,"
+        " required_amr, required_acr, creates_people, status, created_by, created_at, updated_at)"
+        " values ('{m}', 'sso_{own}', 'n', 'https://i', 'c', '', 1, '{{a.example}}', '{{https://c/}}', '[]',"
+        " '{{mfa}}', '{{}}', false, 'active', 'x', now(), now())"
+    ),
+    "identity.provider_flow": (
+        "(merchant_id, state_hash, provider_id, mode, redirect, created_at, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'sso_{{m}}', 'test', 'https://c/', now(), now())"
+    ),
+    "identity.provider_link": (
+        "(merchant_id, issuer, subject_hash, provider_id, person_id, linked_at, used_at)"
+        f" values ('{{m}}', '{{own}}', {_HASH}, 'sso_{{m}}', 'usr_{{m}}', now(), now())"
     ),
     "identity.network": (
         "(merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)"
@@ -206,10 +229,6 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, challenge_hash, purpose, expires_at)"
         f" values ('{{m}}', {_HASH}, 'login', now() + interval '1 hour')"
     ),
-    "identity.person": (
-        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
-        " values ('{m}', 'usr_{own}', lower('{aud}@shop.example'), 'n', 'admin', 'active', 'x', now())"
-    ),
     "identity.service": (
         "(merchant_id, mode, service_id, name, permissions, public_keys, certificate_bound, created_by, created_at)"
         " values ('{m}', 'test', '{aud}', 'n', '{{}}', '[]', false, 'x', now())"
@@ -222,6 +241,14 @@ ROWS: Final[dict[str, str]] = {
     "identity.used_once": (
         "(merchant_id, purpose, value_hash, keep_until)"
         f" values ('{{m}}', 'proof', {_HASH}, now() + interval '1 hour')"
+    ),
+    "identity.password": (
+        "(merchant_id, person_id, password_hash, key_version, holds, set_at)"
+        " values ('{m}', 'usr_{m}', 'x', 1, false, now())"
+    ),
+    "identity.person": (
+        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
+        " values ('{m}', 'usr_{own}', lower('{own}@shop.example'), 'n', 'auditor', 'active', 'x', now())"
     ),
     "identity.login": (
         "(merchant_id, handle_hash, account, proved, mode, expires_at)"
@@ -315,6 +342,7 @@ REFERRED_TO: Final = (
     "identity.merchant",
     "identity.person",
     "identity.access_review",
+    "identity.provider",
     "payments.connection",
     "payments.payment",
     "webhooks.source",

@@ -8,6 +8,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import (
+    access,
     audit,
     connection,
     demo,
@@ -21,6 +22,8 @@ from strongroom.cli import (
     merchant,
     network,
     payment,
+    person,
+    pki,
     refund,
     serve,
     setup,
@@ -48,6 +51,7 @@ for noun in (
     setup,
     login,
     merchant,
+    person,
     key,
     network,
     token,
@@ -58,7 +62,9 @@ for noun in (
     event,
     listen,
     audit,
+    access,
     simulator,
+    pki,
     doctor,
 ):
     noun.register(app)

@@ -192,11 +192,21 @@ def _networks(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
     return words
 
 
+def _forwarded_header(text: str, _variables: Mapping[str, str]) -> ForwardedHeader:
+    if text not in {each.value for each in ForwardedHeader}:
+        raise ValueError("expected " + " or ".join(sorted(ForwardedHeader)))
+    return ForwardedHeader(text)
+
+
 def _header_name(text: str, _variables: Mapping[str, str]) -> str:
     name = text.lower()
     if _HEADER_NAME.fullmatch(name) is None:
         raise ValueError("expected a header's name that begins with x-")
     return name
+
+
+def _paths(text: str, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    return tuple(_path(word, variables) for word in _words(text, variables))
 
 
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
@@ -228,6 +238,13 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "passkey_attestation": lambda text, _: PasskeyAttestation(text),
     "passkey_models": _aaguids,
     "passkey_roots": _path,
+    "worker_listen": _listener,
+    "vault_internal_listen": _listener,
+    "vault_internal_url": _text,
+    "internal_ca": _path,
+    "internal_certificate": _path,
+    "internal_key": _path,
+    "internal_crl": _paths,
     "public_url": _text,
     "api_urls": _words,
     "tls_certificate": _path,
@@ -247,10 +264,11 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "log_file": _path,
     "operations_from": _networks,
     "trusted_proxies": _networks,
-    "forwarded_header": lambda text, _: ForwardedHeader(text),
+    "forwarded_header": _forwarded_header,
     "proxy_protocol": _truth,
     "client_certificate_header": _header_name,
     "console_from": _networks,
+    "breached_passwords": _path,
     "group_commit_rows": _count,
     "group_commit_batches": _count,
     "rate_secret_per_second": _count,

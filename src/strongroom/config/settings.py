@@ -127,6 +127,44 @@ class Settings:
             "With `direct`: PEM file of the root certificates of the makers that are believed."
         ),
     )
+    worker_listen: Listener = field(
+        default=Listener("127.0.0.1", 8447),
+        metadata=_says(
+            "Address and port of health and metrics of a worker that is a process of its own."
+        ),
+    )
+    vault_internal_listen: Listener = field(
+        default=Listener("127.0.0.1", 8453),
+        metadata=_says(
+            "Address and port where the vault takes calls of gateway and worker, over mutual TLS; "
+            "opened when those are other processes."
+        ),
+    )
+    vault_internal_url: str = field(
+        default="https://127.0.0.1:8453",
+        metadata=_says("Where gateway and worker reach the vault's internal port."),
+    )
+    internal_ca: Path | None = field(
+        default=None,
+        metadata=_says(
+            "PEM file of the authorities of the vault's internal port: whose clients it takes, whose certificate "
+            "the clients take. Default: what `strongroom pki` made in `state`/pki/vault, likewise below."
+        ),
+    )
+    internal_certificate: Path | None = field(
+        default=None,
+        metadata=_says("PEM file of this process's certificate of the vault's internal port."),
+    )
+    internal_key: Path | None = field(
+        default=None, metadata=_says("PEM file of that certificate's private key (mode 0600).")
+    )
+    internal_crl: tuple[Path, ...] = field(
+        default=(),
+        metadata=_says(
+            "PEM files (comma-separated) with the list of revoked certificates of each authority of that port, "
+            "all of them or none."
+        ),
+    )
     public_url: str = field(
         default="https://127.0.0.1:8445",
         metadata=_says(
@@ -248,6 +286,13 @@ class Settings:
             "Networks (CIDR, comma-separated) that reach the console's listener at all; without any, every network."
         ),
     )
+    breached_passwords: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Sorted file of leaked passwords' SHA-1 in capital hexadecimal digits, one a line, as Have I Been Pwned "
+            "gives them (`HASH:COUNT`); asked besides the bundled list. Prefixes from 12 digits will do."
+        ),
+    )
     group_commit_rows: int = field(
         default=256,
         metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request."),
@@ -308,7 +353,7 @@ class Settings:
     worker: bool = field(
         default=True,
         metadata=_says(
-            "Do the worker's jobs in this process: look-ups, notices, deliveries. Some process must."
+            "Do the worker's jobs too where `serve` is told no role: look-ups, notices, deliveries. Some process must."
         ),
     )
     worker_poll_ms: int = field(

@@ -343,6 +343,13 @@ class Metrics:
         self.health = Gauge(
             "strongroom_health", "The last result of a health check.", ["check"], registry=registry
         )
+        #: By file name: `server`, `gateway`, `worker`, `authorities` (the one that ends first).
+        self.certificate_ends = Gauge(
+            "strongroom_internal_certificate_ends_seconds",
+            "When a certificate of the vault's internal port ends, in seconds since 1970.",
+            ["certificate"],
+            registry=registry,
+        )
         self._build = Gauge(
             "strongroom_build_info", "Always 1.", ["version", "role"], registry=registry
         )
