@@ -70,7 +70,7 @@ class ComposerWithStore(compose.Composer):
         real = await super().authenticator(listener, database)
         return self.signed_in.before(real) if listener == "console" else real
 
-    def beside_people(self) -> PeopleBeside:
+    def beside_people(self, ending: PeopleBeside) -> PeopleBeside:  # noqa: ARG002 - it is only written down
         return PeopleBeside(self.beside, [self.beside], self.beside)
 
     async def key_store(self) -> KeyStore:

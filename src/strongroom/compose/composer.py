@@ -9,6 +9,7 @@ from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose import access as access_parts
+from strongroom.compose import logging_in as login_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
 from strongroom.compose.documents import (
@@ -225,6 +226,16 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         sessions = await session_parts.session_parts(self, database, recorder)
+        denials = self._denials("console", recorder)
+        people, logins = await login_parts.console_desks(
+            self,
+            database,
+            keyring,
+            recorder,
+            sessions=sessions,
+            denials=denials,
+            beside=self.beside_people,
+        )
         await self._core_role(database)
         return await self._listener(
             "console",
@@ -232,9 +243,8 @@ class Composer(Process):
             {
                 "sessions": sessions.desk,
                 "services": sessions.services,
-                "people": await people_desk(
-                    self, database, keyring, recorder, self.beside_people()
-                ),
+                "people": people,
+                **logins.state,
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "networks": NetworksService(database, recorder, site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
@@ -245,6 +255,7 @@ class Composer(Process):
             recorder,
             carries_cards=False,
             lean_lane=lean_lane,
+            denials=denials,
         )
 
     async def worker(self) -> None:
@@ -299,12 +310,16 @@ class Composer(Process):
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
-        desk = await people_desk(self, database, keyring, recorder, self.beside_people())
-        return desk.people
+        sessions = await session_parts.session_parts(self, database, recorder)
+        proofs = await login_parts.proofs_of(
+            self.site, database, keyring, recorder, sessions.service
+        )
+        beside = self.beside_people(proofs.beside(sessions.service))
+        return (await people_desk(self, database, keyring, recorder, beside)).people
 
-    def beside_people(self) -> PeopleBeside:
+    def beside_people(self, ending: PeopleBeside) -> PeopleBeside:
         """Return what people's sessions, factors and lock-outs are ended with."""
-        return PeopleBeside()
+        return ending
 
     async def authenticator(self, listener: str, database: Database) -> Authenticator:
         """Return what checks the credentials of a listener: API keys and access tokens."""

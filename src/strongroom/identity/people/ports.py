@@ -99,14 +99,14 @@ class SessionsEnd(Protocol):
 class Factors(Protocol):
     """A person's second factors: one-time codes with their recovery codes, or passkeys."""
 
-    async def clear(self, tx: Transaction, person: Person) -> None:
+    async def clear(self, tx: Transaction, person: Person) -> object:
         """Remove every factor of this kind ("lost a phone"); what is recorded of it is the caller's."""
 
 
 class Lockouts(Protocol):
     """Who is locked out for too many failed logins."""
 
-    async def clear(self, tx: Transaction, person: Person) -> None:
+    async def clear(self, tx: Transaction, person: Person) -> object:
         """Let a person try again; the record of it is the caller's."""
 
 
