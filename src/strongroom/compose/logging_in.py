@@ -9,6 +9,7 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.site import Site, platform_secret
 from strongroom.db.pool import Database
 from strongroom.http.rate_limit import Rate, RateLimiter
+from strongroom.identity.dpop import Proofs
 from strongroom.identity.factors import api as factors_api
 from strongroom.identity.factors.own import OwnFactors
 from strongroom.identity.factors.ports import OtherFactors, SetupTickets
@@ -73,6 +74,7 @@ async def login_parts(
     factors: Factors,
     others: OtherFactors,
     lockouts: Lockouts,
+    proofs: Proofs,
     denials: Denials,
 ) -> LoginParts:
     """Compose logging in, under the console's login. `lockouts.sweep` is to be called every `SWEEP_SECONDS`."""
@@ -80,6 +82,7 @@ async def login_parts(
     metrics, clock = site.metrics.logins, site.clock
     a_minute = site.settings.rate_login_per_minute
     logins = Logins(
+        proofs=proofs,
         database=database,
         people=people,
         passwords=passwords,
