@@ -21,6 +21,8 @@ from strongroom.cli import (
     payment,
     refund,
     serve,
+    service,
+    signing_key,
     simulator,
     token,
 )
@@ -44,6 +46,8 @@ for noun in (
     init,
     merchant,
     key,
+    service,
+    signing_key,
     token,
     connection,
     payment,

@@ -36,6 +36,8 @@ from strongroom.http.edge import Edge
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.service import IdentityService
+from strongroom.identity.services.ports import ServiceBook
+from strongroom.identity.signing_ports import SigningKeyBook
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
@@ -227,6 +229,10 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
+
+    async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
+        """Compose signing keys and services for the operators' commands, under the console's login."""
+        return await session_parts.operator_parts(self)
 
     async def _reader(
         self, database: Database, keyring: Keyring, recorder: Recorder, tree: str
