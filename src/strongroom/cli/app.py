@@ -8,6 +8,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import (
+    access,
     audit,
     connection,
     demo,
@@ -17,11 +18,16 @@ from strongroom.cli import (
     init,
     key,
     listen,
+    login,
     merchant,
+    network,
     payment,
+    person,
+    pki,
     refund,
     serve,
     service,
+    setup,
     signing_key,
     simulator,
     token,
@@ -44,10 +50,14 @@ serve.register(app)
 for noun in (
     demo,
     init,
+    setup,
+    login,
     merchant,
+    person,
     key,
     service,
     signing_key,
+    network,
     token,
     connection,
     payment,
@@ -56,7 +66,9 @@ for noun in (
     event,
     listen,
     audit,
+    access,
     simulator,
+    pki,
     doctor,
 ):
     noun.register(app)

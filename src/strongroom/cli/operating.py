@@ -13,7 +13,7 @@ from strongroom.cli.console import attached, installation
 if TYPE_CHECKING:
     from strongroom.cli.installation import Installation
     from strongroom.compose import Composer, Site
-    from strongroom.identity import Identity, ServiceBook, SigningKeyBook
+    from strongroom.identity import Identity, PeopleOffice, ServiceBook, SigningKeyBook
 
 Result = TypeVar("Result")
 
@@ -82,5 +82,14 @@ def with_machines(
 
     async def inside(composer: "Composer") -> Result:
         return await work(*await composer.operator_machines())
+
+    return composed(inside)
+
+
+def with_people(work: "Callable[[PeopleOffice], Awaitable[Result]]") -> Result:
+    """Do work on people of any tenant, under the console's login."""
+
+    async def inside(composer: "Composer") -> Result:
+        return await work(await composer.operator_people())
 
     return composed(inside)

@@ -11,6 +11,7 @@ from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator
 from strongroom.identity import revocation
+from strongroom.identity.access.key_use import FLUSH_SECONDS, KeyUse
 from strongroom.identity.access_tokens import TokenVerifier, names_of
 from strongroom.identity.authenticate import KeyAuthenticator
 from strongroom.identity.authenticators import Authenticators, TokenAuthenticator
@@ -52,8 +53,11 @@ async def authenticator_of(
     """Make what authenticates a listener's callers: by API keys and by access tokens."""
     site = process.site
     keyring = await process.keyring(identity, Purpose.IDENTITY)
+    use = KeyUse(identity)
+    process.periodic([Task(f"{listener}-key-use", FLUSH_SECONDS, use.flush)])
+    process.on_close(use.flush)
     keys = KeyAuthenticator(
-        identity, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
+        identity, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock, use
     )
     verifier = TokenVerifier(trust, names_of(site.settings.audit_origin), site.clock)
     proofs = Proofs(identity, urls_of(site.settings, listener), site.clock)
