@@ -95,7 +95,7 @@ def check(request: httpx.Request, response: httpx.Response) -> None:
     if response.status_code in (429, 503):
         assert int(response.headers["retry-after"]) >= 1
     if response.status_code == 401:
-        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert response.headers["www-authenticate"].startswith(("Bearer ", "DPoP "))
 
 
 class Answers:

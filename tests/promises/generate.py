@@ -33,9 +33,7 @@ PROMISES: Final = (
         "Kept for all that exists: making tokens, one and many; deduplication; charging a card through a "
         "processor, where the number is written into one request inside the vault, and what the processor answers "
         "passes the detector before it leaves; everything that is stored, logged, counted, told or answered.",
-        "What a processor's answer may not carry out is tested in `tests/store/test_forward.py`, without a sabotage "
-        "case here. There is no reveal, no hosted card field, no import or export, and so nothing of theirs is "
-        "tested. All "
+        "There is no reveal, no hosted card field, no import or export, and so nothing of theirs is tested. All "
         "roles run in one process: that the gateway's, the webhooks' and the worker's memory never holds a number "
         "can only be shown once they are processes of their own. Python cannot wipe memory: what a call held is "
         "left to the allocator.",

@@ -24,6 +24,7 @@ class Action(enum.StrEnum):
     IDENTITY_APPROVAL_GRANTED = "identity.approval.granted"
     IDENTITY_APPROVAL_REQUESTED = "identity.approval.requested"
     IDENTITY_APPROVAL_USED = "identity.approval.used"
+    IDENTITY_APPROVAL_WITHDRAWN = "identity.approval.withdrawn"
     IDENTITY_BREAK_GLASS_ENDED = "identity.break_glass.ended"
     IDENTITY_BREAK_GLASS_STARTED = "identity.break_glass.started"
     IDENTITY_FACTOR_ADDED = "identity.factor.added"
@@ -102,6 +103,9 @@ class Outcome(enum.StrEnum):
 
 _WORD: Final = r"[a-z][a-z_]{0,47}[0-9]{0,3}"
 _PATH_PART: Final = r"v[0-9]{1,2}|[a-z._-]{1,32}|\{[a-z_]{1,32}(?::[a-z]{1,8})?\}"
+_B32: Final = "[0-9A-HJKMNP-TV-Z]"
+#: A second person in a record: an id in groups of at most eight characters, because no form admits 13 digits in a row.
+_GROUPED_PERSON: Final = rf"usr-[0-7]{_B32}{{7}}-{_B32}{{8}}-{_B32}{{8}}-{_B32}{{2}}"
 
 #: The text facts that a record may carry besides its fields, each with the form of its value. All are masked: no form
 #: admits 13 digits in a row, free text, a name or an address. Sorted; a name once shipped is never reused.
@@ -109,6 +113,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
     name: re.compile(form)
     for name, form in {
         "algorithm": r"[A-Za-z]{1,8}[0-9]{1,5}(?:[A-Z-]{1,8}[0-9]{0,4})?",
+        "approver": _GROUPED_PERSON,
         "basis": _WORD,
         "brand": _WORD,
         "currency": r"[A-Z]{3}",
@@ -123,6 +128,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "processor": _WORD,
         "purpose": _WORD,
         "reason": _WORD,
+        "requester": _GROUPED_PERSON,
         "result": _WORD,
         "role": _WORD,
         "root": r"[0-9a-f]{64}",
@@ -137,3 +143,9 @@ NUMBER_FACTS: Final = frozenset(
 )
 #: A whole number in a record is below this: twelve digits, so that no card number fits.
 FACT_NUMBER_LIMIT: Final = 10**12
+
+
+def grouped(person: str) -> str:
+    """Print a person's id as the facts `approver` and `requester` carry it: the same characters, in groups."""
+    prefix, _, body = person.partition("_")
+    return "-".join([prefix, *(body[at : at + 8] for at in range(0, len(body), 8))])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.config.settings import KeyStoreName, Settings
+from strongroom.kernel.addresses import parse_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,16 @@ def faults(settings: Settings, facts: StartFacts) -> tuple[str, ...]:
     found.extend(_address_faults(settings))
     if facts.dumpable:
         found.append("this process can be dumped: RLIMIT_CORE is not 0 or PR_SET_DUMPABLE is not 0")
+    found.extend(_edge_faults(settings))
     for database in facts.databases:
         found.extend(_database_faults(database))
     return tuple(found)
+
+
+def _edge_faults(settings: Settings) -> list[str]:
+    if any(parse_network(each).prefixlen == 0 for each in settings.trusted_proxies):
+        return ["STRONGROOM_TRUSTED_PROXIES believes everybody: name your proxies' networks"]
+    return []
 
 
 def _address_faults(settings: Settings) -> list[str]:

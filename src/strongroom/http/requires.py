@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every route says what it requires, or the app does not start. The guard compares it with the principal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from litestar import Litestar
@@ -9,9 +9,12 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
+from strongroom.http.approval import ApprovalGate, require_approval
 from strongroom.http.auth import StepUpNeeded
+from strongroom.http.gate import AddressGate, RouteGroup, route_groups
 from strongroom.http.request import Request
 from strongroom.kernel.errors import Denied
+from strongroom.kernel.ids import is_id
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import Principal
@@ -28,6 +31,10 @@ Requires: TypeAlias = Permission | frozenset[Permission] | Public
 
 class RouteWithoutRequires(Bug):
     """A route does not say what it requires."""
+
+
+class ApprovalsUnknownHere(Bug):
+    """A route takes two people on a listener that asks nobody."""
 
 
 class KeysUnknownHere(Bug):
@@ -74,12 +81,28 @@ def require_step_up(handler: BaseRouteHandler, principal: Principal | None) -> N
         raise StepUpNeeded
 
 
-def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Litestar's guard of every route."""
+def groups_of(handler: BaseRouteHandler) -> tuple[RouteGroup, ...]:
+    """Return the groups of a route, for allow-lists."""
+    return route_groups(requirement_of(handler), step_up=bool(handler.opt.get("step_up")))
+
+
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Litestar's guard of every route: permission, address, a second factor, a second person."""
     request = request_of(connection)
     request.route = str(connection.scope.get("path_template") or request.route)
     permit(requirement_of(handler), request.principal)
+    addresses: AddressGate | None = connection.scope["state"].get("gate")
+    if addresses is not None and request.principal is not None:
+        addresses.admit_route(request, groups_of(handler))
     require_step_up(handler, request.principal)
+    approvals: ApprovalGate | None = connection.app.state.get("approvals")
+    await require_approval(handler, request, approvals, _object_of(connection.path_params))
+
+
+def _object_of(parameters: Mapping[str, Any]) -> str | None:
+    """Return the id in a path that says what it is about; nothing else of a path is kept."""
+    found = [each for each in parameters.values() if isinstance(each, str)]
+    return next((each for each in reversed(found) if is_id(each[:3], each)), None)
 
 
 def request_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Request:

@@ -11,6 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from strongroom.audit import Recorder
+from strongroom.http.approval import Approval, in_live_mode
 from strongroom.http.examples import answers
 from strongroom.http.requires import PUBLIC, principal_of, request_of
 from strongroom.kernel.clock import Clock
@@ -118,9 +119,15 @@ async def read_connection(
 @post(
     "/v1/connections/{connection_id:str}/rotate",
     requires=Permission.PAYMENTS_CONNECTION_UPDATE,
+    # Whoever changes these sends a merchant's money elsewhere. A secret key is made by an operator only: its owner has
+    # decided already.
+    approval=Approval("connection_rotate", when=in_live_mode, machines=True),
     status_code=200,
     summary="Rotate credentials",
-    description="New credentials are used at once; the old webhook secret holds beside the new one for the overlap.",
+    description=(
+        "New credentials are used at once; the old webhook secret holds beside the new one for the overlap. A person "
+        "needs another's approval in live mode."
+    ),
     tags=["connections"],
     responses=answers(
         200, ConnectionOut, examples.CONNECTION, 400, 401, 403, 404, 413, 415, 422, 429, 503
