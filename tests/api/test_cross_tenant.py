@@ -95,7 +95,7 @@ def with_ids() -> list[Route]:
                 continue
             name = path.partition("{")[2].partition("}")[0]
             for method, says in item.items():
-                content = says.get("requestBody", {}).get("content", {})
+                content: dict[str, dict[str, Any]] = says.get("requestBody", {}).get("content", {})
                 body = next(iter(content.values()), {}).get("example")
                 found.append(Route(listener, method.upper(), path, name, body))
     return found
