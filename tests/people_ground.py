@@ -7,8 +7,8 @@ Everything else is the product's: routes, edge, services, database, audit log. S
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from database import Databases
 from service import Caller, Service, running
 from soft_authenticator import SoftAuthenticator
 from strongroom.audit import PLATFORM, Origin
+from strongroom.cli.installation import Installation
 from strongroom.compose.passkeys import passkey_state
 from strongroom.compose.site import rates_of
 from strongroom.crypto.ids import new_id
@@ -31,6 +32,8 @@ from strongroom.http import Credential, Request, Unauthenticated
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.auth import STEP_UP_SECONDS
 from strongroom.http.edge import Edge
+from strongroom.http.openapi import openapi_document
+from strongroom.http.server import Endpoint, Servers
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.grants import granted_to
 from strongroom.identity.passkeys import api as passkeys_api
@@ -199,14 +202,36 @@ class InMemoryTickets:
         self.tickets: dict[str, Person] = {}
         self.finished: list[PersonId] = []
 
-    async def person(self, read: ReadOnly, ticket: Secret[str]) -> Person:
+    async def person(self, read: ReadOnly, ticket: Secret[str], now: datetime) -> Person:
         found = self.tickets.get(ticket.expose())
         if found is None:
             raise TicketUnknown
         return found
 
-    async def finish(self, tx: Transaction, person: Person, now: datetime) -> None:
+    async def finish(
+        self,
+        tx: Transaction,
+        person: Person,
+        ticket: Secret[str],
+        *,
+        origin: Origin,
+        now: datetime,
+    ) -> None:
         self.finished.append(person.person_id)
+
+
+class Counted:
+    """Counts proofs. Implements `identity.passkeys.ports.ProofMetrics`."""
+
+    def __init__(self) -> None:
+        self.logins: list[tuple[str, str, str]] = []
+        self.step_ups: list[tuple[str, str]] = []
+
+    def login(self, method: str, outcome: str, reason: str) -> None:
+        self.logins.append((method, outcome, reason))
+
+    def stepped_up(self, method: str, outcome: str) -> None:
+        self.step_ups.append((method, outcome))
 
 
 class ChosenFactors:
@@ -229,6 +254,8 @@ class PeopleGround:
     sessions: InMemorySessions
     tickets: InMemoryTickets
     others: ChosenFactors
+    counted: Counted
+    state: Mapping[str, Any]
     clock: Clock
 
     @property
@@ -331,17 +358,23 @@ async def people_ground(
     *,
     clock: Clock | None = None,
     more_routes: Sequence[Any] = (),
+    more_state: Callable[[InMemorySessions], Mapping[str, Any]] = lambda _: {},
+    port: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[PeopleGround]:
-    """Lend a console with passkeys in this process."""
+    """Lend a console with passkeys in this process; with a port, it also listens there, over TLS."""
     clock = clock or SystemClock()
     settings = {"console_origin": CONSOLE_ORIGIN, **settings}
-    async with running(databases, folder, clock=clock, listens=False, **settings) as service:
+    async with (
+        running(databases, folder, clock=clock, listens=False, **settings) as service,
+        AsyncExitStack() as stack,
+    ):
         composer, site = service.composer, service.composer.site
         database = await composer.database(Domain.CORE, Login.CONSOLE, connections_max=4)
         keyring = await composer.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await composer.recorder(database, keyring)
         sessions, tickets, others = InMemorySessions(clock), InMemoryTickets(), ChosenFactors()
+        counted = Counted()
         state = passkey_state(
             site,
             database,
@@ -350,9 +383,10 @@ async def people_ground(
             sessions=sessions,
             tickets=tickets,
             others=others,
+            metrics=counted,
         )
         edge = build_listener(
-            build_app([*passkeys_api.ROUTES, *more_routes], {**state, "sessions": sessions}),
+            build_app([*passkeys_api.ROUTES, *more_routes], {**state, **more_state(sessions)}),
             listener="console",
             authenticator=sessions,
             rates=rates_of(site.settings),
@@ -361,12 +395,34 @@ async def people_ground(
             body_bytes_max={},
         )
         answers = Answers(folder / "console-answers")
+        if port is not None:
+            tls = Installation(service.settings, clock).tls()
+            servers = Servers([Endpoint("console", edge, "127.0.0.1", port, tls)])
+            stack.push_async_callback(servers.stop)
+            await servers.start()
         async with httpx.AsyncClient(
             base_url=CONSOLE_ORIGIN,
             transport=httpx.ASGITransport(app=edge),  # type: ignore[arg-type]  # dict, not MutableMapping
-            event_hooks={"response": [answers.passes]},
+            event_hooks={"response": [answers.passes, is_documented]},
         ) as client:
-            yield PeopleGround(service, edge, client, sessions, tickets, others, clock)
+            yield PeopleGround(
+                service, edge, client, sessions, tickets, others, counted, state, clock
+            )
+
+
+_DOCUMENT: Final[dict[str, Any]] = json.loads(
+    openapi_document(passkeys_api.ROUTES, title="passkeys", description="for the check below")
+)
+
+
+async def is_documented(response: httpx.Response) -> None:
+    """Check that an answer about passkeys is one that their document names."""
+    path = response.request.url.path
+    if path.startswith("/v1/own/passkeys/") and not path.endswith("/options"):
+        path = "/v1/own/passkeys/{passkey_id}"
+    operation = _DOCUMENT["paths"].get(path, {}).get(response.request.method.lower())
+    if operation is not None:
+        assert str(response.status_code) in operation["responses"], response.text
 
 
 class NoDenials:

@@ -4,7 +4,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from service import Caller, Service
@@ -104,6 +104,24 @@ class People:
 
     def at(self, listener: str, someone: Someone) -> Caller:
         return Caller(self.service.clients[listener], someone.credential)
+
+    async def asked(self, someone: Someone) -> str:
+        """Let something of theirs wait for another person."""
+        approval = new_id("apr")
+        now = self.service.composer.site.clock.now()
+        await self.sql(
+            "insert into identity.approval (merchant_id, approval_id, mode, action, listener, method, route,"
+            " fingerprint, requested_by, requested_at, expires_at)"
+            " values ($1, $2, $3, 'word', 'gateway', 'POST', '/v1/x', $4, $5, $6, $7)",
+            someone.principal.merchant,
+            approval,
+            someone.principal.mode.value,
+            bytes(32),
+            someone.id,
+            now,
+            now + timedelta(minutes=60),
+        )
+        return approval
 
     async def sql(self, statement: str, *values: object) -> None:
         await self.service.look(Domain.CORE, statement, *values)

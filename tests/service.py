@@ -20,21 +20,25 @@ import httpx
 
 from answers import Answers
 from database import Databases
+from members import Beside, Member, SignedIn
 from strongroom import compose
 from strongroom.audit import Origin
 from strongroom.cli.installation import Installation
+from strongroom.compose.people import PeopleBeside
 from strongroom.config import Listener, Settings
 from strongroom.db.logins import Domain
-from strongroom.db.pool import connect
+from strongroom.db.pool import Database, connect
+from strongroom.http import Authenticator
 from strongroom.http.edge import Edge
 from strongroom.http.server import Endpoint, Servers
 from strongroom.identity.model import KeyWish, NewKey
+from strongroom.identity.people.console import PeopleDesk
 from strongroom.identity.service import IdentityService
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import KeyKind, Role
 from strongroom.keys import KeyStore
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
@@ -48,16 +52,26 @@ UNLIMITED: Final = {
     "rate_public_per_second": 1_000_000,
     "rate_stranger_per_second": 1_000_000,
     "rate_visitor_per_second": 1_000_000,
+    "rate_login_per_minute": 1_000_000,
 }
 _numbers: Final = itertools.count(1)
 
 
 class ComposerWithStore(compose.Composer):
-    """A composer whose key store is given: a fake that can be made to fail."""
+    """A composer whose key store is given: a fake that can be made to fail. Tests say who is logged in."""
 
     def __init__(self, site: compose.Site, store: KeyStore | None) -> None:
         super().__init__(site)
         self.given_store = store
+        self.signed_in = SignedIn()
+        self.beside = Beside()
+
+    async def authenticator(self, listener: str, database: Database) -> Authenticator:
+        real = await super().authenticator(listener, database)
+        return self.signed_in.before(real) if listener == "console" else real
+
+    def beside_people(self) -> PeopleBeside:
+        return PeopleBeside(self.beside, [self.beside], self.beside)
 
     async def key_store(self) -> KeyStore:
         return await super().key_store() if self.given_store is None else self.given_store
@@ -166,6 +180,25 @@ class Service:
         """The vault behind its routes, for what no route does: jobs, and what will use CVCs."""
         app: Any = self.edges["vault"]._app
         return cast("Vault", app.state.vault)
+
+    @property
+    def desk(self) -> PeopleDesk:
+        """People behind their routes, for what no route does yet: finishing to set up."""
+        app: Any = self.edges["console"]._app
+        return cast("PeopleDesk", app.state.people)
+
+    async def member(
+        self,
+        merchant: MerchantId,
+        role: Role = Role.ADMIN,
+        mode: Mode = Mode.TEST,
+        *,
+        stepped_up: bool = True,
+    ) -> Member:
+        """Make somebody who has set up and is logged in."""
+        return await self.composer.signed_in.member(
+            self.desk, merchant, role, mode, stepped_up=stepped_up
+        )
 
     def vault(self, key: str | None) -> Caller:
         return Caller(self.clients["vault"], key)
@@ -305,7 +338,7 @@ async def running(
                         listeners[name].host,
                         listeners[name].port,
                         tls,
-                        relay=compose.relay_of(edge.callers),
+                        relay=edge.relay,
                     )
                     for name, edge in edges.items()
                 ]

@@ -46,19 +46,27 @@ def client_data(kind: str, challenge: str, origin: str, **more: object) -> bytes
 class Maker:
     """Who makes authenticators and vouches for their model with a certificate."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        model: str | None = MODEL,
+        unit: str = "Authenticator Attestation",
+        authority: bool = False,
+    ) -> None:
+        """Make a root, and a certificate for one model (None: for any) with what it should not have."""
         self._root_key = ec.generate_private_key(ec.SECP256R1())
-        self._root_name = _name("Maker root", "Authenticator Attestation Root")
+        self._root_name = _name(f"Maker root {token_bytes(4).hex()}", "Attestation Root")
         self.root = _certificate(
             self._root_name, self._root_key, self._root_name, self._root_key, authority=True
         )
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = _certificate(
-            _name("Maker batch", "Authenticator Attestation"),
+            _name("Maker batch", unit),
             self.key,
             self._root_name,
             self._root_key,
-            authority=False,
+            authority=authority,
+            model=model,
         )
 
     @property
@@ -84,9 +92,10 @@ def _certificate(
     issuer_key: ec.EllipticCurvePrivateKey,
     *,
     authority: bool,
+    model: str | None = None,
 ) -> x509.Certificate:
     now = datetime.now(UTC)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -95,8 +104,14 @@ def _certificate(
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .sign(issuer_key, SHA256())
     )
+    if model is not None:  # id-fido-gen-ce-aaguid
+        value = b"\x04\x10" + UUID(model).bytes
+        extension = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier("1.3.6.1.4.1.45724.1.1.4"), value
+        )
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(issuer_key, SHA256())
 
 
 @dataclass

@@ -95,8 +95,8 @@ def with_ids() -> list[Route]:
                 continue
             name = path.partition("{")[2].partition("}")[0]
             for method, says in item.items():
-                content: dict[str, dict[str, Any]] = says.get("requestBody", {}).get("content", {})
-                body = next(iter(content.values()), {}).get("example")
+                content = [*says.get("requestBody", {}).get("content", {}).values()]
+                body = content[0].get("example") if content else None
                 found.append(Route(listener, method.upper(), path, name, body))
     return found
 

@@ -2,16 +2,20 @@
 """Passkeys over HTTP, with an authenticator in software that lies on request. A browser's turn is tests/browser."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import pytest_asyncio
+from openapi_spec_validator import validate
 
 from database import Databases, Server, fresh_databases
+from passkey_examples import passkey_body
 from people_ground import CONSOLE_ORIGIN, PeopleGround, people_ground
 from soft_authenticator import (
     BACKED_UP,
@@ -24,7 +28,9 @@ from soft_authenticator import (
     unb64,
 )
 from strongroom.audit import PLATFORM
-from strongroom.db.logins import Domain
+from strongroom.db.logins import Domain, Login
+from strongroom.http.openapi import openapi_document
+from strongroom.identity.passkeys import api as passkeys_api
 from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.principal import Role
@@ -53,6 +59,7 @@ async def refused(ground: PeopleGround, answer: Any, reason: str) -> None:
     assert answer.status_code == 401
     assert answer.json()["code"] == "passkey_not_accepted"
     assert reason not in answer.text
+    assert ground.counted.logins[-1] == ("passkey", "denied", reason)
     record = await last(ground, "identity.login.failed")
     assert record["details"]["reason"] == reason
     assert (record["outcome"], record["actor"]) == ("denied", "anonymous")
@@ -235,7 +242,9 @@ async def test_a_passkey_is_a_login_with_two_factors(ground: PeopleGround, mode:
     answer = await ground.log_in(authenticator.get(await ground.login_options()), mode)
     assert answer.status_code == 200, answer.text
     tokens = answer.json()
+    assert ground.counted.logins[-1] == ("passkey", "success", "proven")
     assert set(tokens) == {
+        "object",
         "access_token",
         "token_type",
         "expires_in",
@@ -550,6 +559,19 @@ async def test_twenty_are_enough(ground: PeopleGround) -> None:
     assert "at most 20" in answer.json()["detail"]
 
 
+async def test_a_person_who_is_reset_has_no_passkey_any_more(ground: PeopleGround) -> None:
+    person, authenticator = await enrolled(ground)
+    await ground.enrolled(person, ground.authenticator())
+    own = ground.state["own_passkeys"]
+    database = await ground.service.composer.database(Domain.CORE, Login.CONSOLE)
+    async with database.transaction([person.merchant]) as tx:
+        assert await own.count(tx, person) == 2
+        assert await own.clear(tx, person) == 2
+        assert await own.count(tx, person) == 0
+    answer = await ground.log_in(authenticator.get(await ground.login_options()))
+    assert answer.status_code == 401
+
+
 # --- setting up ------------------------------------------------------------------------------------------------
 
 
@@ -582,6 +604,55 @@ async def test_a_set_up_needs_its_ticket_and_its_own_challenge(ground: PeopleGro
         body = {"ticket": ticket, "name": "first", "credential": made}
         assert (await nobody.post("/v1/setup/passkey", body)).status_code == status
     assert len(ground.tickets.finished) == finished + 1
+
+
+# --- the document ---
+
+
+DOCUMENT = json.loads(openapi_document(passkeys_api.ROUTES, title="passkeys", description="d"))
+OPERATIONS = [
+    (method.upper(), path, says)
+    for path, item in DOCUMENT["paths"].items()
+    for method, says in item.items()
+]
+
+
+def test_the_document_is_openapi_3_1() -> None:
+    validate(DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "says"),
+    OPERATIONS,
+    ids=[f"{method} {path}" for method, path, _ in OPERATIONS],
+)
+async def test_examples_work_but_for_their_proofs(
+    ground: PeopleGround, method: str, path: str, says: dict[str, Any]
+) -> None:
+    person, authenticator = await ground.person(), ground.authenticator()
+    kept = await ground.enrolled(person, authenticator)
+    await ground.enrolled(person, ground.authenticator())
+    body, caller = None, await ground.session(person)
+    if "requestBody" in says:
+        (content,) = says["requestBody"]["content"].values()
+        jsonschema.validate(
+            content["example"], {**content["schema"], "components": DOCUMENT["components"]}
+        )
+        body = await passkey_body(
+            path,
+            content["example"],
+            nobody=ground.caller(),
+            me=caller,
+            authenticator=authenticator,
+            ticket=ground.ticket(await ground.person(status=PersonStatus.INVITED)),
+        )
+    answer = await caller.send(method, path.format(passkey_id=kept["id"]), body=body)
+    success = min(says["responses"])
+    assert str(answer.status_code) == success, answer.text
+    shape = says["responses"][success].get("content", {}).get("application/json")
+    if shape is not None:
+        for shown in (answer.json(), shape["example"]):
+            jsonschema.validate(shown, {**shape["schema"], "components": DOCUMENT["components"]})
 
 
 # --- whatever is sent ---------------------------------------------------------------------------------------------

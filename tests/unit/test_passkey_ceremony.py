@@ -53,12 +53,15 @@ PERSON: Final = Person(
     None,
 )
 CHALLENGE: Final = bytes(range(32))
+OTHER_MODEL: Final = "11111111-2222-3333-4444-555555555555"
 MAKER: Final = Maker()
+OF_ANY_MODEL: Final = Maker(model=None)
+CARELESS: Final = [Maker(unit="Sales"), Maker(authority=True)]
 PROVEN: Final = replace(
     OPEN,
     attestation=Attestation.DIRECT,
     aaguids=frozenset({MODEL}),
-    roots=(MAKER.root_pem,),
+    roots=(MAKER.root_pem, OF_ANY_MODEL.root_pem, *(each.root_pem for each in CARELESS)),
 )
 
 
@@ -104,13 +107,14 @@ def test_without_attestation_every_authenticator_is_taken_and_no_model_believed(
     assert registered(OPEN, authenticator).attestation == "none"
 
 
-def test_a_model_is_proven_by_its_maker() -> None:
-    made = registered(PROVEN, SoftAuthenticator(ORIGIN, maker=MAKER))
+@pytest.mark.parametrize("maker", [MAKER, OF_ANY_MODEL], ids=["of the model", "of any model"])
+def test_a_model_is_proven_by_its_maker(maker: Maker) -> None:
+    made = registered(PROVEN, SoftAuthenticator(ORIGIN, maker=maker))
     assert (made.attestation, made.aaguid) == ("packed", MODEL)
 
 
 def test_without_a_list_every_model_of_a_maker_is_taken() -> None:
-    other = SoftAuthenticator(ORIGIN, maker=MAKER, model="11111111-2222-3333-4444-555555555555")
+    other = SoftAuthenticator(ORIGIN, maker=OF_ANY_MODEL, model=OTHER_MODEL)
     assert registered(replace(PROVEN, aaguids=frozenset()), other).attestation == "packed"
 
 
@@ -120,12 +124,20 @@ def test_without_a_list_every_model_of_a_maker_is_taken() -> None:
         (SoftAuthenticator(ORIGIN), "model_not_proven"),
         (SoftAuthenticator(ORIGIN, vouches_for_itself=True), "model_not_proven"),
         (SoftAuthenticator(ORIGIN, maker=Maker()), "attestation_wrong"),
-        (
-            SoftAuthenticator(ORIGIN, maker=MAKER, model="11111111-2222-3333-4444-555555555555"),
-            "model_not_allowed",
-        ),
+        (SoftAuthenticator(ORIGIN, maker=MAKER, model=OTHER_MODEL), "model_not_proven"),
+        (SoftAuthenticator(ORIGIN, maker=OF_ANY_MODEL, model=OTHER_MODEL), "model_not_allowed"),
+        (SoftAuthenticator(ORIGIN, maker=CARELESS[0]), "model_not_proven"),
+        (SoftAuthenticator(ORIGIN, maker=CARELESS[1]), "model_not_proven"),
     ],
-    ids=["none", "self", "another maker", "another model"],
+    ids=[
+        "none",
+        "self",
+        "another maker",
+        "another model than certified",
+        "another model",
+        "a certificate for something else",
+        "an authority's certificate",
+    ],
 )
 def test_what_does_not_prove_an_allowed_model_is_refused(
     authenticator: SoftAuthenticator, reason: str

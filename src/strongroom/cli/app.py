@@ -8,6 +8,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import (
+    access,
     audit,
     connection,
     demo,
@@ -17,11 +18,15 @@ from strongroom.cli import (
     init,
     key,
     listen,
+    login,
     merchant,
     network,
     payment,
+    person,
+    pki,
     refund,
     serve,
+    setup,
     simulator,
     token,
 )
@@ -43,7 +48,10 @@ serve.register(app)
 for noun in (
     demo,
     init,
+    setup,
+    login,
     merchant,
+    person,
     key,
     network,
     token,
@@ -54,7 +62,9 @@ for noun in (
     event,
     listen,
     audit,
+    access,
     simulator,
+    pki,
     doctor,
 ):
     noun.register(app)

@@ -13,14 +13,15 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
-from strongroom.compose.edges import relay_of
 from strongroom.compose.site import (
     Addresses,
+    KeyFile,
     Site,
     key_file,
     make_key_file,
     open_key_store,
     platform_secret,
+    split_key_file,
     system_clock,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "WEBHOOKS_ROUTES",
     "Addresses",
     "Composer",
+    "KeyFile",
     "Site",
     "console_document",
     "events_document",
@@ -39,7 +41,7 @@ __all__ = [
     "make_key_file",
     "open_key_store",
     "platform_secret",
-    "relay_of",
+    "split_key_file",
     "system_clock",
     "vault_document",
     "webhooks_document",

@@ -8,6 +8,11 @@ from strongroom.audit import Recorder
 from strongroom.compose.process import Process
 from strongroom.compose.site import platform_secret
 from strongroom.db.pool import Database
+from strongroom.identity.access.break_glass import BreakGlass
+from strongroom.identity.access.ending import Revocations
+from strongroom.identity.access.reviews import AccessReviews
+from strongroom.identity.access.subjects import SOURCES
+from strongroom.identity.access.unused import WATCH_SECONDS, AccessWatch
 from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.approvals.service import ApprovalService
 from strongroom.identity.tenants import EveryTenant
@@ -16,6 +21,13 @@ from strongroom.keys import KeyName
 from strongroom.keys.keyring import Keyring
 
 EXPIRY_SECONDS: Final = 30.0
+#: With the second that every process takes to read what no longer holds: two.
+BREAK_GLASS_SECONDS: Final = 1.0
+
+
+def reviews_of(process: Process, database: Database, recorder: Recorder) -> AccessReviews:
+    """Return the reviews of access. What else has access joins `SOURCES` here."""
+    return AccessReviews(database, recorder, process.site.clock, SOURCES, EveryTenant(database))
 
 
 async def gate_of(
@@ -33,8 +45,29 @@ async def console_state(
     clock = process.site.clock
     tenants = EveryTenant(database)
     approvals = ApprovalService(database, recorder, clock, tenants)
-    process.periodic([Task("approvals", EXPIRY_SECONDS, approvals.expire_past)])
+    sessions = Revocations(recorder)
+    glass = BreakGlass(database, recorder, clock, sessions, tenants)
+    reviews = reviews_of(process, database, recorder)
+    watch = AccessWatch(
+        database=database,
+        recorder=recorder,
+        clock=clock,
+        sessions=sessions,
+        tenants=tenants,
+        reviews=reviews,
+        metrics=process.site.metrics.security,
+    )
+    process.periodic(
+        [
+            Task("approvals", EXPIRY_SECONDS, approvals.expire_past),
+            Task("break-glass", BREAK_GLASS_SECONDS, glass.end_past),
+            Task("unused-access", WATCH_SECONDS, watch.look),
+        ]
+    )
     return {
+        "break_glass": glass,
+        "access_reviews": reviews,
+        "access_watch": watch,
         "approvals": await gate_of(process, database, keyring, recorder),
         "approval_service": approvals,
     }

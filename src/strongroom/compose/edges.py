@@ -3,7 +3,9 @@
 
 from typing import Final
 
+from strongroom.audit.denials import DenialLog
 from strongroom.compose.process import Process
+from strongroom.compose.site import Site
 from strongroom.config import Settings
 from strongroom.db.pool import Database
 from strongroom.http.callers import Callers
@@ -12,27 +14,26 @@ from strongroom.http.relayed import RelayedPeers
 from strongroom.identity.networks.gate import REFRESHED_EVERY_SECONDS, NetworkGate
 from strongroom.jobs import Task
 from strongroom.kernel.addresses import Networks
+from strongroom.telemetry.trace import new_request_id, trace_hash
 
 CONSOLE: Final = "console"
 
 
-def callers_of(settings: Settings) -> Callers | None:
+def callers_of(site: Site, listener: str, denials: DenialLog) -> Callers | None:
     """Return who finds out the callers of one listener; None where no proxy stands before it."""
+    settings = site.settings
     if not settings.trusted_proxies:
         return None
-    return Callers(
-        Networks.parse(settings.trusted_proxies),
-        settings.forwarded_header,
-        settings.client_certificate_header,
-        RelayedPeers() if settings.proxy_protocol else None,
-    )
+    proxies = Networks.parse(settings.trusted_proxies)
+    relay = None
+    if settings.proxy_protocol:
 
+        def refused(reason: str, address: str) -> None:
+            site.metrics.http.denied.labels(listener, reason).inc()
+            denials.note(address, reason, trace_hash(new_request_id()), listener)
 
-def relay_of(callers: Callers | None) -> Relay | None:
-    """Return the relay that reads the PROXY protocol before a listener, if it is to."""
-    if callers is None or callers.relayed is None:
-        return None
-    return Relay(callers.relayed, callers.proxies)
+        relay = Relay(RelayedPeers(), proxies, on_refused=refused)
+    return Callers(proxies, settings.forwarded_header, settings.client_certificate_header, relay)
 
 
 def reached_from(settings: Settings, listener: str) -> Networks | None:

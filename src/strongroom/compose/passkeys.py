@@ -10,7 +10,13 @@ from strongroom.compose.site import Site, rates_of
 from strongroom.config import Settings
 from strongroom.config.errors import SettingRefused
 from strongroom.db.pool import Database
-from strongroom.identity.passkeys import Attestation, OtherFactors, RelyingParty, SetupTickets
+from strongroom.identity.passkeys import (
+    Attestation,
+    OtherFactors,
+    ProofMetrics,
+    RelyingParty,
+    SetupTickets,
+)
 from strongroom.identity.passkeys.proof import Proofs
 from strongroom.identity.passkeys.registration import Registration
 from strongroom.identity.passkeys.service import OwnPasskeys
@@ -57,6 +63,7 @@ def passkey_state(
     sessions: Sessions,
     tickets: SetupTickets,
     others: OtherFactors,
+    metrics: ProofMetrics,
 ) -> Mapping[str, Any]:
     """Compose passkeys under the console's login, for `passkeys.api.ROUTES`."""
     party = relying_party(site.settings)
@@ -75,6 +82,7 @@ def passkey_state(
             people=people,
             sessions=sessions,
             alerts=site.log,
+            metrics=metrics,
         ),
         "passkey_visitors": rates_of(site.settings).visitor,
     }

@@ -27,6 +27,7 @@ STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
 CLIENT_KEY: Final = "STRONGROOM_KEY"
 CLIENT_URL: Final = "STRONGROOM_URL"
 CLIENT_GATEWAY_URL: Final = "STRONGROOM_GATEWAY_URL"
+CLIENT_CONSOLE_URL: Final = "STRONGROOM_CONSOLE_URL"
 CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
 #: Only names of nobody's standard: a header that means something else must not be believed as a certificate.
 _HEADER_NAME: Final = re.compile(r"x-[a-z0-9][a-z0-9-]{0,62}")
@@ -36,7 +37,9 @@ _ORIGIN: Final = re.compile(
     r"(?::[1-9][0-9]{0,4})?"
 )
 _AAGUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_AUTHORITY})
+_OF_CLIENTS: Final = frozenset(
+    {CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_CONSOLE_URL, CLIENT_AUTHORITY}
+)
 
 
 def load_settings(
@@ -189,11 +192,21 @@ def _networks(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
     return words
 
 
+def _forwarded_header(text: str, _variables: Mapping[str, str]) -> ForwardedHeader:
+    if text not in {each.value for each in ForwardedHeader}:
+        raise ValueError("expected " + " or ".join(sorted(ForwardedHeader)))
+    return ForwardedHeader(text)
+
+
 def _header_name(text: str, _variables: Mapping[str, str]) -> str:
     name = text.lower()
     if _HEADER_NAME.fullmatch(name) is None:
         raise ValueError("expected a header's name that begins with x-")
     return name
+
+
+def _paths(text: str, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    return tuple(_path(word, variables) for word in _words(text, variables))
 
 
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
@@ -225,7 +238,15 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "passkey_attestation": lambda text, _: PasskeyAttestation(text),
     "passkey_models": _aaguids,
     "passkey_roots": _path,
+    "worker_listen": _listener,
+    "vault_internal_listen": _listener,
+    "vault_internal_url": _text,
+    "internal_ca": _path,
+    "internal_certificate": _path,
+    "internal_key": _path,
+    "internal_crl": _paths,
     "public_url": _text,
+    "api_urls": _words,
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,
@@ -243,16 +264,18 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "log_file": _path,
     "operations_from": _networks,
     "trusted_proxies": _networks,
-    "forwarded_header": lambda text, _: ForwardedHeader(text),
+    "forwarded_header": _forwarded_header,
     "proxy_protocol": _truth,
     "client_certificate_header": _header_name,
     "console_from": _networks,
+    "breached_passwords": _path,
     "group_commit_rows": _count,
     "group_commit_batches": _count,
     "rate_secret_per_second": _count,
     "rate_public_per_second": _count,
     "rate_stranger_per_second": _count,
     "rate_visitor_per_second": _count,
+    "rate_login_per_minute": _count,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from strongroom.config import ForwardedHeader
 from strongroom.crypto.digest import sha256
-from strongroom.http.client_address import client_address
-from strongroom.http.relayed import RelayedPeers
+from strongroom.http.client_address import client_address, host_of
+from strongroom.http.relay import Relay
 from strongroom.http.request import Request
 from strongroom.kernel.addresses import Address, AddressMalformed, Networks, parse_address
 from strongroom.kernel.errors import Refused
@@ -46,8 +46,8 @@ class Callers:
     header: ForwardedHeader = ForwardedHeader.NONE
     #: Lower case; None where no proxy verifies certificates.
     certificate_header: str | None = None
-    #: Where the PROXY protocol is spoken: what its headers said.
-    relayed: RelayedPeers | None = field(default=None, compare=False)
+    #: Where the PROXY protocol is spoken: what reads its headers.
+    relay: Relay | None = field(default=None, compare=False)
 
     def identify(self, request: Request, client: str, items: Sequence[tuple[str, str]]) -> None:
         """Set a request's address and client certificate.
@@ -74,8 +74,8 @@ class Callers:
             request.client_certificate = _thumbprint(given)
 
     def _peer(self, client: str) -> Address | None:
-        if self.relayed is not None:
-            found = self.relayed.find(client)
+        if self.relay is not None:
+            found = self.relay.peers.find(client)
             if found is None:
                 raise NotThroughRelay
             return found
@@ -83,12 +83,6 @@ class Callers:
             return parse_address(host_of(client))
         except AddressMalformed:
             return None  # a socket of the file system: nobody's address, so no proxy's
-
-
-def host_of(client: str) -> str:
-    """Return the host of `HOST:PORT`, without the brackets of IPv6 and without a zone."""
-    host = client.rpartition(":")[0]
-    return host.strip("[]").partition("%")[0] if host.startswith("[") else host
 
 
 def _thumbprint(given: Sequence[str]) -> str | None:

@@ -32,6 +32,12 @@ class ForwardedMalformed(Refused):
     status = 400
 
 
+def host_of(client: str) -> str:
+    """Return the host of `HOST:PORT`, without the brackets of IPv6 and without a zone."""
+    host = client.rpartition(":")[0]
+    return host.strip("[]").partition("%")[0] if host.startswith("[") else host
+
+
 def client_address(
     peer: Address, lines: Sequence[str], *, proxies: Networks, header: ForwardedHeader
 ) -> Address:

@@ -26,12 +26,15 @@ from strongroom.http.body import (
     Patience,
     Receive,
     RsgiBody,
+    is_form,
 )
-from strongroom.http.callers import Callers, host_of
+from strongroom.http.callers import Callers
+from strongroom.http.client_address import host_of
 from strongroom.http.gate import AddressGate, AddressNotAllowed, RouteGroup
 from strongroom.http.path_table import PathTable
 from strongroom.http.problems import internal_answer, problem_answer
 from strongroom.http.rate_limit import RateLimiter, TooMany
+from strongroom.http.relay import Relay
 from strongroom.http.request import JSON, Answer, Request
 from strongroom.http.requires import Requires, permit
 from strongroom.kernel.addresses import AddressMalformed, Networks, parse_address
@@ -48,7 +51,7 @@ HeaderItems: TypeAlias = Sequence[tuple[str, str]]
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 #: On every answer (OWASP ASVS 5.0 V3.4, V14.3). No version, no server name.
-SECURITY_HEADERS: Final = (
+SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -57,6 +60,9 @@ SECURITY_HEADERS: Final = (
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("x-content-type-options", "nosniff"),
 )
+_POLICY: Final = "content-security-policy"
+#: On an answer that brings a policy of its own (`http.pages`): two would both hold, and let nothing in.
+_WITHOUT_POLICY: Final = tuple(each for each in SECURITY_HEADERS if each[0] != _POLICY)
 
 
 #: Routes of those who run a listener: they have a rule of their own about networks.
@@ -167,6 +173,7 @@ class Edge:
         callers: Callers | None = None,
         gate: AddressGate | None = None,
         reached_from: Networks | None = None,
+        form_paths: frozenset[str] = frozenset(),
     ) -> None:
         invariant(
             authenticator is not None or rates.visitor is not None, "every caller has a limit"
@@ -185,13 +192,15 @@ class Edge:
         self._callers = callers
         self._gate = gate
         self._reached_from = reached_from
+        #: Where a form is taken as well as JSON.
+        self._form_paths = form_paths
         self._at_once = 0
         self._patience = Patience(body_seconds_max)
 
     @property
-    def callers(self) -> Callers | None:
-        """Who finds out the callers of this listener, where proxies stand before it."""
-        return self._callers
+    def relay(self) -> Relay | None:
+        """What stands before this listener to read the PROXY protocol, if that is spoken there."""
+        return None if self._callers is None else self._callers.relay
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Serve one request that came by RSGI."""
@@ -321,12 +330,15 @@ class Edge:
         declared = request.headers.get("content-length")
         if declared is not None and declared.isdigit() and int(declared) > bytes_max:
             raise BodyTooLarge
-        if not exact and not _is_json(request.headers):
+        form = request.path in self._form_paths and is_form(request.headers)
+        if not exact and not form and not _is_json(request.headers):
             raise BodyNotJson
         request.body = await self._patience.bounded(  # (6)
             body.read(bytes_max, declared is not None)
         )
         if not self._carries_cards and not exact and has_cardlike_bytes(request.body):  # (7)
+            raise CardNumberRefused
+        if form and has_cardlike(unquote_plus(request.body.decode("latin-1"))):
             raise CardNumberRefused
 
     async def _through_litestar(self, request: Request, items: HeaderItems) -> Answer:
@@ -425,10 +437,13 @@ def _has_body(request: Request) -> bool:
 
 
 def _headers(answer: Answer, request: Request) -> list[tuple[str, str]]:
+    fixed = SECURITY_HEADERS
+    if answer.headers and any(name == _POLICY for name, _ in answer.headers):
+        fixed = _WITHOUT_POLICY
     return [
         ("content-type", answer.content_type),
         ("content-length", str(len(answer.body))),
         ("request-id", request.request_id),
-        *SECURITY_HEADERS,
+        *fixed,
         *answer.headers,
     ]

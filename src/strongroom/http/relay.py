@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, cast, final
 
 from strongroom.http import limits
-from strongroom.http.callers import host_of
+from strongroom.http.client_address import host_of
 from strongroom.http.proxy_header import ProxyHeaderRefused, read_proxy_header
 from strongroom.http.relayed import RELAYED_MAX, RelayedPeers
 from strongroom.kernel.addresses import Address, AddressMalformed, Networks, parse_address
@@ -34,7 +34,7 @@ class Relay:
         *,
         header_seconds_max: float = HEADER_SECONDS_MAX,
         connections_max: int = RELAYED_MAX,
-        on_refused: Callable[[str], None] = lambda _reason: None,
+        on_refused: Callable[[str, str], None] = lambda _reason, _address: None,
     ) -> None:
         self.peers = peers
         self.proxies = proxies
@@ -103,8 +103,7 @@ class Relay:
                     lambda: _Server(self.peers, caller, address, rest), *self.upstream
                 )
         except (OSError, TimeoutError):
-            self.on_refused("server_away")
-            caller.abort()
+            caller.refuse("proxy_server_away")
 
 
 class _Side(asyncio.Protocol):
@@ -151,22 +150,24 @@ class _Caller(_Side):
         super().__init__()
         self._relay = relay
         self._received = bytearray()
+        self._whence = ""
         self._proxy: Address | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._whence = host_of(_name(transport, "peername"))
         try:
-            self._proxy = parse_address(host_of(_name(transport, "peername")))
+            self._proxy = parse_address(self._whence)
         except AddressMalformed:
             self._proxy = None
         if self._proxy is None or self._proxy not in self._relay.proxies:
-            self._refuse("not_a_proxy")
+            self.refuse("proxy_not_trusted")
         elif not self._relay.take(self):
-            self._refuse("too_many")
+            self.refuse("proxy_connections_full")
         else:
             self._deadline = asyncio.get_running_loop().call_later(
-                self._relay.header_seconds_max, self._refuse, "too_slow"
+                self._relay.header_seconds_max, self.refuse, "proxy_header_slow"
             )
 
     def data_received(self, data: bytes) -> None:
@@ -177,7 +178,7 @@ class _Caller(_Side):
         try:
             header = read_proxy_header(bytes(self._received))
         except ProxyHeaderRefused:
-            self._refuse("malformed")
+            self.refuse("proxy_header_malformed")
             return
         if header is None or self._proxy is None or self.transport is None:
             return
@@ -203,8 +204,9 @@ class _Caller(_Side):
         if self.other is not None:
             self.other.close()
 
-    def _refuse(self, reason: str) -> None:
-        self._relay.on_refused(reason)
+    def refuse(self, reason: str) -> None:
+        """Close the connection, and tell why and whence."""
+        self._relay.on_refused(reason, self._whence)
         self.abort()
 
 

@@ -55,7 +55,8 @@ class Request:
         self.route = "unmatched"
         self.body = b""
         self.principal: Principal | None = None
-        #: Of the verified TLS client certificate: `x5t#S256` (RFC 8705 §3.1). None without one.
+        #: The SHA-256 thumbprint (base64url, RFC 8705 §3.1) of the certificate that the caller showed to a proxy which
+        #: is believed, or None.
         self.client_certificate: str | None = None
 
 

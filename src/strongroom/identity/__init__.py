@@ -1,13 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merchants, API keys and allow-lists: values, errors and the port. Never the service or the store."""
+"""Merchants, API keys, allow-lists, people and access: values, errors and the ports. Never a service or a store."""
 
+from strongroom.identity.access.errors import ReviewUnknown as AccessReviewUnknown
+from strongroom.identity.access.model import By as AccessBy
+from strongroom.identity.access.model import Decision as AccessDecision
+from strongroom.identity.access.model import Due as AccessDue
+from strongroom.identity.access.model import Item as AccessItem
+from strongroom.identity.access.model import Review as AccessReview
 from strongroom.identity.errors import KeyRefused, KeyUnknown, MerchantUnknown
 from strongroom.identity.model import ApiKey, KeyWish, Merchant, NewKey
 from strongroom.identity.networks.model import AllowList, ListMode, ListWish
 from strongroom.identity.networks.ports import Changer, Networks
+from strongroom.identity.people.model import Act, NewInvitation, Person, PersonWish
+from strongroom.identity.people.ports import PeopleOffice
 from strongroom.identity.ports import Identity
 
 __all__ = [
+    "AccessBy",
+    "AccessDecision",
+    "AccessDue",
+    "AccessItem",
+    "AccessReview",
+    "AccessReviewUnknown",
+    "Act",
     "AllowList",
     "ApiKey",
     "Changer",
@@ -20,5 +35,9 @@ __all__ = [
     "Merchant",
     "MerchantUnknown",
     "Networks",
+    "NewInvitation",
     "NewKey",
+    "PeopleOffice",
+    "Person",
+    "PersonWish",
 ]

@@ -15,9 +15,10 @@ from strongroom.db.pool import Database
 from strongroom.http import Credential, Request, Unauthenticated
 from strongroom.http.auth import BEARER
 from strongroom.identity import store
+from strongroom.identity.access.key_use import KeyUse
 from strongroom.identity.key_text import is_well_formed
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.ids import KeyId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.kernel.secret import Secret
@@ -38,8 +39,16 @@ class _Held:
 class KeyAuthenticator:
     """Authenticates the callers of one process."""
 
-    def __init__(self, database: Database, hash_key: Secret[bytes], clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hash_key: Secret[bytes],
+        clock: Clock,
+        use: KeyUse | None = None,
+    ) -> None:
         self._database = database
+        #: Who notes that a key was used: when it is checked, not at every request that is served from memory.
+        self._use = use
         self._hash_key = hash_key
         self._clock = clock
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
@@ -112,6 +121,8 @@ class KeyAuthenticator:
         origins = row["origins"]
         if origins and (origin is None or origin not in origins):
             raise Unauthenticated("origin_not_allowed")
+        if self._use is not None:
+            self._use.note(MerchantId(row["merchant_id"]), KeyId(row["key_id"]), now)
         return Principal(
             row["key_id"],
             CallerKind(row["kind"]),

@@ -191,6 +191,55 @@ PLATFORM_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     ),
 }
 
+#: What a person of a merchant may take for an hour when something burns: to end, to stop and to look. Never what makes
+#: access (keys, people, roles), decides an approval or a review, or shows a card.
+BREAK_GLASS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.ADMIN: frozenset(
+        {
+            Permission.PAYMENTS_PAYMENT_CANCEL,
+            Permission.PAYMENTS_PAYMENT_CAPTURE,
+            Permission.PAYMENTS_REFUND_CREATE,
+            Permission.VAULT_TOKEN_READ,
+            Permission.WEBHOOKS_EVENT_REDELIVER,
+        }
+    ),
+    Role.OPERATOR: frozenset(
+        {
+            Permission.AUDIT_RECORD_READ,
+            Permission.IDENTITY_KEY_READ,
+            Permission.IDENTITY_KEY_REVOKE,
+            Permission.IDENTITY_PERSON_READ,
+            Permission.IDENTITY_PERSON_SUSPEND,
+            Permission.IDENTITY_PERSON_UNLOCK,
+            Permission.IDENTITY_SERVICE_READ,
+            Permission.IDENTITY_SERVICE_REVOKE,
+            Permission.IDENTITY_SESSION_READ,
+            Permission.IDENTITY_SESSION_REVOKE,
+            Permission.PAYMENTS_CONNECTION_UPDATE,
+            Permission.WEBHOOKS_ENDPOINT_READ,
+            Permission.WEBHOOKS_ENDPOINT_UPDATE,
+        }
+    ),
+}
+#: The same for a person of the platform itself.
+PLATFORM_BREAK_GLASS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.OPERATOR: frozenset(
+        {
+            Permission.AUDIT_RECORD_READ,
+            Permission.IDENTITY_PERSON_READ,
+            Permission.IDENTITY_PERSON_SUSPEND,
+            Permission.IDENTITY_PERSON_UNLOCK,
+            Permission.IDENTITY_SESSION_READ,
+            Permission.IDENTITY_SESSION_REVOKE,
+        }
+    ),
+}
+
+
+def breakable(role: Role, *, platform: bool) -> frozenset[Permission]:
+    """Return what a person of a role may take by breaking the glass."""
+    return (PLATFORM_BREAK_GLASS if platform else BREAK_GLASS).get(role, frozenset())
+
 
 def granted_to(role: Role, mode: Mode, *, platform: bool) -> frozenset[Permission]:
     """Return what a person of a role may do, at a merchant in a mode or at the platform."""

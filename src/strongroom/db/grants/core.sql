@@ -106,10 +106,16 @@ grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit
 grant insert on audit.address to strongroom_webhooks;
 
 -- People, their proofs and sessions belong to the console's role; every listener reads what no longer holds.
-grant select, insert, update (email, name, role, status, last_used_at) on identity.person to strongroom_console;
+grant select, insert, update (email, name, role, status, suspended_from, last_used_at) on identity.person to strongroom_console;
 grant select, insert, delete on identity.revocation to strongroom_console;
 grant select on identity.revocation to strongroom_gateway, strongroom_vault;
 grant insert on identity.revocation to strongroom_gateway;
+grant select, insert, update (state, last_step), delete on identity.totp to strongroom_console;
+grant select, insert, update (used_at), delete on identity.recovery_code to strongroom_console;
+grant select, insert, delete on identity.login to strongroom_console;
+grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
+    to strongroom_console;
+grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;
 
 -- Single sign-on: providers, who somebody is there, and logins under way belong to the console's role alone.
 grant select, insert,
@@ -136,7 +142,25 @@ grant update (state, decided_by, decided_at, reason) on identity.approval to str
 grant select (merchant_id, person_id, role, status) on identity.person to strongroom_gateway;
 
 -- Break-glass and access reviews are the console's. When a key was used is noted by whoever checks keys.
-grant select, insert, update (expires_at, ended_at, ended_by) on identity.break_glass to strongroom_console;
+grant select, insert, update (expires_at, extended_at, ended_at, ended_by) on identity.break_glass to strongroom_console;
 grant select, insert, update (closed_at) on identity.access_review to strongroom_console;
 grant select, insert, update (decision, decided_by, decided_at) on identity.access_item to strongroom_console;
 grant update (last_used_at) on identity.api_key to strongroom_gateway, strongroom_console, strongroom_vault;
+-- Sessions and the keys that sign their tokens belong to the console's role; whoever verifies reads public keys, and
+-- notes which proofs were used.
+grant select, insert, delete, update (methods, refresh_hash, previous_hash, salt, stepped_up_at, used_at, ended_at, ended_reason)
+    on identity.session to strongroom_console;
+grant select, insert, update (verify_until) on identity.signing_key to strongroom_console;
+grant select on identity.signing_key to strongroom_gateway, strongroom_vault;
+grant select, insert, delete on identity.used_once to strongroom_console;
+grant select, insert on identity.used_once to strongroom_gateway, strongroom_vault;
+grant select, insert, update (public_keys, revoked_at, last_used_at) on identity.service to strongroom_console;
+grant select, insert, update (ticket_hash, ticket_expires_at, openings, used_at, withdrawn_at)
+    on identity.invitation to strongroom_console;
+grant select, insert, update (holds), delete on identity.password to strongroom_console;
+grant select, insert, update (state, last_step), delete on identity.totp to strongroom_console;
+grant select, insert, update (used_at), delete on identity.recovery_code to strongroom_console;
+grant select, insert, delete on identity.login to strongroom_console;
+grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
+    to strongroom_console;
+grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;

@@ -36,16 +36,18 @@ create table identity.break_glass (
     mode           text        not null check (mode in ('live', 'test')),
     person_id      text        not null,
     session_id     text        not null,
-    permissions    text[]      not null check (cardinality(permissions) between 1 and 20),
+    permissions    text[]      not null check (cardinality(permissions) between 1 and 5),
     reason         text        not null check (length(reason) between 10 and 500),
     started_at     timestamptz not null,
     expires_at     timestamptz not null,
+    -- Once, with another person's approval.
+    extended_at    timestamptz,
     ended_at       timestamptz,
     ended_by       text,
     primary key (merchant_id, break_glass_id),
-    check (expires_at > started_at and expires_at <= started_at + interval '60 minutes')
+    check (expires_at > started_at and expires_at <= coalesce(extended_at, started_at) + interval '60 minutes')
 );
-create index break_glass_open on identity.break_glass (merchant_id, person_id) where ended_at is null;
+create unique index break_glass_open on identity.break_glass (merchant_id, person_id) where ended_at is null;
 
 -- Who could do what on a day, and what a reviewer said of each.
 create table identity.access_review (

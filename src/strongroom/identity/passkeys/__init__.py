@@ -9,7 +9,12 @@ from strongroom.identity.passkeys.errors import (
     PasskeyUnknown,
 )
 from strongroom.identity.passkeys.model import Attestation, Me, Passkey, RelyingParty, Whence
-from strongroom.identity.passkeys.ports import OtherFactors, PasskeyCount, SetupTickets
+from strongroom.identity.passkeys.ports import (
+    OtherFactors,
+    PasskeyFactors,
+    ProofMetrics,
+    SetupTickets,
+)
 
 __all__ = [
     "Attestation",
@@ -17,11 +22,12 @@ __all__ = [
     "Me",
     "OtherFactors",
     "Passkey",
-    "PasskeyCount",
+    "PasskeyFactors",
     "PasskeyKnown",
     "PasskeyNotAccepted",
     "PasskeyRefused",
     "PasskeyUnknown",
+    "ProofMetrics",
     "RelyingParty",
     "SetupTickets",
     "Whence",

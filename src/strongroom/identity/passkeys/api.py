@@ -15,20 +15,18 @@ from strongroom.identity.passkeys import examples
 from strongroom.identity.passkeys.errors import PasskeyUnknown
 from strongroom.identity.passkeys.model import Me, Whence
 from strongroom.identity.passkeys.wire import (
-    LoginIn,
-    OptionsOut,
     PasskeyIn,
+    PasskeyLoginIn,
     PasskeyNameIn,
+    PasskeyOptionsOut,
     PasskeyOut,
     PasskeysOut,
+    PasskeyStepUpIn,
+    PasskeyTicketIn,
     PasskeyTokensOut,
     SetupPasskeyIn,
-    SetupTicketIn,
-    SteppedUpOut,
-    StepUpIn,
     credential_json,
     passkey_out,
-    stepped_up_out,
     tokens_out,
 )
 from strongroom.kernel.errors import Denied
@@ -75,12 +73,12 @@ def _slow_down(request: OurRequest, state: State) -> None:
     summary="Ask for a login by passkey",
     description="What `navigator.credentials.get` is called with: any passkey of this installation, no e-mail address.",
     tags=["login"],
-    responses=answers(200, OptionsOut, examples.REQUEST_OPTIONS, 415, 429, 503),
+    responses=answers(200, PasskeyOptionsOut, examples.REQUEST_OPTIONS, 415, 429, 503),
 )
-async def login_options(request: OurRequest, state: State) -> OptionsOut:
+async def login_options(request: OurRequest, state: State) -> PasskeyOptionsOut:
     """Return a challenge to whoever asks."""
     _slow_down(request, state)
-    return OptionsOut(await state.passkey_proofs.login_options())
+    return PasskeyOptionsOut(await state.passkey_proofs.login_options())
 
 
 @post(
@@ -94,7 +92,7 @@ async def login_options(request: OurRequest, state: State) -> OptionsOut:
 )
 async def login(
     request: OurRequest,
-    data: Annotated[LoginIn, Body(examples=[Example(value=examples.LOGIN_IN)])],
+    data: Annotated[PasskeyLoginIn, Body(examples=[Example(value=examples.LOGIN_IN)])],
     state: State,
 ) -> PasskeyTokensOut:
     """Begin a session."""
@@ -112,11 +110,11 @@ async def login(
     summary="Ask for a step-up by passkey",
     description="What `navigator.credentials.get` is called with: one of the caller's own passkeys.",
     tags=["login"],
-    responses=answers(200, OptionsOut, examples.REQUEST_OPTIONS, 401, 403, 415, 429, 503),
+    responses=answers(200, PasskeyOptionsOut, examples.REQUEST_OPTIONS, 401, 403, 415, 429, 503),
 )
-async def step_up_options(request: OurRequest, state: State) -> OptionsOut:
+async def step_up_options(request: OurRequest, state: State) -> PasskeyOptionsOut:
     """Return a challenge for this session."""
-    return OptionsOut(await state.passkey_proofs.step_up_options(_me(request)))
+    return PasskeyOptionsOut(await state.passkey_proofs.step_up_options(_me(request)))
 
 
 @post(
@@ -127,19 +125,19 @@ async def step_up_options(request: OurRequest, state: State) -> OptionsOut:
     description="Shows the second factor again; what is sensitive works for five minutes with the new access token.",
     tags=["login"],
     responses=answers(
-        200, SteppedUpOut, examples.STEPPED_UP, 400, 401, 403, 413, 415, 422, 429, 503
+        200, PasskeyTokensOut, examples.STEPPED_UP, 400, 401, 403, 413, 415, 422, 429, 503
     ),
 )
 async def step_up(
     request: OurRequest,
-    data: Annotated[StepUpIn, Body(examples=[Example(value=examples.STEP_UP_IN)])],
+    data: Annotated[PasskeyStepUpIn, Body(examples=[Example(value=examples.STEP_UP_IN)])],
     state: State,
-) -> SteppedUpOut:
+) -> PasskeyTokensOut:
     """Strengthen a session."""
     issued = await state.passkey_proofs.step_up(
         _me(request), credential_json(data.credential), _whence(request)
     )
-    return stepped_up_out(issued)
+    return tokens_out(issued)
 
 
 @get(
@@ -164,11 +162,13 @@ async def list_passkeys(request: OurRequest, state: State) -> PasskeysOut:
     summary="Ask for a further passkey",
     description="What `navigator.credentials.create` is called with. Asks for a step-up.",
     tags=["own"],
-    responses=answers(200, OptionsOut, examples.CREATION_OPTIONS, 401, 403, 415, 422, 429, 503),
+    responses=answers(
+        200, PasskeyOptionsOut, examples.CREATION_OPTIONS, 401, 403, 415, 422, 429, 503
+    ),
 )
-async def passkey_options(request: OurRequest, state: State) -> OptionsOut:
+async def passkey_options(request: OurRequest, state: State) -> PasskeyOptionsOut:
     """Return a challenge for a new passkey."""
-    return OptionsOut(await state.passkey_registration.options(_me(request)))
+    return PasskeyOptionsOut(await state.passkey_registration.options(_me(request)))
 
 
 @post(
@@ -239,17 +239,17 @@ async def remove_passkey(request: OurRequest, state: State, passkey_id: str) -> 
     description="What `navigator.credentials.create` is called with, for whoever holds a set-up ticket.",
     tags=["setup"],
     responses=answers(
-        200, OptionsOut, examples.CREATION_OPTIONS, 400, 401, 404, 413, 415, 422, 429, 503
+        200, PasskeyOptionsOut, examples.CREATION_OPTIONS, 400, 401, 404, 413, 415, 422, 429, 503
     ),
 )
 async def setup_options(
     request: OurRequest,
-    data: Annotated[SetupTicketIn, Body(examples=[Example(value=examples.TICKET_IN)])],
+    data: Annotated[PasskeyTicketIn, Body(examples=[Example(value=examples.TICKET_IN)])],
     state: State,
-) -> OptionsOut:
+) -> PasskeyOptionsOut:
     """Return a challenge for a new person's passkey."""
     _slow_down(request, state)
-    return OptionsOut(await state.passkey_registration.set_up_options(Secret(data.ticket)))
+    return PasskeyOptionsOut(await state.passkey_registration.set_up_options(Secret(data.ticket)))
 
 
 @post(

@@ -29,7 +29,9 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from strongroom.crypto.attestation import attested_model
 from strongroom.crypto.digest import equal, sha256
+from strongroom.crypto.errors import CertificateUnreadable
 from strongroom.identity.passkeys.errors import ProofBroken
 from strongroom.identity.passkeys.model import (
     CHALLENGE_SECONDS,
@@ -177,8 +179,8 @@ def check_registration(
     if not equal(verified.credential_id, credential_id(credential)):
         raise ProofBroken("credential_wrong")
     direct = party.attestation is Attestation.DIRECT
-    if direct and party.aaguids and verified.aaguid not in party.aaguids:
-        raise ProofBroken("model_not_allowed")
+    if direct:
+        _check_model(party, made, verified.aaguid)
     return Registered(
         verified.credential_id,
         verified.credential_public_key,
@@ -244,6 +246,19 @@ def _believed(
     if not made.att_stmt.x5c or not party.roots:  # the library checks no chain where it has no root
         raise ProofBroken("model_not_proven")
     return {made.fmt: list(party.roots)}
+
+
+def _check_model(party: RelyingParty, made: AttestationObject, model: str) -> None:
+    """Compare the model with the maker's certificate, which the library leaves out, and with those allowed."""
+    if made.fmt == AttestationFormat.PACKED:
+        try:
+            certified = attested_model((made.att_stmt.x5c or [b""])[0])
+        except CertificateUnreadable as error:
+            raise ProofBroken("model_not_proven") from error
+        if certified not in (None, model):
+            raise ProofBroken("model_not_proven")
+    if party.aaguids and model not in party.aaguids:
+        raise ProofBroken("model_not_allowed")
 
 
 def _client_data(credential: Mapping[str, Any]) -> _ClientData:

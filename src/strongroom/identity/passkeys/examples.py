@@ -56,22 +56,21 @@ ATTESTED: Final[dict[str, Any]] = {
     },
     "clientExtensionResults": {"credProps": {"rk": True}},
 }
-LOGIN_IN: Final[dict[str, Any]] = {"mode": "test", "credential": ASSERTED}
+LOGIN_IN: Final[dict[str, Any]] = {"mode": "live", "credential": ASSERTED}
 STEP_UP_IN: Final[dict[str, Any]] = {"credential": ASSERTED}
 PASSKEY_IN: Final[dict[str, Any]] = {"name": "blue key", "credential": ATTESTED}
 NAME_IN: Final[dict[str, Any]] = {"name": "key in the safe"}
 TICKET_IN: Final[dict[str, Any]] = {"ticket": "set-up-ticket"}
 SETUP_IN: Final[dict[str, Any]] = {**TICKET_IN, **PASSKEY_IN}
 TOKENS: Final[dict[str, Any]] = {
+    "object": "session_tokens",
+    "session": "ses_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
     "access_token": "<access token>",
     "token_type": "Bearer",
     "expires_in": 300,
     "refresh_token": "<refresh token>",
-    "session": "ses_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
 }
-STEPPED_UP: Final[dict[str, Any]] = {
-    name: value for name, value in TOKENS.items() if name != "refresh_token"
-}
+STEPPED_UP: Final[dict[str, Any]] = {**TOKENS, "refresh_token": None}
 PASSKEY: Final[dict[str, Any]] = {
     "id": "psk_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
     "object": "passkey",

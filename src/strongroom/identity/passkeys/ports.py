@@ -5,24 +5,38 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from strongroom.audit import Origin
 from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.identity.people.model import Person
-from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.secret import Secret
 
 
 class SetupTickets(Protocol):
     """A person who opened their set-up link and has no session yet."""
 
-    async def person(self, read: ReadOnly, ticket: Secret[str]) -> Person:
+    async def person(self, read: ReadOnly, ticket: Secret[str], now: datetime) -> Person:
         """Return whose ticket this is, before a tenant is known.
 
         Raises:
             Refused: it is not one, was used up or has expired.
         """
 
-    async def finish(self, tx: Transaction, person: Person, now: datetime) -> None:
-        """Note that the person has a second factor: with what else they need, they may log in from now on."""
+    async def finish(
+        self,
+        tx: Transaction,
+        person: Person,
+        ticket: Secret[str],
+        *,
+        origin: Origin,
+        now: datetime,
+    ) -> None:
+        """Use the ticket up and let the person log in from now on: a passkey is all they need.
+
+        Called in the transaction that keeps the passkey, when it was shown to work.
+
+        Raises:
+            Refused: the ticket no longer holds, or another one finished first; then nothing is kept.
+        """
 
 
 class OtherFactors(Protocol):
@@ -32,11 +46,27 @@ class OtherFactors(Protocol):
         """Tell whether the person could log in without any passkey (a password and a code)."""
 
 
-class PasskeyCount(Protocol):
-    """Offered to whoever removes other factors, or says which ones a person has."""
+class PasskeyFactors(Protocol):
+    """Offered to whoever removes other factors, says which ones a person has, or resets a person."""
 
-    async def count(self, read: ReadOnly, merchant: MerchantId, person: PersonId) -> int:
-        """Return how many passkeys a person has."""
+    async def count(self, read: ReadOnly, person: Person) -> int:
+        """Return how many passkeys a person has.
+
+        Whoever removes another factor for it first locks the person's row, as `store.lock_person` does.
+        """
+
+    async def clear(self, tx: Transaction, person: Person) -> int:
+        """End all passkeys of a person who is reset; return how many that were. The caller records it."""
+
+
+class ProofMetrics(Protocol):
+    """Counts proofs. Labels are words of the code."""
+
+    def login(self, method: str, outcome: str, reason: str) -> None:
+        """Count a login that succeeded or was refused."""
+
+    def stepped_up(self, method: str, outcome: str) -> None:
+        """Count a step-up."""
 
 
 class Alerts(Protocol):

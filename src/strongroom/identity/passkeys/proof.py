@@ -29,7 +29,7 @@ from strongroom.identity.passkeys.model import (
     Whence,
     counter_went_back,
 )
-from strongroom.identity.passkeys.ports import Alerts
+from strongroom.identity.passkeys.ports import Alerts, ProofMetrics
 from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.identity.people.ports import People
 from strongroom.identity.sessions.ports import Issued, Sessions
@@ -38,6 +38,7 @@ from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.mode import Mode
 
 _NOBODY_YET: Final = Bound(Purpose.LOGIN, PLATFORM)
+_PASSKEY: Final = "passkey"
 _COPIED: Final = "counter_went_back"
 
 
@@ -54,6 +55,7 @@ class Proofs:
         people: People,
         sessions: Sessions,
         alerts: Alerts,
+        metrics: ProofMetrics,
     ) -> None:
         self._database = database
         self._recorder = recorder
@@ -62,6 +64,7 @@ class Proofs:
         self._people = people
         self._sessions = sessions
         self._alerts = alerts
+        self._metrics = metrics
 
     async def login_options(self) -> dict[str, Any]:
         """Return what any browser is asked at a login: a passkey of this installation, whosever it is."""
@@ -78,6 +81,7 @@ class Proofs:
         now = self._clock.now()
         owner = await self._owner(credential, now)  # (1)
         if owner is None:
+            self._metrics.login(_PASSKEY, Outcome.DENIED, "passkey_unknown")
             raise PasskeyNotAccepted("passkey_unknown")
         merchant = owner[0]
         origin = await self._recorder.origin(merchant, whence.address, whence.request_hash, now)
@@ -85,15 +89,22 @@ class Proofs:
             try:
                 person = await self._proven(tx, _NOBODY_YET, owner, credential, now)  # (2) to (4)
             except ProofBroken as broken:
-                action, reason = Action.IDENTITY_LOGIN_FAILED, broken.reason
+                reason: str | None = broken.reason
+                action = Action.IDENTITY_LOGIN_FAILED
                 await self._record(tx, action, owner, mode, origin, now, reason)
             else:
                 await self._people.used(tx, person, now)
                 action = Action.IDENTITY_LOGIN_SUCCEEDED
                 await self._record(tx, action, owner, mode, origin, now)
-                return await self._sessions.begin(
+                issued = await self._sessions.begin(
                     tx, person, mode, METHODS, origin=origin, now=now
                 )  # (5)
+                reason = None
+        self._metrics.login(
+            _PASSKEY, Outcome.DENIED if reason else Outcome.SUCCESS, reason or "proven"
+        )
+        if reason is None:
+            return issued
         self._tell(reason, owner, mode)
         raise PasskeyNotAccepted(reason)
 
@@ -118,15 +129,19 @@ class Proofs:
             try:
                 await self._proven(tx, _step_up(me), owner, credential, now)
             except ProofBroken as broken:
-                action, reason = Action.IDENTITY_STEP_UP_FAILED, broken.reason
+                reason: str | None = broken.reason
+                action = Action.IDENTITY_STEP_UP_FAILED
                 await self._record(tx, action, owner, me.mode, origin, now, reason)
             else:
                 action = Action.IDENTITY_STEP_UP_SUCCEEDED
                 await self._record(tx, action, owner, me.mode, origin, now)
-                issued = await self._sessions.step_up(tx, me.session, METHODS, now=now)
-                if issued is None:
+                stepped = await self._sessions.step_up(tx, me.session, METHODS, now=now)
+                if stepped is None:
                     raise Unauthenticated("session_ended")
-                return issued
+                issued, reason = stepped, None
+        self._metrics.stepped_up(_PASSKEY, Outcome.DENIED if reason else Outcome.SUCCESS)
+        if reason is None:
+            return issued
         self._tell(reason, owner, me.mode)
         raise PasskeyNotAccepted(reason)
 
@@ -197,7 +212,7 @@ class Proofs:
         reason: str | None = None,
     ) -> None:
         merchant, person = owner
-        details = {"method": "passkey"}
+        details = {"method": _PASSKEY}
         if reason is not None:
             details["reason"] = reason
         if reason == _COPIED:

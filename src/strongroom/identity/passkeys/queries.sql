@@ -13,7 +13,6 @@ select merchant_id, person_id, passkey_id, credential_id, public_key, sign_count
  where merchant_id = $1 and person_id = $2
  order by passkey_id;
 
-
 -- name: lock_person (merchant, person)
 -- Whoever adds or removes a factor of a person does so alone.
 select person_id from identity.person where merchant_id = $1 and person_id = $2 for update;
@@ -53,6 +52,10 @@ returning merchant_id, person_id, passkey_id, credential_id, public_key, sign_co
 -- name: delete_passkey (merchant, person, passkey)
 -- Ends a passkey.
 delete from identity.passkey where merchant_id = $1 and person_id = $2 and passkey_id = $3;
+
+-- name: delete_passkeys_of_person (merchant, person)
+-- Ends every passkey of a person who is reset.
+delete from identity.passkey where merchant_id = $1 and person_id = $2;
 
 -- name: put_challenge (merchant, challenge_hash, purpose, person, session, expires_at)
 -- A challenge that goes out.

@@ -9,7 +9,7 @@ To register (WebAuthn §7.1):
  5. Keep the public key, with the record.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -104,7 +104,7 @@ class Registration:
         """
         async with self._database.transaction([me.merchant]) as read:
             person = await self._active(read, me)
-        return await self._register(_own(me), person, name, credential, whence, finish=None)
+        return await self._register(_own(me), person, name, credential, whence)
 
     async def set_up_options(self, ticket: Secret[str]) -> dict[str, Any]:
         """Return what the browser of somebody who is being set up is asked for.
@@ -127,7 +127,7 @@ class Registration:
         """
         person = await self._invited(ticket)
         return await self._register(
-            _set_up(person), person, name, credential, whence, finish=self._tickets.finish
+            _set_up(person), person, name, credential, whence, ticket=ticket
         )
 
     async def _active(self, tx: Transaction, me: Me) -> Person:
@@ -138,7 +138,7 @@ class Registration:
 
     async def _invited(self, ticket: Secret[str]) -> Person:
         async with self._database.transaction() as read:
-            return await self._tickets.person(read, ticket)
+            return await self._tickets.person(read, ticket, self._clock.now())
 
     async def _asked(self, tx: Transaction, person: Person, bound: Bound) -> dict[str, Any]:
         known = await store.of_person(tx, person.merchant, person.person_id)
@@ -153,8 +153,7 @@ class Registration:
         name: str,
         credential: Mapping[str, Any],
         whence: Whence,
-        *,
-        finish: Callable[[Transaction, Person, datetime], Awaitable[None]] | None,
+        ticket: Secret[str] | None = None,
     ) -> Passkey:
         name = read_name(name)
         now = self._clock.now()
@@ -165,8 +164,8 @@ class Registration:
             async with self._database.transaction([person.merchant]) as tx:
                 kept = await self._kept(tx, bound, person, name, credential, now)
                 await self._record(tx, person, kept, origin, now)
-                if finish is not None and isinstance(kept, Passkey):
-                    await finish(tx, person, now)
+                if ticket is not None and isinstance(kept, Passkey):
+                    await self._tickets.finish(tx, person, ticket, origin=origin, now=now)
         except ConstraintBroken:  # another request kept the same credential meanwhile
             raise PasskeyKnown from None
         if isinstance(

@@ -4,21 +4,22 @@
 from collections.abc import Sequence
 
 from strongroom.audit import PLATFORM, Action, Recorder
-from strongroom.db.pool import Database, ReadOnly
+from strongroom.db.pool import Database, ReadOnly, Transaction
 from strongroom.http import Unauthenticated
 from strongroom.identity.passkeys import store
 from strongroom.identity.passkeys.errors import LastFactor, PasskeyUnknown
 from strongroom.identity.passkeys.model import Me, Passkey, Whence
 from strongroom.identity.passkeys.ports import OtherFactors
 from strongroom.identity.passkeys.registration import read_name
+from strongroom.identity.people.model import Person
 from strongroom.identity.people.ports import People
 from strongroom.identity.sessions.ports import Sessions
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.ids import MerchantId, PasskeyId, PersonId
+from strongroom.kernel.ids import PasskeyId
 
 
 class OwnPasskeys:
-    """A person's own passkeys. Implements `ports.PasskeyCount`."""
+    """A person's own passkeys. Implements `ports.PasskeyFactors`."""
 
     def __init__(
         self,
@@ -37,9 +38,14 @@ class OwnPasskeys:
         self._others = others
         self._sessions = sessions
 
-    async def count(self, read: ReadOnly, merchant: MerchantId, person: PersonId) -> int:
+    async def count(self, read: ReadOnly, person: Person) -> int:
         """Return how many passkeys a person has."""
-        return await store.count(read, merchant, person)
+        return await store.count(read, person.merchant, person.person_id)
+
+    async def clear(self, tx: Transaction, person: Person) -> int:
+        """End all passkeys of a person who is reset; return how many that were. The caller records it."""
+        await store.lock_person(tx, person.merchant, person.person_id)
+        return await store.delete_all(tx, person.merchant, person.person_id)
 
     async def all_of(self, me: Me) -> Sequence[Passkey]:
         """Return a person's passkeys, oldest first."""

@@ -147,6 +147,11 @@ async def delete(
     return await tx.run(_QUERIES["delete_passkey"], merchant, person, passkey) > 0
 
 
+async def delete_all(tx: Transaction, merchant: MerchantId, person: PersonId) -> int:
+    """End every passkey of a person; return how many there were."""
+    return await tx.run(_QUERIES["delete_passkeys_of_person"], merchant, person)
+
+
 async def new_challenge(tx: Transaction, bound: Bound, now: datetime) -> bytes:
     """Return a challenge that may be answered once, within five minutes, by whom it is bound to.
 

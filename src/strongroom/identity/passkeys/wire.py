@@ -81,14 +81,14 @@ class AssertedIn(msgspec.Struct, frozen=True, rename=_CREDENTIAL):
     authenticator_attachment: Literal["platform", "cross-platform"] | None = None
 
 
-class LoginIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PasskeyLoginIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A login by passkey."""
 
     credential: AssertedIn
-    mode: Mode = Mode.TEST
+    mode: Mode = Mode.LIVE
 
 
-class StepUpIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PasskeyStepUpIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A step-up by passkey."""
 
     credential: AssertedIn
@@ -107,7 +107,7 @@ class PasskeyNameIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
 
 
-class SetupTicketIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PasskeyTicketIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ticket that a set-up link was changed for."""
 
     ticket: Ticket
@@ -121,29 +121,22 @@ class SetupPasskeyIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credential: AttestedIn
 
 
-class OptionsOut(msgspec.Struct, frozen=True):
+class PasskeyOptionsOut(msgspec.Struct, frozen=True):
     """What `navigator.credentials.create` or `.get` is called with, in the standard's JSON form."""
 
     public_key: dict[str, Any]
 
 
 class PasskeyTokensOut(msgspec.Struct, frozen=True):
-    """A session's tokens."""
+    """A session's tokens, named as RFC 6749 §5.1 names them. Neither is shown again."""
 
+    object: str
+    session: str
     access_token: str
     token_type: str
     expires_in: int
-    refresh_token: str
-    session: str
-
-
-class SteppedUpOut(msgspec.Struct, frozen=True):
-    """A session's new access token; its refresh token stays as it is."""
-
-    access_token: str
-    token_type: str
-    expires_in: int
-    session: str
+    #: Null after a step-up: the one before goes on.
+    refresh_token: str | None
 
 
 class PasskeyOut(msgspec.Struct, frozen=True):
@@ -180,17 +173,13 @@ def credential_json(given: AttestedIn | AssertedIn) -> dict[str, Any]:
 def tokens_out(issued: Issued) -> PasskeyTokensOut:
     """Print a session's tokens, once."""
     return PasskeyTokensOut(
+        "session_tokens",
+        issued.session,
         issued.access.expose(),
         "Bearer",
         issued.access_seconds,
-        issued.refresh.expose(),
-        issued.session,
+        issued.refresh.expose() or None,
     )
-
-
-def stepped_up_out(issued: Issued) -> SteppedUpOut:
-    """Print a session's new access token."""
-    return SteppedUpOut(issued.access.expose(), "Bearer", issued.access_seconds, issued.session)
 
 
 def passkey_out(passkey: Passkey) -> PasskeyOut:

@@ -22,6 +22,8 @@ class Issued:
     access: Secret[str]
     access_seconds: int
     refresh: Secret[str]
+    #: How the access token is presented: `Bearer`, or `DPoP` when it is bound to a key.
+    token_type: str = "Bearer"  # noqa: S105 - a scheme's name
 
 
 class Sessions(Protocol):

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A role opens the logins and the key roots that it needs, and no others; its key file holds no others."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from database import Databases
+from service import ComposerWithStore, free_ports
+from strongroom import compose
+from strongroom.cli.authorities import Authorities
+from strongroom.cli.installation import Installation, NotInitialised
+from strongroom.cli.serving import Serving
+from strongroom.config import Listener, Settings, UnsafeConfiguration
+from strongroom.config.internal import port_folder
+from strongroom.config.roles import ALL_ROLES, CALLERS, ServedRole, asks_port, name_of, offers_port
+from strongroom.config.settings import Environment
+from strongroom.db.address import Address
+from strongroom.db.logins import ROLE_LOGINS, Domain, Login, logins_of
+from strongroom.db.pool import Database
+from strongroom.http.edge import Edge
+from strongroom.kernel.clock import SystemClock
+from strongroom.kernel.secret import Secret
+from strongroom.keys import ROLE_ROOTS, CannotUnwrap, Purpose, roots_of
+from strongroom.keys.keyring import Keyring
+from strongroom.keys.stores.file import FileKeyStore
+from strongroom.telemetry.log import Log
+from strongroom.telemetry.metrics import Metrics
+from strongroom.telemetry.sink import MemorySink
+
+ROLES = list(ServedRole)
+CONTEXT = {"merchant": "mer_1", "mode": "test", "name": "card", "version": "1"}
+
+
+class Noting(ComposerWithStore):
+    """Notes what a role opens."""
+
+    def __init__(self, site: compose.Site) -> None:
+        super().__init__(site, None)
+        self.logins: set[tuple[Domain, Login]] = set()
+        self.roots: set[Purpose] = set()
+
+    async def database(self, domain: Domain, login: Login, connections_max: int = 8) -> Database:
+        self.logins.add((domain, login))
+        return await super().database(domain, login, connections_max)
+
+    async def keyring(self, database: Database, *purposes: Purpose) -> Keyring:
+        self.roots.update(purposes)
+        return await super().keyring(database, *purposes)
+
+
+def settings_of(folder: Path) -> Settings:
+    ports = free_ports(6)
+    listeners = [Listener("127.0.0.1", port) for port in ports]
+    return Settings(
+        state=folder / "state",
+        vault_listen=listeners[0],
+        gateway_listen=listeners[1],
+        webhooks_listen=listeners[2],
+        console_listen=listeners[3],
+        worker_listen=listeners[4],
+        vault_internal_listen=listeners[5],
+        vault_internal_url=f"https://{listeners[5]}",
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """An installation with secrets, key files and certificates."""
+    return initialised(tmp_path_factory.mktemp("roles"))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Settings:
+    """Another one, to spoil."""
+    return initialised(tmp_path)
+
+
+def initialised(folder: Path) -> Settings:
+    chosen = settings_of(folder)
+    here = Installation(chosen, SystemClock())
+    here.make_secrets()
+    here.make_keys()
+    assert here.split_keys() == len(ROLES)
+    authorities = Authorities(port_folder(chosen), here.clock.now())
+    authorities.make()
+    for name in authorities.due():
+        authorities.issue(name, ["127.0.0.1"], timedelta(days=30))
+    return chosen
+
+
+async def opened(composer: compose.Composer, role: ServedRole) -> Edge:
+    """Compose a role as `serve --role` does."""
+    if role in CALLERS:
+        await composer.remote_vault()
+    if role is ServedRole.WORKER:
+        await composer.worker()
+        return await composer.operations()
+    edge: Edge = await getattr(composer, role)()
+    if role is ServedRole.VAULT:
+        await composer.vault_port()
+    return edge
+
+
+@asynccontextmanager
+async def composed(
+    settings: Settings, databases: Databases, role: ServedRole
+) -> AsyncIterator[Noting]:
+    here = Installation(settings, SystemClock(), frozenset({role}))
+    log = Log(MemorySink(), clock=here.clock)
+    site = compose.Site(
+        settings,
+        databases.address,
+        here.passphrase(),
+        log,
+        Metrics(),
+        here.clock,
+        here.roles,
+        here.role_keys(),
+    )
+    composer = Noting(site)
+    try:
+        await opened(composer, role)
+        yield composer
+    finally:
+        await composer.close()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_opens_what_it_needs_and_nothing_else(
+    settings: Settings, databases: Databases, role: ServedRole
+) -> None:
+    async with composed(settings, databases, role) as composer:
+        assert composer.logins == ROLE_LOGINS[role]
+        assert composer.roots == ROLE_ROOTS[role]
+        assert {root.purpose for root in await (await composer.key_store()).describe()} == (
+            ROLE_ROOTS[role]
+        )
+
+
+def test_only_the_vault_has_the_roots_of_cards_and_credentials() -> None:
+    for role in ALL_ROLES - {ServedRole.VAULT}:
+        assert not ROLE_ROOTS[role] & {Purpose.CARD, Purpose.CREDENTIAL}
+        assert all(domain is Domain.CORE for domain, _ in ROLE_LOGINS[role])
+        assert Login.VAULT not in {login for _, login in ROLE_LOGINS[role]}
+    assert roots_of(ALL_ROLES) == set(Purpose)
+
+
+def test_no_role_takes_another_ones_login() -> None:
+    for role in ROLES:
+        for other in ROLES:
+            shared = ROLE_LOGINS[role] & ROLE_LOGINS[other]
+            assert role is other or not shared, f"{role} and {other} share {shared}"
+    taken = {login for _, login in logins_of(ALL_ROLES)}
+    assert taken == set(Login) - {Login.OWNER}
+
+
+# --- key files ----------------------------------------------------------------------------------------
+
+
+async def test_a_roles_key_file_unwraps_what_is_its_own_and_no_card_key(settings: Settings) -> None:
+    whole = FileKeyStore.open(
+        compose.key_file(settings), Installation(settings, SystemClock()).passphrase()
+    )
+    wrapped = {purpose: await whole.wrap(purpose, b"x" * 32, CONTEXT) for purpose in Purpose}
+    for role in ROLES:
+        (file,) = Installation(settings, SystemClock(), frozenset({role})).role_keys()
+        store = FileKeyStore.open(file.path, file.passphrase)
+        assert file.path.stat().st_mode & 0o777 == 0o600
+        for purpose in Purpose:
+            if purpose in ROLE_ROOTS[role]:
+                opened = await store.unwrap(purpose, wrapped[purpose], CONTEXT)
+                assert opened.expose() == b"x" * 32
+            else:
+                with pytest.raises(CannotUnwrap):
+                    await store.unwrap(purpose, wrapped[purpose], CONTEXT)
+
+
+async def test_a_process_with_two_roles_has_the_roots_of_both(settings: Settings) -> None:
+    roles = frozenset({ServedRole.GATEWAY, ServedRole.CONSOLE})
+    here = Installation(settings, SystemClock(), roles)
+    store = await compose.open_key_store(
+        settings, here.passphrase(), purposes=roots_of(roles), role_keys=here.role_keys()
+    )
+    assert {root.purpose for root in await store.describe()} == roots_of(roles)
+
+
+def test_key_files_follow_a_rotated_root_and_are_else_left_alone(own: Settings) -> None:
+    here = Installation(own, SystemClock())
+    assert here.split_keys() == 0
+    whole = FileKeyStore.open(compose.key_file(own), here.passphrase())
+    whole.rotate_root(Purpose.CARD, here.clock.now())
+    assert here.split_keys() == 1, "the vault's alone"
+    whole.rotate_root(Purpose.AUDIT, here.clock.now())
+    assert here.split_keys() == len(ROLES)
+
+
+def test_a_role_without_a_key_file_says_what_to_do(own: Settings) -> None:
+    (own.state / "keys" / "gateway.passphrase").unlink()
+    with pytest.raises(NotInitialised, match="gateway: run `strongroom pki init`"):
+        Installation(own, SystemClock(), frozenset({ServedRole.GATEWAY})).role_keys()
+
+
+# --- which process has which port ---------------------------------------------------------------------
+
+V, G, WH, C, W = ROLES
+
+
+@pytest.mark.parametrize(
+    ("roles", "offers", "asks"),
+    [
+        (ALL_ROLES, False, False),
+        ({V}, True, False),
+        ({V, G}, True, False),
+        ({V, G, W}, False, False),
+        ({V, WH, C}, True, False),
+        ({G}, False, True),
+        ({W}, False, True),
+        ({G, WH, C, W}, False, True),
+        ({WH}, False, False),
+        ({C, WH}, False, False),
+    ],
+)
+def test_the_internal_port_is_there_for_who_is_elsewhere(
+    roles: set[ServedRole],
+    offers: bool,  # noqa: FBT001 - a column of the table
+    asks: bool,  # noqa: FBT001 - likewise
+) -> None:
+    assert (offers_port(frozenset(roles)), asks_port(frozenset(roles))) == (offers, asks)
+
+
+def test_a_process_is_named_by_its_roles() -> None:
+    assert name_of(ALL_ROLES) == "all"
+    assert name_of(frozenset({W, G})) == "gateway+worker"
+
+
+# --- promise 8, per role ------------------------------------------------------------------------------
+
+
+class Told(Installation):
+    """An installation whose databases are those of a test."""
+
+    databases: Databases
+
+    def address(self, domain: Domain, login: Login) -> Address:
+        return self.databases.address(domain, login)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_production_looks_at_the_roles_own_logins(
+    settings: Settings, databases: Databases, role: ServedRole
+) -> None:
+    (settings.state / "log").mkdir(exist_ok=True)
+    production = replace(
+        settings, environment=Environment.PRODUCTION, log_file=settings.state / "log" / "x.log"
+    )
+    here = Told(production, SystemClock(), frozenset({role}))
+    here.databases = databases
+    here.attach = lambda: None  # type: ignore[method-assign]
+    with pytest.raises(UnsafeConfiguration) as raised:
+        await Serving(here).start()
+    looked_at = {
+        fault.partition(":")[0] for fault in raised.value.faults if "no TLS with a" in fault
+    }
+    assert looked_at == {f"{login} on the {domain} database" for domain, login in ROLE_LOGINS[role]}
+
+
+def test_only_the_vaults_process_reaches_the_vault_database(settings: Settings) -> None:
+    apart = replace(settings, core_database=Secret("postgresql://db.example/core"))
+    for role in ROLES:
+        here = Installation(apart, SystemClock(), frozenset({role}))
+        assert here.uses_embedded == (role is V), "the vault's URL is not given"
