@@ -2,18 +2,28 @@
 """When a request takes two people, and what makes it the same request: never less than what the route will do."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from litestar import post
 
-from strongroom.http import Request
-from strongroom.http.approval import where
+from strongroom.http import PUBLIC, Request
+from strongroom.http.approval import (
+    Approval,
+    ApprovalNeedsPerson,
+    in_live_mode,
+    require_approval,
+    where,
+)
 from strongroom.identity.approvals.fingerprint import canonical, fingerprint
-from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.ids import MerchantId, SessionId
+from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import CallerKind, Principal
+from strongroom.kernel.principal import CallerKind, Presence, Principal, Role
 from strongroom.kernel.secret import Secret
 
 
@@ -117,3 +127,61 @@ def test_a_fingerprint_is_over_everything_and_its_parts_do_not_run_together() ->
         fingerprint(key, request(b"{}", merchant="mer_", subject="ausr_a"), "word"),
     ]
     assert len({base, *others}) == len(others) + 1
+
+
+class Notes:
+    """A gate that writes down what it is asked to admit."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def admit(self, request: Request, action: str, object_id: str | None) -> None:  # noqa: ARG002
+        self.asked.append((action, object_id))
+
+
+@post("/both", requires=PUBLIC, approval="both")
+async def both() -> None: ...
+
+
+@post("/live", requires=PUBLIC, approval=Approval("live", when=in_live_mode, machines=True))
+async def live() -> None: ...
+
+
+@post("/plain", requires=PUBLIC)
+async def plain() -> None: ...
+
+
+PERSON = Presence(SessionId("ses"), Role.ADMIN, frozenset(), stepped_up=True)
+
+
+def called_by(presence: Presence | None, mode: Mode = Mode.LIVE) -> Request:
+    asked = request(mode=mode)
+    assert asked.principal is not None
+    asked.principal = replace(asked.principal, presence=presence)
+    return asked
+
+
+async def test_a_person_meets_the_gate_where_the_mark_says_so() -> None:
+    gate = Notes()
+    for handler, mode in (
+        (both, Mode.TEST),
+        (live, Mode.TEST),
+        (live, Mode.LIVE),
+        (plain, Mode.LIVE),
+    ):
+        await require_approval(handler, called_by(PERSON, mode), gate, "con_1")
+    assert gate.asked == [("both", "con_1"), ("live", "con_1")]
+
+
+async def test_a_machine_passes_only_where_the_mark_says_so() -> None:
+    gate = Notes()
+    await require_approval(live, called_by(None), gate, None)
+    await require_approval(plain, called_by(None), gate, None)
+    with pytest.raises(ApprovalNeedsPerson):
+        await require_approval(both, called_by(None), gate, None)
+    assert gate.asked == []
+
+
+async def test_a_mark_without_a_gate_lets_nobody_through() -> None:
+    with pytest.raises(Bug):
+        await require_approval(both, called_by(PERSON), None, None)
