@@ -123,7 +123,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.insert_merchant": _OPERATORS,
     "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.networks.note_change": _OPERATORS,
-    "identity.networks.person_is_there": _OPERATORS,
+    "identity.networks.person_is_there": _GATEWAY_AND_OPERATORS,
     "identity.networks.put_network": _OPERATORS,
     "identity.networks.remove_network": _OPERATORS,
     "identity.passkeys.merchant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
