@@ -104,6 +104,7 @@ async def console_state(
         others=passkeys,
         lockouts=joint.beside.lockouts,
         denials=denials,
+        proofs=joint.sessions.proofs,
     )
     process.periodic([Task("past-logins", SWEEP_SECONDS, logins.lockouts.sweep)])
     access = await access_parts.console_state(process, database, keyring, recorder, sessions)

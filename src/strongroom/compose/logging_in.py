@@ -9,6 +9,7 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.site import Site, platform_secret
 from strongroom.db.pool import Database
 from strongroom.http.rate_limit import Rate, RateLimiter
+from strongroom.identity.dpop import Proofs
 from strongroom.identity.factors import api as factors_api
 from strongroom.identity.factors.own import OwnFactors
 from strongroom.identity.factors.ports import OtherFactors, SetupTickets
@@ -74,6 +75,7 @@ async def login_parts(
     others: OtherFactors,
     lockouts: Lockouts,
     denials: Denials,
+    proofs: Proofs,
 ) -> LoginParts:
     """Compose logging in, under the console's login. `lockouts.sweep` is to be called every `SWEEP_SECONDS`."""
     hash_key = await platform_secret(keyring, KeyName.LOGIN_HASH)
@@ -92,6 +94,7 @@ async def login_parts(
         clock=clock,
         metrics=metrics,
         throttle=RateLimiter(Rate(a_minute / 60, a_minute / 2)),
+        proofs=proofs,
     )
     step_ups = StepUps(
         database=database,

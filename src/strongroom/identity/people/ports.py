@@ -99,8 +99,8 @@ class SessionsEnd(Protocol):
 class Factors(Protocol):
     """A person's second factors: one-time codes with their recovery codes, or passkeys."""
 
-    async def clear(self, tx: Transaction, person: Person) -> object:
-        """Remove every factor of this kind ("lost a phone"); what is recorded of it is the caller's."""
+    async def clear(self, tx: Transaction, person: Person) -> int:
+        """Remove every factor of this kind ("lost a phone"), and return how many; the record of it is the caller's."""
 
 
 class Lockouts(Protocol):
