@@ -33,7 +33,13 @@ def reviews_of(process: Process, database: Database, recorder: Recorder) -> Acce
 async def gate_of(
     process: Process, database: Database, keyring: Keyring, recorder: Recorder
 ) -> ApprovalGate:
-    """Return what stands before a listener's marked routes, under that listener's login (`state.approvals`)."""
+    """Return what stands before a listener's marked routes, under that listener's login (`state.approvals`).
+
+    The gateway and the console have one. A listener that gets its first marked route (the vault's reveal) is not built
+    without: give its core login what the gateway's has for approvals (db/grants/core.sql: select, insert and update
+    (used_at) on identity.approval, role and status of identity.person, and to add to audit.event and audit.address),
+    and compose this with its core database and a recorder of that.
+    """
     key = await platform_secret(keyring, KeyName.APPROVAL_FINGERPRINT)
     return ApprovalGate(database, key, recorder, process.site.clock)
 
@@ -48,8 +54,8 @@ async def console_state(
     """Compose what the console's routes about access stand on, and start the jobs that look after it."""
     clock = process.site.clock
     tenants = EveryTenant(database)
-    approvals = ApprovalService(database, recorder, clock, tenants)
-    glass = BreakGlass(database, recorder, clock, sessions, tenants)
+    approvals = ApprovalService(database, recorder, clock)
+    glass = BreakGlass(database, recorder, clock, sessions)
     reviews = reviews_of(process, database, recorder)
     watch = AccessWatch(
         database=database,

@@ -44,6 +44,8 @@ from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
+from strongroom.identity.services.ports import ServiceBook
+from strongroom.identity.signing_ports import SigningKeyBook
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
@@ -275,6 +277,10 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
+
+    async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
+        """Compose signing keys and services for the operators' commands, under the console's login."""
+        return await session_parts.operator_parts(self)
 
     async def operator_networks(self) -> NetworksService:
         """Compose allow-lists for the operators' commands, under the console's login."""

@@ -3,10 +3,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, final
+from typing import Any
 
-from strongroom.audit import Origin
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose import access as access_parts
@@ -16,33 +14,14 @@ from strongroom.compose.passkeys import passkey_state, passkeys_of
 from strongroom.compose.people import PeopleBeside, passwords_of, people_desk
 from strongroom.compose.process import Process
 from strongroom.compose.sign_on import sign_on
-from strongroom.db.pool import Database, ReadOnly, Transaction
+from strongroom.db.pool import Database
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.console import PeopleDesk
-from strongroom.identity.people.model import Person, SetupProof
-from strongroom.identity.people.ports import SetUp
+from strongroom.identity.people.model import SetupProof
+from strongroom.identity.people.setup import Tickets
 from strongroom.identity.people.store import PeopleTable
 from strongroom.jobs import Task
 from strongroom.keys.keyring import Keyring
-
-
-@final
-class Tickets:
-    """Set-up tickets as the parts that enrol second factors use them: each says which proof it is."""
-
-    def __init__(self, setup: SetUp, proof: SetupProof) -> None:
-        self._setup = setup
-        self._proof = proof
-
-    async def person(self, read: ReadOnly, ticket: Any, now: datetime) -> Person:
-        """Return who is setting up. Raises SetupRefused."""
-        return await self._setup.setup_person(read, ticket, now)
-
-    async def finish(
-        self, tx: Transaction, person: Person, ticket: Any, *, origin: Origin, now: datetime
-    ) -> None:
-        """Use the ticket up and let the person log in from now on. Raises SetupRefused, SetupIncomplete."""
-        await self._setup.finish(tx, person, ticket, proof=self._proof, origin=origin, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +82,8 @@ async def console_state(
         factors=factors,
         others=passkeys,
         lockouts=joint.beside.lockouts,
-        denials=denials,
         proofs=joint.sessions.proofs,
+        denials=denials,
     )
     process.periodic([Task("past-logins", SWEEP_SECONDS, logins.lockouts.sweep)])
     access = await access_parts.console_state(process, database, keyring, recorder, sessions)

@@ -74,14 +74,15 @@ async def login_parts(
     factors: Factors,
     others: OtherFactors,
     lockouts: Lockouts,
-    denials: Denials,
     proofs: Proofs,
+    denials: Denials,
 ) -> LoginParts:
     """Compose logging in, under the console's login. `lockouts.sweep` is to be called every `SWEEP_SECONDS`."""
     hash_key = await platform_secret(keyring, KeyName.LOGIN_HASH)
     metrics, clock = site.metrics.logins, site.clock
     a_minute = site.settings.rate_login_per_minute
     logins = Logins(
+        proofs=proofs,
         database=database,
         people=people,
         passwords=passwords,
@@ -94,7 +95,6 @@ async def login_parts(
         clock=clock,
         metrics=metrics,
         throttle=RateLimiter(Rate(a_minute / 60, a_minute / 2)),
-        proofs=proofs,
     )
     step_ups = StepUps(
         database=database,
