@@ -95,13 +95,14 @@ PUT: Final[Mapping[str, tuple[str, str]]] = {
         "apr",
         """insert into identity.approval (merchant_id, approval_id, mode, action, listener, method, route, fingerprint,
                   requested_by, requested_at, expires_at)
-           values ($1, $2, $3, 'connection_rotate', 'gateway', 'POST', '/v1/a', sha256('a'), 'usr_a', now(),
-                  now() + interval '1 hour')""",
+           values ($1, $2, $3, 'connection_rotate', 'gateway', 'POST', '/v1/a', sha256('a'),
+                  'usr_01KAHX3MZ4V8Q2T6N0R5W7Y9CB',
+                  now(), now() + interval '1 hour')""",
     ),
     "network_id": (
         "net",
         """insert into identity.network (merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)
-           values ($1, $2, $3, 'key:' || $2, '{192.0.2.0/24}', '', 'usr_a', now())""",
+           values ($1, $2, $3, 'key:' || $2, '{192.0.2.0/24}', '', 'usr_01KAHX3MZ4V8Q2T6N0R5W7Y9CB', now())""",
     ),
     "provider_id": (
         "sso",
@@ -109,7 +110,7 @@ PUT: Final[Mapping[str, tuple[str, str]]] = {
                   domains, redirects, roles, required_amr, required_acr, creates_people, status, created_by, created_at,
                   updated_at)
            select $1, $2, $3, 'https://a.example', 'c', '', 1, '{a.example}', '{https://a.example/}', '[]', '{mfa}',
-                  '{}', false, 'active', 'usr_a', now(), now()""",
+                  '{}', false, 'active', 'usr_01KAHX3MZ4V8Q2T6N0R5W7Y9CB', now(), now()""",
     ),
 }
 #: A person answers for both modes of these: what is in the other mode is one's own.

@@ -27,6 +27,7 @@ HOSTS = {
     "semver.org",
     "shop.example",
     "strongroom.example",
+    "strongroom.local",
     "host",
     "host.",
     "host[:port];",

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus
 
 from strongroom.http import limits
 from strongroom.http.auth import Authenticator, Unrecognized, credential_of
@@ -353,8 +353,9 @@ class Edge:
             "http_version": "1.1",
             "method": request.method,
             "scheme": "https",
-            "path": unquote(request.path),
-            "raw_path": request.path.encode("latin-1"),
+            # Both interfaces have read the escapes: to read them again would be another path.
+            "path": request.path,
+            "raw_path": quote(request.path).encode("ascii"),
             "root_path": "",
             "query_string": request.query.encode("latin-1"),
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in items],
