@@ -19,6 +19,7 @@ from jwt_maker import EdKey
 from members import ACT, Member
 from paying import DECLINED, Shop, open_shop
 from persons import People
+from proven import PROVEN
 from service import Caller, Service, wish
 from signed_in import signed_in
 from strongroom import compose
@@ -106,8 +107,13 @@ PUBLIC_PATHS = {
     "/openapi.json",
     "/v1/inbound/{connection_id}",
     "/v1/returns/{payment_id}",
+    "/v1/login",
+    "/v1/login/recovery",
+    "/v1/login/totp",
     "/v1/setup",
     "/v1/setup/password",
+    "/v1/setup/totp",
+    "/v1/setup/totp/confirm",
     # Pages, and what they load: there is nothing in them but how they look and what they do.
     *(
         path
@@ -357,7 +363,7 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "console POST /v1/oauth/token": ("client_assertion", asserted),
 }
 #: What stands in a body and is made for it.
-MADE = ("client_assertion", "link", "refresh_token", "ticket")
+MADE = ("client_assertion", "code", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
 OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
 
@@ -435,6 +441,9 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
 async def caller_for(operation: Operation, ground: Ground) -> tuple[str, Mapping[str, str]]:
     """The credential and the ids that an operation is tried with."""
     ids = dict(await ids_for(operation, ground))
+    if str(operation) in PROVEN:
+        made = await PROVEN[str(operation)](ground.shop.service, ground.shop.tenant.merchant)
+        return made.key or ground.key, {**ids, **made.fields}
     if is_for_people(operation):
         return await person_for(operation, ground, ids), ids
     return ground.key, ids
