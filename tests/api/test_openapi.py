@@ -20,6 +20,7 @@ from members import ACT, Member
 from paying import DECLINED, Shop, open_shop
 from persons import People
 from proven import PROVEN
+from proven_passkeys import PASSKEYS
 from service import Caller, Service, wish
 from signed_in import signed_in
 from strongroom import compose
@@ -108,9 +109,13 @@ PUBLIC_PATHS = {
     "/v1/inbound/{connection_id}",
     "/v1/returns/{payment_id}",
     "/v1/login",
+    "/v1/login/passkey",
+    "/v1/login/passkey/options",
     "/v1/login/recovery",
     "/v1/login/totp",
     "/v1/setup",
+    "/v1/setup/passkey",
+    "/v1/setup/passkey/options",
     "/v1/setup/password",
     "/v1/setup/totp",
     "/v1/setup/totp/confirm",
@@ -363,7 +368,7 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "console POST /v1/oauth/token": ("client_assertion", asserted),
 }
 #: What stands in a body and is made for it.
-MADE = ("client_assertion", "code", "handle", "link", "refresh_token", "ticket")
+MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
 OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
 
@@ -441,8 +446,9 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
 async def caller_for(operation: Operation, ground: Ground) -> tuple[str, Mapping[str, str]]:
     """The credential and the ids that an operation is tried with."""
     ids = dict(await ids_for(operation, ground))
-    if str(operation) in PROVEN:
-        made = await PROVEN[str(operation)](ground.shop.service, ground.shop.tenant.merchant)
+    provers = {**PROVEN, **PASSKEYS}
+    if str(operation) in provers:
+        made = await provers[str(operation)](ground.shop.service, ground.shop.tenant.merchant)
         return made.key or ground.key, {**ids, **made.fields}
     if is_for_people(operation):
         return await person_for(operation, ground, ids), ids
@@ -488,6 +494,7 @@ UNKNOWN = {
     "person_id": "usr",
     "invitation_id": "inv",
     "service_id": "svc",
+    "passkey_id": "psk",
     "session_id": "ses",
 }
 
