@@ -25,6 +25,7 @@ from strongroom.compose.documents import (
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.people import PeopleBeside, people_desk
 from strongroom.compose.process import Process, present
+from strongroom.compose.sign_on import sign_on
 from strongroom.compose.site import (
     answers_of,
     partitions_of,
@@ -43,6 +44,7 @@ from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
+from strongroom.identity.people.store import PeopleTable
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
@@ -237,6 +239,14 @@ class Composer(Process):
                 ),
                 "identity": IdentityService(database, hash_key, recorder, site.clock),
                 "networks": NetworksService(database, recorder, site.clock),
+                "sso": await sign_on(
+                    self,
+                    database,
+                    keyring,
+                    recorder,
+                    people=PeopleTable(),
+                    sessions=sessions.service,
+                ),
                 "audit": await self._reader(database, keyring, recorder, "core"),
                 **await access_parts.console_state(self, database, keyring, recorder),
             },

@@ -16,6 +16,7 @@ from strongroom.identity.people import api as people_api
 from strongroom.identity.people import own_api
 from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
+from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
@@ -47,6 +48,7 @@ CONSOLE_ROUTES: Final = (
     *services_api.ROUTES,
     *people_api.ROUTES,
     *own_api.ROUTES,
+    *sso_api.ROUTES,
     *pages_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
