@@ -37,6 +37,7 @@ from strongroom.http.edge import Rates
 from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity import store as merchants
+from strongroom.identity.dpop import Proofs
 from strongroom.identity.factors.errors import TicketRefused
 from strongroom.identity.factors.own import OwnFactors
 from strongroom.identity.factors.service import Factors
@@ -161,6 +162,7 @@ class _Open:
     mode: Mode
     methods: frozenset[str]
     proved_at: datetime
+    thumbprint: str | None = None
 
 
 class MemorySessions:
@@ -187,7 +189,7 @@ class MemorySessions:
     ) -> Issued:
         assert "mfa" in methods
         session = SessionId(new_id("ses"))
-        self.open[session] = _Open(person, mode, frozenset(methods), now)
+        self.open[session] = _Open(person, mode, frozenset(methods), now, dpop_thumbprint)
         refresh = new_secret_text(256)
         self.refreshes[refresh] = session
         return Issued(session, self._token(session), 300, Secret(refresh))
@@ -498,6 +500,7 @@ def _made(
             denials=denials,
             hash_key=hash_key,
             throttle=RateLimiter(rate),
+            proofs=Proofs(database, ["https://console.test"], clock),
         ),
         StepUps(**shared, **counted),
         factors,

@@ -22,7 +22,7 @@ from service import Caller, Service, running
 from soft_authenticator import SoftAuthenticator
 from strongroom.audit import PLATFORM, Origin
 from strongroom.cli.installation import Installation
-from strongroom.compose.passkeys import passkey_state
+from strongroom.compose.passkeys import passkey_state, passkeys_of
 from strongroom.compose.site import rates_of
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
@@ -382,7 +382,14 @@ async def people_ground(
             people=InMemoryPeople(),
             sessions=sessions,
             tickets=tickets,
-            others=others,
+            own=passkeys_of(
+                site,
+                database,
+                recorder,
+                people=InMemoryPeople(),
+                sessions=sessions,
+                others=others,
+            ),
             metrics=counted,
         )
         edge = build_listener(

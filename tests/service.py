@@ -20,11 +20,10 @@ import httpx
 
 from answers import Answers
 from database import Databases
-from members import Beside, Member, SignedIn
+from members import Ended, KnownInTests, Member, log_in, set_up
 from strongroom import compose
 from strongroom.audit import Origin
 from strongroom.cli.installation import Installation
-from strongroom.compose.people import PeopleBeside
 from strongroom.config import Listener, Settings
 from strongroom.db.logins import Domain
 from strongroom.db.pool import Database, connect
@@ -33,6 +32,7 @@ from strongroom.http.edge import Edge
 from strongroom.http.server import Endpoint, Servers
 from strongroom.identity.model import KeyWish, NewKey
 from strongroom.identity.people.console import PeopleDesk
+from strongroom.identity.people.model import Person
 from strongroom.identity.service import IdentityService
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId
@@ -63,15 +63,11 @@ class ComposerWithStore(compose.Composer):
     def __init__(self, site: compose.Site, store: KeyStore | None) -> None:
         super().__init__(site)
         self.given_store = store
-        self.signed_in = SignedIn()
-        self.beside = Beside()
+        self.known = KnownInTests()
 
     async def authenticator(self, listener: str, database: Database) -> Authenticator:
         real = await super().authenticator(listener, database)
-        return self.signed_in.before(real) if listener == "console" else real
-
-    def beside_people(self) -> PeopleBeside:
-        return PeopleBeside(self.beside, [self.beside], self.beside)
+        return self.known.before(real)
 
     async def key_store(self) -> KeyStore:
         return await super().key_store() if self.given_store is None else self.given_store
@@ -196,9 +192,18 @@ class Service:
         stepped_up: bool = True,
     ) -> Member:
         """Make somebody who has set up and is logged in."""
-        return await self.composer.signed_in.member(
-            self.desk, merchant, role, mode, stepped_up=stepped_up
-        )
+        member = await self.log_in(await set_up(self.desk, merchant, role), mode)
+        return member if stepped_up else self.composer.known.as_if(member, stepped_up=False)
+
+    async def log_in(self, person: Person, mode: Mode = Mode.TEST) -> Member:
+        """Begin a session of somebody who has set up."""
+        app: Any = self.edges["console"]._app
+        return await log_in(self.desk, app.state.sessions.service, person, mode)
+
+    @property
+    def ended(self) -> Ended:
+        """Which sessions ended."""
+        return Ended(self.databases)
 
     def vault(self, key: str | None) -> Caller:
         return Caller(self.clients["vault"], key)

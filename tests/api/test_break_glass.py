@@ -13,6 +13,7 @@ import pytest_asyncio
 from database import Databases
 from persons import People, Someone
 from service import Service, Tenant, running
+from strongroom.audit import PLATFORM
 from strongroom.db.logins import Domain
 from strongroom.identity.access.break_glass import BreakGlass
 from strongroom.identity.grants import BREAK_GLASS, PLATFORM_BREAK_GLASS, breakable
@@ -226,3 +227,23 @@ async def test_each_sees_their_own_and_an_auditor_all(desk: Desk) -> None:
     for who, expected in ((desk.operator, [glass]), (another, []), (auditor, [glass])):
         page = (await desk.people.at("console", who).get("/v1/break-glass")).json()
         assert [each["id"] for each in page["data"]] == expected
+
+
+async def test_the_platforms_own_people_do_it_among_themselves(desk: Desk) -> None:
+    operator = await desk.people.make(PLATFORM, Role.OPERATOR, Mode.LIVE)
+    admin = await desk.people.make(PLATFORM, Role.ADMIN, Mode.LIVE)
+    wish = {**WISH, "permissions": ["identity:person:suspend"]}
+    broken = await desk.post(operator, "/v1/break-glass", wish)
+    assert broken.status_code == 201, broken.text
+    path, body = f"/v1/break-glass/{broken.json()['id']}/extend", {"minutes": 60}
+    approval = (await desk.post(operator, path, body)).json()["id"]
+    assert (await desk.post(desk.admin, f"/v1/approvals/{approval}/approve", {})).status_code == 404
+    assert (await desk.post(admin, f"/v1/approvals/{approval}/approve", {})).status_code == 200
+    extended = await desk.post(operator, path, body, headers={"strongroom-approval": approval})
+    assert extended.status_code == 200, extended.text
+    (used,) = [
+        each
+        for each in await desk.people.records(approval)
+        if each["action"] == "identity.approval.used"
+    ]
+    assert used["merchant"] is None

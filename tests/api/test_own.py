@@ -48,7 +48,7 @@ async def with_password(office: Service, merchant: MerchantId) -> Member:
             origin=Origin(),
             now=desk.clock.now(),
         )
-    return office.composer.signed_in.log_in(person, Mode.TEST)
+    return await office.log_in(person)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -81,9 +81,16 @@ async def test_everybody_may_ask_who_they_are(office: Service, role: Role) -> No
 
 
 async def test_another_password_ends_every_other_session(office: Service, amal: Member) -> None:
+    other = await office.log_in(amal.person)
     answer = await change(office, amal, FIRST, "9 copper kettles whistle")
     assert answer.status_code == 204, answer.text
-    assert (amal.id, "password_changed", amal.session) in office.composer.beside.ended
+    assert await office.ended.of(amal) == ["password_changed"]
+    rows = await office.look(
+        Domain.CORE, "select session_id from identity.session where ended_at is not null"
+    )
+    ended = {row["session_id"] for row in rows}
+    assert other.session in ended
+    assert amal.session not in ended
     assert await is_password(office, amal, "9 copper kettles whistle")
     assert not await is_password(office, amal, FIRST)
 
@@ -100,11 +107,11 @@ async def test_the_current_password_is_asked_for_and_a_recent_factor(
         amal.id,
     )
     assert rows[0]["o"] == "denied"
-    office.composer.signed_in.forget_step_up(amal)
-    stale = await change(office, amal, FIRST, "9 copper kettles whistle")
+    earlier = office.composer.known.as_if(amal, stepped_up=False)
+    stale = await change(office, earlier, FIRST, "9 copper kettles whistle")
     assert (stale.status_code, stale.json()["code"]) == (401, "step_up_needed")
     assert await is_password(office, amal, FIRST)
-    assert not [each for each in office.composer.beside.ended if each[0] == amal.id]
+    assert await office.ended.of(amal) == []
 
 
 async def test_whoever_took_over_a_session_guesses_slowly(office: Service, amal: Member) -> None:
@@ -157,11 +164,9 @@ async def test_of_two_changes_at_once_one_holds(office: Service, amal: Member) -
 
 
 async def test_what_cannot_end_sessions_changes_no_password(office: Service, amal: Member) -> None:
-    office.composer.beside.broken = True
-    try:
+    await office.log_in(amal.person)
+    async with office.ended.broken():
         answer = await change(office, amal, FIRST, "9 copper kettles whistle")
-    finally:
-        office.composer.beside.broken = False
     assert answer.status_code >= 500
     assert await is_password(office, amal, FIRST)
 

@@ -312,6 +312,14 @@ async def test_a_password_that_was_reset_does_not_come_back(
     assert refused.json()["errors"][0]["code"] == "password_used_before"
 
 
+async def test_choosing_passwords_is_no_way_to_keep_others_waiting(
+    anybody: Caller, invited: NewInvitation
+) -> None:
+    ticket = (await opened(anybody, invited))["ticket"]
+    codes = [await set_password(anybody, ticket, "too short") for _ in range(12)]
+    assert codes == [422] * 10 + [429] * 2
+
+
 async def test_a_hash_copied_to_another_person_does_not_hold_there(
     office: Service, anybody: Caller, invited: NewInvitation
 ) -> None:

@@ -5,7 +5,7 @@ import asyncpg
 import pytest
 
 from database import Databases
-from store.rights import MINE, as_login, row_of
+from store.rights import MINE, THEIRS, as_login, row_of
 from strongroom.db.logins import Domain, Login
 
 DECIDED = "update identity.approval set state = 'approved', decided_by = 'y', decided_at = now()"
@@ -51,3 +51,32 @@ async def test_the_gateway_sees_no_name_of_a_person(databases: Databases) -> Non
             await as_login(
                 databases, Domain.CORE, Login.GATEWAY, f"select {column} from identity.person"
             )
+
+
+@pytest.mark.parametrize("table", ["identity.approval", "identity.break_glass"])
+async def test_the_jobs_see_whose_is_over_and_change_nothing_by_it(
+    databases: Databases, table: str
+) -> None:
+    """Every tenant's that is open, for the console's login, when it states that it is the job; nothing else."""
+    await databases.run(Domain.CORE, row_of(table, THEIRS))
+    sql = f"select merchant_id from {table}"
+    seen = await as_login(databases, Domain.CORE, Login.CONSOLE, sql, merchants="", job="expiry")
+    assert (THEIRS,) in seen
+    assert await as_login(databases, Domain.CORE, Login.CONSOLE, sql, merchants="", job="x") == []
+    assert await as_login(databases, Domain.CORE, Login.CONSOLE, sql, merchants="") == []
+    changed = {
+        "identity.approval": "update identity.approval set state = 'expired' returning merchant_id",
+        "identity.break_glass": "update identity.break_glass set ended_at = now() returning merchant_id",
+    }[table]
+    assert (
+        await as_login(databases, Domain.CORE, Login.CONSOLE, changed, merchants="", job="expiry")
+        == []
+    )
+
+
+async def test_the_gateway_is_no_job(databases: Databases) -> None:
+    await databases.run(Domain.CORE, row_of("identity.approval", THEIRS))
+    sql = "select merchant_id from identity.approval"
+    assert (
+        await as_login(databases, Domain.CORE, Login.GATEWAY, sql, merchants="", job="expiry") == []
+    )

@@ -11,12 +11,15 @@ import pytest
 import pytest_asyncio
 
 from database import Server
+from jwt_maker import EdKey, jws
 from logging_in import ADDRESS, ELSEWHERE, PASSWORD, WRONG, Ground, grounded
 from strongroom.audit import Action, Outcome
 from strongroom.audit.ports import PLATFORM
+from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.http.rate_limit import Rate
 from strongroom.identity.factors.service import CannotReadFactor
+from strongroom.identity.jose import public_key
 from strongroom.identity.login.errors import LoginRefused
 from strongroom.identity.login.model import Visit
 from strongroom.identity.people.model import PersonStatus
@@ -314,6 +317,38 @@ async def test_a_secret_moved_to_another_person_does_not_open(ground: Ground) ->
     assert answer.status_code == 503
     assert answer.json()["code"] == CannotReadFactor.code
     assert not ground.sessions.open
+
+
+# --- a key of the caller's own ------------------------------------------------------------------------
+
+
+def proof(ground: Ground, key: EdKey, **changes: Any) -> dict[str, str]:
+    claims = {
+        "jti": new_id("req"),
+        "htm": "POST",
+        "htu": "https://console.test/v1/login/totp",
+        "iat": int(ground.clock.now().timestamp()),
+        **changes,
+    }
+    header = {"alg": key.algorithm, "typ": "dpop+jwt", "jwk": key.jwk}
+    return {"dpop": jws(header, claims, key.sign)}
+
+
+async def test_a_login_that_shows_a_key_begins_a_session_bound_to_it(ground: Ground) -> None:
+    person, key = await ground.person(), EdKey()
+    app, _ = await ground.app(person)
+    shown = proof(ground, key)
+    for headers, status in (
+        (proof(ground, key, htu="https://elsewhere.test/v1/login/totp"), 401),
+        (shown, 200),
+        (shown, 401),  # a proof holds once
+    ):
+        body = {"handle": await ground.begin(person), "code": app.code()}
+        answer = await ground.caller().post("/v1/login/totp", body, headers=headers)
+        assert answer.status_code == status, answer.text
+        ground.clock.step(timedelta(seconds=30 * (status == 200) + 1))
+    (session,) = ground.sessions.open.values()
+    assert session.thumbprint == public_key(key.jwk).thumbprint
 
 
 # --- what others use ----------------------------------------------------------------------------------

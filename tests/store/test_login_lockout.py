@@ -61,7 +61,6 @@ async def test_of_a_hundred_wrong_guesses_at_once_all_count_and_ten_are_looked_a
         "count": 10,
         "lifetime_seconds": 1_800,
         "reason": "network",
-        "severity": "warning",
     }
     assert ground.metric("login_locks", scope="network") == 1
     # What was not looked at is counted together, in one record or two.

@@ -103,6 +103,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.seal_horizon": _EVERYBODY,  # names no table either
     "audit.start_tree": _SEALER,
     "audit.unsealed_events": _RECORDS,
+    "identity.access.be_expiry_job": _EVERYBODY,  # names no table
+    "identity.approvals.be_expiry_job": _EVERYBODY,  # names no table
+    "identity.approvals.tenants_with_past_approvals": _GATEWAY_AND_OPERATORS,  # the gateway sees no row by it
     "identity.access.insert_revocation": _GATEWAY_AND_OPERATORS,
     "identity.access.keys_with_access": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.access.note_key_use": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
@@ -120,7 +123,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.insert_merchant": _OPERATORS,
     "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.networks.note_change": _OPERATORS,
-    "identity.networks.person_is_there": _OPERATORS,
+    "identity.networks.person_is_there": _GATEWAY_AND_OPERATORS,
     "identity.networks.put_network": _OPERATORS,
     "identity.networks.remove_network": _OPERATORS,
     "identity.passkeys.merchant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),

@@ -26,7 +26,9 @@ from strongroom.cli import (
     pki,
     refund,
     serve,
+    service,
     setup,
+    signing_key,
     simulator,
     token,
 )
@@ -53,6 +55,8 @@ for noun in (
     merchant,
     person,
     key,
+    service,
+    signing_key,
     network,
     token,
     connection,

@@ -9,7 +9,7 @@ from strongroom.compose.process import Process
 from strongroom.compose.site import platform_secret
 from strongroom.db.pool import Database
 from strongroom.identity.access.break_glass import BreakGlass
-from strongroom.identity.access.ending import Revocations
+from strongroom.identity.access.ending import Ends
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.access.subjects import SOURCES
 from strongroom.identity.access.unused import WATCH_SECONDS, AccessWatch
@@ -33,20 +33,29 @@ def reviews_of(process: Process, database: Database, recorder: Recorder) -> Acce
 async def gate_of(
     process: Process, database: Database, keyring: Keyring, recorder: Recorder
 ) -> ApprovalGate:
-    """Return what stands before a listener's marked routes, under that listener's login (`state.approvals`)."""
+    """Return what stands before a listener's marked routes, under that listener's login (`state.approvals`).
+
+    The gateway and the console have one. A listener that gets its first marked route (the vault's reveal) is not built
+    without: give its core login what the gateway's has for approvals (db/grants/core.sql: select, insert and update
+    (used_at) on identity.approval, role and status of identity.person, and to add to audit.event and audit.address),
+    and compose this with its core database and a recorder of that.
+    """
     key = await platform_secret(keyring, KeyName.APPROVAL_FINGERPRINT)
     return ApprovalGate(database, key, recorder, process.site.clock)
 
 
 async def console_state(
-    process: Process, database: Database, keyring: Keyring, recorder: Recorder
+    process: Process,
+    database: Database,
+    keyring: Keyring,
+    recorder: Recorder,
+    sessions: Ends,
 ) -> Mapping[str, Any]:
     """Compose what the console's routes about access stand on, and start the jobs that look after it."""
     clock = process.site.clock
     tenants = EveryTenant(database)
-    approvals = ApprovalService(database, recorder, clock, tenants)
-    sessions = Revocations(recorder)
-    glass = BreakGlass(database, recorder, clock, sessions, tenants)
+    approvals = ApprovalService(database, recorder, clock)
+    glass = BreakGlass(database, recorder, clock, sessions)
     reviews = reviews_of(process, database, recorder)
     watch = AccessWatch(
         database=database,

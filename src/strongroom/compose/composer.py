@@ -11,6 +11,7 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
+from strongroom.compose.console import console_state, people_of
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -23,9 +24,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
-from strongroom.compose.people import PeopleBeside, people_desk
 from strongroom.compose.process import Process, present
-from strongroom.compose.sign_on import sign_on
 from strongroom.compose.site import (
     answers_of,
     partitions_of,
@@ -44,8 +43,9 @@ from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
-from strongroom.identity.people.store import PeopleTable
 from strongroom.identity.service import IdentityService
+from strongroom.identity.services.ports import ServiceBook
+from strongroom.identity.signing_ports import SigningKeyBook
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
@@ -221,40 +221,26 @@ class Composer(Process):
 
     async def console(self, *, lean_lane: bool = True) -> Edge:
         """Compose the console role: people, their sessions and their access. No access to the card root."""
-        site = self.site
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=6)
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
-        sessions = await session_parts.session_parts(self, database, recorder)
         await self._core_role(database)
+        denials = self._denials("console", recorder)
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
             {
-                "sessions": sessions.desk,
-                "services": sessions.services,
-                "people": await people_desk(
-                    self, database, keyring, recorder, self.beside_people()
-                ),
-                "identity": IdentityService(database, hash_key, recorder, site.clock),
-                "networks": NetworksService(database, recorder, site.clock),
-                "sso": await sign_on(
-                    self,
-                    database,
-                    keyring,
-                    recorder,
-                    people=PeopleTable(),
-                    sessions=sessions.service,
-                ),
+                "identity": IdentityService(database, hash_key, recorder, self.site.clock),
                 "audit": await self._reader(database, keyring, recorder, "core"),
-                **await access_parts.console_state(self, database, keyring, recorder),
+                **await console_state(self, database, keyring, recorder, denials),
             },
             console_document,
             database,
             recorder,
             carries_cards=False,
             lean_lane=lean_lane,
+            denials=denials,
         )
 
     async def worker(self) -> None:
@@ -292,6 +278,10 @@ class Composer(Process):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
 
+    async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
+        """Compose signing keys and services for the operators' commands, under the console's login."""
+        return await session_parts.operator_parts(self)
+
     async def operator_networks(self) -> NetworksService:
         """Compose allow-lists for the operators' commands, under the console's login."""
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
@@ -309,12 +299,7 @@ class Composer(Process):
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
-        desk = await people_desk(self, database, keyring, recorder, self.beside_people())
-        return desk.people
-
-    def beside_people(self) -> PeopleBeside:
-        """Return what people's sessions, factors and lock-outs are ended with."""
-        return PeopleBeside()
+        return (await people_of(self, database, keyring, recorder)).desk.people
 
     async def authenticator(self, listener: str, database: Database) -> Authenticator:
         """Return what checks the credentials of a listener: API keys and access tokens."""

@@ -9,6 +9,7 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.site import Site, platform_secret
 from strongroom.db.pool import Database
 from strongroom.http.rate_limit import Rate, RateLimiter
+from strongroom.identity.dpop import Proofs
 from strongroom.identity.factors import api as factors_api
 from strongroom.identity.factors.own import OwnFactors
 from strongroom.identity.factors.ports import OtherFactors, SetupTickets
@@ -47,6 +48,19 @@ class LoginParts:
         }
 
 
+async def factors_of(keyring: Keyring) -> Factors:
+    """Return people's authenticator apps and recovery codes."""
+    return Factors(keyring, await platform_secret(keyring, KeyName.LOGIN_HASH))
+
+
+async def lockouts_of(
+    site: Site, database: Database, keyring: Keyring, recorder: EventRecorder
+) -> Lockouts:
+    """Return who is locked out, and from where."""
+    hash_key = await platform_secret(keyring, KeyName.LOGIN_HASH)
+    return Lockouts(database, hash_key, recorder, site.metrics.logins)
+
+
 async def login_parts(
     site: Site,
     database: Database,
@@ -57,16 +71,18 @@ async def login_parts(
     passwords: Passwords,
     sessions: Sessions,
     tickets: SetupTickets,
+    factors: Factors,
     others: OtherFactors,
+    lockouts: Lockouts,
+    proofs: Proofs,
     denials: Denials,
 ) -> LoginParts:
     """Compose logging in, under the console's login. `lockouts.sweep` is to be called every `SWEEP_SECONDS`."""
     hash_key = await platform_secret(keyring, KeyName.LOGIN_HASH)
     metrics, clock = site.metrics.logins, site.clock
-    factors = Factors(keyring, hash_key)
-    lockouts = Lockouts(database, hash_key, recorder, metrics)
     a_minute = site.settings.rate_login_per_minute
     logins = Logins(
+        proofs=proofs,
         database=database,
         people=people,
         passwords=passwords,

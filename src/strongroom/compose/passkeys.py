@@ -54,6 +54,21 @@ def relying_party(settings: Settings) -> RelyingParty:
     )
 
 
+def passkeys_of(
+    site: Site,
+    database: Database,
+    recorder: Recorder,
+    *,
+    people: People,
+    sessions: Sessions,
+    others: OtherFactors,
+) -> OwnPasskeys:
+    """Return people's own passkeys."""
+    return OwnPasskeys(
+        database, recorder, site.clock, people=people, others=others, sessions=sessions
+    )
+
+
 def passkey_state(
     site: Site,
     database: Database,
@@ -62,15 +77,13 @@ def passkey_state(
     people: People,
     sessions: Sessions,
     tickets: SetupTickets,
-    others: OtherFactors,
+    own: OwnPasskeys,
     metrics: ProofMetrics,
 ) -> Mapping[str, Any]:
     """Compose passkeys under the console's login, for `passkeys.api.ROUTES`."""
     party = relying_party(site.settings)
     return {
-        "own_passkeys": OwnPasskeys(
-            database, recorder, site.clock, people=people, others=others, sessions=sessions
-        ),
+        "own_passkeys": own,
         "passkey_registration": Registration(
             database, recorder, site.clock, party, people=people, tickets=tickets
         ),

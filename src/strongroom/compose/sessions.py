@@ -82,6 +82,24 @@ async def signing_keys_of(process: Process, recorder: Recorder) -> SigningKeys:
     return SigningKeys(database, keyring, recorder, process.site.clock)
 
 
+async def operator_parts(process: Process) -> tuple[SigningKeys, Services]:
+    """Compose signing keys and services for the operators' commands, under the console's login."""
+    site = process.site
+    database = await process.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+    keyring = await process.keyring(database, Purpose.AUDIT)
+    recorder = await process.recorder(database, keyring)
+    signing = await signing_keys_of(process, recorder)
+    services = Services(
+        database=database,
+        signing=signing,
+        proofs=Proofs(database, (), site.clock),
+        recorder=recorder,
+        names=names_of(site.settings.audit_origin),
+        clock=site.clock,
+    )
+    return signing, services
+
+
 async def session_parts(process: Process, database: Database, recorder: Recorder) -> SessionParts:
     """Compose sessions, under the console's login."""
     site = process.site

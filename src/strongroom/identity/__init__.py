@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merchants, API keys, allow-lists, people and access: values, errors and the ports. Never a service or a store."""
+"""Merchants, keys, services, allow-lists, people, access: values, errors and ports. Never a service or a store."""
 
 from strongroom.identity.access.errors import ReviewUnknown as AccessReviewUnknown
 from strongroom.identity.access.model import By as AccessBy
@@ -14,6 +14,9 @@ from strongroom.identity.networks.ports import Changer, Networks
 from strongroom.identity.people.model import Act, NewInvitation, Person, PersonWish
 from strongroom.identity.people.ports import PeopleOffice
 from strongroom.identity.ports import Identity
+from strongroom.identity.services.model import Service, ServiceWish
+from strongroom.identity.services.ports import ServiceBook
+from strongroom.identity.signing_ports import SigningKeyBook, SigningKeyInfo
 
 __all__ = [
     "AccessBy",
@@ -40,4 +43,9 @@ __all__ = [
     "PeopleOffice",
     "Person",
     "PersonWish",
+    "Service",
+    "ServiceBook",
+    "ServiceWish",
+    "SigningKeyBook",
+    "SigningKeyInfo",
 ]

@@ -62,6 +62,8 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     sid: str | None = None
     amr: tuple[str, ...] = ()
     auth_time: int | None = None
+    #: Permissions beside the role, a space between two (break-glass).
+    extra: str | None = None
     #: When a second factor was last shown.
     sut: int | None = None
     #: Of a service: its permissions, a space between two (RFC 8693 §4.2).

@@ -18,7 +18,7 @@ from strongroom.http import Authenticator, Credential, Request, Unauthenticated
 from strongroom.http.auth import BEARER, DPOP, STEP_UP_SECONDS
 from strongroom.identity.access_tokens import BEGINNING, Claims, TokenVerifier
 from strongroom.identity.dpop import ProofRefused, Proofs
-from strongroom.identity.grants import ROLE_PERMISSIONS, granted_to
+from strongroom.identity.grants import ROLE_PERMISSIONS, breakable, granted_to
 from strongroom.identity.revocation import Trust
 from strongroom.identity.store import permissions_of
 from strongroom.kernel.clock import Clock
@@ -142,13 +142,17 @@ class TokenAuthenticator:
             return Principal(claims.sub, CallerKind.SERVICE, merchant, mode, granted)
         if role is Role.SERVICE or claims.sut is None:
             raise Unauthenticated("token_claims")
+        platform = merchant == PLATFORM
+        granted = _granted(role, mode, platform)
+        if claims.extra is not None:
+            granted |= _of_scope(claims.extra) & breakable(role, platform=platform)
         stepped_up = self._clock.now().timestamp() - claims.sut <= STEP_UP_SECONDS
         return Principal(
             claims.sub,
             CallerKind.PERSON,
             merchant,
             mode,
-            _granted(role, mode, merchant == PLATFORM),
+            granted,
             Presence(SessionId(claims.sid), role, frozenset(claims.amr), stepped_up),
         )
 

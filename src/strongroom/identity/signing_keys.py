@@ -6,7 +6,6 @@ last token that it signed has expired.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, final
 
@@ -17,6 +16,7 @@ from strongroom.db.queries import load_queries
 from strongroom.identity.access_tokens import ACCESS_SECONDS, LEEWAY_SECONDS
 from strongroom.identity.jose import EDDSA, Ed25519Signer, ed25519_public_key
 from strongroom.identity.revocation import LOST_AFTER_SECONDS
+from strongroom.identity.signing_ports import SigningKeyInfo
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.invariant import Bug
 from strongroom.keys import PLATFORM_MERCHANT, PLATFORM_MODE, DataKey, DataKeys, KeyName
@@ -26,18 +26,6 @@ SPREAD: Final = timedelta(seconds=LOST_AFTER_SECONDS + 3)
 _LAST_TOKEN: Final = timedelta(seconds=ACCESS_SECONDS + LEEWAY_SECONDS)
 _QUERIES: Final = load_queries("strongroom.identity")
 _SYSTEM: Final = "system:signing"
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKeyInfo:
-    """A signing key without its seed."""
-
-    kid: str
-    version: int
-    public: bytes
-    made_at: datetime
-    sign_from: datetime
-    verify_until: datetime | None
 
 
 @final

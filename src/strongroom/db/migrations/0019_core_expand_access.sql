@@ -48,6 +48,7 @@ create table identity.break_glass (
     check (expires_at > started_at and expires_at <= coalesce(extended_at, started_at) + interval '60 minutes')
 );
 create unique index break_glass_open on identity.break_glass (merchant_id, person_id) where ended_at is null;
+create index break_glass_ends on identity.break_glass (expires_at) where ended_at is null;
 
 -- Who could do what on a day, and what a reviewer said of each.
 create table identity.access_review (
@@ -99,4 +100,12 @@ create policy tenant on identity.access_review using (
 );
 create policy tenant on identity.access_item using (
     merchant_id = any ((select string_to_array(current_setting('strongroom.merchants', true), ','))::text[])
+);
+
+-- The jobs that end what is over look every second for whose it is; what they then change, they change as that tenant.
+create policy expiry on identity.approval for select to strongroom_console using (
+    current_setting('strongroom.job', true) = 'expiry' and state in ('pending', 'approved') and used_at is null
+);
+create policy expiry on identity.break_glass for select to strongroom_console using (
+    current_setting('strongroom.job', true) = 'expiry' and ended_at is null
 );

@@ -31,12 +31,12 @@ from strongroom.identity.access.model import (
 )
 from strongroom.identity.grants import breakable
 from strongroom.identity.people.model import Person
-from strongroom.identity.tenants import EveryTenant
 from strongroom.identity.texts import read_reason
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
-from strongroom.kernel.ids import SessionId, is_id
+from strongroom.kernel.ids import MerchantId, PersonId, SessionId, is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.kernel.principal import Role
 
 _ITSELF: Final = "system:access"
 
@@ -46,17 +46,11 @@ class BreakGlass:
     """Gives and ends extra permissions, at the console."""
 
     def __init__(
-        self,
-        database: Database,
-        recorder: Recorder,
-        clock: Clock,
-        sessions: Ends,
-        tenants: EveryTenant,
+        self, database: Database, recorder: Recorder, clock: Clock, sessions: Ends
     ) -> None:
         self._database = database
         self._recorder = recorder
         self._sessions = sessions
-        self._tenants = tenants
         self.clock = clock
 
     async def active(
@@ -70,6 +64,24 @@ class BreakGlass:
         if glass is None:
             return frozenset()
         return glass.permissions & breakable(person.role, platform=person.merchant == PLATFORM)
+
+    async def beside_role(
+        self,
+        read: ReadOnly,
+        merchant: MerchantId,
+        person: PersonId,
+        role: Role,
+        session: SessionId,
+        now: datetime,
+    ) -> tuple[frozenset[Permission], datetime | None]:
+        """Return what a session may do now beside its person's role, and until when (`sessions.ports.Extras`).
+
+        Only what the person's present role may take: a demotion meanwhile counts.
+        """
+        glass = await store.active_glass(read, merchant, person, session, now)
+        if glass is None:
+            return frozenset(), None
+        return glass.permissions & breakable(role, platform=merchant == PLATFORM), glass.expires_at
 
     async def ends_at(
         self, read: ReadOnly, person: Person, now: datetime, *, session: SessionId
@@ -168,14 +180,16 @@ class BreakGlass:
     async def end_past(self) -> int:
         """End what is over; return how many. A periodic job, about once a second."""
         now = self.clock.now()
-        ended = 0
-        for merchants in await self._tenants.groups():
-            async with self._database.transaction(merchants) as tx:
-                for glass in await store.end_past_glasses(tx, merchants, now, _ITSELF):
-                    by = By(glass.merchant, glass.mode, _ITSELF, Origin())
-                    await self._ended(tx, glass, by, now, "expired")
-                    ended += 1
-        return ended
+        async with self._database.transaction() as read:
+            merchants = await store.tenants_with_past_glasses(read, now)
+        if not merchants:
+            return 0
+        async with self._database.transaction(merchants) as tx:
+            ended = await store.end_past_glasses(tx, merchants, now, _ITSELF)
+            for glass in ended:
+                by = By(glass.merchant, glass.mode, _ITSELF, Origin())
+                await self._ended(tx, glass, by, now, "expired")
+        return len(ended)
 
     async def page(
         self, by: By, before: str | None, limit: int, *, others: bool

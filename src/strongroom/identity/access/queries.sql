@@ -35,6 +35,14 @@ update identity.break_glass set extended_at = $3, expires_at = $4
 update identity.break_glass set ended_at = $3, ended_by = $4
  where merchant_id = $1 and break_glass_id = $2 and ended_at is null;
 
+-- name: be_expiry_job ()
+-- States that this transaction looks for what is over, whoever's it is (row-level security).
+select set_config('strongroom.job', 'expiry', true);
+
+-- name: tenants_with_past_glasses (now, limit)
+-- Whose break-glass is over and not ended.
+select distinct merchant_id from identity.break_glass where ended_at is null and expires_at <= $1 limit $2;
+
 -- name: end_past_glasses (merchants, now, ended_by)
 -- By itself.
 update identity.break_glass set ended_at = $2, ended_by = $3

@@ -19,6 +19,7 @@ from strongroom.identity.access.model import (
 )
 from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.identity.store import permissions_of
+from strongroom.identity.tenants import GROUP
 from strongroom.kernel.ids import MerchantId, PersonId, SessionId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
@@ -95,6 +96,13 @@ async def extend_glass(tx: Transaction, glass: Glass, now: datetime, until: date
 async def end_glass(tx: Transaction, glass: Glass, now: datetime, actor: str) -> bool:
     """End it; tell whether it was open."""
     return await tx.run(_QUERIES["end_glass"], glass.merchant, glass.glass_id, now, actor) == 1
+
+
+async def tenants_with_past_glasses(read: ReadOnly, now: datetime) -> Sequence[MerchantId]:
+    """Return whose break-glass is over and not ended, some at a time."""
+    await read.row(_QUERIES["be_expiry_job"])
+    rows = await read.rows(_QUERIES["tenants_with_past_glasses"], now, GROUP)
+    return [MerchantId(row["merchant_id"]) for row in rows]
 
 
 async def end_past_glasses(

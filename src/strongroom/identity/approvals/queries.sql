@@ -40,6 +40,16 @@ update identity.approval set state = 'withdrawn'
  where merchant_id = $1 and approval_id = $2 and requested_by = $3 and state in ('pending', 'approved')
    and used_at is null and expires_at > $4;
 
+-- name: be_expiry_job ()
+-- States that this transaction looks for what is over, whoever's it is (row-level security).
+select set_config('strongroom.job', 'expiry', true);
+
+-- name: tenants_with_past_approvals (now, limit)
+-- Whose approvals are over and not ended.
+select distinct merchant_id from identity.approval
+ where state in ('pending', 'approved') and used_at is null and expires_at <= $1
+ limit $2;
+
 -- name: expire_approvals (merchants, now)
 -- Ends what was not decided or used in time, of these tenants.
 update identity.approval set state = 'expired'

@@ -10,7 +10,6 @@ from strongroom.identity.approvals import rules, store
 from strongroom.identity.approvals.errors import ApprovalClosed, ApprovalUnknown
 from strongroom.identity.approvals.model import Approval, By, Verdict
 from strongroom.identity.approvals.records import record_of
-from strongroom.identity.tenants import EveryTenant
 from strongroom.identity.texts import read_reason
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import is_id
@@ -27,12 +26,9 @@ _ACTIONS: Final = {
 class ApprovalService:
     """The approvals of every tenant."""
 
-    def __init__(
-        self, database: Database, recorder: Recorder, clock: Clock, tenants: EveryTenant
-    ) -> None:
+    def __init__(self, database: Database, recorder: Recorder, clock: Clock) -> None:
         self._database = database
         self._recorder = recorder
-        self._tenants = tenants
         self.clock = clock
 
     async def page(self, by: By, before: str | None, limit: int) -> tuple[Sequence[Approval], bool]:
@@ -115,18 +111,20 @@ class ApprovalService:
     async def expire_past(self) -> int:
         """End what is over, each with its record; return how many. Whoever asks before this ran is told so too."""
         now = self.clock.now()
-        ended = 0
-        for merchants in await self._tenants.groups():
-            async with self._database.transaction(merchants) as tx:
-                for each in await store.expire(tx, merchants, now):
-                    record = record_of(
-                        self._recorder,
-                        Action.IDENTITY_APPROVAL_EXPIRED,
-                        each,
-                        actor=_EXPIRER,
-                        origin=Origin(),
-                        now=now,
-                    )
-                    await self._recorder.insert(tx, record)
-                    ended += 1
-        return ended
+        async with self._database.transaction() as read:
+            merchants = await store.tenants_with_past(read, now)
+        if not merchants:
+            return 0
+        async with self._database.transaction(merchants) as tx:
+            ended = await store.expire(tx, merchants, now)
+            for each in ended:
+                record = record_of(
+                    self._recorder,
+                    Action.IDENTITY_APPROVAL_EXPIRED,
+                    each,
+                    actor=_EXPIRER,
+                    origin=Origin(),
+                    now=now,
+                )
+                await self._recorder.insert(tx, record)
+        return len(ended)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.db.queries import load_queries
 from strongroom.identity.approvals.model import Approval, ApprovalState
+from strongroom.identity.tenants import GROUP
 from strongroom.kernel.ids import ApprovalId, MerchantId
 from strongroom.kernel.mode import Mode
 
@@ -112,6 +113,13 @@ async def withdraw(tx: Transaction, approval: Approval, now: datetime) -> bool:
         now,
     )
     return touched == 1
+
+
+async def tenants_with_past(read: ReadOnly, now: datetime) -> Sequence[MerchantId]:
+    """Return whose approvals are over and not ended, some at a time."""
+    await read.row(_QUERIES["be_expiry_job"])
+    rows = await read.rows(_QUERIES["tenants_with_past_approvals"], now, GROUP)
+    return [MerchantId(row["merchant_id"]) for row in rows]
 
 
 async def expire(

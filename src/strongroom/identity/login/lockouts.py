@@ -124,7 +124,6 @@ class Lockouts:
                 "lifetime_seconds": lockout.LOCK_SECONDS
                 if alarm is Alarm.NETWORK
                 else lockout.ACCOUNT_TRY_EVERY_SECONDS,
-                "severity": "warning",
             },
             outcome=Outcome.DENIED,
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from strongroom.audit import Origin
+from strongroom.identity.dpop import Proof
 from strongroom.identity.people.model import Person
 from strongroom.identity.sessions.ports import Issued
 from strongroom.kernel.ids import MerchantId
@@ -34,6 +35,8 @@ class Visit:
     address: str
     request_hash: str
     origin: Origin
+    #: That the caller holds a key, which the session is then bound to (RFC 9449).
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from strongroom.db.pool import Database, Transaction
 from strongroom.http.rate_limit import RateLimiter
 from strongroom.http.request import Request
 from strongroom.identity import store as merchants
+from strongroom.identity.dpop import Proofs
 from strongroom.identity.factors.model import tenant_of
 from strongroom.identity.factors.service import Factors
 from strongroom.identity.login import store
@@ -82,6 +83,7 @@ class Logins:
         clock: Clock,
         metrics: LoginMetrics,
         throttle: RateLimiter,
+        proofs: Proofs,
     ) -> None:
         self._database = database
         self._people = people
@@ -95,17 +97,19 @@ class Logins:
         self._clock = clock
         self._metrics = metrics
         self._throttle = throttle
+        self._proofs = proofs
 
     async def visit(self, request: Request) -> Visit:
         """Take a request to log in. Its address is salted for the platform: nobody is known yet.
 
         Raises:
             TooMany: this address asks too often.
+            ProofRefused: it shows a key (RFC 9449) in a way that does not hold.
         """
         self._throttle.take(caller_of(request.address), request.started)
         now = self._clock.now()
         origin = await self._recorder.origin(PLATFORM, request.address, request.trace_hash, now)
-        return Visit(request.address, request.trace_hash, origin)
+        return Visit(request.address, request.trace_hash, origin, self._proofs.read(request))
 
     # --- the first step -----------------------------------------------------------------------------------
 
@@ -241,7 +245,6 @@ class Logins:
             visit,
             mode=mode,
             count=left,
-            severity="notice",
         )
         return left
 
@@ -317,7 +320,17 @@ class Logins:
         await self._record(
             tx, Action.IDENTITY_LOGIN_SUCCEEDED, person, visit, mode=mode, method=method
         )
-        return await self._sessions.begin(tx, person, mode, methods, origin=visit.origin, now=now)
+        if visit.proof is not None:
+            await self._proofs.use(person.merchant, visit.proof, tx)
+        return await self._sessions.begin(
+            tx,
+            person,
+            mode,
+            methods,
+            origin=visit.origin,
+            now=now,
+            dpop_thumbprint=None if visit.proof is None else visit.proof.thumbprint,
+        )
 
     async def _shut_out(self, tx: Transaction, person: Person) -> str | None:
         """Say why somebody may not come in, whatever they show; None if they may."""

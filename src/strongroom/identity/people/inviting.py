@@ -26,7 +26,7 @@ from strongroom.identity.people.model import (
 )
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import FieldError, Invalid
-from strongroom.kernel.ids import InvitationId, PersonId
+from strongroom.kernel.ids import InvitationId, MerchantId, PersonId
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.principal import Role
 from strongroom.kernel.secret import Secret
@@ -34,9 +34,10 @@ from strongroom.kernel.secret import Secret
 LINK_SECONDS: Final = 86_400
 NAME_CHARACTERS_MAX: Final = 100
 EMAIL_CHARACTERS_MAX: Final = 254
-#: What people's addresses look like; whether somebody reads it, nobody here can know.
+#: What people's addresses look like (RFC 5321 §4.1.2 without quoted names); whether somebody reads it, nobody here
+#: can know. ASCII only: letters that look alike would make two people of one.
 _EMAIL: Final = re.compile(
-    r"[^\s@\"<>(),:;\\\[\]]{1,64}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)+"
+    r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+"
 )
 
 
@@ -123,6 +124,15 @@ class Inviter:
             )
         return len(ended)
 
+    async def withdraw_admins(
+        self, tx: Transaction, merchant: MerchantId, act: Act, now: datetime
+    ) -> None:
+        """End the open links of all a tenant's admins who have not set up."""
+        for person, invitation in await store.withdraw_admins(tx, merchant, now):
+            await self.record(
+                tx, Action.IDENTITY_INVITATION_WITHDRAWN, person, act, now, thing=invitation
+            )
+
     async def record(
         self,
         tx: Transaction,
@@ -151,11 +161,7 @@ class Inviter:
 def read_email(text: str, field: str = "/email") -> str:
     """Return an address in lower case. Raises Invalid."""
     email = text.strip().lower()
-    if (
-        len(email) > EMAIL_CHARACTERS_MAX
-        or _EMAIL.fullmatch(email) is None
-        or not email.isprintable()
-    ):
+    if len(email) > EMAIL_CHARACTERS_MAX or _EMAIL.fullmatch(email) is None:
         raise Invalid(FieldError(field, "email_malformed", "an address is name@host.example"))
     if has_cardlike(email):
         raise Invalid(

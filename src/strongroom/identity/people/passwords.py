@@ -46,8 +46,6 @@ class Passwords:
 
     async def kept(self, read: ReadOnly, person: Person | None) -> KeptPasswords:
         """Return what is kept of a person's passwords, or what stands for it where there is nobody."""
-        if person is None:
-            return KeptPasswords(None, None, None, ())
         return await store.kept_passwords(read, person)
 
     async def holds(self, kept: KeptPasswords, password: str) -> bool:
@@ -86,14 +84,16 @@ class Passwords:
             leaked = await asyncio.to_thread(self._breached.holds, text.expose().encode())
             if leaked:
                 faults = (
-                    _fault(field, "password_breached", "this password is among those that leaked"),
+                    FieldError(
+                        field, "password_breached", "this password is among those that leaked"
+                    ),
                 )
         if faults:
             raise PasswordRefused(*faults)
         for encoded, version in kept.remembered:
             if await self._hasher.verify(encoded, await self._keyed(person, text, version)):
                 raise PasswordRefused(
-                    _fault(
+                    FieldError(
                         field,
                         "password_used_before",
                         f"this is one of the last {PASSWORDS_REMEMBERED} passwords",
@@ -136,7 +136,3 @@ class Passwords:
         merchant, person_id = _NOBODY if person is None else (person.merchant, person.person_id)
         bound = encode_parts(["password", merchant, person_id, text.expose()])
         return Secret(hmac_sha256(key.secret.expose(), bound))
-
-
-def _fault(field: str, code: str, detail: str) -> FieldError:
-    return FieldError(field, code, detail)

@@ -99,15 +99,15 @@ class SessionsEnd(Protocol):
 class Factors(Protocol):
     """A person's second factors: one-time codes with their recovery codes, or passkeys."""
 
-    async def clear(self, tx: Transaction, person: Person) -> None:
-        """Remove every factor of this kind ("lost a phone"); what is recorded of it is the caller's."""
+    async def clear(self, tx: Transaction, person: Person) -> int:
+        """Remove every factor of this kind ("lost a phone"); return how many. The caller records it."""
 
 
 class Lockouts(Protocol):
     """Who is locked out for too many failed logins."""
 
-    async def clear(self, tx: Transaction, person: Person) -> None:
-        """Let a person try again; the record of it is the caller's."""
+    async def clear(self, tx: Transaction, person: Person) -> bool:
+        """Let a person try again; tell whether they were locked out. The caller records it."""
 
 
 class PeopleOffice(Protocol):

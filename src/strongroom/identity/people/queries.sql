@@ -74,6 +74,15 @@ update identity.invitation set withdrawn_at = $3
  where merchant_id = $1 and person_id = $2 and used_at is null and withdrawn_at is null
 returning invitation_id;
 
+-- name: withdraw_admins (merchant, now)
+-- Ends the open links of a tenant's admins who have not set up; returns whose.
+update identity.invitation i set withdrawn_at = $2
+  from identity.person p
+ where i.merchant_id = $1 and i.used_at is null and i.withdrawn_at is null
+   and p.merchant_id = i.merchant_id and p.person_id = i.person_id and p.role = 'admin' and p.status = 'invited'
+returning i.invitation_id, p.merchant_id, p.person_id, p.email, p.name, p.role, p.status, p.created_by, p.created_at,
+          p.last_used_at;
+
 -- name: invitation_of (merchant, invitation)
 -- A tenant's invitation.
 select merchant_id, invitation_id, person_id, reason, created_by, created_at, expires_at, used_at, withdrawn_at

@@ -208,14 +208,15 @@ class PeopleService:
             await store.wait_for_turn(tx)
             if await store.lock_admins(tx, PLATFORM):
                 raise AdministratorExists
-            waiting = await store.list_people(tx, PLATFORM, "", PAGE_ROWS_MAX)
-            for each in waiting:
-                if each.status is PersonStatus.INVITED and each.role is Role.ADMIN:
-                    await parts.inviter.withdraw(tx, each, act, now)
-            person = next((each for each in waiting if each.email == wish.email), None)
+            await parts.inviter.withdraw_admins(tx, PLATFORM, act, now)
+            person = await self.table.by_email(tx, wish.email)
             if person is None:
                 person = await parts.inviter.add(tx, wish, act, now)
-            elif person.status is not PersonStatus.INVITED or person.role is not Role.ADMIN:
+            elif (person.merchant, person.role, person.status) != (
+                PLATFORM,
+                Role.ADMIN,
+                PersonStatus.INVITED,
+            ):
                 raise EmailTaken
             return await parts.inviter.invite(tx, person, InvitationReason.FIRST_ADMIN, act, now)
 
@@ -299,8 +300,15 @@ class PeopleService:
         parts, now = self._parts, self._parts.clock.now()
         async with parts.database.transaction([merchant]) as tx:
             found, _ = await self._locked(tx, merchant, person, act)
-            await parts.lockouts.clear(tx, found)
-            await parts.inviter.record(tx, Action.IDENTITY_PERSON_UNLOCKED, found, act, now)
+            locked = await parts.lockouts.clear(tx, found)
+            await parts.inviter.record(
+                tx,
+                Action.IDENTITY_PERSON_UNLOCKED,
+                found,
+                act,
+                now,
+                details={"state": "locked" if locked else "not_locked"},
+            )
         return found
 
     async def reset(self, merchant: MerchantId, person: PersonId, act: Act) -> NewInvitation:
@@ -324,11 +332,12 @@ class PeopleService:
             waiting = replace(found, status=PersonStatus.INVITED)
             await store.update_person(tx, waiting)
             await parts.passwords.end(tx, found)
-            for factors in parts.factors:
-                await factors.clear(tx, found)
+            cleared = sum([await factors.clear(tx, found) for factors in parts.factors])
             await parts.lockouts.clear(tx, found)
             await self._end_sessions(tx, found, "proofs_reset", act, now)
-            await parts.inviter.record(tx, Action.IDENTITY_FACTOR_RESET, found, act, now)
+            await parts.inviter.record(
+                tx, Action.IDENTITY_FACTOR_RESET, found, act, now, details={"count": cleared}
+            )
             return await parts.inviter.invite(tx, waiting, InvitationReason.RESET, act, now)
 
     async def _locked(

@@ -7,10 +7,12 @@ so that a browser that crashed can open it again; each opening ends the ticket b
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Final
 
 from strongroom.audit import PLATFORM, Action, Origin
 from strongroom.db.pool import Database, ReadOnly, Transaction
+from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.identity import store as merchants
 from strongroom.identity.people import store
 from strongroom.identity.people.errors import SetupIncomplete, SetupRefused
@@ -27,6 +29,8 @@ TICKET_SECONDS: Final = 1_800
 #: Whoever needs more asks for a new link.
 OPENINGS_MAX: Final = 20
 PLATFORM_NAME: Final = "the platform"
+#: Passwords that one person may choose while setting up, in one process: each costs up to five hashes.
+CHOICES: Final = Rate(per_second=1 / 10, burst=10)
 
 
 class SetUpService:
@@ -47,6 +51,7 @@ class SetUpService:
         self._inviter = inviter
         self._clock = clock
         self._people = store.PeopleTable()
+        self._choices = RateLimiter(CHOICES)
 
     async def open(self, link: Secret[str]) -> Opened:
         """Exchange a link that holds for a ticket. Raises SetupRefused."""
@@ -90,10 +95,12 @@ class SetUpService:
 
         Raises:
             SetupRefused, PasswordRefused, PasswordsBusy, PasswordChangedMeanwhile.
+            TooMany: so many passwords were chosen that others would have to wait.
         """
         now = self._clock.now()
         async with self._database.transaction() as read:
             person = await self.setup_person(read, ticket, now)
+        self._choices.take(person.person_id, monotonic())
         async with self._database.transaction([person.merchant]) as read:
             kept = await self._passwords.kept(read, person)
             tenant = await tenant_name(read, person.merchant)
@@ -161,6 +168,30 @@ class SetUpService:
         if locked is None or locked[0].status is not PersonStatus.INVITED:
             raise SetupRefused("setup_person_not_invited")
         return locked[0]
+
+
+class Tickets:
+    """Set-up tickets as a second factor's part takes them: what is proved at the end is that part's."""
+
+    def __init__(self, setup: SetUpService, proof: SetupProof) -> None:
+        self._setup = setup
+        self._proof = proof
+
+    async def person(self, read: ReadOnly, ticket: Secret[str], now: datetime) -> Person:
+        """Return who is setting up. Raises SetupRefused."""
+        return await self._setup.setup_person(read, ticket, now)
+
+    async def finish(
+        self,
+        tx: Transaction,
+        person: Person,
+        ticket: Secret[str],
+        *,
+        origin: Origin,
+        now: datetime,
+    ) -> None:
+        """Make the person active with this part's proof. Raises SetupRefused, SetupIncomplete."""
+        await self._setup.finish(tx, person, ticket, proof=self._proof, origin=origin, now=now)
 
 
 def setter_of(person: Person, tenant: str) -> Setter:

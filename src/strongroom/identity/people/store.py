@@ -155,6 +155,14 @@ async def withdraw_invitations(
     return [InvitationId(row["invitation_id"]) for row in rows]
 
 
+async def withdraw_admins(
+    tx: Transaction, merchant: MerchantId, now: datetime
+) -> Sequence[tuple[Person, InvitationId]]:
+    """End the open links of a tenant's admins who have not set up; return whose they were."""
+    rows = await tx.rows(_QUERIES["withdraw_admins"], merchant, now)
+    return [(_person(row), InvitationId(row["invitation_id"])) for row in rows]
+
+
 async def invitation_of(
     read: ReadOnly, merchant: MerchantId, invitation: InvitationId
 ) -> Invitation | None:
@@ -230,11 +238,10 @@ async def use_invitation(
     return None if row is None else InvitationId(row["invitation_id"])
 
 
-async def kept_passwords(read: ReadOnly, person: Person) -> KeptPasswords:
-    """Return the newest hashes of a person."""
-    rows = await read.rows(
-        _QUERIES["kept_passwords"], person.merchant, person.person_id, PASSWORDS_REMEMBERED
-    )
+async def kept_passwords(read: ReadOnly, person: Person | None) -> KeptPasswords:
+    """Return the newest hashes of a person. Nobody is looked for as somebody is, and not found."""
+    merchant, person_id = ("", "") if person is None else (person.merchant, person.person_id)
+    rows = await read.rows(_QUERIES["kept_passwords"], merchant, person_id, PASSWORDS_REMEMBERED)
     hashes = [(row["password_hash"], row["key_version"]) for row in rows]
     return KeptPasswords(
         person,

@@ -28,13 +28,14 @@ from strongroom.identity.sessions import store
 from strongroom.identity.sessions.decisions import ABSOLUTE, Verdict, judge
 from strongroom.identity.sessions.errors import SessionUnknown
 from strongroom.identity.sessions.model import Rotation, Session
-from strongroom.identity.sessions.ports import Issued
+from strongroom.identity.sessions.ports import Extras, Issued
 from strongroom.identity.sessions.refresh_text import SALT_BYTES, RefreshTexts
 from strongroom.identity.signing_keys import SigningKeys
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, PersonId, SessionId, is_id
 from strongroom.kernel.invariant import Bug, invariant
 from strongroom.kernel.mode import Mode
+from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import Role
 from strongroom.kernel.secret import Secret
 from strongroom.telemetry.work_metrics import IdentityMetrics
@@ -55,6 +56,16 @@ class Whence(NamedTuple):
 
     address: str
     request_hash: str
+
+
+class _Allowed(NamedTuple):
+    """What an access token lets its person do."""
+
+    role: Role
+    mode: Mode
+    more: frozenset[Permission] = frozenset()
+    #: When `more` ends.
+    until: datetime | None = None
 
 
 class _Refused(NamedTuple):
@@ -87,6 +98,8 @@ class SessionService:
         self._names = names
         self._clock = clock
         self._metrics = metrics
+        #: What a session may do beside its person's role; joined by whoever composes both.
+        self.extras: Extras | None = None
 
     async def begin(
         self,
@@ -120,7 +133,7 @@ class SessionService:
         await store.insert(tx, session, self._texts.hash_of(refresh))
         await self._record(tx, Action.IDENTITY_SESSION_STARTED, session, mode, origin, now)
         signer = await self._signing.signer(tx)
-        return self._issued(signer, session, person.role, mode, now, refresh)
+        return self._issued(signer, session, _Allowed(person.role, mode), now, refresh)
 
     async def step_up(
         self, tx: Transaction, session: SessionId, methods: Collection[str], *, now: datetime
@@ -138,7 +151,8 @@ class SessionService:
         shown = tuple(sorted({*known.methods, *methods}))
         await store.step_up(tx, session, shown, now)
         changed = known.with_proof(shown, now)
-        return self._issued(signer, changed, holder.role, known.mode, now, Secret(""))
+        allowed = await self._allowed(tx, changed, holder.role, known.mode, now)
+        return self._issued(signer, changed, allowed, now, Secret(""))
 
     async def end(
         self, tx: Transaction, session: SessionId, *, reason: str, origin: Origin, now: datetime
@@ -238,7 +252,18 @@ class SessionService:
             await store.rotate(tx, session, hashes, now)
         wanted = mode or known.mode
         await self._record(tx, Action.IDENTITY_TOKEN_ISSUED, known, wanted, origin, now)
-        return self._issued(signer, known, holder.role, wanted, now, successor)
+        allowed = await self._allowed(tx, known, holder.role, wanted, now)
+        return self._issued(signer, known, allowed, now, successor)
+
+    async def _allowed(
+        self, tx: Transaction, session: Session, role: Role, mode: Mode, now: datetime
+    ) -> "_Allowed":
+        if self.extras is None:
+            return _Allowed(role, mode)
+        more, until = await self.extras.beside_role(
+            tx, session.merchant, session.person, role, session.session, now
+        )
+        return _Allowed(role, mode, more, until)
 
     async def _require_proof(self, tx: Transaction, session: Session, proof: Proof | None) -> None:
         if session.dpop_thumbprint is None:
@@ -348,13 +373,13 @@ class SessionService:
         self,
         signer: Ed25519Signer,
         session: Session,
-        role: Role,
-        mode: Mode,
+        allowed: "_Allowed",
         now: datetime,
         refresh: Secret[str],
     ) -> Issued:
         issued = int(now.timestamp())
-        expires = min(issued + ACCESS_SECONDS, int(session.ends_at.timestamp()))
+        ends = min(session.ends_at, allowed.until or session.ends_at)
+        expires = min(issued + ACCESS_SECONDS, int(ends.timestamp()))
         bound = session.dpop_thumbprint
         access = sign(
             signer,
@@ -367,8 +392,9 @@ class SessionService:
                 iat=issued,
                 exp=expires,
                 merchant=session.merchant,
-                mode=mode.value,
-                role=role.value,
+                mode=allowed.mode.value,
+                role=allowed.role.value,
+                extra=" ".join(sorted(allowed.more)) or None,
                 sid=session.session,
                 amr=session.methods,
                 auth_time=int(session.started_at.timestamp()),

@@ -7,6 +7,7 @@ given them to the vault that seals them.
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import starmap
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -327,7 +328,7 @@ class RefusedOut(msgspec.Struct, frozen=True, tag="refused"):
     def error(self) -> StrongroomError:
         """Return it as what the caller would have seen in one process with the vault."""
         if self.code == Invalid.code:
-            return Invalid(*(FieldError(*astuple(each)) for each in self.fields))
+            return Invalid(*starmap(FieldError, map(astuple, self.fields)))
         # These two make their sentence of a word.
         if self.code == ConstraintBroken.code:
             return ConstraintBroken(self.detail.rpartition(" ")[2])
