@@ -435,5 +435,12 @@ async def is_documented(response: httpx.Response) -> None:
 class NoDenials:
     """Nobody counts denials here."""
 
-    def note(self, address: str, reason: str, request_hash: str, listener: str) -> None:
+    def note(
+        self,
+        address: str,
+        reason: str,
+        request_hash: str,
+        listener: str,
+        caller: Principal | None = None,
+    ) -> None:
         """Take a denial."""
