@@ -53,8 +53,6 @@ CONSOLE_ROUTES: Final = (
     *factors_api.ROUTES,
     *people_api.ROUTES,
     *own_api.ROUTES,
-    *login_api.ROUTES,
-    *factors_api.ROUTES,
     *passkeys_api.ROUTES,
     *sso_api.ROUTES,
     *pages_api.ROUTES,
