@@ -471,6 +471,8 @@ def is_for_people(operation: Operation) -> bool:
 
 async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) -> str:
     """Log somebody in who may, at a merchant where what it names is there; return their credential."""
+    if "/session" in operation.path:
+        return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
     people = People(ground.shop.service)
     merchant = (await ground.shop.service.tenant()).merchant
     admin = await people.make(merchant)
