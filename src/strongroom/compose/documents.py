@@ -10,6 +10,8 @@ from strongroom.http.openapi import openapi_document
 from strongroom.identity import api as identity_api
 from strongroom.identity.access import api as access_api
 from strongroom.identity.approvals import api as approvals_api
+from strongroom.identity.factors import api as factors_api
+from strongroom.identity.login import api as login_api
 from strongroom.identity.networks import api as networks_api
 from strongroom.identity.pages import api as pages_api
 from strongroom.identity.passkeys import api as passkeys_api
@@ -49,6 +51,8 @@ CONSOLE_ROUTES: Final = (
     *services_api.ROUTES,
     *people_api.ROUTES,
     *own_api.ROUTES,
+    *login_api.ROUTES,
+    *factors_api.ROUTES,
     *passkeys_api.ROUTES,
     *sso_api.ROUTES,
     *pages_api.ROUTES,
