@@ -49,8 +49,6 @@ CONSOLE_ROUTES: Final = (
     *access_api.ROUTES,
     *sessions_api.ROUTES,
     *services_api.ROUTES,
-    *login_api.ROUTES,
-    *factors_api.ROUTES,
     *people_api.ROUTES,
     *own_api.ROUTES,
     *login_api.ROUTES,
