@@ -20,21 +20,25 @@ import httpx
 
 from answers import Answers
 from database import Databases
+from members import Ended, KnownInTests, Member, log_in, set_up
 from strongroom import compose
 from strongroom.audit import Origin
 from strongroom.cli.installation import Installation
 from strongroom.config import Listener, Settings
 from strongroom.db.logins import Domain
-from strongroom.db.pool import connect
+from strongroom.db.pool import Database, connect
+from strongroom.http import Authenticator
 from strongroom.http.edge import Edge
 from strongroom.http.server import Endpoint, Servers
 from strongroom.identity.model import KeyWish, NewKey
+from strongroom.identity.people.console import PeopleDesk
+from strongroom.identity.people.model import Person
 from strongroom.identity.service import IdentityService
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import KeyKind, Role
 from strongroom.keys import KeyStore
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
@@ -48,16 +52,22 @@ UNLIMITED: Final = {
     "rate_public_per_second": 1_000_000,
     "rate_stranger_per_second": 1_000_000,
     "rate_visitor_per_second": 1_000_000,
+    "rate_login_per_minute": 1_000_000,
 }
 _numbers: Final = itertools.count(1)
 
 
 class ComposerWithStore(compose.Composer):
-    """A composer whose key store is given: a fake that can be made to fail."""
+    """A composer whose key store is given: a fake that can be made to fail. Tests say who is logged in."""
 
     def __init__(self, site: compose.Site, store: KeyStore | None) -> None:
         super().__init__(site)
         self.given_store = store
+        self.known = KnownInTests()
+
+    async def authenticator(self, listener: str, database: Database) -> Authenticator:
+        real = await super().authenticator(listener, database)
+        return self.known.before(real)
 
     async def key_store(self) -> KeyStore:
         return await super().key_store() if self.given_store is None else self.given_store
@@ -167,11 +177,42 @@ class Service:
         app: Any = self.edges["vault"]._app
         return cast("Vault", app.state.vault)
 
+    @property
+    def desk(self) -> PeopleDesk:
+        """People behind their routes, for what no route does yet: finishing to set up."""
+        app: Any = self.edges["console"]._app
+        return cast("PeopleDesk", app.state.people)
+
+    async def member(
+        self,
+        merchant: MerchantId,
+        role: Role = Role.ADMIN,
+        mode: Mode = Mode.TEST,
+        *,
+        stepped_up: bool = True,
+    ) -> Member:
+        """Make somebody who has set up and is logged in."""
+        member = await self.log_in(await set_up(self.desk, merchant, role), mode)
+        return member if stepped_up else self.composer.known.as_if(member, stepped_up=False)
+
+    async def log_in(self, person: Person, mode: Mode = Mode.TEST) -> Member:
+        """Begin a session of somebody who has set up."""
+        app: Any = self.edges["console"]._app
+        return await log_in(self.desk, app.state.sessions.service, person, mode)
+
+    @property
+    def ended(self) -> Ended:
+        """Which sessions ended."""
+        return Ended(self.databases)
+
     def vault(self, key: str | None) -> Caller:
         return Caller(self.clients["vault"], key)
 
     def gateway(self, key: str | None) -> Caller:
         return Caller(self.clients["gateway"], key)
+
+    def console(self, key: str | None) -> Caller:
+        return Caller(self.clients["console"], key)
 
     @property
     def public(self) -> Caller:
@@ -296,7 +337,14 @@ async def running(
             tls = installation.tls()
             servers = Servers(
                 [
-                    Endpoint(name, edge, listeners[name].host, listeners[name].port, tls)
+                    Endpoint(
+                        name,
+                        edge,
+                        listeners[name].host,
+                        listeners[name].port,
+                        tls,
+                        relay=edge.relay,
+                    )
                     for name, edge in edges.items()
                 ]
             )

@@ -14,9 +14,10 @@ from service import free_ports
 from strongroom.crypto.ids import new_id
 from strongroom.http import PUBLIC, Credential, Request, Unauthenticated
 from strongroom.http.app import build_app
+from strongroom.http.callers import Callers
 from strongroom.http.edge import Edge, Rates
 from strongroom.http.rate_limit import Rate, RateLimiter
-from strongroom.http.requires import principal_of
+from strongroom.http.requires import principal_of, request_of
 from strongroom.http.server import Endpoint, Servers
 from strongroom.kernel.ids import KeyId, MerchantId
 from strongroom.kernel.mode import Mode
@@ -74,6 +75,12 @@ async def who(request: LitestarRequest[Any, Any, Any]) -> str:
     return principal_of(request).subject
 
 
+@get("/whence", requires=PUBLIC, media_type="text/plain")
+async def whence(request: LitestarRequest[Any, Any, Any]) -> str:
+    ours = request_of(request)
+    return " ".join(each for each in (ours.address, ours.client_certificate) if each)
+
+
 @get("/open", requires=PUBLIC)
 async def is_open() -> str:
     return "open"
@@ -100,22 +107,29 @@ async def length(data: dict[str, str]) -> int:
     return sum(map(len, data.values()))
 
 
-ROUTES: Final = (who, is_open, more, broken, slow, length)
+ROUTES: Final = (who, whence, is_open, more, broken, slow, length)
 
 
-def edge(notebook: Notebook, *, body_seconds_max: float = 10, carries_cards: bool = False) -> Edge:
+def edge(
+    notebook: Notebook,
+    *,
+    body_seconds_max: float = 10,
+    carries_cards: bool = False,
+    callers: Callers | None = None,
+) -> Edge:
     plenty = Rate(10_000, 10_000)
     return Edge(
         build_app(ROUTES, {}),
         listener="small",
         authenticator=OneKey(),
-        public_paths=frozenset({"/open", "/broken", "/slow", "/echo"}),
+        public_paths=frozenset({"/whence", "/open", "/broken", "/slow", "/echo"}),
         rates=Rates(RateLimiter(plenty), RateLimiter(plenty), RateLimiter(plenty)),
         watcher=notebook,
         carries_cards=carries_cards,
         lean={},
         body_bytes_max={},
         body_seconds_max=body_seconds_max,
+        callers=callers,
     )
 
 

@@ -4,7 +4,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,18 @@ import pytest_asyncio
 from litestar import WebSocket, get, websocket
 from openapi_spec_validator import validate
 
+from api.test_services import machine
+from jwt_maker import EdKey
+from members import ACT, Member
+from oidc_provider import SECRET, OidcProvider, oidc_provider
 from paying import DECLINED, Shop, open_shop
 from persons import People
+from proven import PROVEN
+from proven_passkeys import PASSKEYS
 from service import Caller, Service, wish
+from signed_in import signed_in
 from strongroom import compose
+from strongroom.audit import PLATFORM
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
 from strongroom.http import PUBLIC
@@ -26,6 +34,12 @@ from strongroom.http.limits import BODY_BYTES_MAX, BULK_BODY_BYTES_MAX
 from strongroom.http.requires import RouteWithoutRequires
 from strongroom.identity.access import examples as access_examples
 from strongroom.identity.grants import PERSONS_ONLY
+from strongroom.identity.people import examples as people_examples
+from strongroom.identity.people.model import NewInvitation, PersonWish
+from strongroom.identity.people.password_policy import Setter
+from strongroom.identity.sso import examples as sso_examples
+from strongroom.kernel.clock import SystemClock
+from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind, Role
@@ -88,12 +102,34 @@ def operations() -> Iterator[Operation]:
 EVERY = list(operations())
 every_operation = pytest.mark.parametrize("operation", EVERY, ids=str)
 PUBLIC_PATHS = {
+    "/.well-known/jwks.json",
+    "/v1/oauth/token",
+    "/v1/session/refresh",
     "/livez",
     "/readyz",
     "/metrics",
     "/openapi.json",
     "/v1/inbound/{connection_id}",
     "/v1/returns/{payment_id}",
+    "/v1/login",
+    "/v1/login/passkey",
+    "/v1/login/passkey/options",
+    "/v1/login/recovery",
+    "/v1/login/totp",
+    "/v1/setup",
+    "/v1/setup/passkey",
+    "/v1/setup/passkey/options",
+    "/v1/setup/password",
+    "/v1/setup/totp",
+    "/v1/setup/totp/confirm",
+    "/v1/sso/finish",
+    "/v1/sso/start",
+    # Pages, and what they load: there is nothing in them but how they look and what they do.
+    *(
+        path
+        for path, item in DOCUMENTS["console"]["paths"].items()
+        if item.get("get", {}).get("tags") == ["pages"]
+    ),
 }
 
 
@@ -146,6 +182,15 @@ class Ground:
     key: str
     weak: str
     weaker: str
+    #: An admin of the merchant, and one of the platform, who are logged in.
+    admin: str
+    root: str
+
+    def key_for(self, operation: Operation) -> str:
+        """Who may call an operation: at the console, people."""
+        if operation.listener != "console":
+            return self.key
+        return self.root if operation.path == "/v1/merchants" else self.admin
 
     def caller(self, operation: Operation, key: str | None) -> Caller:
         return Caller(self.shop.service.clients[operation.listener], key)
@@ -188,7 +233,22 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         tenant.keys[Mode.TEST],
         weak.text.expose(),
         weaker.text.expose(),
+        (await with_password(service, tenant.merchant)).key,
+        (await service.member(PLATFORM)).key,
     )
+
+
+async def with_password(service: Service, merchant: MerchantId) -> Member:
+    """An admin whose password is the one in the example of changing it."""
+    desk, member = service.desk, await service.member(merchant)
+    password = people_examples.PASSWORD_IN["current"]
+    async with desk.people._parts.database.transaction([merchant]) as tx:
+        setter = Setter("", "", "", reaches_vault=True)
+        new = await desk.passwords.ready(
+            await desk.passwords.kept(tx, member.person), setter, password
+        )
+        await desk.passwords.set(tx, new, desk.clock.now())
+    return member
 
 
 async def until_sealed(caller: Caller, event_id: str) -> None:
@@ -231,6 +291,94 @@ async def tokenized(shop: Shop) -> str:
     return str((await shop.token(VISA))["id"])
 
 
+async def allowed(shop: Shop) -> str:
+    body = {"subject": "role:auditor", "mode": "test", "networks": ["203.0.113.0/24"]}
+    console = shop.service.console(shop.tenant.keys[Mode.TEST])
+    return str((await console.post("/v1/networks", body)).json()["id"])
+
+
+async def somebody(shop: Shop) -> str:
+    return (await shop.service.member(shop.tenant.merchant, Role.DEVELOPER)).id
+
+
+async def suspended(shop: Shop) -> str:
+    person = PersonId(await somebody(shop))
+    await shop.service.desk.people.suspend(shop.tenant.merchant, person, ACT)
+    return person
+
+
+async def _invited(shop: Shop) -> NewInvitation:
+    email = f"{new_id('usr').lower()}@shop.example"
+    wish = PersonWish(shop.tenant.merchant, email, "Somebody", Role.AUDITOR)
+    return await shop.service.desk.people.invite(wish, ACT)
+
+
+async def invited(shop: Shop) -> str:
+    return (await _invited(shop)).invitation.invitation_id
+
+
+async def link(shop: Shop) -> str:
+    return (await _invited(shop)).link.expose()
+
+
+async def ticket(shop: Shop) -> str:
+    made = await _invited(shop)
+    return (await shop.service.desk.setup.open(made.link)).ticket.expose()
+
+
+async def logged_in(shop: Shop) -> str:
+    return (await signed_in(shop.service, shop.tenant.merchant)).session
+
+
+async def refreshing(shop: Shop) -> str:
+    return (await signed_in(shop.service, shop.tenant.merchant)).refresh.expose()
+
+
+async def registered(shop: Shop) -> str:
+    return (await machine(shop.service, EdKey(), shop.tenant)).id
+
+
+async def asserted(shop: Shop) -> str:
+    return (await machine(shop.service, EdKey(), shop.tenant)).assertion()
+
+
+#: The identity provider of this module, when it is there.
+IDENTITY_PROVIDERS: list[OidcProvider] = []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def identity_provider() -> AsyncIterator[None]:
+    async with oidc_provider(SystemClock()) as lent:
+        IDENTITY_PROVIDERS.append(lent)
+        yield
+        IDENTITY_PROVIDERS.clear()
+
+
+async def provided(shop: Shop) -> str:
+    """An identity provider that is there, which makes people at their first login."""
+    people = People(shop.service)
+    admin = await people.make(shop.tenant.merchant)
+    body = {
+        **sso_examples.PROVIDER_IN,
+        "issuer": IDENTITY_PROVIDERS[0].issuer,
+        "client_secret": SECRET,
+    }
+    answer = await people.at("console", admin).post("/v1/providers", body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def brought_back(shop: Shop) -> str:
+    """What a browser brings back from a provider, with its ticket."""
+    body = {**sso_examples.START_IN, "provider": await provided(shop)}
+    started = (await shop.service.console(None).post("/v1/sso/start", body)).json()
+    email = f"{new_id('usr').lower()}@shop.example"
+    back = IDENTITY_PROVIDERS[0].visited(
+        started["authorization_url"], sub=email, email=email, groups=["support"]
+    )
+    return json.dumps({**back, "ticket": started["ticket"]})
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -244,15 +392,42 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
     "gateway DELETE /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
     "gateway POST /v1/events/{event_id}/redeliver": ("endpoint_id", listening),
+    "console DELETE /v1/networks/{network_id}": ("network_id", allowed),
+    "console GET /v1/people/{person_id}": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/role": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/suspend": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/enable": ("person_id", suspended),
+    "console POST /v1/people/{person_id}/unlock": ("person_id", somebody),
+    "console POST /v1/people/{person_id}/reset": ("person_id", somebody),
+    "console POST /v1/invitations/{invitation_id}/renew": ("invitation_id", invited),
+    "console POST /v1/invitations/{invitation_id}/withdraw": ("invitation_id", invited),
+    "console POST /v1/setup": ("link", link),
+    "console POST /v1/setup/password": ("ticket", ticket),
+    "console POST /v1/session/refresh": ("refresh_token", refreshing),
+    "console POST /v1/sessions/{session_id}/end": ("session_id", logged_in),
+    "console POST /v1/services/{service_id}/keys": ("service_id", registered),
+    "console POST /v1/services/{service_id}/revoke": ("service_id", registered),
+    "console POST /v1/oauth/token": ("client_assertion", asserted),
+    "console POST /v1/sso/start": ("provider_id", provided),
+    "console POST /v1/sso/finish": ("finish", brought_back),
 }
+#: What stands in a body and is made for it.
+MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
-OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
+OWN = {"sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
 
 
 def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
     """Ids by the names that stand in an operation's path: an event is a record in the audit log."""
     kind = "record" if operation.path.startswith("/v1/audit/") else "event"
     return {**ids, "event_id": ids.get(f"{operation.listener} {kind}_id", "")}
+
+
+async def key_for(operation: Operation, ground: Ground) -> str:
+    """The credential that an operation is tried with: of somebody who has just logged in, where it takes a person."""
+    if PERSONS_ONLY.issuperset(operation.says.get("x-requires", [""])):
+        return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
+    return ground.key
 
 
 async def ids_for(operation: Operation, ground: Ground) -> Mapping[str, str]:
@@ -268,13 +443,17 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     """The example of a body, as a reader sends it."""
     if operation.path.endswith("/cvc/discard"):  # a sealed CVC cannot stand in a document
         return {"cvc": ids["cvc"]}
+    if (
+        operation.path == "/v1/sso/finish"
+    ):  # what a provider sends a browser back with, and its ticket
+        return json.loads(ids["finish"])
     example = operation.example(operation.says.get("requestBody", {}))
     if not isinstance(example, dict):
         return example
     return {
         name: ids[OWN[value[:4]]] if isinstance(value, str) and value[:4] in OWN else value
         for name, value in example.items()
-    }
+    } | {name: ids[name] for name in MADE if name in example and name in ids}
 
 
 def notice(ground: Ground) -> dict[str, Any]:
@@ -292,6 +471,8 @@ def is_for_people(operation: Operation) -> bool:
 
 async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) -> str:
     """Log somebody in who may, at a merchant where what it names is there; return their credential."""
+    if "/session" in operation.path:
+        return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
     people = People(ground.shop.service)
     merchant = (await ground.shop.service.tenant()).merchant
     admin = await people.make(merchant)
@@ -309,12 +490,19 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
         review = await people.at("console", admin).post("/v1/access-reviews")
         ids["review_id"] = review.json()["id"]
         ids["subject_id"] = operator.id
+    if "{provider_id}" in operation.path:
+        made = await people.at("console", admin).post("/v1/providers", sso_examples.PROVIDER_IN)
+        ids["provider_id"] = made.json()["id"]
     return admin.credential
 
 
 async def caller_for(operation: Operation, ground: Ground) -> tuple[str, Mapping[str, str]]:
     """The credential and the ids that an operation is tried with."""
     ids = dict(await ids_for(operation, ground))
+    provers = {**PROVEN, **PASSKEYS}
+    if str(operation) in provers:
+        made = await provers[str(operation)](ground.shop.service, ground.shop.tenant.merchant)
+        return made.key or ground.key, {**ids, **made.fields}
     if is_for_people(operation):
         return await person_for(operation, ground, ids), ids
     return ground.key, ids
@@ -355,6 +543,13 @@ UNKNOWN = {
     "refund_id": "ref",
     "connection_id": "con",
     "endpoint_id": "whe",
+    "network_id": "net",
+    "person_id": "usr",
+    "invitation_id": "inv",
+    "provider_id": "sso",
+    "service_id": "svc",
+    "passkey_id": "psk",
+    "session_id": "ses",
 }
 
 

@@ -293,6 +293,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "config.md": config_page,
     "errors.md": errors_page,
+    "event-schemas.json": lambda: compose.events_document().decode(),
     "openapi-console.json": lambda: compose.console_document().decode(),
     "openapi-gateway.json": lambda: compose.gateway_document().decode(),
     "openapi-webhooks.json": lambda: compose.webhooks_document().decode(),

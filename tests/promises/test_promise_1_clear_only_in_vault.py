@@ -21,8 +21,10 @@ from api.conftest import fly
 from api.listener import Notebook, edge
 from canary import CVC, NUMBER, PLANTED_CVC, PLANTED_NUMBER, Canary, everywhere, pg_dump
 from database import Databases, Server, fresh_databases
+from peer import answer, says
 from promises.tap import Tap, tapped
 from service import Service, running, wish
+from store.forward_ground import authorize, forward_ground
 from strongroom.db.logins import Domain
 from strongroom.db.pool import connect
 from strongroom.kernel.clock import SystemClock
@@ -34,6 +36,7 @@ from strongroom.telemetry.canary import decoys
 from strongroom.telemetry.capture import captured
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.sink import MemorySink
+from strongroom.vault.answers import Cleaner
 from strongroom.vault.pan import Pan
 from strongroom.vault.sealing import MerchantKeys
 
@@ -268,6 +271,39 @@ async def test_no_other_listener_takes_one() -> None:
 async def test_sabotage_a_gateway_that_carries_cards_lets_one_through() -> None:
     """With that guard taken away the same body reaches the route."""
     assert (await answered(carries_cards=True)).status_code == 201
+
+
+# --- what a processor echoes -------------------------------------------------------------------------
+
+
+async def echoed(databases: Databases) -> bytes:
+    """A processor answers a charge with the number it was sent: what of that leaves the vault, headers included."""
+    async with forward_ground(databases) as ground:
+        token, _ = await ground.token(NUMBER)
+        echo = f'{{"card": "{NUMBER}", "hex": "{NUMBER.encode().hex()}"}}'.encode()
+        ground.peer.behaviour = says(answer(echo, 200, f"x-card: {NUMBER}\r\n"))
+        reply = await ground.process.forwarder.forward(ground.call(authorize(), token=token))
+        (asked,) = ground.peer.requests
+        assert NUMBER.encode() in asked.body, "the processor itself was sent the number"
+        return reply.body + str(reply.headers).encode()
+
+
+async def test_what_a_processor_echoes_stays_inside(databases: Databases) -> None:
+    """A processor's answer holds the number, in clear and in hex: neither leaves the vault."""
+    left = await echoed(databases)
+    assert NUMBER.encode() not in left
+    assert NUMBER.encode().hex().encode() not in left
+
+
+async def test_sabotage_an_answer_that_is_not_cleaned_carries_it_out(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the cleaning of answers, the same look finds it."""
+    monkeypatch.setattr(Cleaner, "body", lambda _self, body: body)
+    monkeypatch.setattr(Cleaner, "text", lambda _self, text: text)
+    left = await echoed(databases)
+    assert left.count(NUMBER.encode()) == 2
+    assert NUMBER.encode().hex().encode() in left
 
 
 # --- the search itself: it finds one in each kind of place -----------------------------------------

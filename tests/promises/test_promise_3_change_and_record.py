@@ -233,11 +233,9 @@ async def money(shop: Shop) -> dict[str, list[Any]]:
     return {**kept, "processor": list(await shop.simulated.control.journal(account=shop.account))}
 
 
-async def test_without_their_records_no_money_moves_and_with_them_it_does(
-    ground: Ground, tmp_path: Path
-) -> None:
-    """Charge, capture, refund and void without the right to write records: no row and no processor's book differs."""
-    async with running_simulator(tmp_path) as simulated:
+async def require_no_money_without_records(ground: Ground, folder: Path) -> None:
+    """Ask for a charge, a capture, a refund and a void without the right to write records; then with it."""
+    async with running_simulator(folder) as simulated:
         shop = await open_shop(ground.service, simulated, notices=False)
         one, other, sold = [await shop.authorized(1_000) for _ in range(3)]
         token = await shop.token()
@@ -264,6 +262,13 @@ async def test_without_their_records_no_money_moves_and_with_them_it_does(
         assert len(after["processor"]) >= len(before["processor"]) + 4
 
 
+async def test_without_their_records_no_money_moves_and_with_them_it_does(
+    ground: Ground, tmp_path: Path
+) -> None:
+    """Charge, capture, refund and void without the right to write records: no row and no processor's book differs."""
+    await require_no_money_without_records(ground, tmp_path)
+
+
 # --- sabotage ---------------------------------------------------------------------------------------
 
 
@@ -281,19 +286,17 @@ class ForgetfulComposer(ComposerWithStore):
         return ForgetfulRecorder(database, real._row_key, self.site.clock)
 
 
-async def forget_in_the_hot_write(databases: Databases) -> None:
-    """Cut the audit log's insert out of the function that writes tokens."""
-    connection = await connect(databases.administrator(Domain.VAULT))
+async def forget_in(databases: Databases, domain: Domain, *functions: str) -> None:
+    """Cut the audit log's insert out of functions that write many rows at once."""
+    connection = await connect(databases.administrator(domain))
     try:
-        (source,) = [
-            row["source"]
-            for row in await connection.fetch(
-                "select pg_get_functiondef(oid) as source from pg_proc where proname = 'put_tokens'"
+        for name in functions:
+            (row,) = await connection.fetch(
+                "select pg_get_functiondef(oid) as source from pg_proc where proname = $1", name
             )
-        ]
-        cut = re.sub(r"insert into audit\.event.*?;", "", source, flags=re.DOTALL)
-        assert cut != source
-        await connection.execute(cut)
+            cut = re.sub(r"insert into audit\.event.*?;", "", row["source"], flags=re.DOTALL)
+            assert cut != row["source"]
+            await connection.execute(cut)
     finally:
         await connection.close()
 
@@ -307,7 +310,8 @@ async def forgetful(
         fresh_databases(server) as databases,
         running(databases, folder, listens=False, composer_class=ForgetfulComposer) as service,
     ):
-        await forget_in_the_hot_write(databases)
+        await forget_in(databases, Domain.VAULT, "put_tokens")
+        await forget_in(databases, Domain.CORE, "save", "save_together")
         yield await Ground.on(service, databases)
 
 
@@ -327,3 +331,11 @@ async def test_sabotage_a_recorder_that_forgets_is_noticed(forgetful: Ground, na
         await forgetful.allow_records()
     with pytest.raises(AssertionError):
         await require_both(forgetful, act, action)
+
+
+async def test_sabotage_money_that_moves_without_records_is_noticed(
+    forgetful: Ground, tmp_path: Path
+) -> None:
+    """With the insert cut out of what saves payments, money moves without a record: the same check is red."""
+    with pytest.raises(AssertionError):
+        await require_no_money_without_records(forgetful, tmp_path)

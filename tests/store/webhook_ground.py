@@ -21,7 +21,7 @@ from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
 from strongroom.egress import EgressPolicy, Outgoing, Reply, check_url
 from strongroom.egress.client import Egress
-from strongroom.jobs import Again, Claimed, Done, JobQueue, JobResult
+from strongroom.jobs import Again, Claimed, Done, JobQueue, JobResult, PutOff
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import KeyId, MerchantId
@@ -132,7 +132,7 @@ class WebhookGround:
     async def give_back(self, ended: Sequence[tuple[Claimed, JobResult]]) -> None:
         await self.queue.done([job for job, result in ended if isinstance(result, Done)])
         await self.queue.again(
-            [(job, result.at) for job, result in ended if isinstance(result, Again)]
+            [PutOff(job, result.at) for job, result in ended if isinstance(result, Again)]
         )
 
     def step(self, seconds: float) -> None:

@@ -59,7 +59,7 @@ class EventRecorder:
         outcome: Outcome = Outcome.SUCCESS,
         transaction_id: str | None = None,
     ) -> NewRecord:
-        """Make a record. `details` are masked facts of the lists in `actions` only."""
+        """Make a record. `details` are masked facts of the lists in `actions` only. The platform is no merchant."""
         event_id = AuditId(new_id("aud"))
         payload = encode(
             AuditRecord(
@@ -67,7 +67,7 @@ class EventRecorder:
                 actor=actor,
                 details=details or {},
                 event_id=event_id,
-                merchant=merchant,
+                merchant=None if merchant == PLATFORM else merchant,
                 mode=mode,
                 object=thing,
                 origin=origin.address_hash,

@@ -13,7 +13,7 @@ from strongroom.cli.console import attached, installation
 if TYPE_CHECKING:
     from strongroom.cli.installation import Installation
     from strongroom.compose import Composer, Site
-    from strongroom.identity import Identity
+    from strongroom.identity import Identity, PeopleOffice, ServiceBook, SigningKeyBook
     from strongroom.telemetry.sink import Sink
 
 Result = TypeVar("Result")
@@ -86,5 +86,25 @@ def with_identity(work: "Callable[[Identity], Awaitable[Result]]") -> Result:
 
     async def inside(composer: "Composer") -> Result:
         return await work(await composer.operator_identity())
+
+    return composed(inside)
+
+
+def with_machines(
+    work: "Callable[[SigningKeyBook, ServiceBook], Awaitable[Result]]",
+) -> Result:
+    """Do work on signing keys and services, under the console's login."""
+
+    async def inside(composer: "Composer") -> Result:
+        return await work(*await composer.operator_machines())
+
+    return composed(inside)
+
+
+def with_people(work: "Callable[[PeopleOffice], Awaitable[Result]]") -> Result:
+    """Do work on people of any tenant, under the console's login."""
+
+    async def inside(composer: "Composer") -> Result:
+        return await work(await composer.operator_people())
 
     return composed(inside)

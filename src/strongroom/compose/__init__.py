@@ -15,11 +15,13 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.site import (
     Addresses,
+    KeyFile,
     Site,
     key_file,
     make_key_file,
     open_key_store,
     platform_secret,
+    split_key_file,
     system_clock,
 )
 
@@ -30,6 +32,7 @@ __all__ = [
     "WEBHOOKS_ROUTES",
     "Addresses",
     "Composer",
+    "KeyFile",
     "Site",
     "console_document",
     "events_document",
@@ -38,6 +41,7 @@ __all__ = [
     "make_key_file",
     "open_key_store",
     "platform_secret",
+    "split_key_file",
     "system_clock",
     "vault_document",
     "webhooks_document",

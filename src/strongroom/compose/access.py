@@ -9,7 +9,7 @@ from strongroom.compose.process import Process
 from strongroom.compose.site import platform_secret
 from strongroom.db.pool import Database
 from strongroom.identity.access.break_glass import BreakGlass
-from strongroom.identity.access.ending import Revocations
+from strongroom.identity.access.ending import Ends
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.access.subjects import SOURCES
 from strongroom.identity.access.unused import WATCH_SECONDS, AccessWatch
@@ -45,13 +45,16 @@ async def gate_of(
 
 
 async def console_state(
-    process: Process, database: Database, keyring: Keyring, recorder: Recorder
+    process: Process,
+    database: Database,
+    keyring: Keyring,
+    recorder: Recorder,
+    sessions: Ends,
 ) -> Mapping[str, Any]:
     """Compose what the console's routes about access stand on, and start the jobs that look after it."""
     clock = process.site.clock
     tenants = EveryTenant(database)
     approvals = ApprovalService(database, recorder, clock)
-    sessions = Revocations(recorder)
     glass = BreakGlass(database, recorder, clock, sessions)
     reviews = reviews_of(process, database, recorder)
     watch = AccessWatch(

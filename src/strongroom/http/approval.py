@@ -119,7 +119,7 @@ class Approval:
     machines: bool = False
 
 
-class Gate(Protocol):
+class ApprovalGate(Protocol):
     """Who asks for approvals and takes them back: `state.approvals` of a listener with marked routes."""
 
     async def admit(self, request: Request, action: str, object_id: str | None) -> None:
@@ -141,7 +141,7 @@ def approval_of(handler: BaseRouteHandler) -> Approval | None:
 
 
 async def require_approval(
-    handler: BaseRouteHandler, request: Request, gate: Gate | None, object_id: str | None
+    handler: BaseRouteHandler, request: Request, gate: ApprovalGate | None, object_id: str | None
 ) -> None:
     """Let through what needs no second person or has one.
 

@@ -19,6 +19,7 @@ from litestar.typing import FieldDefinition
 
 from strongroom import __version__
 from strongroom.http.approval import EXAMPLE, ApprovalOut, approval_of
+from strongroom.http.body import FORM
 from strongroom.http.examples import answers
 from strongroom.http.problems import Problem
 from strongroom.http.request import JSON, PROBLEM_JSON
@@ -122,7 +123,7 @@ def _operation(handler: HTTPRouteHandler, parameters: list[Json], names: dict[An
     if parameters:
         operation["parameters"] = parameters
     if (field := handler.parsed_data_field) is not None:
-        operation["requestBody"] = _body(field, names)
+        operation["requestBody"] = _body(field, names, form=bool(handler.opt.get("form")))
     required = requirement_of(handler)
     if isinstance(required, Public):
         operation["security"] = []
@@ -133,12 +134,12 @@ def _operation(handler: HTTPRouteHandler, parameters: list[Json], names: dict[An
     return operation
 
 
-def _body(field: FieldDefinition, names: dict[Any, Json]) -> Json:
+def _body(field: FieldDefinition, names: dict[Any, Json], *, form: bool) -> Json:
     content: Json = {"schema": names[field.annotation]}
     examples = getattr(field.kwarg_definition, "examples", None)
     if examples:
         content["example"] = examples[0].value
-    return {"required": True, "content": {JSON: content}}
+    return {"required": True, "content": {JSON: content, **({FORM: content} if form else {})}}
 
 
 def _answers(handler: HTTPRouteHandler, *, named: bool, names: dict[Any, Json]) -> Json:

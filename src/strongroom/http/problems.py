@@ -50,6 +50,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     request_id: str
     errors: tuple[ProblemField, ...] = ()
+    #: The word of RFC 6749 §5.2, for OAuth clients; only where tokens are given.
+    error: str = ""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -67,6 +69,7 @@ def problem_answer(error: StrongroomError, request_id: str) -> Answer:
         detail=_safe(error.detail),
         request_id=request_id,
         errors=tuple(ProblemField(e.pointer, e.code, _safe(e.detail)) for e in fields),
+        error=getattr(error, "oauth_error", ""),
     )
     headers: list[tuple[str, str]] = []
     for name, value in (
@@ -137,6 +140,13 @@ def _pointer(path: str) -> str:
         .replace("[", "/")
         .replace("]", "")
     )
+
+
+class MalformedForm(StrongroomError):
+    """The body is not a form in which each field stands once."""
+
+    code = "malformed_form"
+    status = 400
 
 
 class MalformedJson(StrongroomError):

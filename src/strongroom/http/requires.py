@@ -9,8 +9,9 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from strongroom.http.approval import Gate, require_approval
+from strongroom.http.approval import ApprovalGate, require_approval
 from strongroom.http.auth import StepUpNeeded
+from strongroom.http.gate import AddressGate, RouteGroup, route_groups
 from strongroom.http.request import Request
 from strongroom.kernel.errors import Denied
 from strongroom.kernel.ids import is_id
@@ -80,14 +81,22 @@ def require_step_up(handler: BaseRouteHandler, principal: Principal | None) -> N
         raise StepUpNeeded
 
 
+def groups_of(handler: BaseRouteHandler) -> tuple[RouteGroup, ...]:
+    """Return the groups of a route, for allow-lists."""
+    return route_groups(requirement_of(handler), step_up=bool(handler.opt.get("step_up")))
+
+
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Litestar's guard of every route: permission, then a second factor, then a second person."""
+    """Litestar's guard of every route: permission, address, a second factor, a second person."""
     request = request_of(connection)
     request.route = str(connection.scope.get("path_template") or request.route)
     permit(requirement_of(handler), request.principal)
+    addresses: AddressGate | None = connection.scope["state"].get("gate")
+    if addresses is not None and request.principal is not None:
+        addresses.admit_route(request, groups_of(handler))
     require_step_up(handler, request.principal)
-    gate: Gate | None = connection.app.state.get("approvals")
-    await require_approval(handler, request, gate, _object_of(connection.path_params))
+    approvals: ApprovalGate | None = connection.app.state.get("approvals")
+    await require_approval(handler, request, approvals, _object_of(connection.path_params))
 
 
 def _object_of(parameters: Mapping[str, Any]) -> str | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merchants, API keys and access: values, errors and the port. Never a service or a store."""
+"""Merchants, keys, services, allow-lists, people, access: values, errors and ports. Never a service or a store."""
 
 from strongroom.identity.access.errors import ReviewUnknown as AccessReviewUnknown
 from strongroom.identity.access.model import By as AccessBy
@@ -9,7 +9,14 @@ from strongroom.identity.access.model import Item as AccessItem
 from strongroom.identity.access.model import Review as AccessReview
 from strongroom.identity.errors import KeyRefused, KeyUnknown, MerchantUnknown
 from strongroom.identity.model import ApiKey, KeyWish, Merchant, NewKey
+from strongroom.identity.networks.model import AllowList, ListMode, ListWish
+from strongroom.identity.networks.ports import Changer, Networks
+from strongroom.identity.people.model import Act, NewInvitation, Person, PersonWish
+from strongroom.identity.people.ports import PeopleOffice
 from strongroom.identity.ports import Identity
+from strongroom.identity.services.model import Service, ServiceWish
+from strongroom.identity.services.ports import ServiceBook
+from strongroom.identity.signing_ports import SigningKeyBook, SigningKeyInfo
 
 __all__ = [
     "AccessBy",
@@ -18,12 +25,27 @@ __all__ = [
     "AccessItem",
     "AccessReview",
     "AccessReviewUnknown",
+    "Act",
+    "AllowList",
     "ApiKey",
+    "Changer",
     "Identity",
     "KeyRefused",
     "KeyUnknown",
     "KeyWish",
+    "ListMode",
+    "ListWish",
     "Merchant",
     "MerchantUnknown",
+    "Networks",
+    "NewInvitation",
     "NewKey",
+    "PeopleOffice",
+    "Person",
+    "PersonWish",
+    "Service",
+    "ServiceBook",
+    "ServiceWish",
+    "SigningKeyBook",
+    "SigningKeyInfo",
 ]

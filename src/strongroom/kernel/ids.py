@@ -25,6 +25,9 @@ PersonId = NewType("PersonId", str)
 SessionId = NewType("SessionId", str)
 ApprovalId = NewType("ApprovalId", str)
 ServiceId = NewType("ServiceId", str)
+NetworkId = NewType("NetworkId", str)
+PasskeyId = NewType("PasskeyId", str)
+InvitationId = NewType("InvitationId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(

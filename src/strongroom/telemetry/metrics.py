@@ -18,8 +18,10 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from strongroom.telemetry.log import LogObserver
+from strongroom.telemetry.login_metrics import LoginMetrics
 from strongroom.telemetry.work_metrics import (
     EgressMetrics,
+    IdentityMetrics,
     InboundMetrics,
     JobMetrics,
     PaymentMetrics,
@@ -328,16 +330,25 @@ class Metrics:
         self.vault = VaultMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
+        self.identity = IdentityMetrics(registry)
         self.jobs = JobMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
         self.inbound = InboundMetrics(registry)
         self.payments = PaymentMetrics(registry)
         self.egress = EgressMetrics(registry)
+        self.logins = LoginMetrics(registry)
         self.security = SecurityMetrics(registry)
         self.log = LogMetrics(registry)
         #: 1 passed, 0 failed.
         self.health = Gauge(
             "strongroom_health", "The last result of a health check.", ["check"], registry=registry
+        )
+        #: By file name: `server`, `gateway`, `worker`, `authorities` (the one that ends first).
+        self.certificate_ends = Gauge(
+            "strongroom_internal_certificate_ends_seconds",
+            "When a certificate of the vault's internal port ends, in seconds since 1970.",
+            ["certificate"],
+            registry=registry,
         )
         self._build = Gauge(
             "strongroom_build_info", "Always 1.", ["version", "role"], registry=registry

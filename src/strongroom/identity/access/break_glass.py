@@ -34,8 +34,9 @@ from strongroom.identity.people.model import Person
 from strongroom.identity.texts import read_reason
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
-from strongroom.kernel.ids import SessionId, is_id
+from strongroom.kernel.ids import MerchantId, PersonId, SessionId, is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.kernel.principal import Role
 
 _ITSELF: Final = "system:access"
 
@@ -63,6 +64,24 @@ class BreakGlass:
         if glass is None:
             return frozenset()
         return glass.permissions & breakable(person.role, platform=person.merchant == PLATFORM)
+
+    async def beside_role(
+        self,
+        read: ReadOnly,
+        merchant: MerchantId,
+        person: PersonId,
+        role: Role,
+        session: SessionId,
+        now: datetime,
+    ) -> tuple[frozenset[Permission], datetime | None]:
+        """Return what a session may do now beside its person's role, and until when (`sessions.ports.Extras`).
+
+        Only what the person's present role may take: a demotion meanwhile counts.
+        """
+        glass = await store.active_glass(read, merchant, person, session, now)
+        if glass is None:
+            return frozenset(), None
+        return glass.permissions & breakable(role, platform=merchant == PLATFORM), glass.expires_at
 
     async def ends_at(
         self, read: ReadOnly, person: Person, now: datetime, *, session: SessionId

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Protocol
 
 from strongroom.audit import Origin
-from strongroom.db.pool import Transaction
+from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.identity.people.model import Person
-from strongroom.kernel.ids import SessionId
+from strongroom.kernel.ids import MerchantId, PersonId, SessionId
 from strongroom.kernel.mode import Mode
+from strongroom.kernel.permissions import Permission
+from strongroom.kernel.principal import Role
 from strongroom.kernel.secret import Secret
 
 
@@ -22,6 +24,23 @@ class Issued:
     access: Secret[str]
     access_seconds: int
     refresh: Secret[str]
+    #: How the access token is presented: `Bearer`, or `DPoP` when it is bound to a key.
+    token_type: str = "Bearer"  # noqa: S105 - a scheme's name
+
+
+class Extras(Protocol):
+    """Permissions beside a person's role, for a session and for a while: break-glass."""
+
+    async def beside_role(
+        self,
+        read: ReadOnly,
+        merchant: MerchantId,
+        person: PersonId,
+        role: Role,
+        session: SessionId,
+        now: datetime,
+    ) -> tuple[frozenset[Permission], datetime | None]:
+        """Return them, and when they end: an access token with them is not to hold longer."""
 
 
 class Sessions(Protocol):
