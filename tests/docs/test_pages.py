@@ -36,7 +36,11 @@ HOSTS = {
     "strongroom.local",
     "host",
     "host.",
+    "host[:port]",
     "host[:port];",
+    "HOST:PORT",
+    "HOST[:PORT],",
+    "localhost",
 }
 
 
