@@ -31,7 +31,7 @@ class Proven:
     """Who asks (nobody, or an access token), and what stands in the body."""
 
     key: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ last token that it signed has expired.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Final, final
 
 from strongroom.audit import PLATFORM, Action, Origin, Recorder
@@ -23,6 +24,7 @@ from strongroom.keys import PLATFORM_MERCHANT, PLATFORM_MODE, DataKey, DataKeys,
 
 #: By then every process that believes tokens at all has read the new key, with room to spare.
 SPREAD: Final = timedelta(seconds=LOST_AFTER_SECONDS + 3)
+SHOWN_SECONDS: Final = 1.0
 _LAST_TOKEN: Final = timedelta(seconds=ACCESS_SECONDS + LEEWAY_SECONDS)
 _QUERIES: Final = load_queries("strongroom.identity")
 _SYSTEM: Final = "system:signing"
@@ -39,6 +41,9 @@ class SigningKeys:
         self._keys = keys
         self._recorder = recorder
         self._clock = clock
+        #: What strangers are answered with, so that their number does not become the database's.
+        self._shown: Sequence[SigningKeyInfo] = ()
+        self._shown_until = 0.0
 
     async def ensure(self) -> None:
         """Publish the first key, if there is none yet. Of two processes at once, one does."""
@@ -69,6 +74,7 @@ class SigningKeys:
                 await self._record(
                     tx, Action.IDENTITY_SIGNING_KEY_RETIRED, row["version"], actor=actor, now=now
                 )
+        self._shown_until = 0.0
         for each in await self.published():
             if each.verify_until is not None and each.verify_until <= now:
                 await self._keys.destroy(
@@ -96,12 +102,15 @@ class SigningKeys:
         raise Bug("no key signs: `ensure` was not called")
 
     async def jwks(self) -> dict[str, Any]:
-        """Return the public keys that are believed, as a JWK set (RFC 7517 §5)."""
+        """Return the public keys that are believed, as a JWK set (RFC 7517 §5); read at most once a second."""
         now = self._clock.now()
+        if monotonic() >= self._shown_until:
+            self._shown = await self.published()
+            self._shown_until = monotonic() + SHOWN_SECONDS
         return {
             "keys": [
                 {**ed25519_public_key(each.public).jwk, "alg": EDDSA, "kid": each.kid, "use": "sig"}
-                for each in await self.published()
+                for each in self._shown
                 if each.verify_until is None or now < each.verify_until
             ]
         }
