@@ -4,7 +4,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,11 @@ from openapi_spec_validator import validate
 from api.test_services import machine
 from jwt_maker import EdKey
 from members import ACT, Member
+from oidc_provider import SECRET, OidcProvider, oidc_provider
 from paying import DECLINED, Shop, open_shop
 from persons import People
+from proven import PROVEN
+from proven_passkeys import PASSKEYS
 from service import Caller, Service, wish
 from signed_in import signed_in
 from strongroom import compose
@@ -34,6 +37,8 @@ from strongroom.identity.grants import PERSONS_ONLY
 from strongroom.identity.people import examples as people_examples
 from strongroom.identity.people.model import NewInvitation, PersonWish
 from strongroom.identity.people.password_policy import Setter
+from strongroom.identity.sso import examples as sso_examples
+from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
@@ -106,8 +111,19 @@ PUBLIC_PATHS = {
     "/openapi.json",
     "/v1/inbound/{connection_id}",
     "/v1/returns/{payment_id}",
+    "/v1/login",
+    "/v1/login/passkey",
+    "/v1/login/passkey/options",
+    "/v1/login/recovery",
+    "/v1/login/totp",
     "/v1/setup",
+    "/v1/setup/passkey",
+    "/v1/setup/passkey/options",
     "/v1/setup/password",
+    "/v1/setup/totp",
+    "/v1/setup/totp/confirm",
+    "/v1/sso/finish",
+    "/v1/sso/start",
     # Pages, and what they load: there is nothing in them but how they look and what they do.
     *(
         path
@@ -166,15 +182,6 @@ class Ground:
     key: str
     weak: str
     weaker: str
-    #: An admin of the merchant, and one of the platform, who are logged in.
-    admin: str
-    root: str
-
-    def key_for(self, operation: Operation) -> str:
-        """Who may call an operation: at the console, people."""
-        if operation.listener != "console":
-            return self.key
-        return self.root if operation.path == "/v1/merchants" else self.admin
 
     def caller(self, operation: Operation, key: str | None) -> Caller:
         return Caller(self.shop.service.clients[operation.listener], key)
@@ -217,8 +224,6 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         tenant.keys[Mode.TEST],
         weak.text.expose(),
         weaker.text.expose(),
-        (await with_password(service, tenant.merchant)).key,
-        (await service.member(PLATFORM)).key,
     )
 
 
@@ -326,6 +331,43 @@ async def asserted(shop: Shop) -> str:
     return (await machine(shop.service, EdKey(), shop.tenant)).assertion()
 
 
+#: The identity provider of this module, when it is there.
+IDENTITY_PROVIDERS: list[OidcProvider] = []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def identity_provider() -> AsyncIterator[None]:
+    async with oidc_provider(SystemClock()) as lent:
+        IDENTITY_PROVIDERS.append(lent)
+        yield
+        IDENTITY_PROVIDERS.clear()
+
+
+async def provided(shop: Shop) -> str:
+    """An identity provider that is there, which makes people at their first login."""
+    people = People(shop.service)
+    admin = await people.make(shop.tenant.merchant)
+    body = {
+        **sso_examples.PROVIDER_IN,
+        "issuer": IDENTITY_PROVIDERS[0].issuer,
+        "client_secret": SECRET,
+    }
+    answer = await people.at("console", admin).post("/v1/providers", body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def brought_back(shop: Shop) -> str:
+    """What a browser brings back from a provider, with its ticket."""
+    body = {**sso_examples.START_IN, "provider": await provided(shop)}
+    started = (await shop.service.console(None).post("/v1/sso/start", body)).json()
+    email = f"{new_id('usr').lower()}@shop.example"
+    back = IDENTITY_PROVIDERS[0].visited(
+        started["authorization_url"], sub=email, email=email, groups=["support"]
+    )
+    return json.dumps({**back, "ticket": started["ticket"]})
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -355,24 +397,19 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "console POST /v1/services/{service_id}/keys": ("service_id", registered),
     "console POST /v1/services/{service_id}/revoke": ("service_id", registered),
     "console POST /v1/oauth/token": ("client_assertion", asserted),
+    "console POST /v1/sso/start": ("provider_id", provided),
+    "console POST /v1/sso/finish": ("finish", brought_back),
 }
 #: What stands in a body and is made for it.
-MADE = ("client_assertion", "link", "refresh_token", "ticket")
+MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
-OWN = {"tok_": "token_id", "whe_": "endpoint_id"}
+OWN = {"sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
 
 
 def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
     """Ids by the names that stand in an operation's path: an event is a record in the audit log."""
     kind = "record" if operation.path.startswith("/v1/audit/") else "event"
     return {**ids, "event_id": ids.get(f"{operation.listener} {kind}_id", "")}
-
-
-async def key_for(operation: Operation, ground: Ground) -> str:
-    """The credential that an operation is tried with: of somebody who has just logged in, where it takes a person."""
-    if PERSONS_ONLY.issuperset(operation.says.get("x-requires", [""])):
-        return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
-    return ground.key
 
 
 async def ids_for(operation: Operation, ground: Ground) -> Mapping[str, str]:
@@ -388,6 +425,10 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     """The example of a body, as a reader sends it."""
     if operation.path.endswith("/cvc/discard"):  # a sealed CVC cannot stand in a document
         return {"cvc": ids["cvc"]}
+    if (
+        operation.path == "/v1/sso/finish"
+    ):  # what a provider sends a browser back with, and its ticket
+        return json.loads(ids["finish"])
     example = operation.example(operation.says.get("requestBody", {}))
     if not isinstance(example, dict):
         return example
@@ -414,6 +455,13 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
     """Log somebody in who may, at a merchant where what it names is there; return their credential."""
     if "/session" in operation.path:
         return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
+    service, own = ground.shop.service, ground.shop.tenant.merchant
+    if operation.path == "/v1/own/password":
+        return (await with_password(service, own)).key
+    if operation.path == "/v1/merchants":
+        return (await service.member(PLATFORM)).key
+    if operation.path.startswith(("/v1/people", "/v1/invitations")):
+        return (await service.member(own)).key
     people = People(ground.shop.service)
     merchant = (await ground.shop.service.tenant()).merchant
     admin = await people.make(merchant)
@@ -431,12 +479,19 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
         review = await people.at("console", admin).post("/v1/access-reviews")
         ids["review_id"] = review.json()["id"]
         ids["subject_id"] = operator.id
+    if "{provider_id}" in operation.path:
+        made = await people.at("console", admin).post("/v1/providers", sso_examples.PROVIDER_IN)
+        ids["provider_id"] = made.json()["id"]
     return admin.credential
 
 
 async def caller_for(operation: Operation, ground: Ground) -> tuple[str, Mapping[str, str]]:
     """The credential and the ids that an operation is tried with."""
     ids = dict(await ids_for(operation, ground))
+    provers = {**PROVEN, **PASSKEYS}
+    if str(operation) in provers:
+        made = await provers[str(operation)](ground.shop.service, ground.shop.tenant.merchant)
+        return made.key or ground.key, {**ids, **made.fields}
     if is_for_people(operation):
         return await person_for(operation, ground, ids), ids
     return ground.key, ids
@@ -480,7 +535,9 @@ UNKNOWN = {
     "network_id": "net",
     "person_id": "usr",
     "invitation_id": "inv",
+    "provider_id": "sso",
     "service_id": "svc",
+    "passkey_id": "psk",
     "session_id": "ses",
 }
 

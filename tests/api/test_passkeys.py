@@ -269,6 +269,38 @@ async def test_a_passkey_is_a_login_with_two_factors(ground: PeopleGround, mode:
     assert row[0]["last_used_at"] == ground.clock.now()
 
 
+async def test_what_cannot_be_recorded_does_not_happen(ground: PeopleGround) -> None:
+    """Promise 3: no passkey, no login and no removal without its record."""
+    person, authenticator = await enrolled(ground)
+    kept = await ground.enrolled(person, ground.authenticator(), "another")
+    caller = await ground.session(person)
+    asked = (await caller.post("/v1/own/passkeys/options")).json()["public_key"]
+    body = {"name": "unrecorded", "credential": ground.authenticator().create(asked)}
+    proof = authenticator.get(await ground.login_options())
+    before = len(ground.sessions.held)
+    columns = "(event_id, merchant_id, mode, payload, leaf_hash, row_mac)"
+    await ground.service.look(
+        Domain.CORE, f"revoke insert {columns} on audit.event from strongroom_console"
+    )
+    try:
+        answers = [
+            await caller.post("/v1/own/passkeys", body),
+            await ground.log_in(proof),
+            await caller.delete(f"/v1/own/passkeys/{kept['id']}"),
+        ]
+    finally:
+        await ground.service.look(
+            Domain.CORE, f"grant insert {columns} on audit.event to strongroom_console"
+        )
+    assert all(answer.status_code >= 500 for answer in answers)
+    assert len(ground.sessions.held) == before
+    own = (await caller.get("/v1/own/passkeys")).json()["data"]
+    assert [each["name"] for each in own] == ["blue key", "another"]
+    # Nothing of it happened: not even the challenges are used up.
+    assert (await caller.post("/v1/own/passkeys", body)).status_code == 201
+    assert (await ground.log_in(proof)).status_code == 200
+
+
 async def test_a_person_of_the_platform_logs_in(ground: PeopleGround) -> None:
     person = await ground.person(PLATFORM)
     authenticator = ground.authenticator()
@@ -683,7 +715,7 @@ async def test_a_damaged_proof_is_refused_like_any_other(ground: PeopleGround, d
 async def test_a_stranger_who_asks_too_often_waits(server: Server, tmp_path: Path) -> None:
     async with (
         fresh_databases(server) as fresh,
-        people_ground(fresh, tmp_path, rate_visitor_per_second=2) as slow,
+        people_ground(fresh, tmp_path, rate_login_per_minute=4) as slow,
     ):
         answers = [
             (await slow.caller().post("/v1/login/passkey/options")).status_code for _ in range(8)

@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from callers import PEOPLE, PLATFORM, Persons, edge_clients
 from service import Caller, Service
+from signed_in import signed_in
 from strongroom.http.requires import Public, Requires, requirement_of, routes
 from strongroom.identity.grants import GRANTABLE, granted_to
 from strongroom.kernel.ids import MerchantId
@@ -40,7 +41,10 @@ HEAD: Final = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
+Person = tuple[MerchantId, Role, Mode]
+
+
+@dataclass(slots=True)
 class Column:
     """A caller: how the table names it, what it is granted, and its credential."""
 
@@ -48,6 +52,13 @@ class Column:
     name: str
     permissions: frozenset[Permission] | None
     credential: str | None
+    #: Who logs in anew where a session has ended.
+    person: Person | None = None
+
+    async def log_in(self, service: Service) -> None:
+        """Log somebody in of this role."""
+        assert self.person is not None
+        self.credential = (await signed_in(service, *self.person)).access.expose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,9 @@ async def columns(service: Service) -> list[Column]:
         for role in PEOPLE:
             name = "U" if role is Role.AUDITOR else role.value[0].upper()
             granted = granted_to(role, mode, platform=tenant == PLATFORM)
-            found.append(Column(group, name, granted, persons.token(role, tenant, mode)))
+            person = Column(group, name, granted, None, (tenant, role, mode))
+            await person.log_in(service)
+            found.append(person)
     nothing: frozenset[Permission] = frozenset()
     for name, kind, permissions in (
         ("S", CallerKind.SERVICE, granted_to(Role.SERVICE, Mode.TEST, platform=False)),
@@ -200,6 +213,11 @@ async def test_everybody_may_call_what_the_table_says(
         for column in columns:
             caller = Caller(clients[row.listener], column.credential)
             mark = await answer_class(caller, row)
+            if mark == NOBODY and column.person is not None:
+                # A route before may have ended this session, as it is there to do, or its time is over.
+                await column.log_in(service)
+                caller = Caller(clients[row.listener], column.credential)
+                mark = await answer_class(caller, row)
             if mark != row.expected(column):
                 surprises.append(f"{row} as {column.group} {column.name}: {mark}")
             marks += mark

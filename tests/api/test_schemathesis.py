@@ -20,12 +20,14 @@ import pytest_asyncio
 import requests
 from schemathesis import Case, Config, GenerationMode, openapi
 
-from callers import PLATFORM, Persons, edge_clients
+from callers import PEOPLE, PLATFORM, Persons, edge_clients
 from elsewhere import everything_of, put
 from paying import open_shop
 from service import Service
+from signed_in import signed_in
 from strongroom import compose
 from strongroom.identity.grants import GRANTABLE
+from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import CallerKind, KeyKind, Role
 from strongroom.simulator import Simulated
@@ -105,9 +107,22 @@ def cases(operation: Operation) -> list[Case[Any]]:
 class Ground:
     """Who calls, and what is there."""
 
+    service: Service
+    merchant: MerchantId
     clients: Mapping[str, httpx.AsyncClient]
-    callers: Mapping[str, str | None]
+    machines: Mapping[str, str | None]
     ids: Mapping[str, str]
+
+    async def callers(self) -> Mapping[str, str | None]:
+        """Return everybody's credentials; people have logged in just now, whatever became of their last session."""
+        found = dict(self.machines)
+        for role in PEOPLE:
+            for merchant, name in (
+                (self.merchant, role.value),
+                (PLATFORM, f"platform {role.value}"),
+            ):
+                found[name] = (await signed_in(self.service, merchant, role)).access.expose()
+        return found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -120,16 +135,13 @@ async def ground(service: Service, processor: Simulated) -> AsyncIterator[Ground
         chosen = sorted(GRANTABLE[kind]) if kind is KeyKind.RESTRICTED else None
         made = await service.key(merchant, kind, permissions=chosen)
         callers[kind.value] = made.text.expose()
-    for role in (Role.ADMIN, Role.AUDITOR, Role.OPERATOR, Role.DEVELOPER):
-        callers[role.value] = persons.token(role, merchant)
-        callers[f"platform {role.value}"] = persons.token(role, PLATFORM)
     callers["admin some time ago"] = persons.token(Role.ADMIN, merchant, stepped_up=False)
     callers["service"] = persons.machine(
         CallerKind.SERVICE, merchant, Mode.TEST, GRANTABLE[KeyKind.RESTRICTED]
     )
     ids = {**await everything_of(shop), **await put(service, merchant, Mode.TEST)}
     async with edge_clients(service) as clients:
-        yield Ground(clients, callers, ids)
+        yield Ground(service, MerchantId(merchant), clients, callers, ids)
 
 
 def there(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
@@ -193,8 +205,9 @@ def require_documented(operation: Operation, answer: httpx.Response, sent: str) 
 async def test_every_answer_is_documented(ground: Ground, operation: Operation) -> None:
     client = ground.clients[operation.listener]
     chosen = random.Random(f"{SEED} {operation}")
-    able = [name for name in ("sk", "admin", "operator") if name in ground.callers]
-    others = sorted(set(ground.callers) - set(able))
+    callers = await ground.callers()
+    able = ["sk", "admin", "operator"]
+    others = sorted(set(callers) - set(able))
     for number, request in enumerate(requests_of(operation, ground)):
         assert request.method is not None
         assert request.url is not None
@@ -205,8 +218,8 @@ async def test_every_answer_is_documented(ground: Ground, operation: Operation) 
                 for header, value in request.headers.items()
                 if header.lower() != "authorization"
             }
-            if ground.callers[name] is not None:
-                headers["authorization"] = f"Bearer {ground.callers[name]}"
+            if callers[name] is not None:
+                headers["authorization"] = f"Bearer {callers[name]}"
             body = request.body.encode() if isinstance(request.body, str) else request.body
             assert body is None or isinstance(body, bytes)
             answer = await client.request(
@@ -225,7 +238,7 @@ async def test_a_path_of_any_characters_is_read_the_same_by_either_interface(
     ground: Ground, service: Service, path: str
 ) -> None:
     for listener, route in (("webhooks", "/v1/returns/"), ("vault", "/v1/tokens/")):
-        headers = {"authorization": f"Bearer {ground.callers['sk']}"}
+        headers = {"authorization": f"Bearer {ground.machines['sk']}"}
         told = []
         for clients in (ground.clients, service.clients):
             answer = await clients[listener].get(route + path, headers=headers)

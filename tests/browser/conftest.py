@@ -4,6 +4,7 @@
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -154,14 +155,14 @@ class Tab:
         await self.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def tab(chromium: Browser, console: Console) -> AsyncIterator[Tab]:
+@asynccontextmanager
+async def tab_at(chromium: Browser, url: str) -> AsyncIterator[Tab]:
     """Lend a fresh tab with an authenticator; a page that breaks its own policy, or throws, fails its test."""
     context = await chromium.new_context(
-        base_url=console.url, ignore_https_errors=True, viewport={"width": 1000, "height": 800}
+        base_url=url, ignore_https_errors=True, viewport={"width": 1000, "height": 800}
     )
     page = await context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(15_000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
@@ -176,6 +177,15 @@ async def tab(chromium: Browser, console: Console) -> AsyncIterator[Tab]:
     await devtools.send("WebAuthn.enable", {"enableUI": False})
     lent = Tab(page, context, devtools, complaints)
     await lent.authenticator_added()
-    yield lent
-    await context.close()
+    try:
+        yield lent
+    finally:
+        await context.close()
     assert complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(chromium: Browser, console: Console) -> AsyncIterator[Tab]:
+    """Lend a tab at the console whose other parts are stand-ins."""
+    async with tab_at(chromium, console.url) as lent:
+        yield lent

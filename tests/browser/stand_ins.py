@@ -50,6 +50,7 @@ class StandIn:
     invited: Person | None = None
     with_app: set[str] = field(default_factory=set)
     handles: dict[str, tuple[str, Mode]] = field(default_factory=dict)
+    company_code: str = CODE
 
 
 OurRequest = LitestarRequest[Any, Any, State]
@@ -220,6 +221,45 @@ async def new_codes() -> dict[str, Any]:
     return {"object": "recovery_codes", "codes": CODES}
 
 
+@post("/v1/own/password", requires=OWN, step_up=True, status_code=204)
+async def change_password(data: dict[str, str]) -> None:
+    if data["current"] != PASSWORD:
+        raise Wrong("wrong")
+
+
+@post("/v1/sso/start", requires=PUBLIC, status_code=200)
+async def start_sso(data: dict[str, str], state: State) -> dict[str, Any]:
+    """Send the browser to a provider that sends it straight back."""
+    state.stand.handles["company"] = (data["email"], Mode(data["mode"]))
+    back = (
+        f"{data['redirect']}?state=s&code={state.stand.company_code}&iss=https%3A%2F%2Fidp.example"
+    )
+    return {
+        "object": "sso_start",
+        "authorization_url": back,
+        "ticket": "company",
+        "expires_seconds": 600,
+    }
+
+
+@post("/v1/sso/finish", requires=PUBLIC, status_code=200)
+async def finish_sso(data: dict[str, str], state: State) -> dict[str, Any]:
+    assert (data["state"], data["iss"]) == ("s", "https://idp.example")
+    email, mode = state.stand.handles.pop(data["ticket"])
+    if data["code"] != CODE:
+        raise Wrong("wrong")
+    nothing: Any = None
+    issued = await state.stand.sessions.begin(
+        nothing,
+        state.stand.by_email[email],
+        mode,
+        ["mfa"],
+        origin=Origin(),
+        now=SystemClock().now(),
+    )
+    return _tokens(issued)
+
+
 @post("/v1/setup", requires=PUBLIC, status_code=200)
 async def open_link(data: dict[str, str], state: State) -> dict[str, Any]:
     person: Person | None = state.stand.invited
@@ -270,6 +310,9 @@ ROUTES: Final = (
     confirm,
     remove,
     new_codes,
+    change_password,
+    start_sso,
+    finish_sso,
     open_link,
     set_password,
     set_up_totp,

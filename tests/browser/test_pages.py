@@ -281,6 +281,38 @@ async def test_a_recovery_code_logs_in(console: Console, tab: Tab) -> None:
     await page.wait_for_url("**/account")
 
 
+@pytest.mark.parametrize("code", [CODE, "000000"])
+async def test_a_companys_account_logs_in(console: Console, tab: Tab, code: str) -> None:
+    person, page = await console.person(), tab.page
+    console.stand.company_code = code
+    await page.goto("/login")
+    await page.get_by_role("button", name="Use your company's account").click()
+    await says(tab, "Type your e-mail address first")
+    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_role("button", name="Use your company's account").click()
+    if code == CODE:
+        await page.get_by_role("heading", name=person.name).wait_for()
+    else:
+        await says(tab, "The login was refused")
+    assert "code=" not in page.url, "what the provider said stands in no address bar"
+
+
+async def test_what_nobody_began_here_is_not_finished(console: Console, tab: Tab) -> None:
+    """Somebody else's answer of a provider, as a link: it would log the reader in as them."""
+    await tab.page.goto(f"/login?state=s&code={CODE}&iss=https%3A%2F%2Fidp.example")
+    await says(tab, "did not log you in")
+
+
+async def test_a_password_is_changed(console: Console, tab: Tab) -> None:
+    await log_in_with_password(tab, await console.person())
+    await tab.page.get_by_role("button", name="Change", exact=True).click()
+    for current, said in (("wrong", "refused"), (PASSWORD, "The password is changed")):
+        await tab.page.get_by_label("Current password").fill(current)
+        await tab.page.get_by_label("New password").fill("another battery 8")
+        await tab.page.get_by_role("button", name="Change the password").click()
+        await tab.page.get_by_text(said).wait_for()
+
+
 async def test_everything_works_without_a_mouse(console: Console, tab: Tab) -> None:
     person, page = await console.person(), tab.page
     await page.goto("/login")
@@ -298,6 +330,14 @@ async def test_everything_works_without_a_mouse(console: Console, tab: Tab) -> N
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/account")
     await page.get_by_text("test mode").wait_for()
+    # What was pressed has the focus again when it is done, so that nobody begins at the top of the page.
+    age(console)
+    await page.get_by_role("button", name="Set up").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Set up")).to_be_focused()
 
 
 async def test_a_new_person_sets_up_a_passkey(console: Console, tab: Tab) -> None:

@@ -2,6 +2,7 @@
 """The internal port's certificates: who is let in, how another authority follows, and that nobody is locked out."""
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 
 from paying import until
 from service import free_ports
+from strongroom.cli import authorities, certificates
 from strongroom.cli.authorities import (
     NAMES,
     SETTLED,
@@ -27,6 +29,7 @@ from strongroom.config import Listener, Settings
 from strongroom.config.internal import internal_files, port_folder
 from strongroom.config.roles import ServedRole
 from strongroom.crypto import make_authority
+from strongroom.egress import internal
 from strongroom.egress.internal import InternalClient
 from strongroom.http import mutual
 from strongroom.http.mutual import StrangersLetIn, require_mutual
@@ -39,6 +42,9 @@ from strongroom.telemetry.sink import MemorySink
 NOW = datetime.now(UTC)
 MONTH = timedelta(days=30)
 HOSTS = ["127.0.0.1"]
+#: As in production, a server that leaves stays for longer than its callers keep idle connections.
+KEEP_ALIVE_SECONDS = 0.3
+DRAIN_SECONDS = 1.5
 
 
 class Echo:
@@ -46,7 +52,7 @@ class Echo:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         body = bytes(await protocol())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(DRAIN_SECONDS * 2 if body == b"slow" else 0.01)
         protocol.response_bytes(200, [("content-length", str(len(body)))], body)
 
 
@@ -65,7 +71,8 @@ class Port:
 
     def client(self, role: ServedRole = ServedRole.GATEWAY) -> InternalClient:
         files = internal_files(self.settings, role)
-        return InternalClient(self.settings.vault_internal_url, files)
+        url = self.settings.vault_internal_url
+        return InternalClient(url, files, keep_alive_seconds=KEEP_ALIVE_SECONDS)
 
     async def renewed(self) -> None:
         """Let the watch look, and wait until what served before is gone."""
@@ -112,7 +119,7 @@ async def serving(settings: Settings) -> AsyncIterator[Port]:
     sink, metrics = MemorySink(), Metrics()
     log = Log(sink, clock=SystemClock())
     watch = CertificateWatch(
-        settings, frozenset({ServedRole.VAULT}), servers, metrics, log, drain_seconds=0.3
+        settings, frozenset({ServedRole.VAULT}), servers, metrics, log, drain_seconds=DRAIN_SECONDS
     )
     try:
         yield Port(settings, servers, watch, metrics, sink)
@@ -229,6 +236,48 @@ async def test_another_authority_follows_and_no_call_is_lost(port: Port) -> None
     assert set(load.came_of) == {"answered"}
     assert port.log.text().count("certificates.renewed") == 3
     assert list(port.authorities().trusted()) == [2]
+
+
+async def test_a_call_that_takes_longer_than_its_server_stays_is_answered(port: Port) -> None:
+    client = port.client()
+    call = asyncio.create_task(client.post("/echo", b"slow", timeout_seconds=20))
+
+    async def under_way() -> bool | None:
+        await client.post("/echo", b"x", timeout_seconds=5)
+        return True
+
+    await until(under_way, what="the slow one to be on its way")
+    port.authorities().issue("server", HOSTS, MONTH)
+    await port.watch.look()
+    assert port.servers.leaving == 1
+    assert (await call).outcome == "answered"
+    await client.close()
+
+
+async def test_the_server_before_stays_longer_than_callers_keep_connections() -> None:
+    assert certificates.DRAIN_SECONDS > internal.KEEP_ALIVE_SECONDS + 2
+    assert authorities.SETTLED.total_seconds() >= (
+        certificates.DRAIN_SECONDS + certificates.WATCH_SECONDS + 2
+    )
+
+
+async def test_who_calls_a_server_that_leaves_is_told_to_connect_anew(port: Port) -> None:
+    files = internal_files(port.settings, ServedRole.GATEWAY)
+    context = ssl.create_default_context(cafile=str(files.authorities))
+    context.load_cert_chain(files.certificate, files.key)
+    place = port.settings.vault_internal_listen
+    reader, writer = await asyncio.open_connection(place.host, place.port, ssl=context)
+    request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx"
+    heads = []
+    for _ in range(2):
+        writer.write(request)
+        heads.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        assert await reader.readexactly(1) == b"x"
+        port.authorities().issue("server", HOSTS, MONTH)
+        await port.watch.look()
+    assert [b"connection: close" in head for head in heads] == [False, True]
+    assert await reader.read() == b"", "it is closed"
+    writer.close()
 
 
 async def test_what_the_former_authority_signed_is_good_until_it_is_forgotten(port: Port) -> None:

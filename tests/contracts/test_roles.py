@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """A role opens the logins and the key roots that it needs, and no others; its key file holds no others."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from database import Databases
+from database import Databases, Server, fresh_databases
 from service import ComposerWithStore, free_ports
 from strongroom import compose
 from strongroom.cli.authorities import Authorities
 from strongroom.cli.installation import Installation, NotInitialised
 from strongroom.cli.serving import Serving
 from strongroom.config import Listener, Settings, UnsafeConfiguration
-from strongroom.config.internal import port_folder
+from strongroom.config.internal import internal_files, port_folder
 from strongroom.config.roles import ALL_ROLES, CALLERS, ServedRole, asks_port, name_of, offers_port
 from strongroom.config.settings import Environment
 from strongroom.db.address import Address
 from strongroom.db.logins import ROLE_LOGINS, Domain, Login, logins_of
 from strongroom.db.pool import Database
+from strongroom.egress.internal import CertificateMissing, InternalClient
 from strongroom.http.edge import Edge
+from strongroom.http.mutual import StrangersLetIn
+from strongroom.http.server import AuthorityMissing, Tls
 from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.secret import Secret
 from strongroom.keys import ROLE_ROOTS, CannotUnwrap, Purpose, roots_of
@@ -31,6 +36,7 @@ from strongroom.keys.stores.file import FileKeyStore
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 from strongroom.telemetry.sink import MemorySink
+from strongroom.vault.internal.remote import RemoteVault
 
 ROLES = list(ServedRole)
 CONTEXT = {"merchant": "mer_1", "mode": "test", "name": "card", "version": "1"}
@@ -250,23 +256,93 @@ class Told(Installation):
         return self.databases.address(domain, login)
 
 
+@pytest.fixture
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `Serving` does to the whole process is not done to this one."""
+    monkeypatch.setattr("strongroom.cli.serving.forbid_dumps", lambda: None)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+
+
+def told(settings: Settings, databases: Databases, role: ServedRole, **changes: Any) -> Told:
+    log_file = settings.state / "log" / "x.log"
+    here = Told(replace(settings, log_file=log_file, **changes), SystemClock(), frozenset({role}))
+    here.databases = databases
+    here.attach = lambda: None  # type: ignore[method-assign]
+    return here
+
+
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("role", ROLES)
 async def test_production_looks_at_the_roles_own_logins(
     settings: Settings, databases: Databases, role: ServedRole
 ) -> None:
-    (settings.state / "log").mkdir(exist_ok=True)
-    production = replace(
-        settings, environment=Environment.PRODUCTION, log_file=settings.state / "log" / "x.log"
-    )
-    here = Told(production, SystemClock(), frozenset({role}))
-    here.databases = databases
-    here.attach = lambda: None  # type: ignore[method-assign]
+    here = told(settings, databases, role, environment=Environment.PRODUCTION)
     with pytest.raises(UnsafeConfiguration) as raised:
         await Serving(here).start()
     looked_at = {
         fault.partition(":")[0] for fault in raised.value.faults if "no TLS with a" in fault
     }
     assert looked_at == {f"{login} on the {domain} database" for domain, login in ROLE_LOGINS[role]}
+
+
+# --- the internal port, at start ------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("undisturbed")
+async def test_a_vault_serves_its_port_to_gateway_and_worker_alone(
+    own: Settings, server: Server
+) -> None:
+    async with fresh_databases(server) as databases:
+        serving = Serving(told(own, databases, V))
+        served = await serving.start()
+        try:
+            assert served.urls.keys() == {"vault", "vault_internal"}
+            for caller in (G, W):
+                client = InternalClient(own.vault_internal_url, internal_files(own, caller))
+                try:
+                    await RemoteVault(client, SystemClock()).alive()
+                finally:
+                    await client.close()
+        finally:
+            await serving.stop()
+
+
+@pytest.mark.usefixtures("undisturbed")
+async def test_sabotage_a_vault_whose_port_does_not_look_refuses_to_serve(
+    own: Settings, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(certificate: Path, key: Path, *_: object) -> Tls:
+        return Tls(certificate, key)
+
+    monkeypatch.setattr("strongroom.cli.serving.Tls", careless)
+    async with fresh_databases(server) as databases:
+        with pytest.raises(StrangersLetIn):
+            await Serving(told(own, databases, V)).start()
+        for place in (own.vault_listen, own.vault_internal_listen):
+            with pytest.raises(ConnectionError):
+                await asyncio.open_connection(place.host, place.port)
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.parametrize("gone", ["authorities.pem", "server.pem", "server.key"])
+async def test_a_vault_without_a_certificate_of_its_port_does_not_start(
+    own: Settings, server: Server, gone: str
+) -> None:
+    (port_folder(own) / gone).unlink()
+    async with fresh_databases(server) as databases:
+        with pytest.raises(AuthorityMissing, match=gone):
+            await Serving(told(own, databases, V)).start()
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.parametrize("role", [G, W])
+async def test_a_caller_without_a_certificate_does_not_start(
+    own: Settings, server: Server, role: ServedRole
+) -> None:
+    (port_folder(own) / f"{role}.pem").unlink()
+    async with fresh_databases(server) as databases:
+        with pytest.raises(CertificateMissing):
+            await Serving(told(own, databases, role)).start()
 
 
 def test_only_the_vaults_process_reaches_the_vault_database(settings: Settings) -> None:

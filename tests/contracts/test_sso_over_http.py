@@ -5,7 +5,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,17 +17,13 @@ import pytest_asyncio
 from callers import PeopledComposer
 from database import Databases
 from service import Caller, Service, free_ports, running
-from store.sso_ground import PlainPeople, PlainSessions
-from strongroom.compose.sign_on import sign_on
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
-from strongroom.http.edge import Edge
 from strongroom.http.openapi import openapi_document
 from strongroom.identity.sso import examples
 from strongroom.identity.sso.api import ROUTES
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
-from strongroom.keys import Purpose
 
 REDIRECT: Final = "https://console.shop.example/signed-in"
 DOCUMENT: Final = json.loads(openapi_document(ROUTES, title="t", description="d"))
@@ -37,23 +33,6 @@ SUBJECTS: Final = {
     "eve": {"email": "eve@sso.example", "email_verified": False, "amr": ["mfa"]},
 }
 GROUPS: Final = {"ada": ["support"], "bob": ["support"], "eve": ["support"]}
-
-
-class SsoComposer(PeopledComposer):
-    """Composes the console with the routes of single sign-on."""
-
-    async def _listener(
-        self, name: str, routes: Sequence[Any], state: Mapping[str, Any], *given: Any, **more: Any
-    ) -> Edge:
-        if name == "console":
-            _, database, recorder = given
-            keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
-            self.sessions = PlainSessions(recorder)
-            parts = await sign_on(
-                self, database, keyring, recorder, people=PlainPeople(), sessions=self.sessions
-            )
-            routes, state = (*routes, *ROUTES), {**state, "sso": parts}
-        return await super()._listener(name, routes, state, *given, **more)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +73,7 @@ async def service(databases: Databases, other: str) -> AsyncIterator[Service]:
     async with running(
         databases,
         databases.server.folder / new_id("svc"),
-        composer_class=SsoComposer,
+        composer_class=PeopledComposer,
         listens=False,
         worker=False,
     ) as served:
@@ -116,7 +95,7 @@ def console(service: Service, token: str | None = None) -> Caller:
 
 async def admin(service: Service, **more: Any) -> Caller:
     composer = service.composer
-    assert isinstance(composer, SsoComposer)
+    assert isinstance(composer, PeopledComposer)
     merchant = (await service.tenant()).merchant
     return console(service, composer.persons.token(Role.ADMIN, merchant, Mode.LIVE, **more))
 
@@ -180,6 +159,10 @@ async def test_somebody_logs_in_by_a_provider_that_others_wrote(
         Domain.CORE, "select * from identity.person where email = 'ada@sso.example'"
     )
     assert row["role"] == "operator"
+    signed_in = console(service, tokens["access_token"])
+    merchant = await signed_in.get("/v1/merchant")
+    assert (merchant.status_code, merchant.json()["mode"]) == (200, "test")
+    assert (await signed_in.get("/v1/providers")).status_code == 403
 
 
 @pytest.mark.parametrize("sub", ["bob", "eve"])

@@ -15,7 +15,7 @@ import pytest_asyncio
 from apart import Apart, Till, apart, till
 from paying import until
 from peer import Peer, answer, peer, says
-from promises.memory import bytes_of, found_in, require_readable
+from promises.memory import bytes_of, found_in, holds, require_readable
 from promises.tap import Line, tapped_database, tapped_port
 from strongroom.audit import Origin
 from strongroom.cli.installation import DATABASES
@@ -64,7 +64,7 @@ async def staged() -> AsyncIterator[Scene]:
     """Every role a process of its own, started by `strongroom serve --role`."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="t-", dir="/var/tmp")))
-        made = stack.enter_context(apart(STRONGROOM_DELIVERY_DELAYS_SECONDS="1,1"))
+        made = stack.enter_context(apart(STRONGROOM_PROCESSOR_TIMEOUT_SECONDS="8"))
         core = made.site.here.bootstrap(DATABASES[Domain.CORE])
         database = await stack.enter_async_context(tapped_database(core, folder))
         pki = made.site.state / "pki" / "vault"
@@ -170,18 +170,17 @@ async def test_no_other_process_has_it_in_memory_or_on_a_line(scene: Scene) -> N
 async def test_sabotage_while_a_call_is_under_way_the_vault_has_it(scene: Scene) -> None:
     """The same search of the vault's memory finds the number while the processor takes its time to answer."""
     control = scene.till.simulated.control
-    await control.faults(latency_ms=3_000)
+    await control.faults(latency_ms=5_000)
     try:
         call = asyncio.create_task(scene.till.pay(PLANTED, cvc="316"))
 
         async def seen() -> bool | None:
-            found = await asyncio.to_thread(
-                found_in, scene.pid(ServedRole.VAULT), PLANTED, ServedRole.VAULT
-            )
-            return bool(found) or None
+            return await asyncio.to_thread(holds, scene.pid(ServedRole.VAULT), PLANTED) or None
 
         await until(seen, what="the number in the vault's memory")
-        assert (await call).status_code == 201
+        found = await asyncio.to_thread(found_in, scene.pid(ServedRole.VAULT), PLANTED, "vault")
+        assert found, "the search that looks for every form sees it too"
+        assert (await call).status_code in (201, 202), "a process that stood still may be late"
     finally:
         await control.faults(latency_ms=0)
     assert not found_in(scene.pid(ServedRole.GATEWAY), PLANTED, ServedRole.GATEWAY)
@@ -202,9 +201,10 @@ async def test_sabotage_a_process_that_is_sent_one_has_it(scene: Scene, role: Se
     try:
 
         async def seen() -> bool | None:
-            return bool(await asyncio.to_thread(found_in, scene.pid(role), planted, role)) or None
+            return await asyncio.to_thread(holds, scene.pid(role), planted) or None
 
         await until(seen, what=f"the number in the memory of {role}")
+        assert await asyncio.to_thread(found_in, scene.pid(role), planted, role)
     finally:
         writer.close()
 

@@ -88,10 +88,23 @@ async def test_an_active_person_logs_in_by_their_verified_address_and_then_by_th
 
 async def test_an_invited_person_becomes_active_by_logging_in(ground: SsoGround) -> None:
     provider, email = await ground.provider(), address()
-    await ground.person(email, status=PersonStatus.INVITED)
+    person = await ground.person(email, status=PersonStatus.INVITED)
+    await ground.run(
+        """insert into identity.invitation
+                  (merchant_id, invitation_id, person_id, reason, link_hash, created_by, created_at, expires_at)
+           values ($1, $2::text, $3, 'invited', decode(md5($2::text) || md5($2::text), 'hex'), 'x', now(),
+                   now() + interval '1 day')""",
+        ground.merchant,
+        new_id("inv"),
+        person,
+    )
     await ground.signed_in(provider, sub="ada", email=email)
     (row,) = await ground.people()
     assert row["status"] == "active"
+    (link,) = await ground.rows(
+        "select * from identity.invitation where merchant_id = $1", ground.merchant
+    )
+    assert link["withdrawn_at"] == ground.clock.now()
     assert Action.IDENTITY_INVITATION_ACCEPTED in await ground.actions()
 
 

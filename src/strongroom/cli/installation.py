@@ -125,7 +125,9 @@ class Installation:
         """Make the state folder, the passphrase of the key file and the logins' passwords, each once."""
         state = self.settings.state
         # The embedded server's own user passes through the folder as root's guest: it may not list it.
-        state.mkdir(parents=True, exist_ok=True, mode=0o711)
+        if not state.exists():
+            state.mkdir(parents=True, exist_ok=True, mode=0o711)
+            state.chmod(0o711)  # whatever the umask
         for folder in (self.settings.login_folder, state / "keys", state / "tls"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.settings.key_file_passphrase is None:

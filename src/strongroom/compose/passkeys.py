@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from strongroom.audit import Recorder
-from strongroom.compose.site import Site, rates_of
+from strongroom.compose.site import Site
 from strongroom.config import Settings
 from strongroom.config.errors import SettingRefused
 from strongroom.db.pool import Database
+from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.identity.passkeys import (
     Attestation,
     OtherFactors,
@@ -82,6 +83,8 @@ def passkey_state(
 ) -> Mapping[str, Any]:
     """Compose passkeys under the console's login, for `passkeys.api.ROUTES`."""
     party = relying_party(site.settings)
+    # A login by passkey is two requests, and writes a row before anybody is known: bounded like guesses of a password.
+    a_minute = 2 * site.settings.rate_login_per_minute
     return {
         "own_passkeys": own,
         "passkey_registration": Registration(
@@ -97,5 +100,5 @@ def passkey_state(
             alerts=site.log,
             metrics=metrics,
         ),
-        "passkey_visitors": rates_of(site.settings).visitor,
+        "passkey_visitors": RateLimiter(Rate(a_minute / 60, a_minute / 2)),
     }

@@ -6,6 +6,7 @@ from strongroom.compose.process import Process
 from strongroom.compose.site import platform_secret
 from strongroom.db.pool import Database
 from strongroom.egress import Target, check_url
+from strongroom.http.rate_limit import Rate
 from strongroom.identity.people.ports import People
 from strongroom.identity.sessions.ports import Sessions
 from strongroom.identity.sso.admission import Admission
@@ -29,6 +30,7 @@ async def sign_on(
 ) -> Sso:
     """Return what stands behind the routes of single sign-on (`state.sso`)."""
     clock = process.site.clock
+    a_minute = process.site.settings.rate_login_per_minute
     proofs = Proofs(await platform_secret(keyring, KeyName.SIGN_IN_HASH))
 
     def checked(url: str) -> Target:
@@ -59,5 +61,6 @@ async def sign_on(
             admission=admission,
             recorder=recorder,
             clock=clock,
+            rate=Rate(a_minute / 60, a_minute / 2),
         ),
     )

@@ -68,10 +68,6 @@ class _Progress:
     connected: bool = False
 
 
-class _NoSecondTime(aiohttp.ClientError):
-    """A connection died under the request. Not one of the errors after which the client would try again."""
-
-
 class _TooLarge(Exception):
     """The answer is beyond its bound."""
 
@@ -87,8 +83,12 @@ class _Loaded:
 class InternalClient:
     """The client of one port, for one process and event loop. Implements `InternalSender`."""
 
-    def __init__(self, url: str, identity: Identity) -> None:
+    def __init__(
+        self, url: str, identity: Identity, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS
+    ) -> None:
         """Read the certificate, and refuse to begin without one.
+
+        A connection that was idle for longer than `keep_alive_seconds` is not used again.
 
         Raises:
             InternalUrlRefused, CertificateMissing: see each.
@@ -98,6 +98,7 @@ class InternalClient:
             raise InternalUrlRefused
         self._url = f"https://{target.authority}"
         self._identity = identity
+        self._keep_alive_seconds = keep_alive_seconds
         self._loaded = self._load()
         self._opened: aiohttp.ClientSession | None = None
         self._closed = False
@@ -110,7 +111,10 @@ class InternalClient:
             await session.close()
 
     async def post(self, path: str, body: bytes, *, timeout_seconds: float) -> Reply:
-        """Send once and say what came of it. Nothing but a cancellation escapes."""
+        """Send once and say what came of it. Nothing but a cancellation escapes.
+
+        A POST is all there is: what aiohttp takes for idempotent it would send a second time by itself.
+        """
         started = perf_counter()
         end = started + CONNECT_SECONDS
         for left in reversed(range(CONNECT_TRIES)):
@@ -152,12 +156,11 @@ class InternalClient:
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=CONNECTIONS_MAX, keepalive_timeout=KEEP_ALIVE_SECONDS
+                    limit=CONNECTIONS_MAX, keepalive_timeout=self._keep_alive_seconds
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
-                middlewares=(_never_again,),
                 trace_configs=[_tracing()],
             )
         return self._opened
@@ -209,18 +212,6 @@ def _tracing() -> aiohttp.TraceConfig:
     tracing.on_connection_create_end.append(in_hand)
     tracing.on_connection_reuseconn.append(in_hand)
     return tracing
-
-
-async def _never_again(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Hide from the client that a connection died: it would send what it takes for idempotent a second time."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        raise _NoSecondTime from None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

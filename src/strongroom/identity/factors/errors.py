@@ -29,7 +29,7 @@ class NothingToConfirm(Conflict):
 
 
 class LastFactor(Conflict):
-    """The last second factor cannot be removed: add another first."""
+    """Without this factor you could not log in any more: add another one first."""
 
     code = "last_factor"
 

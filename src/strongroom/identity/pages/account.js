@@ -208,6 +208,28 @@ at("new-codes").addEventListener("click", () =>
   }, "These are your new recovery codes; the old ones have ended. They are not shown again."),
 );
 
+// --- password ------------------------------------------------------------------------------------------------------
+
+function changing(open) {
+  at("password-form").hidden = !open;
+  at("change-password").hidden = open;
+  at("current").value = "";
+  at("new").value = "";
+  (open ? at("current") : at("change-password")).focus();
+}
+
+at("change-password").addEventListener("click", () => changing(true));
+at("password-form").querySelector("[data-cancel]").addEventListener("click", () => changing(false));
+at("password-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!filled(at("password-form"))) return;
+  act(at("password-form"), async () => {
+    await sensitive("POST", "/v1/own/password", { current: at("current").value, new: at("new").value });
+    changing(false);
+    await showSessions();
+  }, "The password is changed, and your other sessions have ended.");
+});
+
 // --- sessions ------------------------------------------------------------------------------------------------------
 
 const HOW = { hwk: "passkey", otp: "code", pwd: "password", sso: "company account" };
@@ -259,6 +281,7 @@ async function open() {
   try {
     const own = await asMe("GET", "/v1/own");
     me = own.person.id;
+    at("account").value = own.person.email;
     at("title").textContent = own.person.name;
     at("who").textContent = `${own.person.email} · ${own.person.role} · ${own.tenant} · ${own.mode} mode`;
     at("add").hidden = !havePasskeys;

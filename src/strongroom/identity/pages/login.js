@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logs in: by a passkey, or by a password and then a code.
+// Logs in: by a passkey, by a password and then a code, or by an account at the person's company.
 
 import { at, call, doing, filled, havePasskeys, keep, show, usePasskey } from "./talk.js";
 
@@ -63,6 +63,44 @@ at("code-form").addEventListener("submit", (event) => {
   });
 });
 
+// --- a company's account: the browser goes there and comes back to this page -------------------------------------
+
+const AWAY = "strongroom.company";
+
+at("company").addEventListener("click", () => {
+  if (at("email").value === "" || !at("email").checkValidity()) {
+    at("error").textContent = "Type your e-mail address first: it says which company.";
+    at("email").focus();
+    return;
+  }
+  doing(at("company"), async () => {
+    const redirect = location.origin + location.pathname;
+    const body = { email: at("email").value.trim(), mode: mode(), redirect };
+    const started = await call("POST", "/v1/sso/start", body);
+    if (!started.authorization_url.startsWith("https://")) throw new Error("not over TLS");
+    sessionStorage.setItem(AWAY, started.ticket); // whoever brings the answer must show it
+    location.assign(started.authorization_url);
+  });
+});
+
+/** Finish what was begun before the browser left, with what it was sent back with. */
+function comeBack() {
+  const said = new URLSearchParams(location.search);
+  const ticket = sessionStorage.getItem(AWAY);
+  if (!said.has("state")) return;
+  history.replaceState(null, "", location.pathname);
+  sessionStorage.removeItem(AWAY);
+  if (!ticket || !said.has("code")) {
+    at("error").textContent = "Your company's account did not log you in.";
+    return;
+  }
+  doing(at("company"), async () => {
+    const body = { state: said.get("state"), code: said.get("code"), ticket };
+    if (said.has("iss")) body.iss = said.get("iss");
+    enter(await call("POST", "/v1/sso/finish", body));
+  });
+}
+
 at("other-code").addEventListener("click", () => askFor(recovery ? "app" : "recovery"));
 at("back").addEventListener("click", startAgain);
 at("mode-form").addEventListener("submit", (event) => event.preventDefault());
@@ -71,3 +109,5 @@ if (!havePasskeys) {
   at("by-passkey").hidden = true;
   at("or").hidden = true;
 }
+
+comeBack();

@@ -179,6 +179,7 @@ export function sentence(error) {
 /** Do something for a button or form: it is busy meanwhile, and what goes wrong is said in the live region. */
 export async function doing(element, work, errorAt = at("error")) {
   const buttons = element.tagName === "BUTTON" ? [element] : element.querySelectorAll("button");
+  const focused = document.activeElement; // a button that is disabled loses the focus
   for (const each of buttons) each.disabled = true;
   errorAt.textContent = "";
   at("said").textContent = "";
@@ -188,6 +189,8 @@ export async function doing(element, work, errorAt = at("error")) {
     errorAt.textContent = sentence(error);
   } finally {
     for (const each of buttons) each.disabled = false;
+    // Nothing that is seen has it: the page's body, or what stood in a dialog that was closed.
+    if (!document.activeElement?.offsetParent) focused?.focus();
   }
 }
 

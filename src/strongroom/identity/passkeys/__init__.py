@@ -2,7 +2,6 @@
 """Passkeys (WebAuthn Level 3): values, errors and ports. Never the services or the store."""
 
 from strongroom.identity.passkeys.errors import (
-    LastFactor,
     PasskeyKnown,
     PasskeyNotAccepted,
     PasskeyRefused,
@@ -18,7 +17,6 @@ from strongroom.identity.passkeys.ports import (
 
 __all__ = [
     "Attestation",
-    "LastFactor",
     "Me",
     "OtherFactors",
     "Passkey",

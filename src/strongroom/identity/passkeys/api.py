@@ -11,6 +11,7 @@ from litestar.params import Body
 
 from strongroom.http.examples import answers
 from strongroom.http.requires import PUBLIC, principal_of, request_of
+from strongroom.identity.login.lockout import caller_of
 from strongroom.identity.passkeys import examples
 from strongroom.identity.passkeys.errors import PasskeyUnknown
 from strongroom.identity.passkeys.model import Me, Whence
@@ -63,7 +64,7 @@ def _passkey_id(text: str) -> PasskeyId:
 def _slow_down(request: OurRequest, state: State) -> None:
     """Bound how often one address may ask where nobody is known: each asking writes a row for five minutes."""
     ours = request_of(request)
-    state.passkey_visitors.take(ours.address, ours.started)
+    state.passkey_visitors.take(caller_of(ours.address), ours.started)
 
 
 @post(

@@ -6,7 +6,6 @@ Refused
 │   └── PasskeyUnknown     404
 ├── PasskeyRefused         422   a new passkey is not what this installation takes
 ├── PasskeyKnown           409   the authenticator has a passkey here already
-├── LastFactor             409   without it the person could not log in
 └── PasskeyNotAccepted     401   a proof does not hold: one answer, whatever the reason
 ProofBroken                      inside this package: which check failed
 """
@@ -32,12 +31,6 @@ class PasskeyKnown(Conflict):
     """This authenticator holds a passkey for this installation already."""
 
     code = "passkey_known"
-
-
-class LastFactor(Conflict):
-    """Without this passkey you could not log in any more; add another factor first."""
-
-    code = "last_factor"
 
 
 class PasskeyNotAccepted(Unrecognized):

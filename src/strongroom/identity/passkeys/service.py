@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from strongroom.audit import PLATFORM, Action, Recorder
 from strongroom.db.pool import Database, ReadOnly, Transaction
 from strongroom.http import Unauthenticated
+from strongroom.identity.factors.errors import LastFactor
 from strongroom.identity.passkeys import store
-from strongroom.identity.passkeys.errors import LastFactor, PasskeyUnknown
+from strongroom.identity.passkeys.errors import PasskeyUnknown
 from strongroom.identity.passkeys.model import Me, Passkey, Whence
 from strongroom.identity.passkeys.ports import OtherFactors
 from strongroom.identity.passkeys.registration import read_name

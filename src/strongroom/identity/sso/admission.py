@@ -9,6 +9,7 @@ from typing import Final
 from strongroom.audit import Action, Origin, Recorder
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Database, Transaction
+from strongroom.identity.people import store as people_store
 from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.identity.people.ports import People
 from strongroom.identity.sessions.ports import Issued, Sessions
@@ -157,6 +158,8 @@ class Admission:
             return person
         await store.put_role_and_status(tx, after)
         if person.status is PersonStatus.INVITED:
+            # The link could still set up a password: whoever has it, has nothing from now on.
+            await people_store.withdraw_invitations(tx, after, now)
             facts = {"method": "oidc", "role": after.role.value}
             await self._record(tx, Action.IDENTITY_INVITATION_ACCEPTED, after, origin, now, facts)
         if after.role is not person.role:

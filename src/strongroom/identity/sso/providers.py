@@ -162,7 +162,11 @@ class Providers:
             self._check_url(terms.issuer)
         except DestinationRefused as refused:
             raise Invalid(
-                FieldError("/issuer", refused.reason, "the issuer is no address that may be called")
+                FieldError(
+                    "/issuer",
+                    "issuer_refused",
+                    f"the issuer is no address that may be called: {refused.reason}",
+                )
             ) from None
         text = None if secret is None else secret.expose()
         if text is not None and not (

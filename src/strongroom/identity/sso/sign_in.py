@@ -16,6 +16,7 @@ from strongroom.audit import Action, Origin, Outcome, Recorder
 from strongroom.crypto import equal
 from strongroom.db.pool import Database
 from strongroom.http.rate_limit import Rate, RateLimiter
+from strongroom.identity.login.lockout import caller_of
 from strongroom.identity.sessions.ports import Issued
 from strongroom.identity.sso import store
 from strongroom.identity.sso.admission import Admission
@@ -43,15 +44,13 @@ from strongroom.keys import DataKeys
 
 FLOW_SECONDS: Final = 600
 SCOPES: Final = "openid email profile"
-#: Of one address: nobody logs in more often, and each start writes a row and may call a provider.
-ADDRESS_RATE: Final = Rate(per_second=0.5, burst=20)
 _CLAIMS: Final = (
     '{"id_token":{"email":{"essential":true},"email_verified":{"essential":true},"name":null}}'
 )
 
 
 class SignIn:
-    """Logins by the providers of every tenant."""
+    """Logins by the providers of every tenant. `rate` bounds the steps of one address (IPv6: one /64)."""
 
     def __init__(
         self,
@@ -63,7 +62,7 @@ class SignIn:
         admission: Admission,
         recorder: Recorder,
         clock: Clock,
-        rate: Rate = ADDRESS_RATE,
+        rate: Rate,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -85,7 +84,7 @@ class SignIn:
             ProviderSilent: the provider does not answer.
             TooMany: this address asks too often.
         """
-        self._addresses.take(address, monotonic())
+        self._addresses.take(caller_of(address), monotonic())
         found = await self._presented(provider, email)
         if redirect not in found.terms.redirects:
             raise Invalid(
@@ -118,7 +117,7 @@ class SignIn:
             ProviderSilent, ProviderUnreadable: it could not be found out.
             TooMany: this address asks too often.
         """
-        self._addresses.take(address, monotonic())
+        self._addresses.take(caller_of(address), monotonic())
         async with self._database.transaction() as tx:
             flow = await store.take_flow(tx, self._proofs.state_hash(back.state))
         if flow is None:
