@@ -4,7 +4,8 @@
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import pyotp
 import pytest
@@ -14,6 +15,8 @@ from playwright.async_api import Browser
 from browser.conftest import Tab, tab_at
 from database import Databases
 from members import ACT
+from oidc_provider import CLIENT, SECRET, oidc_provider
+from peer import Sent, answer
 from service import Service, running
 from strongroom.identity.people.model import Person, PersonWish
 from strongroom.kernel.clock import SteppedClock
@@ -146,6 +149,42 @@ async def test_with_a_password_an_app_and_then_a_passkey(
     await page.goto("/login")
     await page.get_by_role("button", name="Use a passkey").click()
     await page.get_by_role("alert").filter(has_text="The passkey was not accepted").wait_for()
+
+
+async def test_with_an_account_at_a_company(whole: Service, here: Tab, clock: SteppedClock) -> None:
+    """The browser really goes to the provider, which sends it back to the login page."""
+    person, _ = await invited(whole, "Katherine Johnson")
+    admin = whole.console((await whole.member(person.merchant)).key)
+    redirect = f"{whole.settings.console_url}/login"
+    async with oidc_provider(clock) as provider:
+        provider.claims = {"sub": "katherine", "email": person.email, "email_verified": True}
+
+        async def serve(sent: Sent, writer: Any) -> bytes:
+            if not sent.target.startswith("/authorize?"):
+                return await provider.serve(sent, writer)
+            back = urlencode(provider.visited(provider.issuer + sent.target))
+            return answer(b"", 302, f"location: {redirect}?{back}\r\n")
+
+        provider.listening.behaviour = serve
+        made = await admin.post(
+            "/v1/providers",
+            {
+                "name": "Corner Shop accounts",
+                "issuer": provider.issuer,
+                "client_id": CLIENT,
+                "client_secret": SECRET,
+                "domains": ["shop.example"],
+                "redirects": [redirect],
+                "required_amr": ["mfa"],
+                "creates_people": False,
+            },
+        )
+        assert made.status_code == 201, made.text
+        await here.page.goto("/login")
+        await here.page.get_by_label("E-mail address").fill(person.email)
+        await here.page.get_by_role("button", name="Use your company's account").click()
+        await here.page.get_by_role("heading", name="Katherine Johnson").wait_for()
+        assert len(provider.redeemed) == 1
 
 
 async def type_password(here: Tab, person: Person) -> None:
