@@ -464,7 +464,10 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
         return (await service.member(own)).key
     people = People(ground.shop.service)
     merchant = (await ground.shop.service.tenant()).merchant
+    if "{person_id}" in operation.path or "{invitation_id}" in operation.path:
+        merchant = ground.shop.tenant.merchant  # where they were made
     admin = await people.make(merchant)
+    await people.make(merchant)  # somebody else who may approve
     operator = await people.make(merchant, Role.OPERATOR)
     if "/break-glass" in operation.path:
         if "{" in operation.path:
