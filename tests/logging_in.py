@@ -48,7 +48,7 @@ from strongroom.identity.login.step_up import StepUps
 from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.identity.sessions.ports import Issued
 from strongroom.kernel.clock import SteppedClock
-from strongroom.kernel.errors import Conflict
+from strongroom.kernel.errors import Conflict, Unavailable
 from strongroom.kernel.ids import MerchantId, PersonId, SessionId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import CallerKind, Presence, Principal, Role
@@ -141,12 +141,16 @@ class CountedPasswords:
         self._hash = self._hasher.hash(PASSWORD)
         #: How many argon2 computations there were, and for how many of them it was somebody's password.
         self.computed = 0
+        #: There are too many at once, for now.
+        self.busy = False
         self.somebodys = 0
 
     async def kept(self, read: ReadOnly, person: Person | None) -> Person | None:
         return person
 
     async def holds(self, kept: Person | None, password: str) -> bool:
+        if self.busy:
+            raise Unavailable
         self.computed += 1
         self.somebodys += kept is not None
         try:

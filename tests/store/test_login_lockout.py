@@ -12,6 +12,7 @@ from database import Server
 from logging_in import ADDRESS, ELSEWHERE, PASSWORD, WRONG, App, Ground, grounded
 from strongroom.audit import Action, Outcome
 from strongroom.audit.ports import PLATFORM
+from strongroom.db.logins import Domain
 from strongroom.identity.people.model import Person
 
 MINUTE = timedelta(minutes=1)
@@ -208,6 +209,26 @@ async def test_an_administrator_lifts_it_all(ground: Ground) -> None:
         assert await lockouts.locked_until(tx, other, now) is not None
     assert await comes_in(ground, person, app)
     assert await comes_in(ground, person, app, ELSEWHERE)
+
+
+async def test_what_could_not_be_looked_at_is_not_counted(ground: Ground) -> None:
+    """Too many at once, or no key to open a secret with: an outage locks nobody out."""
+    person = await ground.person()
+    app, _ = await ground.app(person)
+    body = {"email": person.email, "password": WRONG, "mode": "test"}
+    ground.passwords.busy = True
+    answers = await asyncio.gather(*(ground.caller().post("/v1/login", body) for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {503}
+    ground.passwords.busy = False
+    assert await failures(ground, person) == 0
+    spent = await ground.value("select spent_until from identity.login_account")
+    assert spent == ground.clock.now()
+    handle = await ground.begin(person)
+    await ground.databases.run(
+        Domain.CORE, "update identity.totp set sealed_secret = '\\x00' where state = 'active'"
+    )
+    assert (await ground.finish(handle, app.code())).status_code == 503
+    assert await failures(ground, person) == 0
 
 
 async def test_nobodys_account_counts_as_one(ground: Ground) -> None:
