@@ -219,6 +219,10 @@ def _origin(text: str, _variables: Mapping[str, str]) -> str:
     return text
 
 
+def _origins(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(_origin(word, variables) for word in _words(text, variables))
+
+
 def _aaguids(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
     words = tuple(word.lower() for word in _words(text, variables))
     if not all(_AAGUID.fullmatch(word) for word in words):
@@ -246,7 +250,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "internal_key": _path,
     "internal_crl": _paths,
     "public_url": _text,
-    "api_urls": _words,
+    "api_urls": _origins,
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,

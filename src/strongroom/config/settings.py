@@ -174,7 +174,7 @@ class Settings:
     api_urls: tuple[str, ...] = field(
         default=(),
         metadata=_says(
-            "Base URLs (https://HOST[:PORT], comma-separated) under which callers reach the vault, gateway and console "
+            "Base URLs (scheme, host, port; comma-separated) under which callers reach the vault, gateway and console "
             "listeners; a DPoP proof must name one. Default: each listener's own address."
         ),
     )
