@@ -11,12 +11,13 @@ import httpx
 from callers import Persons, edge_clients
 from paying import VISA, Shop, open_shop
 from service import Caller, Service, Tenant
+from signed_in import signed_in
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.identity.grants import GRANTABLE
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import CallerKind, KeyKind, Role
+from strongroom.kernel.principal import CallerKind, KeyKind
 from strongroom.simulator import Simulated
 
 LIVE: Final = "the other mode's"
@@ -112,20 +113,77 @@ PUT: Final[Mapping[str, tuple[str, str]]] = {
            select $1, $2, $3, 'https://a.example', 'c', '', 1, '{a.example}', '{https://a.example/}', '[]', '{mfa}',
                   '{}', false, 'active', 'usr_01KAHX3MZ4V8Q2T6N0R5W7Y9CB', now(), now()""",
     ),
+    "person_id": (
+        "usr",
+        """insert into identity.person (merchant_id, person_id, email, name, role, status, created_by, created_at)
+           select $1, $2::text, lower($2::text) || '@shop.example', 'Somebody', 'operator', 'active', 'tests', now()""",
+    ),
+    "invitation_id": (
+        "inv",
+        """insert into identity.invitation
+                  (merchant_id, invitation_id, person_id, reason, link_hash, created_by, created_at, expires_at)
+           select $1, $2::text, '{person_id}', 'invited', decode(md5($2::text) || md5($2::text), 'hex'), 'tests', now(),
+                  now() + interval '1 day'""",
+    ),
+    "session_id": (
+        "ses",
+        """insert into identity.session
+                  (merchant_id, session_id, person_id, mode, methods, refresh_hash, started_at, stepped_up_at, used_at,
+                   ends_at)
+           select $1, $2::text, '{person_id}', $3, '{mfa}', decode(md5($2::text) || md5($2::text), 'hex'), now(), now(),
+                  now(), now() + interval '1 hour'""",
+    ),
+    "passkey_id": (
+        "psk",
+        """insert into identity.passkey
+                  (merchant_id, person_id, passkey_id, credential_id, public_key, sign_count, aaguid, attestation,
+                   transports, backup_eligible, backed_up, name, created_at)
+           select $1, '{person_id}', $2::text, decode(md5($2::text), 'hex'), '', 0, '', 'none', '{}', false, false, 'n',
+                  now()""",
+    ),
+    "service_id": (
+        "svc",
+        """insert into identity.service
+                  (merchant_id, service_id, mode, name, permissions, public_keys, certificate_bound, created_by,
+                   created_at)
+           values ($1, $2, $3, 'n', '{}', '[]', false, 'tests', now())""",
+    ),
+    "review_id": (
+        "rvw",
+        """insert into identity.access_review (merchant_id, review_id, started_by, started_at)
+           values ($1, $2, 'usr_01KAHX3MZ4V8Q2T6N0R5W7Y9CB', now())""",
+    ),
+    "break_glass_id": (
+        "brk",
+        """insert into identity.break_glass
+                  (merchant_id, break_glass_id, mode, person_id, session_id, permissions, reason, started_at,
+                   expires_at)
+           values ($1, $2, $3, '{person_id}', 'ses_a', '{payments:payment:read}', 'a reason of tests', now(),
+                   now() + interval '30 minutes')""",
+    ),
 }
 #: A person answers for both modes of these: what is in the other mode is one's own.
-OF_BOTH_MODES: Final = frozenset({"network_id", "provider_id"})
+OF_BOTH_MODES: Final = frozenset(
+    "invitation_id network_id passkey_id person_id provider_id review_id session_id".split()
+)
 
 
 async def put(service: Service, merchant: MerchantId, mode: Mode) -> Made:
     """Put one of everything that people govern."""
     made: Made = {}
-    for name, (prefix, statement) in PUT.items():
-        if mode is Mode.LIVE and name in OF_BOTH_MODES:
-            continue
+    names = sorted(PUT, key=lambda name: name != "person_id")  # others refer to a person
+    for name in names:
+        prefix, statement = PUT[name]
         made[name] = new_id(prefix)
-        await service.look(Domain.CORE, statement, merchant, made[name], mode.value)
+        text = statement.replace("{person_id}", made["person_id"])
+        values = (merchant, made[name], mode.value)
+        await service.look(Domain.CORE, text, *values[: 3 if "$3" in text else 2])
     return made
+
+
+def of_one_mode(made: Made) -> Made:
+    """Leave out what is the same in either mode."""
+    return {name: each for name, each in made.items() if name not in OF_BOTH_MODES}
 
 
 @asynccontextmanager
@@ -133,17 +191,15 @@ async def world_of(service: Service, processor: Simulated) -> AsyncIterator[Worl
     mine, theirs = await open_shop(service, processor), await open_shop(service, processor)
     persons = Persons.at(service)
 
-    def admin(merchant: MerchantId) -> str:
-        return persons.token(Role.ADMIN, merchant, Mode.TEST)
-
     me = mine.tenant.merchant
     machine = persons.machine(
         CallerKind.SECRET, me, Mode.TEST, GRANTABLE[KeyKind.SECRET]
     )  # known without a question, so that statements are those of the route
+    admin = await signed_in(service, me)
     async with edge_clients(service) as clients:
         yield World(
             clients,
-            {"vault": machine, "gateway": machine, "console": admin(me)},
+            {"vault": machine, "gateway": machine, "console": admin.access.expose()},
             await everything_of(mine),
             {
                 "another tenant's": {
@@ -152,7 +208,7 @@ async def world_of(service: Service, processor: Simulated) -> AsyncIterator[Worl
                 },
                 LIVE: {
                     **await live_of(service, mine.tenant),
-                    **await put(service, me, Mode.LIVE),
+                    **of_one_mode(await put(service, me, Mode.LIVE)),
                 },
             },
         )

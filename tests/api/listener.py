@@ -116,6 +116,7 @@ def edge(
     body_seconds_max: float = 10,
     carries_cards: bool = False,
     callers: Callers | None = None,
+    rates: Rates | None = None,
 ) -> Edge:
     plenty = Rate(10_000, 10_000)
     return Edge(
@@ -123,7 +124,7 @@ def edge(
         listener="small",
         authenticator=OneKey(),
         public_paths=frozenset({"/whence", "/open", "/broken", "/slow", "/echo"}),
-        rates=Rates(RateLimiter(plenty), RateLimiter(plenty), RateLimiter(plenty)),
+        rates=rates or Rates(RateLimiter(plenty), RateLimiter(plenty), RateLimiter(plenty)),
         watcher=notebook,
         carries_cards=carries_cards,
         lean={},

@@ -260,3 +260,20 @@ async def test_access_is_reviewed_on_the_command_line(site: Installed) -> None:
     assert re.search(
         rf"^{made} +\d{{4}}-\d\d-\d\d +\d{{4}}-\d\d-\d\d +in time", shown.out, re.MULTILINE
     )
+
+
+def test_what_an_operator_does_is_told_where_the_log_is_a_file(
+    site: Installed, tmp_path: Path
+) -> None:
+    log = tmp_path / "strongroom.jsonl"
+    made = site.run.done("merchant", "create", "Told", "--json", STRONGROOM_LOG_FILE=str(log)).json[
+        "id"
+    ]
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    (told,) = [each for each in events if each["event_type"] == "security.event"]
+    assert (told["action"], told["object_id"]) == ("identity.merchant.created", made)
+    assert told["user_id"].startswith("operator:uid:")
+    elsewhere = site.run(
+        "merchant", "create", "Untold", STRONGROOM_LOG_FILE=str(tmp_path / "no" / "folder")
+    )
+    assert elsewhere.code == 0

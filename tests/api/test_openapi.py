@@ -182,15 +182,6 @@ class Ground:
     key: str
     weak: str
     weaker: str
-    #: An admin of the merchant, and one of the platform, who are logged in.
-    admin: str
-    root: str
-
-    def key_for(self, operation: Operation) -> str:
-        """Who may call an operation: at the console, people."""
-        if operation.listener != "console":
-            return self.key
-        return self.root if operation.path == "/v1/merchants" else self.admin
 
     def caller(self, operation: Operation, key: str | None) -> Caller:
         return Caller(self.shop.service.clients[operation.listener], key)
@@ -233,8 +224,6 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         tenant.keys[Mode.TEST],
         weak.text.expose(),
         weaker.text.expose(),
-        (await with_password(service, tenant.merchant)).key,
-        (await service.member(PLATFORM)).key,
     )
 
 
@@ -423,13 +412,6 @@ def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
     return {**ids, "event_id": ids.get(f"{operation.listener} {kind}_id", "")}
 
 
-async def key_for(operation: Operation, ground: Ground) -> str:
-    """The credential that an operation is tried with: of somebody who has just logged in, where it takes a person."""
-    if PERSONS_ONLY.issuperset(operation.says.get("x-requires", [""])):
-        return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
-    return ground.key
-
-
 async def ids_for(operation: Operation, ground: Ground) -> Mapping[str, str]:
     """The ids that an operation is tried with."""
     ids = ids_of(operation, ground.ids)
@@ -473,9 +455,19 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
     """Log somebody in who may, at a merchant where what it names is there; return their credential."""
     if "/session" in operation.path:
         return (await signed_in(ground.shop.service, ground.shop.tenant.merchant)).access.expose()
+    service, own = ground.shop.service, ground.shop.tenant.merchant
+    if operation.path == "/v1/own/password":
+        return (await with_password(service, own)).key
+    if operation.path == "/v1/merchants":
+        return (await service.member(PLATFORM)).key
+    if operation.path.startswith(("/v1/people", "/v1/invitations")):
+        return (await service.member(own)).key
     people = People(ground.shop.service)
     merchant = (await ground.shop.service.tenant()).merchant
+    if "{person_id}" in operation.path or "{invitation_id}" in operation.path:
+        merchant = ground.shop.tenant.merchant  # where they were made
     admin = await people.make(merchant)
+    await people.make(merchant)  # somebody else who may approve
     operator = await people.make(merchant, Role.OPERATOR)
     if "/break-glass" in operation.path:
         if "{" in operation.path:

@@ -87,6 +87,24 @@ def invitation(
     return {"email": email or f"{new_id('usr').lower()}@shop.example", "name": name, "role": role}
 
 
+async def approved(service: Service, approver: Member, asked: Any) -> dict[str, str]:
+    """Approve what was asked for; return what it is then sent again with."""
+    approval = asked.json()["id"]
+    said = await service.console(approver.key).post(f"/v1/approvals/{approval}/approve", {})
+    assert said.status_code == 200, said.text
+    return {"strongroom-approval": approval}
+
+
+async def with_approval(
+    shop: Staff, approver: Member, path: str, body: dict[str, Any] | None = None
+) -> Any:
+    """What the admin asks for, done after another has approved it."""
+    asked = await shop.as_("admin").post(path, body)
+    assert asked.status_code == 202, asked.text
+    headers = await approved(shop.service, approver, asked)
+    return await shop.as_("admin").post(path, body, headers=headers)
+
+
 # --- inviting ----------------------------------------------------------------------------------------
 
 
@@ -123,19 +141,19 @@ async def test_an_invitation_is_a_person_and_a_link_shown_once(shop: Staff) -> N
 
 #: What is sent, what is answered.
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"email": "no address", "name": "N", "role": "admin"}, "422 email_malformed"),
-    ({"email": "a@b", "name": "N", "role": "admin"}, "422 email_malformed"),
-    ({"email": "a@b.example\n", "name": " ", "role": "admin"}, "422 name_malformed"),
-    ({"email": "a\u202e@b.example", "name": "N", "role": "admin"}, "422 email_malformed"),
-    ({"email": "<a@b.example>", "name": "N", "role": "admin"}, "422 email_malformed"),
-    ({"email": "\u0430dmin@b.example", "name": "N", "role": "admin"}, "422 email_malformed"),
-    ({"email": "a@b..example", "name": "N", "role": "admin"}, "422 email_malformed"),
-    ({"email": "a@b.example", "name": "a\0b", "role": "admin"}, "422 name_malformed"),
+    ({"email": "no address", "name": "N", "role": "auditor"}, "422 email_malformed"),
+    ({"email": "a@b", "name": "N", "role": "auditor"}, "422 email_malformed"),
+    ({"email": "a@b.example\n", "name": " ", "role": "auditor"}, "422 name_malformed"),
+    ({"email": "a\u202e@b.example", "name": "N", "role": "auditor"}, "422 email_malformed"),
+    ({"email": "<a@b.example>", "name": "N", "role": "auditor"}, "422 email_malformed"),
+    ({"email": "\u0430dmin@b.example", "name": "N", "role": "auditor"}, "422 email_malformed"),
+    ({"email": "a@b..example", "name": "N", "role": "auditor"}, "422 email_malformed"),
+    ({"email": "a@b.example", "name": "a\0b", "role": "auditor"}, "422 name_malformed"),
     ({"email": "a@b.example", "name": "N", "role": "service"}, "422 value_wrong"),
     ({"email": "a@b.example", "name": "N", "role": "root"}, "422 value_wrong"),
     ({"email": "a@b.example", "name": "N"}, "422 field_missing"),
-    ({"email": "a@b.example", "name": "N", "role": "admin", "merchant": "x"}, "422 field_unknown"),
-    ({"email": "4242424242424242@b.example", "name": "N", "role": "admin"}, "422 card_number_refused"),
+    ({"email": "a@b.example", "name": "N", "role": "auditor", "merchant": "x"}, "422 field_unknown"),
+    ({"email": "4242424242424242@b.example", "name": "N", "role": "auditor"}, "422 card_number_refused"),
 ]  # fmt: skip
 
 
@@ -317,7 +335,7 @@ async def test_suspended_and_enabled(shop: Staff) -> None:
         answer = await admin.post(f"/v1/people/{target.id}/suspend")
         assert (answer.status_code, answer.json()["status"]) == (200, "suspended")
     assert await service.ended.of(target) == ["person_suspended"], "once"
-    reset = await admin.post(f"/v1/people/{target.id}/reset")
+    reset = await with_approval(shop, shop["second"], f"/v1/people/{target.id}/reset")
     assert (reset.status_code, reset.json()["code"]) == (409, "person_suspended")
     assert (await admin.post(f"/v1/people/{target.id}/enable")).json()["status"] == "active"
     again = await admin.post(f"/v1/people/{target.id}/enable")
@@ -349,7 +367,10 @@ async def test_nobody_changes_their_own_access(shop: Staff) -> None:
         ("unlock", None),
         ("reset", None),
     ):
-        answer = await shop.as_("admin").post(f"{me}/{path}", body)
+        if path == "reset":  # with another's approval neither
+            answer = await with_approval(shop, shop["second"], f"{me}/{path}")
+        else:
+            answer = await shop.as_("admin").post(f"{me}/{path}", body)
         assert (answer.status_code, answer.json()["code"]) == (403, "own_access_refused"), path
     assert await shop.service.ended.of(shop["admin"]) == []
 
@@ -361,9 +382,11 @@ async def test_the_last_active_admin_stays(shop: Staff) -> None:
     demoted = await shop.as_("admin").post(f"/v1/people/{second.id}/role", {"role": "auditor"})
     assert demoted.status_code == 200
     for path, body in (("role", {"role": "auditor"}), ("suspend", None), ("reset", None)):
-        answer = await shop.service.console(outlived.key).post(
-            f"/v1/people/{first.id}/{path}", body
-        )
+        caller, where = shop.service.console(outlived.key), f"/v1/people/{first.id}/{path}"
+        answer = await caller.post(where, body)
+        if path == "reset":
+            headers = await approved(shop.service, first, answer)
+            answer = await caller.post(where, body, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (409, "last_admin"), path
     person = await shop.service.desk.people.one(shop.merchant, first.person.person_id)
     assert (person.role, person.status) == (Role.ADMIN, PersonStatus.ACTIVE)
@@ -377,8 +400,16 @@ async def test_of_two_admins_who_end_each_other_at_once_one_stays(
         shop = await staff(office)
         body = {"role": "auditor"} if act == "role" else None
         pairs = (("admin", "second"), ("second", "admin"))
+        headers: dict[str, dict[str, str]] = {"admin": {}, "second": {}}
+        if act == "reset":  # each approves what the other asks for
+            for who, whom in pairs:
+                asked = await shop.as_(who).post(f"/v1/people/{shop[whom].id}/{act}", body)
+                headers[who] = await approved(office, shop[whom], asked)
         answers = await asyncio.gather(
-            *(shop.as_(who).post(f"/v1/people/{shop[whom].id}/{act}", body) for who, whom in pairs)
+            *(
+                shop.as_(who).post(f"/v1/people/{shop[whom].id}/{act}", body, headers=headers[who])
+                for who, whom in pairs
+            )
         )
         codes = sorted(each.status_code for each in answers)
         assert codes[1] == 409, [each.text for each in answers]
@@ -396,7 +427,11 @@ async def test_what_cannot_end_sessions_does_not_happen(shop: Staff) -> None:
     before = await actions(shop.service, target.id)
     async with shop.service.ended.broken():
         for path, body in (("role", {"role": "auditor"}), ("suspend", None), ("reset", None)):
-            answer = await shop.as_("admin").post(f"/v1/people/{target.id}/{path}", body)
+            where = f"/v1/people/{target.id}/{path}"
+            if path == "reset":
+                answer = await with_approval(shop, shop["second"], where)
+            else:
+                answer = await shop.as_("admin").post(where, body)
             assert answer.status_code >= 500
     person = await shop.service.desk.people.one(shop.merchant, target.person.person_id)
     assert (person.role, person.status) == (Role.DEVELOPER, PersonStatus.ACTIVE)
@@ -412,7 +447,8 @@ async def test_unlocking_clears_the_lockout_and_says_so(shop: Staff) -> None:
 
 async def test_a_reset_takes_every_proof_away_and_gives_a_link(shop: Staff) -> None:
     service, target = shop.service, shop["second"]
-    answer = await shop.as_("admin").post(f"/v1/people/{target.id}/reset")
+    third = await service.member(shop.merchant, Role.ADMIN)
+    answer = await with_approval(shop, third, f"/v1/people/{target.id}/reset")
     assert answer.status_code == 201, answer.text
     assert (answer.json()["reason"], answer.json()["person"]) == ("reset", target.id)
     assert await service.ended.of(target) == ["proofs_reset"]
@@ -462,3 +498,29 @@ async def test_a_link_ends_with_its_day(shop: Staff) -> None:
     later = shop.service.console((await shop.service.log_in(shop["admin"].person)).key)
     listed = (await later.get("/v1/invitations?limit=100")).json()["data"]
     assert {each["status"] for each in listed if each["id"] == invited["id"]} == {"expired"}
+
+
+async def test_an_admin_is_made_by_two(shop: Staff) -> None:
+    """Invited or promoted: one asks, another approves; any other role one admin gives alone."""
+    wish = invitation(role="admin")
+    invited = await with_approval(shop, shop["second"], "/v1/invitations", wish)
+    assert invited.status_code == 201, invited.text
+    path = f"/v1/people/{shop['auditor'].id}/role"
+    promoted = await with_approval(shop, shop["second"], path, {"role": "admin"})
+    assert (promoted.status_code, promoted.json()["role"]) == (200, "admin")
+    doubled = b'{"role": "auditor", "role": "admin"}'
+    path = f"/v1/people/{shop['operator'].id}/role"
+    assert (await shop.as_("admin").send("POST", path, content=doubled)).status_code == 202
+
+
+async def test_a_lone_admin_is_sent_to_the_operator(office: Service) -> None:
+    merchant = (await office.tenant()).merchant
+    alone, other = [await office.member(merchant, role) for role in (Role.ADMIN, Role.OPERATOR)]
+    caller = office.console(alone.key)
+    for path, body in (
+        ("/v1/invitations", invitation(role="admin")),
+        (f"/v1/people/{other.id}/role", {"role": "admin"}),
+        (f"/v1/people/{other.id}/reset", None),
+    ):
+        answer = await caller.post(path, body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "approval_nobody")

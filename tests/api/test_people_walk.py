@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long random walks of one tenant's people beside a model: the same refusals, the same states, always an admin."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import pytest_asyncio
 
 from database import Databases
 from service import Service, running
-from strongroom.audit import Origin
+from strongroom.audit import PLATFORM, Origin
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.identity.people import errors
@@ -233,3 +234,32 @@ async def test_people_do_what_the_model_does(office: Service, seed: int) -> None
             await walk.open(admin, by)
             await walk.finish(admin, by)
     assert len(set(done)) > 8, "the walk went everywhere"
+
+
+async def test_of_several_who_ask_for_the_first_admin_at_once_one_link_holds(
+    office: Service,
+) -> None:
+    by = Act(OPERATOR, Origin())
+    emails = [f"root-{number % 2}@platform.example" for number in range(6)]
+    made = await asyncio.gather(
+        *(office.desk.people.first_admin(email, "Root", by) for email in emails)
+    )
+    holding = []
+    for each in made:
+        try:
+            holding.append(await office.desk.setup.open(each.link))
+        except errors.SetupRefused:
+            continue
+    assert len(holding) == 1
+    (opened,) = holding
+    async with office.desk.people._parts.database.transaction([PLATFORM]) as tx:
+        await office.desk.setup.finish(
+            tx,
+            opened.person,
+            opened.ticket,
+            proof=SetupProof.PASSKEY,
+            origin=Origin(),
+            now=office.desk.clock.now(),
+        )
+    with pytest.raises(errors.AdministratorExists):
+        await office.desk.people.first_admin("late@platform.example", "Late", by)

@@ -14,6 +14,7 @@ import pytest_asyncio
 from api.test_networks import IN_OFFICE, OPERATOR
 from database import Databases
 from service import Service, running
+from strongroom.compose.edges import callers_of
 from strongroom.db.logins import Domain
 from strongroom.identity import ListMode, ListWish
 from strongroom.kernel.mode import Mode
@@ -82,3 +83,17 @@ async def test_a_connection_without_the_header_is_closed_counted_and_recorded(
     ):
         assert perf_counter() - began < SECONDS_MAX, "no record of the refusal"
         await asyncio.sleep(0.05)
+
+
+def test_no_proxy_stands_before_what_is_called_from_inside(proxied: Service) -> None:
+    nobody: Any = None
+    site = proxied.composer.site
+    for listener, behind in (
+        ("vault", True),
+        ("gateway", True),
+        ("webhooks", True),
+        ("console", True),
+        ("vault_internal", False),
+        ("worker", False),
+    ):
+        assert (callers_of(site, listener, nobody) is not None) is behind, listener

@@ -25,7 +25,7 @@ from litestar import post
 from litestar.datastructures import State
 
 from command_line import SCRIPT, CommandLine, Ended
-from database import Server
+from database import Databases
 from logging_in import PASSWORD, WRONG, App, Ground, grounded
 from service import free_ports
 from strongroom.crypto import new_secret_text
@@ -122,9 +122,9 @@ class Here:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def here(server: Server, tmp_path: Path) -> AsyncIterator[Here]:
+async def here(databases: Databases, tmp_path: Path) -> AsyncIterator[Here]:
     (port,) = free_ports(1)
-    async with grounded(server, routes=(open_link, set_password, refresh, end)) as ground:
+    async with grounded(databases, routes=(open_link, set_password, refresh, end)) as ground:
         servers = Servers([Endpoint("console", ground.edge, "127.0.0.1", port, None)])
         await servers.start()
         try:

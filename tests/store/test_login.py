@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from database import Server
+from database import Databases
 from jwt_maker import EdKey, jws
 from logging_in import ADDRESS, ELSEWHERE, PASSWORD, WRONG, Ground, grounded
 from strongroom.audit import Action, Outcome
@@ -27,8 +27,8 @@ from strongroom.kernel.mode import Mode
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ground(server: Server) -> AsyncIterator[Ground]:
-    async with grounded(server) as made:
+async def ground(databases: Databases) -> AsyncIterator[Ground]:
+    async with grounded(databases) as made:
         yield made
 
 
@@ -428,8 +428,8 @@ async def test_others_failures_are_recorded_in_the_same_place(ground: Ground) ->
 # --- bounds -------------------------------------------------------------------------------------------
 
 
-async def test_one_address_is_slowed_down(server: Server) -> None:
-    async with grounded(server, Rate(0.001, 5)) as ground:
+async def test_one_address_is_slowed_down(databases: Databases) -> None:
+    async with grounded(databases, Rate(0.001, 5)) as ground:
         body = {"email": "nobody@shop.example", "password": PASSWORD}
         answers = [await ground.caller().post("/v1/login", body) for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2

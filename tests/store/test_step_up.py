@@ -9,7 +9,7 @@ from datetime import timedelta
 import pyotp
 import pytest_asyncio
 
-from database import Server
+from database import Databases
 from logging_in import App, Ground, grounded
 from service import Caller
 from strongroom.audit import Action, Outcome
@@ -19,8 +19,8 @@ LATER = timedelta(minutes=6)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ground(server: Server) -> AsyncIterator[Ground]:
-    async with grounded(server) as made:
+async def ground(databases: Databases) -> AsyncIterator[Ground]:
+    async with grounded(databases) as made:
         yield made
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a request takes two people, and what makes it the same request: never less than what the route will do."""
 
+import inspect
 import json
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar import post
 
+from strongroom.compose import CONSOLE_ROUTES, GATEWAY_ROUTES, VAULT_ROUTES, WEBHOOKS_ROUTES
 from strongroom.http import PUBLIC, Request
 from strongroom.http.approval import (
     Approval,
@@ -147,6 +149,10 @@ async def both() -> None: ...
 async def live() -> None: ...
 
 
+@post("/later", requires=PUBLIC, approval=Approval("later", late=True))
+async def later() -> None: ...
+
+
 @post("/plain", requires=PUBLIC)
 async def plain() -> None: ...
 
@@ -185,3 +191,22 @@ async def test_a_machine_passes_only_where_the_mark_says_so() -> None:
 async def test_a_mark_without_a_gate_lets_nobody_through() -> None:
     with pytest.raises(Bug):
         await require_approval(both, called_by(PERSON), None, None)
+
+
+def test_a_route_that_asks_late_does_ask() -> None:
+    handlers = {*VAULT_ROUTES, *GATEWAY_ROUTES, *WEBHOOKS_ROUTES, *CONSOLE_ROUTES}
+    late = [each for each in handlers if getattr(each.opt.get("approval"), "late", False)]
+    assert late
+    for each in late:
+        assert "await admitted(request)" in inspect.getsource(each.fn), each.handler_name
+
+
+async def test_a_late_mark_is_not_asked_for_early() -> None:
+    gate = Notes()
+    await require_approval(later, called_by(PERSON), gate, None)
+    assert gate.asked == []
+    await require_approval(later, called_by(PERSON), gate, None, late=True)
+    await require_approval(both, called_by(PERSON), gate, None, late=True)
+    assert gate.asked == [("later", None)]
+    with pytest.raises(ApprovalNeedsPerson):
+        await require_approval(later, called_by(None), gate, None, late=True)

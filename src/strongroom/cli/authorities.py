@@ -30,6 +30,7 @@ from strongroom.crypto import (
     make_authority,
     make_revocation_list,
 )
+from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import Conflict, NotThere
 from strongroom.kernel.secret import Secret
 
@@ -145,12 +146,7 @@ class Authorities:
             target: another folder, for a process on another machine; gets the authorities too.
         """
         book = self._book()
-        authority = self._authority(book.issuing)
-        made = (
-            issue_server_certificate(authority, hosts, self._now, lifetime)
-            if name == SERVER
-            else issue_client_certificate(authority, name, self._now, lifetime)
-        )
+        made = self._certified(self._authority(book.issuing), name, hosts, lifetime)
         issued = Issued(
             serial=f"{certificate_serial(made.certificate):x}",
             name=name,
@@ -170,6 +166,19 @@ class Authorities:
                 target / "authorities.pem", (self.folder / "authorities.pem").read_bytes()
             )
         return issued
+
+    def _certified(
+        self, authority: Certified, name: str, hosts: Sequence[str], lifetime: timedelta
+    ) -> Certified:
+        """Issue, with a number that the command line takes for no card's."""
+        while True:
+            made = (
+                issue_server_certificate(authority, hosts, self._now, lifetime)
+                if name == SERVER
+                else issue_client_certificate(authority, name, self._now, lifetime)
+            )
+            if not has_cardlike(f"{certificate_serial(made.certificate):x}"):
+                return made
 
     def revoke(self, which: str) -> Sequence[Issued]:
         """Revoke a certificate by its serial number, or all of a name but the one in the folder.

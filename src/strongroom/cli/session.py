@@ -65,13 +65,17 @@ def session_file() -> Path:
 
 def where(url: str, ca: Path | None) -> tuple[str, Path | None]:
     """Return the console's address and the authority to trust: as given, else this machine's installation's."""
-    if url:
-        return url, ca
     here = installation()
     scheme = "http" if here.settings.plain_http else "https"
-    if ca is None and here.settings.tls_certificate is None and here.authority_file.exists():
+    ours = f"{scheme}://{here.settings.console_listen}"
+    if (
+        url in ("", ours, here.settings.console_url)
+        and ca is None
+        and here.settings.tls_certificate is None
+        and here.authority_file.exists()
+    ):
         ca = here.authority_file
-    return f"{scheme}://{here.settings.console_listen}", ca
+    return url or ours, ca
 
 
 def anonymous(url: str, ca: Path | None) -> "Client":

@@ -17,12 +17,14 @@ from strongroom.kernel.addresses import Networks
 from strongroom.telemetry.trace import new_request_id, trace_hash
 
 CONSOLE: Final = "console"
+#: What is reached from outside. The vault's internal port and the worker's own are called directly, and believe nobody.
+BEHIND_PROXIES: Final = frozenset({"vault", "gateway", "webhooks", CONSOLE})
 
 
 def callers_of(site: Site, listener: str, denials: DenialLog) -> Callers | None:
     """Return who finds out the callers of one listener; None where no proxy stands before it."""
     settings = site.settings
-    if not settings.trusted_proxies:
+    if not settings.trusted_proxies or listener not in BEHIND_PROXIES:
         return None
     proxies = Networks.parse(settings.trusted_proxies)
     relay = None

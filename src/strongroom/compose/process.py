@@ -41,6 +41,8 @@ class Process:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.health = HealthRegistry()
+        #: The one stream of security events; every recorder of this process tells it.
+        self.security_events = SecurityEvents(site.log, site.metrics.security)
         self.policy = EgressPolicy(
             frozenset(site.settings.egress_loopback),
             site.settings.egress_ca,
@@ -114,7 +116,7 @@ class Process:
             database,
             await platform_secret(keyring, KeyName.AUDIT_ROW_MAC),
             self.site.clock,
-            SecurityEvents(self.site.log, self.site.metrics.security),
+            self.security_events,
         )
 
     async def sealer(self, domain: Domain) -> Sealer:
@@ -143,6 +145,7 @@ class Process:
             origin=f"{settings.audit_origin}/{domain.value}",
             log=self.site.log,
             metrics=self.site.metrics.audit,
+            stream=self.security_events,
         )
 
     async def remote_vault(self) -> None:

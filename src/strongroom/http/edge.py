@@ -10,11 +10,11 @@ A listener without keys has public routes only: there, (4) is left out and (5) g
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from strongroom.http import limits
 from strongroom.http.auth import Authenticator, Unrecognized, credential_of
@@ -28,18 +28,27 @@ from strongroom.http.body import (
     RsgiBody,
     is_form,
 )
+from strongroom.http.bounds import (
+    BodyNotJson,
+    CardNumberRefused,
+    HeaderItems,
+    has_body,
+    is_json,
+    require_bounded,
+    require_reached_from,
+)
 from strongroom.http.callers import Callers
 from strongroom.http.client_address import host_of
-from strongroom.http.gate import AddressGate, AddressNotAllowed, RouteGroup
+from strongroom.http.gate import AddressGate, RouteGroup
 from strongroom.http.path_table import PathTable
 from strongroom.http.problems import internal_answer, problem_answer
 from strongroom.http.rate_limit import RateLimiter, TooMany
 from strongroom.http.relay import Relay
 from strongroom.http.request import JSON, Answer, Request
 from strongroom.http.requires import Requires, permit
-from strongroom.kernel.addresses import AddressMalformed, Networks, parse_address
+from strongroom.kernel.addresses import Networks
 from strongroom.kernel.cardlike import has_cardlike, has_cardlike_bytes
-from strongroom.kernel.errors import Denied, Refused, StrongroomError, Unavailable
+from strongroom.kernel.errors import Denied, StrongroomError, Unavailable
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.principal import CallerKind
 from strongroom.telemetry.trace import new_request_id, trace_hash
@@ -47,7 +56,6 @@ from strongroom.telemetry.trace import new_request_id, trace_hash
 Scope: TypeAlias = dict[str, Any]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-HeaderItems: TypeAlias = Sequence[tuple[str, str]]
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 #: On every answer (OWASP ASVS 5.0 V3.4, V14.3). No version, no server name.
@@ -67,34 +75,6 @@ _WITHOUT_POLICY: Final = tuple(each for each in SECURITY_HEADERS if each[0] != _
 
 #: Routes of those who run a listener: they have a rule of their own about networks.
 OPERATIONS_PATHS: Final = frozenset({"/livez", "/readyz", "/metrics"})
-
-
-class TargetRefused(Refused):
-    """The request's target or headers are larger than this takes."""
-
-    code = "target_too_long"
-    status = 414
-
-
-class HeadersRefused(Refused):
-    """The request's headers are larger than this takes."""
-
-    code = "headers_too_large"
-    status = 431
-
-
-class BodyNotJson(Refused):
-    """This route takes application/json."""
-
-    code = "content_type_wrong"
-    status = 415
-
-
-class CardNumberRefused(Refused):
-    """This looks like a card number, and card numbers are taken by the vault's `card.number` only."""
-
-    code = "card_number_refused"
-    status = 422
 
 
 class Busy(Unavailable):
@@ -280,11 +260,11 @@ class Edge:
     ) -> Answer:
         if self._at_once > limits.REQUESTS_AT_ONCE_MAX:
             raise Busy
-        _bound(request, items)  # (2) (3)
+        require_bounded(request, items)  # (2) (3)
         if self._callers is not None:
             self._callers.identify(request, client, items)
         if self._reached_from is not None and request.path not in OPERATIONS_PATHS:
-            _reach(request, self._reached_from)
+            require_reached_from(request, self._reached_from)
         lean = self._lean.find(request.method, request.path)
         if lean is not None:
             request.route = lean.route
@@ -297,7 +277,7 @@ class Edge:
                     self._gate.admit_route(request, lean.groups)
                 await self._read(request, body, lean.body_bytes_max, exact=lean.exact_body)
                 return await lean.handle(request)  # (8)
-            if request.method in _WITH_BODY and _has_body(request):
+            if request.method in _WITH_BODY and has_body(request):
                 bound = self._body_bytes_max.get(request.path, limits.BODY_BYTES_MAX)
                 exact = self._exact_bodies.find(request.method, request.path)
                 await self._read(request, body, exact or bound, exact=exact is not None)
@@ -331,7 +311,7 @@ class Edge:
         if declared is not None and declared.isdigit() and int(declared) > bytes_max:
             raise BodyTooLarge
         form = request.path in self._form_paths and is_form(request.headers)
-        if not exact and not form and not _is_json(request.headers):
+        if not exact and not form and not is_json(request.headers):
             raise BodyNotJson
         request.body = await self._patience.bounded(  # (6)
             body.read(bytes_max, declared is not None)
@@ -394,46 +374,9 @@ class Edge:
         return collected
 
 
-def _bound(request: Request, items: HeaderItems) -> None:
-    if len(request.path) + len(request.query) > limits.TARGET_BYTES_MAX:
-        raise TargetRefused
-    if (
-        len(items) > limits.HEADERS_MAX
-        or sum([len(name) + len(value) for name, value in items]) > limits.HEADER_BYTES_MAX
-    ):
-        raise HeadersRefused
-    path = unquote(request.path) if "%" in request.path else request.path
-    if has_cardlike(path) or (request.query and has_cardlike(unquote_plus(request.query))):
-        raise CardNumberRefused
-
-
 def _client(host: str, port: int) -> str:
     """Print a peer as granian does."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _reach(request: Request, networks: Networks) -> None:
-    try:
-        address = parse_address(request.address)
-    except AddressMalformed:
-        raise AddressNotAllowed from None
-    if address not in networks:
-        raise AddressNotAllowed
-
-
-def _is_json(headers: Mapping[str, str]) -> bool:
-    """Tell whether a body is JSON as it stands: no other media type, and not compressed."""
-    given = headers.get("content-type", "")
-    return (
-        given == JSON or given.partition(";")[0].strip().lower() == JSON
-    ) and "content-encoding" not in headers
-
-
-def _has_body(request: Request) -> bool:
-    """A POST without a body (RFC 9112 §6: neither length nor coding) needs no content type."""
-    return (
-        request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-    )
 
 
 def _headers(answer: Answer, request: Request) -> list[tuple[str, str]]:

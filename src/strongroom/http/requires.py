@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from litestar import Litestar
+from litestar import Request as LitestarRequest
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
@@ -97,6 +98,22 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     require_step_up(handler, request.principal)
     approvals: ApprovalGate | None = connection.app.state.get("approvals")
     await require_approval(handler, request, approvals, _object_of(connection.path_params))
+
+
+async def admitted(request: LitestarRequest[Any, Any, Any]) -> None:
+    """Ask for the second person now, on a route whose mark is `late`.
+
+    Raises:
+        ApprovalNeedsPerson, ApprovalAsked, Denied: see `approval.require_approval`.
+    """
+    approvals: ApprovalGate | None = request.app.state.get("approvals")
+    await require_approval(
+        request.route_handler,
+        request_of(request),
+        approvals,
+        _object_of(request.path_params),
+        late=True,
+    )
 
 
 def _object_of(parameters: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,8 @@ Both rows are locked, decided about (`lockout`) and saved in one transaction: of
 one before has left. Whoever crashes after it has left a try counted, never one uncounted.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from strongroom.audit import Action, Outcome, Recorder
@@ -16,6 +18,7 @@ from strongroom.identity.login.lockout import Alarm, Verdict
 from strongroom.identity.login.model import Account, Visit
 from strongroom.identity.login.ports import LoginMetrics
 from strongroom.identity.people.model import Person
+from strongroom.kernel.errors import Unavailable
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.secret import Secret
 
@@ -70,6 +73,25 @@ class Lockouts:
         held = await store.hold_tallies(tx, account, network, now)
         kept = lockout.given_back(*held, now)
         await store.save_tallies(tx, account, network, kept, now)
+
+    @asynccontextmanager
+    async def unless_looked_at(
+        self,
+        account: Account,
+        visit: Visit,
+        now: datetime,
+        verdict: Verdict,
+        *,
+        counted: bool = True,
+    ) -> AsyncIterator[None]:
+        """Give a try back when it could not be looked at (too busy, no key store): an outage locks nobody out."""
+        try:
+            yield
+        except Unavailable:
+            if verdict is Verdict.CHECK and counted:
+                async with self._database.transaction([account.merchant]) as tx:
+                    await self.give_back(tx, account, visit, now)
+            raise
 
     async def logged_in(
         self,

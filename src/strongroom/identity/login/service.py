@@ -134,7 +134,8 @@ class Logins:
         reason = _why_not(person, verdict)
         async with self._database.transaction([account.merchant]) as read:
             kept = await self._passwords.kept(read, person if reason is None else None)
-        holds = await self._passwords.holds(kept, password)  # (3)
+        async with self._lockouts.unless_looked_at(account, visit, now, verdict):
+            holds = await self._passwords.holds(kept, password)  # (3)
         if reason is None and not holds:
             reason = "password"
         handle = Secret(new_secret_text(_HANDLE_BITS))
@@ -162,7 +163,10 @@ class Logins:
         account = tried.login.account
         async with self._database.transaction([account.merchant]) as read:
             totp = await self._factors.totp(read, account.merchant, account.name)
-        step = await self._factors.step_of(totp, code, now)
+        async with self._lockouts.unless_looked_at(
+            account, visit, now, tried.verdict, counted=tried.login.proved
+        ):
+            step = await self._factors.step_of(totp, code, now)
 
         async def take(tx: Transaction, name: str) -> bool:
             # Of any number of logins that show one code at once, one takes its step.

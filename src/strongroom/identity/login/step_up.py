@@ -72,7 +72,8 @@ class StepUps:
                 raise Unauthenticated("person_unknown")
             verdict = await self._lockouts.admit(tx, account_of(person), visit, now)
             totp = await self._factors.totp(tx, person.merchant, person.person_id)
-        step = await self._factors.step_of(totp, code, now)
+        async with self._lockouts.unless_looked_at(account_of(person), visit, now, verdict):
+            step = await self._factors.step_of(totp, code, now)
         async with self._database.transaction([principal.merchant]) as tx:
             await self._factors.hold(tx, person)
             if (

@@ -13,8 +13,9 @@ from litestar.datastructures import State
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 
+from strongroom.http.approval import Approval, where
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import admitted, principal_of, request_of
 from strongroom.identity.people import examples
 from strongroom.identity.people.console import PeopleDesk
 from strongroom.identity.people.model import Act, PersonWish
@@ -108,9 +109,13 @@ async def read_person(request: _Request, state: State, person_id: str) -> Person
     "/v1/people/{person_id:str}/role",
     requires=Permission.IDENTITY_PERSON_UPDATE,
     step_up=True,
+    approval=Approval("person_role", when=where(role="admin"), late=True),
     status_code=200,
     summary="Change a person's role",
-    description="Ends their sessions. Nobody changes their own role, and the last active admin stays one.",
+    description=(
+        "Ends their sessions. Nobody changes their own role, and the last active admin stays one. To make somebody an "
+        "admin takes another person's approval."
+    ),
     tags=["people"],
     responses=answers(200, PersonOut, {**examples.PERSON, "role": "operator"}, *_WITH_BODY),
 )
@@ -122,8 +127,10 @@ async def change_role(
 ) -> PersonOut:
     """Give a person another role."""
     desk: PeopleDesk = state.people
-    act = await act_of(state, request)
     merchant = principal_of(request).merchant
+    await desk.people.one(merchant, PersonId(person_id))
+    await admitted(request)
+    act = await act_of(state, request)
     return person_out(
         await desk.people.change_role(merchant, PersonId(person_id), Role(data.role), act)
     )
@@ -189,12 +196,14 @@ async def unlock_person(request: _Request, state: State, person_id: str) -> Pers
     "/v1/people/{person_id:str}/reset",
     requires=Permission.IDENTITY_PERSON_RESET,
     step_up=True,
+    # Whoever has the new link is that person: it could be the one who approves.
+    approval=Approval("person_reset", late=True),
     status_code=201,
     summary="Reset what proves a person",
     description=(
         "For a lost phone or a forgotten password: their password, one-time codes, recovery codes and passkeys no "
         "longer hold, their sessions end, and the answer has a new set-up link for them. Make sure first that you "
-        "speak with the person."
+        "speak with the person. Takes another person's approval."
     ),
     tags=["people"],
     responses=answers(201, InvitationOut, {**examples.NEW_INVITATION, "reason": "reset"}, *_ACTS),
@@ -202,8 +211,10 @@ async def unlock_person(request: _Request, state: State, person_id: str) -> Pers
 async def reset_person(request: _Request, state: State, person_id: str) -> InvitationOut:
     """Take away what proves a person, and give them a set-up link."""
     desk: PeopleDesk = state.people
-    act = await act_of(state, request)
     merchant = principal_of(request).merchant
+    await desk.people.one(merchant, PersonId(person_id))
+    await admitted(request)
+    act = await act_of(state, request)
     return new_invitation_out(await desk.people.reset(merchant, PersonId(person_id), act))
 
 
@@ -235,11 +246,12 @@ async def list_invitations(
     "/v1/invitations",
     requires=Permission.IDENTITY_PERSON_INVITE,
     step_up=True,
+    approval=Approval("person_invite", when=where(role="admin")),
     summary="Invite a person",
     description=(
         "Makes a person of the caller's merchant, or of the platform, and a set-up link that works once and for 24 "
         "hours. The link is in this answer only and nothing is mailed: hand it over on a way that only they can read. "
-        "A person has one address and one tenant."
+        "A person has one address and one tenant. To invite an admin takes another person's approval."
     ),
     tags=["people"],
     responses=answers(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which passwords may be set: how long, made of what, nothing common and nothing about oneself.
 
-PCI DSS 8.3.6 asks for letters and digits; ASVS 5.0 V6.2.5 forbids it: ADR-0020. A password is used as it was
+PCI DSS 8.3.6 asks for letters and digits; ASVS 5.0 V6.2.5 forbids it: ADR-0009. A password is used as it was
 typed but for NFC (NIST SP 800-63B §3.1.1.2): nothing is cut off, and no letter changes its case.
 """
 

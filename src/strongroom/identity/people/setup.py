@@ -104,6 +104,8 @@ class SetUpService:
         async with self._database.transaction([person.merchant]) as read:
             kept = await self._passwords.kept(read, person)
             tenant = await tenant_name(read, person.merchant)
+        if kept.current is not None and await self._passwords.holds(kept, password):
+            return person  # whoever opens their link again, after a browser that crashed, types what they typed before
         new = await self._passwords.ready(kept, setter_of(person, tenant), password)
         async with self._database.transaction([person.merchant]) as tx:
             # Hashing took a while: somebody may have suspended them, or opened the link again.

@@ -251,7 +251,6 @@ class Services:
             raise ClientRefused("merchant_suspended")
         if known.certificate_bound and wish.certificate is None:
             raise ClientRefused("certificate_absent")
-        self._limiter.take(service, monotonic())
         if not await tx.run(
             _QUERIES["use_once"],
             known.merchant,
@@ -260,6 +259,8 @@ class Services:
             assertion.keep_until,
         ):
             raise ClientRefused("assertion_replayed")
+        # Behind the check above: who has a copy of an assertion does not use up what its service may ask for.
+        self._limiter.take(service, monotonic())
         if proof is not None:
             await self._proofs.use(known.merchant, proof, tx)
         return known, now
