@@ -162,7 +162,7 @@ async def tab_at(chromium: Browser, url: str) -> AsyncIterator[Tab]:
         base_url=url, ignore_https_errors=True, viewport={"width": 1000, "height": 800}
     )
     page = await context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(

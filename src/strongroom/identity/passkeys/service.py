@@ -71,7 +71,7 @@ class OwnPasskeys:
 
         Raises:
             PasskeyUnknown: the person has no such passkey.
-            LastFactor: nothing else would let the person in.
+            LastFactor: nothing else would let the person in (`factors.errors`).
             Unauthenticated: there is no such person any more.
         """
         now = self._clock.now()
