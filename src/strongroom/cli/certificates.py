@@ -13,7 +13,7 @@ from strongroom.config import Settings
 from strongroom.config.internal import InternalFiles, internal_files
 from strongroom.config.roles import CALLERS, ServedRole, asks_port, offers_port
 from strongroom.crypto import CertificateUnreadable, certificate_expiries
-from strongroom.http.server import AuthorityMissing, Servers
+from strongroom.http.server import AuthorityMissing, PortTaken, Servers
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 
@@ -66,7 +66,7 @@ class CertificateWatch:
                 files.authorities,
                 files.revoked,
             )
-        except (AuthorityMissing, OSError) as error:
+        except (AuthorityMissing, PortTaken, OSError) as error:
             # Half written, or wrong: what serves goes on, and the next look tries again.
             self._log.emit(
                 "warning", "certificates.not_renewed", {"error_class": type(error).__name__}

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
@@ -17,6 +17,9 @@ from strongroom.http import limits
 from strongroom.http.relay import Relay
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.invariant import Bug
+
+#: A server that cannot take its port ends at once.
+BINDING_SECONDS: Final = 0.05
 
 
 class AuthorityMissing(StrongroomError):
@@ -218,7 +221,7 @@ class Servers:
         before anything can be sent on it.
 
         Raises:
-            AuthorityMissing: the first goes on.
+            AuthorityMissing, PortTaken: the first goes on.
             OSError: a file is no certificate or key (`ssl.SSLError`); likewise.
         """
         endpoint = self._endpoints[name]
@@ -226,8 +229,11 @@ class Servers:
             raise Bug("a port without TLS has no certificate to renew")
         tls = replace(endpoint.tls, clients=clients, revoked=revoked)
         following = _Generation(replace(endpoint, tls=tls))
-        before, self._current[name] = self._current[name], following
         following.start()
+        await asyncio.sleep(BINDING_SECONDS)
+        if following.ended:
+            raise PortTaken(f"{name}: a second server could not take the port")
+        before, self._current[name] = self._current[name], following
         task = asyncio.get_running_loop().create_task(before.drain(drain_seconds))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
