@@ -61,6 +61,12 @@ select key_id, mode, kind, permissions, created_at, last_used_at from identity.a
  where merchant_id = $1 and revoked_at is null and (expires_at is null or expires_at > $2)
  order by key_id;
 
+-- name: services_with_access (merchant)
+-- Every service that holds.
+select service_id, mode, permissions, certificate_bound, created_at, last_used_at from identity.service
+ where merchant_id = $1 and revoked_at is null
+ order by service_id;
+
 -- name: glasses_since (merchant, since)
 -- Every break-glass since a moment.
 select * from identity.break_glass where merchant_id = $1 and started_at > $2 order by break_glass_id;

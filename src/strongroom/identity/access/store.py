@@ -149,6 +149,11 @@ async def keys(read: ReadOnly, merchant: MerchantId, now: datetime) -> Sequence[
     return await read.rows(_QUERIES["keys_with_access"], merchant, now)
 
 
+async def services(read: ReadOnly, merchant: MerchantId) -> Sequence[Mapping[str, Any]]:
+    """Return every service that holds."""
+    return await read.rows(_QUERIES["services_with_access"], merchant)
+
+
 # --- reviews ------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who and what has access: people, keys and uses of break-glass. Services join with a source of their own."""
+"""Who and what has access: people, keys, services and uses of break-glass."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -76,6 +76,32 @@ class KeySource:
         ]
 
 
+class ServiceSource:
+    """Every service that holds, of both modes."""
+
+    async def subjects(
+        self,
+        read: ReadOnly,
+        merchant: MerchantId,
+        since: datetime,  # noqa: ARG002 - the port's
+        now: datetime,  # noqa: ARG002 - the port's
+    ) -> Sequence[Subject]:
+        """Return a tenant's services."""
+        return [
+            Subject(
+                row["service_id"],
+                SubjectKind.SERVICE,
+                None,
+                f"service, {row['mode']} mode"
+                + (", bound to a certificate" if row["certificate_bound"] else ""),
+                permissions_of(row["permissions"]),
+                row["created_at"],
+                row["last_used_at"],
+            )
+            for row in await store.services(read, merchant)
+        ]
+
+
 class BreakGlassSource:
     """Every break-glass since the last review: each use is looked at afterwards."""
 
@@ -101,4 +127,9 @@ class BreakGlassSource:
         ]
 
 
-SOURCES: Final[Sequence[Source]] = (PeopleSource(), KeySource(), BreakGlassSource())
+SOURCES: Final[Sequence[Source]] = (
+    PeopleSource(),
+    KeySource(),
+    ServiceSource(),
+    BreakGlassSource(),
+)
