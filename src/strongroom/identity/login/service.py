@@ -5,9 +5,9 @@ The first step answers alike whatever it was shown: a handle, and every kind of 
 step refuses, and does not say what was wrong (PCI DSS 8.5.1: nobody learns which factor failed before all were shown;
 ASVS 6.3.8: nor whether there is such an account). So the first step counts a try, knows one password at full cost and
 keeps one row, for a person and for nobody; a second step after a first that failed does the work of one and cannot
-succeed. The database is asked
-the same questions, too, but for one row: a person's failure is a record of its own, nobody's are counted together. That
-is less than a millisecond beside an argon2 that takes a hundred times as long, and there are ten tries in half an hour.
+succeed. The database is asked the same questions, too, but for one row: a person's failure is a record of its own,
+nobody's are counted together. That is less than a millisecond beside an argon2 that takes a hundred times as long, and
+there are ten tries in half an hour.
 """
 
 from collections.abc import Awaitable, Callable, Collection
