@@ -7,7 +7,7 @@ be: what is tested here is logging in.
 """
 
 import itertools
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,9 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.logging_in import ROUTES, LoginParts
 from strongroom.crypto import new_secret_text
 from strongroom.crypto.ids import new_id
+from strongroom.db.address import Address
 from strongroom.db.logins import Domain, Login
-from strongroom.db.pool import Database, ReadOnly, Transaction, connect
+from strongroom.db.pool import Database, ReadOnly, Rows, Transaction, connect
 from strongroom.db.queries import Query
 from strongroom.http import Credential, Request, Unauthenticated
 from strongroom.http.app import build_app, build_listener
@@ -298,6 +299,43 @@ class CountedPasskeys:
         return self.of.get(person.person_id, 0)
 
 
+class Told:
+    """A transaction that writes down which queries it is asked."""
+
+    def __init__(self, real: Transaction, asked: list[str]) -> None:
+        self._real = real
+        self._asked = asked
+
+    async def rows(self, query: Query, /, *values: object) -> Rows:
+        self._asked.append(query.name)
+        return await self._real.rows(query, *values)
+
+    async def row(self, query: Query, /, *values: object) -> Any:
+        self._asked.append(query.name)
+        return await self._real.row(query, *values)
+
+    async def run(self, query: Query, /, *values: object) -> int:
+        self._asked.append(query.name)
+        return await self._real.run(query, *values)
+
+    def after_commit(self, work: Callable[[], None]) -> None:
+        self._real.after_commit(work)
+
+
+class ToldDatabase(Database):
+    """A database that remembers what it was asked."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address, connections_max=8)
+        self.asked: list[str] = []
+
+    @asynccontextmanager
+    async def transaction(self, merchants: Sequence[MerchantId] = ()) -> AsyncIterator[Transaction]:
+        self.asked.append("transaction")
+        async with super().transaction(merchants) as real:
+            yield Told(real, self.asked)
+
+
 @dataclass
 class App:
     """Somebody's authenticator app."""
@@ -315,7 +353,7 @@ class Ground:
     """Logging in, and what surrounds it."""
 
     databases: Databases
-    database: Database
+    database: ToldDatabase
     clock: SteppedClock
     parts: LoginParts
     people: TablePeople
@@ -466,7 +504,8 @@ async def grounded(
     await keyring.start([Purpose.AUDIT, Purpose.IDENTITY])
     # Records are only ever added: a test takes them away as somebody would who has the whole server.
     await databases.run(Domain.CORE, "set session_replication_role = replica", EMPTIED)
-    database = await databases.open(Domain.CORE, Login.CONSOLE, connections_max=8)
+    database = ToldDatabase(databases.address(Domain.CORE, Login.CONSOLE))
+    await database.open()
     ground = _made(databases, database, keyring, clock, rate, routes)
     ground.merchant = await ground.new_merchant()
     try:
@@ -479,7 +518,7 @@ async def grounded(
 
 def _made(
     databases: Databases,
-    database: Database,
+    database: ToldDatabase,
     keyring: Keyring,
     clock: SteppedClock,
     rate: Rate,

@@ -132,6 +132,29 @@ async def test_every_failure_is_answered_alike_and_only_in_the_end(ground: Groun
     assert set(work.values()) == {1}
 
 
+async def test_the_database_is_asked_the_same_of_somebody_and_of_nobody(ground: Ground) -> None:
+    """But for the record that somebody's failure has, and that nobody's have together."""
+    person = await ground.person()
+    await ground.app(person)
+    asked = ground.database.asked
+
+    async def steps(email: str, password: str) -> tuple[list[str], list[str]]:
+        asked.clear()
+        handle = await ground.begin(email, password)
+        first = [name for name in asked if name != "insert_event"]
+        asked.clear()
+        await ground.finish(handle, "000000")
+        return first, [name for name in asked if name != "insert_event"]
+
+    await steps(
+        person.email, WRONG
+    )  # an address that is new today is put down once, whoever it tries
+    wrong, nobodys = await steps(person.email, WRONG), await steps("nobody@shop.example", WRONG)
+    assert wrong == nobodys
+    right = await steps(person.email, PASSWORD)
+    assert right == wrong
+
+
 async def test_every_failure_of_somebody_has_a_record(ground: Ground) -> None:
     ways = await wrong_ways(ground)
     for email, password, code in ways.values():

@@ -66,12 +66,18 @@ class Lockouts:
         return admission.verdict
 
     async def give_back(
-        self, tx: Transaction, account: Account, visit: Visit, now: datetime
+        self,
+        tx: Transaction,
+        account: Account,
+        visit: Visit,
+        now: datetime,
+        *,
+        holds: bool = True,
     ) -> None:
-        """A try that was looked at holds: it is not counted."""
+        """A try that was looked at holds: it is not counted. If not, the same is asked of the database for nothing."""
         network = self._network(account, visit)
         held = await store.hold_tallies(tx, account, network, now)
-        kept = lockout.given_back(*held, now)
+        kept = lockout.given_back(*held, now) if holds else held
         await store.save_tallies(tx, account, network, kept, now)
 
     @asynccontextmanager

@@ -5,8 +5,9 @@ The first step answers alike whatever it was shown: a handle, and every kind of 
 step refuses, and does not say what was wrong (PCI DSS 8.5.1: nobody learns which factor failed before all were shown;
 ASVS 6.3.8: nor whether there is such an account). So the first step counts a try, knows one password at full cost and
 keeps one row, for a person and for nobody; a second step after a first that failed does the work of one and cannot
-succeed. What still differs is less than a millisecond (a person's failure is a record of its own; nobody's are
-counted together), beside an argon2 that takes a hundred times as long and ten tries in half an hour.
+succeed. The database is asked the same questions, too, but for one row: a person's failure is a record of its own,
+nobody's are counted together. That is less than a millisecond beside an argon2 that takes a hundred times as long, and
+there are ten tries in half an hour.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -40,7 +41,7 @@ from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.identity.people.ports import People
 from strongroom.identity.sessions.ports import Issued, Sessions
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.ids import PersonId
+from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
@@ -141,9 +142,8 @@ class Logins:
         handle = Secret(new_secret_text(_HANDLE_BITS))
         until = now + timedelta(seconds=HANDLE_SECONDS)
         async with self._database.transaction([account.merchant]) as tx:
-            if reason is None:
-                await self._lockouts.give_back(tx, account, visit, now)  # (4)
-            else:
+            await self._lockouts.give_back(tx, account, visit, now, holds=reason is None)  # (4)
+            if reason is not None:
                 await self._refused(tx, person, verdict, visit, "password", reason)
             login = Handle(self._hash(handle.expose()), account, reason is None, mode)
             await store.insert_login(tx, login, until)  # (5)
@@ -219,8 +219,8 @@ class Logins:
         account = login.account
         async with self._database.transaction([account.merchant]) as tx:
             reason = _why_not(person, tried.verdict) or (None if login.proved else "password")
-            if reason is None and person is not None:
-                reason = await self._shut_out(tx, person)
+            shut_out = await self._shut_out(tx, account.merchant, person)
+            reason = reason or shut_out
             name = account.name if reason is None else _NOBODY
             await self._factors.hold_id(tx, account.merchant, name)
             took = await take(tx, name)
@@ -280,7 +280,7 @@ class Logins:
         """
         now = self._clock.now()
         login = None
-        if (reason := await self._shut_out(tx, person)) is not None:
+        if (reason := await self._shut_out(tx, person.merchant, person)) is not None:
             raise self._refusal(method, reason)
         if handle is not None:
             login = await store.login_by_handle(tx, self._hash(handle), now)
@@ -336,14 +336,18 @@ class Logins:
             dpop_thumbprint=None if visit.proof is None else visit.proof.thumbprint,
         )
 
-    async def _shut_out(self, tx: Transaction, person: Person) -> str | None:
-        """Say why somebody may not come in, whatever they show; None if they may."""
+    async def _shut_out(
+        self, tx: Transaction, merchant: MerchantId, person: Person | None
+    ) -> str | None:
+        """Say why somebody may not come in, whatever they show; None if they may. Asks the same for everybody."""
+        tenant = await merchants.merchant_by_id(tx, merchant)
+        if person is None:
+            return "unknown"
         if person.status is not PersonStatus.ACTIVE:
             return "suspended"
-        if person.merchant == PLATFORM:
+        if merchant == PLATFORM:
             return None
-        merchant = await merchants.merchant_by_id(tx, person.merchant)
-        return None if merchant is not None and merchant.status == "active" else "merchant"
+        return None if tenant is not None and tenant.status == "active" else "merchant"
 
     def _refusal(self, method: str, reason: str | None) -> LoginRefused:
         reason = reason or "unknown"
