@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -95,6 +95,10 @@ async def desk(stepped: Any) -> Desk:
     people = People(service)
     tenant = await service.tenant()
     operator = await people.make(tenant.merchant, Role.OPERATOR, Mode.LIVE)
+    member = await service.member(tenant.merchant, Role.OPERATOR)  # with a session that can end
+    assert operator.principal.presence is not None
+    presence = replace(operator.principal.presence, session=member.session)
+    operator = people.again(operator, subject=member.id, presence=presence)
     admin = await people.make(tenant.merchant, Role.ADMIN, Mode.LIVE)
     return Desk(service, people, clock, tenant, operator, admin)
 
