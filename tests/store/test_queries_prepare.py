@@ -106,7 +106,6 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.access.be_expiry_job": _EVERYBODY,  # names no table
     "identity.approvals.be_expiry_job": _EVERYBODY,  # names no table
     "identity.approvals.tenants_with_past_approvals": _GATEWAY_AND_OPERATORS,  # the gateway sees no row by it
-    "identity.access.insert_revocation": _GATEWAY_AND_OPERATORS,
     "identity.access.keys_with_access": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.access.note_key_use": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.approvals.decide_approval": _OPERATORS,

@@ -1,7 +1,3 @@
--- name: insert_revocation (kind, subject, now, keep_until)
--- What no longer holds, for every process.
-insert into identity.revocation (kind, subject, revoked_at, keep_until) values ($1, $2, $3, $4);
-
 -- name: insert_glass (merchant, glass, mode, person, session, permissions, reason, started_at, expires_at)
 -- Extra permissions for a while. One at a time: the index of what is open says so.
 insert into identity.break_glass (merchant_id, break_glass_id, mode, person_id, session_id, permissions, reason,

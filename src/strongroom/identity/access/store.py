@@ -17,12 +17,12 @@ from strongroom.identity.access.model import (
     Subject,
     SubjectKind,
 )
-from strongroom.identity.people.model import Person, PersonStatus
+from strongroom.identity.people.model import Person
+from strongroom.identity.people.store import person_of
 from strongroom.identity.store import permissions_of
 from strongroom.identity.tenants import GROUP
-from strongroom.kernel.ids import MerchantId, PersonId, SessionId
+from strongroom.kernel.ids import MerchantId, SessionId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import Role
 
 _QUERIES: Final = load_queries("strongroom.identity.access")
 
@@ -123,20 +123,7 @@ async def suspend_unused(
 ) -> Sequence[Person]:
     """Suspend people who were last seen before a moment; return them."""
     rows = await tx.rows(_QUERIES["suspend_unused"], list(merchants), used_before)
-    return [
-        Person(
-            PersonId(row["person_id"]),
-            MerchantId(row["merchant_id"]),
-            row["email"],
-            row["name"],
-            Role(row["role"]),
-            PersonStatus(row["status"]),
-            row["created_by"],
-            row["created_at"],
-            row["last_used_at"],
-        )
-        for row in rows
-    ]
+    return [person_of(row) for row in rows]
 
 
 async def people(read: ReadOnly, merchant: MerchantId) -> Sequence[Mapping[str, Any]]:

@@ -22,7 +22,8 @@ from strongroom.kernel.principal import Role
 _QUERIES: Final = load_queries("strongroom.identity.people")
 
 
-def _person(row: Mapping[str, Any]) -> Person:
+def person_of(row: Mapping[str, Any]) -> Person:
+    """Read a row of identity.person."""
     return Person(
         PersonId(row["person_id"]),
         MerchantId(row["merchant_id"]),
@@ -58,18 +59,18 @@ class PeopleTable:
         address = email.lower()
         await read.row(_QUERIES["present_email"], address)
         row = await read.row(_QUERIES["person_by_email"], address)
-        return None if row is None else _person(row)
+        return None if row is None else person_of(row)
 
     async def by_presented_id(self, read: ReadOnly, person: PersonId) -> Person | None:
         """Return whoever has this id, before a tenant is known."""
         await read.row(_QUERIES["present_person"], person)
         row = await read.row(_QUERIES["person_by_id"], person)
-        return None if row is None else _person(row)
+        return None if row is None else person_of(row)
 
     async def of(self, read: ReadOnly, merchant: MerchantId, person: PersonId) -> Person | None:
         """Return a tenant's person."""
         row = await read.row(_QUERIES["person_of"], merchant, person)
-        return None if row is None else _person(row)
+        return None if row is None else person_of(row)
 
     async def used(self, tx: Transaction, person: Person, now: datetime) -> None:
         """Note that somebody logged in, for the review of unused access."""
@@ -84,7 +85,7 @@ async def lock_person(
     if row is None:
         return None
     before = row["suspended_from"]
-    return _person(row), None if before is None else PersonStatus(before)
+    return person_of(row), None if before is None else PersonStatus(before)
 
 
 async def lock_admins(tx: Transaction, merchant: MerchantId) -> Sequence[PersonId]:
@@ -101,7 +102,9 @@ async def list_people(
     read: ReadOnly, merchant: MerchantId, after: str, rows: int
 ) -> Sequence[Person]:
     """Return a page of a tenant's people, oldest first."""
-    return [_person(row) for row in await read.rows(_QUERIES["list_people"], merchant, after, rows)]
+    return [
+        person_of(row) for row in await read.rows(_QUERIES["list_people"], merchant, after, rows)
+    ]
 
 
 async def insert_person(tx: Transaction, person: Person) -> None:
@@ -160,7 +163,7 @@ async def withdraw_admins(
 ) -> Sequence[tuple[Person, InvitationId]]:
     """End the open links of a tenant's admins who have not set up; return whose they were."""
     rows = await tx.rows(_QUERIES["withdraw_admins"], merchant, now)
-    return [(_person(row), InvitationId(row["invitation_id"])) for row in rows]
+    return [(person_of(row), InvitationId(row["invitation_id"])) for row in rows]
 
 
 async def invitation_of(

@@ -9,7 +9,8 @@ import msgspec
 
 from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.db.queries import load_queries
-from strongroom.identity.people.model import Person, PersonStatus
+from strongroom.identity.people.model import Person
+from strongroom.identity.people.store import person_of
 from strongroom.identity.sso.model import (
     Flow,
     Provider,
@@ -20,7 +21,6 @@ from strongroom.identity.sso.model import (
 )
 from strongroom.kernel.ids import MerchantId, PersonId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import Role
 
 _QUERIES: Final = load_queries("strongroom.identity.sso")
 
@@ -49,20 +49,6 @@ def _provider(row: Mapping[str, Any]) -> Provider:
         row["created_by"],
         row["created_at"],
         row["updated_at"],
-    )
-
-
-def _person(row: Mapping[str, Any]) -> Person:
-    return Person(
-        PersonId(row["person_id"]),
-        MerchantId(row["merchant_id"]),
-        row["email"],
-        row["name"],
-        Role(row["role"]),
-        PersonStatus(row["status"]),
-        row["created_by"],
-        row["created_at"],
-        row["last_used_at"],
     )
 
 
@@ -166,13 +152,13 @@ async def linked_person(
 ) -> Person | None:
     """Return who somebody is here, and keep them from being changed by anybody else."""
     row = await tx.row(_QUERIES["linked_person"], merchant, issuer, subject_hash)
-    return None if row is None else _person(row)
+    return None if row is None else person_of(row)
 
 
 async def person_for_link(tx: Transaction, merchant: MerchantId, person: PersonId) -> Person | None:
     """Return a tenant's person, and keep them from being changed by anybody else."""
     row = await tx.row(_QUERIES["person_for_link"], merchant, person)
-    return None if row is None else _person(row)
+    return None if row is None else person_of(row)
 
 
 async def put_link(
@@ -194,7 +180,8 @@ async def people_by_provider(
 ) -> Sequence[Person]:
     """Return who logged in by a provider last."""
     return [
-        _person(row) for row in await read.rows(_QUERIES["people_by_provider"], merchant, provider)
+        person_of(row)
+        for row in await read.rows(_QUERIES["people_by_provider"], merchant, provider)
     ]
 
 
