@@ -276,9 +276,9 @@ async def test_sabotage_a_gateway_that_carries_cards_lets_one_through() -> None:
 # --- what a processor echoes -------------------------------------------------------------------------
 
 
-async def echoed(databases: Databases) -> bytes:
+async def echoed(server: Server) -> bytes:
     """A processor answers a charge with the number it was sent: what of that leaves the vault, headers included."""
-    async with forward_ground(databases) as ground:
+    async with fresh_databases(server) as databases, forward_ground(databases) as ground:
         token, _ = await ground.token(NUMBER)
         echo = f'{{"card": "{NUMBER}", "hex": "{NUMBER.encode().hex()}"}}'.encode()
         ground.peer.behaviour = says(answer(echo, 200, f"x-card: {NUMBER}\r\n"))
@@ -288,20 +288,20 @@ async def echoed(databases: Databases) -> bytes:
         return reply.body + str(reply.headers).encode()
 
 
-async def test_what_a_processor_echoes_stays_inside(databases: Databases) -> None:
+async def test_what_a_processor_echoes_stays_inside(server: Server) -> None:
     """A processor's answer holds the number, in clear and in hex: neither leaves the vault."""
-    left = await echoed(databases)
+    left = await echoed(server)
     assert NUMBER.encode() not in left
     assert NUMBER.encode().hex().encode() not in left
 
 
 async def test_sabotage_an_answer_that_is_not_cleaned_carries_it_out(
-    databases: Databases, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the cleaning of answers, the same look finds it."""
     monkeypatch.setattr(Cleaner, "body", lambda _self, body: body)
     monkeypatch.setattr(Cleaner, "text", lambda _self, text: text)
-    left = await echoed(databases)
+    left = await echoed(server)
     assert left.count(NUMBER.encode()) == 2
     assert NUMBER.encode().hex().encode() in left
 
