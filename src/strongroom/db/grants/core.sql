@@ -110,12 +110,6 @@ grant select, insert, update (email, name, role, status, suspended_from, last_us
 grant select, insert, delete on identity.revocation to strongroom_console;
 grant select on identity.revocation to strongroom_gateway, strongroom_vault;
 grant insert on identity.revocation to strongroom_gateway;
-grant select, insert, update (state, last_step), delete on identity.totp to strongroom_console;
-grant select, insert, update (used_at), delete on identity.recovery_code to strongroom_console;
-grant select, insert, delete on identity.login to strongroom_console;
-grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
-    to strongroom_console;
-grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;
 
 -- Single sign-on: providers, who somebody is there, and logins under way belong to the console's role alone.
 grant select, insert,
