@@ -204,7 +204,7 @@ def printed(found: "Provider") -> dict[str, Any]:
     terms = found.terms
     return {
         "id": found.provider_id,
-        "object": "provider",
+        "object": "identity_provider",
         "merchant": found.merchant,
         "name": terms.name,
         "issuer": terms.issuer,
