@@ -25,10 +25,10 @@ def merchant(site: Installed) -> str:
     return str(site.run.done("merchant", "create", "Corner Shop", "--quiet").out.strip())
 
 
-def wish(merchant: str, secret: str = "-") -> list[str]:
+def wish(merchant: str, source: str = "-") -> list[str]:
     return (
         f"provider create --merchant {merchant} --name Accounts --issuer https://accounts.shop.example "
-        f"--client-id strongroom --client-secret-file {secret} --domain shop.example "
+        f"--client-id strongroom --client-secret-file {source} --domain shop.example "
         "--redirect https://console.shop.example/signed-in --amr mfa"
     ).split()
 
