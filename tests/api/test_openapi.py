@@ -15,6 +15,7 @@ from litestar import WebSocket, get, websocket
 from openapi_spec_validator import validate
 
 from api.test_services import machine
+from approving import Two
 from jwt_maker import EdKey
 from members import ACT, Member
 from oidc_provider import SECRET, OidcProvider, oidc_provider
@@ -346,13 +347,14 @@ async def identity_provider() -> AsyncIterator[None]:
 async def provided(shop: Shop) -> str:
     """An identity provider that is there, which makes people at their first login."""
     people = People(shop.service)
-    admin = await people.make(shop.tenant.merchant)
+    admins = [await people.make(shop.tenant.merchant) for _ in range(2)]
+    two = Two(*(people.at("console", each) for each in admins))
     body = {
         **sso_examples.PROVIDER_IN,
         "issuer": IDENTITY_PROVIDERS[0].issuer,
         "client_secret": SECRET,
     }
-    answer = await people.at("console", admin).post("/v1/providers", body)
+    answer = await two.done("/v1/providers", body)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
@@ -467,7 +469,7 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
     if "{person_id}" in operation.path or "{invitation_id}" in operation.path:
         merchant = ground.shop.tenant.merchant  # where they were made
     admin = await people.make(merchant)
-    await people.make(merchant)  # somebody else who may approve
+    other = await people.make(merchant)  # who may approve
     operator = await people.make(merchant, Role.OPERATOR)
     if "/break-glass" in operation.path:
         if "{" in operation.path:
@@ -483,7 +485,8 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
         ids["review_id"] = review.json()["id"]
         ids["subject_id"] = operator.id
     if "{provider_id}" in operation.path:
-        made = await people.at("console", admin).post("/v1/providers", sso_examples.PROVIDER_IN)
+        two = Two(people.at("console", admin), people.at("console", other))
+        made = await two.done("/v1/providers", sso_examples.PROVIDER_IN)
         ids["provider_id"] = made.json()["id"]
     return admin.credential
 

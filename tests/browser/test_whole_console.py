@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from approving import two_admins
 from browser.conftest import Tab, tab_at
 from database import Databases
 from members import ACT
@@ -154,7 +155,7 @@ async def test_with_a_password_an_app_and_then_a_passkey(
 async def test_with_an_account_at_a_company(whole: Service, here: Tab, clock: SteppedClock) -> None:
     """The browser really goes to the provider, which sends it back to the login page."""
     person, _ = await invited(whole, "Katherine Johnson")
-    admin = whole.console((await whole.member(person.merchant)).key)
+    two = await two_admins(whole, person.merchant)
     redirect = f"{whole.settings.console_url}/login"
     async with oidc_provider(clock) as provider:
         provider.claims = {"sub": "katherine", "email": person.email, "email_verified": True}
@@ -166,7 +167,7 @@ async def test_with_an_account_at_a_company(whole: Service, here: Tab, clock: St
             return answer(b"", 302, f"location: {redirect}?{back}\r\n")
 
         provider.listening.behaviour = serve
-        made = await admin.post(
+        made = await two.done(
             "/v1/providers",
             {
                 "name": "Corner Shop accounts",

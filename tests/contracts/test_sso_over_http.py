@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import pytest_asyncio
 
+from approving import Two, two_admins
 from callers import PeopledComposer
 from database import Databases
 from service import Caller, Service, free_ports, running
@@ -109,8 +110,8 @@ def conforms(answer: httpx.Response, method: str, path: str) -> Any:
     return answer.json()
 
 
-async def provider(service: Service, issuer: str, **more: Any) -> tuple[Caller, dict[str, Any]]:
-    caller = await admin(service)
+async def provider(service: Service, issuer: str, **more: Any) -> tuple[Two, dict[str, Any]]:
+    two = await two_admins(service, (await service.tenant()).merchant, Mode.LIVE)
     body = {
         **examples.PROVIDER_IN,
         "issuer": issuer,
@@ -119,9 +120,9 @@ async def provider(service: Service, issuer: str, **more: Any) -> tuple[Caller, 
         "max_age_seconds": None,  # this provider does not tell
         **more,
     }
-    answer = await caller.post("/v1/providers", body)
+    answer = await two.done("/v1/providers", body)
     assert answer.status_code == 201, answer.text
-    return caller, conforms(answer, "post", "/v1/providers")
+    return two, conforms(answer, "post", "/v1/providers")
 
 
 async def login(service: Service, provider: Mapping[str, Any], sub: str) -> httpx.Response:
@@ -181,14 +182,13 @@ async def test_one_factor_or_an_unverified_address_is_answered_as_nobody(
 
 
 async def test_providers_are_made_read_changed_and_ended(service: Service, other: str) -> None:
-    caller, made = await provider(service, other)
+    two, made = await provider(service, other)
+    caller = two.asker
     path, plain = f"/v1/providers/{made['id']}", "/v1/providers/{provider_id}"
     assert conforms(await caller.get(path), "get", plain) == made
     listed = conforms(await caller.get("/v1/providers"), "get", "/v1/providers")
     assert listed["data"] == [made]
-    changed = conforms(
-        await caller.post(path, {"name": "New", "role_claim": "roles"}), "post", plain
-    )
+    changed = conforms(await two.done(path, {"name": "New", "role_claim": "roles"}), "post", plain)
     assert {**changed, "updated_at": ""} == {
         **made,
         "name": "New",

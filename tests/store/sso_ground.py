@@ -28,15 +28,14 @@ from strongroom.identity.people.model import Person, PersonStatus
 from strongroom.identity.sessions.ports import Issued
 from strongroom.identity.sso.admission import Admission
 from strongroom.identity.sso.discovery import Discovery
-from strongroom.identity.sso.model import Provider, ProviderTerms, Returned, RoleRule
+from strongroom.identity.sso.model import Provider, ProviderBy, ProviderTerms, Returned, RoleRule
 from strongroom.identity.sso.proofs import Proofs
 from strongroom.identity.sso.providers import Providers
 from strongroom.identity.sso.sign_in import SignIn
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.ids import MerchantId, PersonId, SessionId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import CallerKind, Presence, Principal, Role
+from strongroom.kernel.principal import Role
 from strongroom.kernel.secret import Secret
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
@@ -172,15 +171,8 @@ class SsoGround:
     idp: OidcProvider
     merchant: MerchantId = field(default_factory=lambda: MerchantId(new_id("mer")))
 
-    def caller(self, merchant: MerchantId | None = None) -> Principal:
-        return Principal(
-            new_id("usr"),
-            CallerKind.PERSON,
-            merchant or self.merchant,
-            Mode.LIVE,
-            frozenset({Permission.IDENTITY_PROVIDER_UPDATE, Permission.IDENTITY_PROVIDER_READ}),
-            Presence(SessionId(new_id("ses")), Role.ADMIN, frozenset({"mfa"}), stepped_up=True),
-        )
+    def by(self, merchant: MerchantId | None = None) -> ProviderBy:
+        return ProviderBy(merchant or self.merchant, new_id("usr"), Origin())
 
     async def tenant(self, merchant: MerchantId | None = None) -> MerchantId:
         """Make the tenant's row."""
@@ -195,7 +187,7 @@ class SsoGround:
         """Make a provider, as an admin does."""
         secret = Secret(more.pop("secret", SECRET))
         return await self.providers.create(
-            terms(**{"issuer": self.idp.issuer, **more}), secret, self.caller(merchant), Origin()
+            terms(**{"issuer": self.idp.issuer, **more}), secret, self.by(merchant)
         )
 
     async def person(

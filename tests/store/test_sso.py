@@ -16,9 +16,10 @@ from oidc_provider import CLIENT, SECRET, Claims, Lies, OidcProvider, new_key, s
 from peer import answer
 from store.rights import as_login
 from store.sso_ground import DOMAIN, REDIRECT, SsoGround, mapping, sso_ground, terms
-from strongroom.audit import Action, Origin
+from strongroom.audit import Action
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
+from strongroom.db.pool import connect
 from strongroom.http.rate_limit import Rate, TooMany
 from strongroom.identity.people.model import PersonStatus
 from strongroom.identity.sso.errors import (
@@ -29,6 +30,7 @@ from strongroom.identity.sso.errors import (
     ProviderUnreadable,
     SignInRefused,
 )
+from strongroom.identity.sso.model import Provider
 from strongroom.identity.sso.providers import PROVIDERS_MAX
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import MerchantId
@@ -194,9 +196,9 @@ async def test_a_provider_is_found_by_the_domain_of_an_address(ground: SsoGround
     theirs = await ground.provider(other, domains=(domain,))
     with pytest.raises(ProviderUnknown):
         await start(f"anybody@{domain}")
-    await ground.providers.disable(theirs.provider_id, ground.caller(other), Origin())
+    await ground.providers.disable(theirs.provider_id, ground.by(other))
     assert await start(f"anybody@{domain}")
-    await ground.providers.disable(provider.provider_id, ground.caller(), Origin())
+    await ground.providers.disable(provider.provider_id, ground.by())
     with pytest.raises(ProviderUnknown):
         await start(f"anybody@{domain}")
 
@@ -290,6 +292,69 @@ async def test_whoever_has_no_mapped_role_is_not_let_in_though_they_were(ground:
     for groups in (None, [], ["Support"], "support ", {"support": True}, [["support"]]):
         login = ground.signed_in(provider, sub="ada", groups=groups)
         assert await refused(ground, login) == "role_unmapped"
+
+
+async def demotable(ground: SsoGround, *subjects: str) -> Provider:
+    """A provider of a tenant whose admins are these subjects, and that gives everybody another role from now on."""
+    provider = await ground.provider(**mapping(admins=Role.ADMIN, support=Role.OPERATOR))
+    for subject in subjects:
+        await ground.signed_in(provider, sub=subject, email=address(), groups="admins")
+    return provider
+
+
+async def roles(ground: SsoGround) -> list[str]:
+    return sorted(each["role"] for each in await ground.people())
+
+
+async def test_no_login_takes_the_last_admin_from_a_tenant(ground: SsoGround) -> None:
+    provider = await demotable(ground, "ada", "grace")
+    for status in (PersonStatus.SUSPENDED, PersonStatus.INVITED):  # they let nobody in
+        await ground.person(address(), Role.ADMIN, status)
+    other = await ground.tenant()
+    await ground.person(address(), Role.ADMIN, merchant=other)
+    await ground.signed_in(provider, sub="ada", groups="support")  # there is another
+    begun = len(ground.sessions.begun)
+    login = ground.signed_in(provider, sub="grace", groups="support")
+    assert await refused(ground, login) == "last_admin"
+    assert await roles(ground) == ["admin", "admin", "admin", "operator"]
+    assert len(ground.sessions.begun) == begun
+    await ground.signed_in(provider, sub="ada", groups="support")  # who is none, is let in
+    await ground.signed_in(provider, sub="grace", groups="admins")
+    await ground.person(address(), Role.ADMIN)
+    await ground.signed_in(provider, sub="grace", groups="support")
+    assert await roles(ground) == ["admin", "admin", "admin", "operator", "operator"]
+
+
+async def test_two_last_admins_who_log_in_at_once_do_not_both_lose_it(ground: SsoGround) -> None:
+    provider = await demotable(ground, "ada", "grace")
+    backs = [
+        await ground.begun(provider, sub=subject, groups="support") for subject in ("ada", "grace")
+    ]
+    held = await connect(ground.databases.administrator(Domain.CORE))
+    try:
+        async with held.transaction():
+            await held.execute(
+                "select 1 from identity.person where merchant_id = $1 for update", ground.merchant
+            )
+            logins = [asyncio.create_task(ground.finished(back)) for back in backs]
+            deadline = asyncio.get_running_loop().time() + 30
+            while await waiting(ground) < len(logins):  # both are as far as they come
+                assert asyncio.get_running_loop().time() < deadline, "two logins wait"
+                await asyncio.sleep(0.01)
+        ends = await asyncio.gather(*logins, return_exceptions=True)
+    finally:
+        await held.close()
+    assert sorted(type(each).__name__ for each in ends) == ["Issued", "SignInRefused"], ends
+    assert await ground.refusals() == ["last_admin"]
+    assert await roles(ground) == ["admin", "operator"]
+
+
+async def waiting(ground: SsoGround) -> int:
+    """How many wait for another's rows."""
+    (row,) = await ground.rows(
+        "select count(*) as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    return int(row["n"])
 
 
 async def test_nothing_commits_when_the_session_cannot_begin(ground: SsoGround) -> None:
@@ -616,13 +681,12 @@ async def test_a_login_under_way_ends_with_its_provider_or_its_redirect(ground: 
         provider.provider_id,
         lambda before: replace(before, redirects=(moved,)),
         None,
-        ground.caller(),
-        Origin(),
+        ground.by(),
     )
     assert await refused(ground, ground.finished(back)) == "redirect_removed"
     provider = await ground.providers.one(ground.merchant, provider.provider_id)
     back = await ground.begun(provider, sub="ada", email=email)
-    await ground.providers.disable(provider.provider_id, ground.caller(), Origin())
+    await ground.providers.disable(provider.provider_id, ground.by())
     assert await refused(ground, ground.finished(back)) == "provider_disabled"
 
 
@@ -732,12 +796,12 @@ async def test_what_is_changed_and_ended_stands_in_the_audit_log(ground: SsoGrou
     provider, email = await ground.provider(), address()
     person = await ground.person(email)
     await ground.signed_in(provider, sub="ada", email=email)
-    caller = ground.caller()
-    change = (lambda before: replace(before, name="Another name"), None, caller, Origin())
+    by = ground.by()
+    change = (lambda before: replace(before, name="Another name"), None, by)
     await ground.providers.change(provider.provider_id, *change)
     await ground.providers.change(provider.provider_id, *change)  # nothing new, no record
     for _ in range(2):
-        await ground.providers.disable(provider.provider_id, caller, Origin())
+        await ground.providers.disable(provider.provider_id, by)
     assert ground.sessions.ended == [(person, "provider_disabled")]
     said = [
         (each["actor"], each["details"]["operation"])
@@ -745,7 +809,7 @@ async def test_what_is_changed_and_ended_stands_in_the_audit_log(ground: SsoGrou
         if each["action"] == Action.IDENTITY_PROVIDER_CHANGED
     ]
     assert [what for _, what in said] == ["created", "changed", "disabled"]
-    assert {actor for actor, _ in said[1:]} == {caller.subject}
+    assert {actor for actor, _ in said[1:]} == {by.actor}
     with pytest.raises(ProviderDisabled):
         await ground.providers.change(provider.provider_id, *change)
 
@@ -756,7 +820,7 @@ async def test_a_changed_secret_is_the_one_that_is_shown(ground: SsoGround) -> N
     login = ground.signed_in(provider, sub="ada", email=email)
     assert await refused(ground, login) == "code_refused"
     await ground.providers.change(
-        provider.provider_id, lambda before: before, Secret(SECRET), ground.caller(), Origin()
+        provider.provider_id, lambda before: before, Secret(SECRET), ground.by()
     )
     await ground.signed_in(provider, sub="ada", email=email)
 
@@ -777,21 +841,21 @@ async def test_a_tenant_sees_and_changes_its_own_only(ground: SsoGround) -> None
     other = await ground.tenant()
     theirs = await ground.provider(other)
     assert await ground.providers.all(ground.merchant) == []
-    mine = ground.caller()
+    mine = ground.by()
     for unknown in (theirs.provider_id, "sso_01KAHX3MZ4V8Q2T6N0R5W7Y9CB", "nonsense"):
         with pytest.raises(ProviderUnknown):
             await ground.providers.one(ground.merchant, unknown)
         with pytest.raises(ProviderUnknown):
-            await ground.providers.change(unknown, lambda before: before, None, mine, Origin())
+            await ground.providers.change(unknown, lambda before: before, None, mine)
         with pytest.raises(ProviderUnknown):
-            await ground.providers.disable(unknown, mine, Origin())
+            await ground.providers.disable(unknown, mine)
 
 
 async def test_a_tenant_has_so_many_and_no_more(ground: SsoGround) -> None:
     made = [await ground.provider() for _ in range(PROVIDERS_MAX)]
     with pytest.raises(ProvidersFull):
         await ground.provider()
-    await ground.providers.disable(made[0].provider_id, ground.caller(), Origin())
+    await ground.providers.disable(made[0].provider_id, ground.by())
     await ground.provider()
 
 

@@ -13,7 +13,13 @@ from strongroom.cli.console import attached, installation
 if TYPE_CHECKING:
     from strongroom.cli.installation import Installation
     from strongroom.compose import Composer, Site
-    from strongroom.identity import Identity, PeopleOffice, ServiceBook, SigningKeyBook
+    from strongroom.identity import (
+        Identity,
+        PeopleOffice,
+        ProviderBook,
+        ServiceBook,
+        SigningKeyBook,
+    )
     from strongroom.telemetry.sink import Sink
 
 Result = TypeVar("Result")
@@ -106,5 +112,14 @@ def with_people(work: "Callable[[PeopleOffice], Awaitable[Result]]") -> Result:
 
     async def inside(composer: "Composer") -> Result:
         return await work(await composer.operator_people())
+
+    return composed(inside)
+
+
+def with_providers(work: "Callable[[ProviderBook], Awaitable[Result]]") -> Result:
+    """Do work on identity providers of any tenant, under the console's login."""
+
+    async def inside(composer: "Composer") -> Result:
+        return await work(await composer.operator_providers())
 
     return composed(inside)

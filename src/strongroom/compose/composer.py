@@ -25,6 +25,7 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.process import Process, present
+from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
     answers_of,
     partitions_of,
@@ -46,6 +47,7 @@ from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
 from strongroom.identity.services.ports import ServiceBook
 from strongroom.identity.signing_ports import SigningKeyBook
+from strongroom.identity.sso.providers import Providers
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
@@ -300,6 +302,14 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         return (await people_of(self, database, keyring, recorder)).desk.people
+
+    async def operator_providers(self) -> Providers:
+        """Compose identity providers for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        sessions = await session_parts.session_parts(self, database, recorder)
+        return providers_of(self, database, keyring, recorder, sessions.service)
 
     async def authenticator(self, listener: str, database: Database) -> Authenticator:
         """Return what checks the credentials of a listener: API keys and access tokens."""

@@ -17,6 +17,8 @@ from strongroom.identity.ports import Identity
 from strongroom.identity.services.model import Service, ServiceWish
 from strongroom.identity.services.ports import ServiceBook
 from strongroom.identity.signing_ports import SigningKeyBook, SigningKeyInfo
+from strongroom.identity.sso.model import Provider, ProviderBy, ProviderTerms, RoleRule
+from strongroom.identity.sso.ports import ProviderBook
 
 __all__ = [
     "AccessBy",
@@ -43,6 +45,11 @@ __all__ = [
     "PeopleOffice",
     "Person",
     "PersonWish",
+    "Provider",
+    "ProviderBook",
+    "ProviderBy",
+    "ProviderTerms",
+    "RoleRule",
     "Service",
     "ServiceBook",
     "ServiceWish",

@@ -60,7 +60,7 @@ class Admission:
         provider's domains and of a person of its tenant whom no other subject has.
 
         Raises:
-            SignInRefused: nobody here, suspended, or the provider's word gives no role.
+            SignInRefused: nobody here, suspended, the provider's word gives no role, or takes it from the last admin.
         """
         role = mapped_role(provider.terms, who)
         if provider.terms.role_claim is not None and role is None:
@@ -69,6 +69,9 @@ class Admission:
         subject = self._proofs.subject_hash(provider.terms.issuer, who.subject)
         async with self._database.transaction([provider.merchant]) as tx:
             issuer = provider.terms.issuer
+            # Before the person: all who may lower an admin lock them in this order, so that two at once wait and see.
+            lowers = role not in {None, Role.ADMIN}
+            admins = await people_store.lock_admins(tx, provider.merchant) if lowers else ()
             person = await store.linked_person(tx, provider.merchant, issuer, subject)
             if person is None:
                 person = await self._linked(tx, provider, who, subject, role, origin, now)
@@ -76,6 +79,10 @@ class Admission:
                 await store.use_link(tx, provider, subject, now)
             if person.status is PersonStatus.SUSPENDED:
                 raise SignInRefused("person_suspended")
+            if lowers and list(admins) == [person.person_id]:
+                # Not let in, and an admin still: to let them in as one would go against the provider's word, to lower
+                # them would leave nobody who lets others in. The operator's command line names another admin.
+                raise SignInRefused("last_admin")
             person = await self._as_vouched(tx, person, role, provider, origin, now)
             await self._people.used(tx, person, now)
             await self._record(

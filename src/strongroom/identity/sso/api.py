@@ -10,12 +10,12 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import UNSET
 
-from strongroom.audit import Origin
+from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
-from strongroom.http.requires import PUBLIC, principal_of, request_of
+from strongroom.http.requires import PUBLIC, admitted, principal_of, request_of
 from strongroom.identity.sso import examples
-from strongroom.identity.sso.model import Returned
-from strongroom.identity.sso.ports import Sso
+from strongroom.identity.sso.console import Sso
+from strongroom.identity.sso.model import ProviderBy, Returned
 from strongroom.identity.sso.wire import (
     FinishIn,
     ProviderChangeIn,
@@ -33,10 +33,15 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.secret import Secret
 
+#: A provider says who somebody is and which role they have: whoever runs one could be any colleague of the domains it
+#: names, the one who approves among them. Late: what is wrong anyway is said at once, and nobody is asked.
+_TAKES_TWO: Final = Approval("provider_change", late=True)
 
-async def _origin(sso: Sso, request: LitestarRequest[Any, Any, State]) -> Origin:
-    ours = request_of(request)
-    return await sso.providers.origin(principal_of(request).merchant, ours.address, ours.trace_hash)
+
+async def _by(sso: Sso, request: LitestarRequest[Any, Any, State]) -> ProviderBy:
+    principal, ours = principal_of(request), request_of(request)
+    origin = await sso.providers.origin(principal.merchant, ours.address, ours.trace_hash)
+    return ProviderBy(principal.merchant, principal.subject, origin)
 
 
 @get(
@@ -74,10 +79,11 @@ async def read_provider(
     "/v1/providers",
     requires=Permission.IDENTITY_PROVIDER_UPDATE,
     step_up=True,
+    approval=_TAKES_TWO,
     summary="Make an identity provider",
     description=(
         "People of these domains may log in by it from then on (OpenID Connect, authorization code with PKCE). It must "
-        "say that several factors were shown: name the `amr` or `acr` that says so."
+        "say that several factors were shown: name the `amr` or `acr` that says so. Takes another person's approval."
     ),
     tags=["single sign-on"],
     responses=answers(
@@ -91,24 +97,22 @@ async def create_provider(
 ) -> ProviderOut:
     """Make a provider."""
     sso: Sso = state.sso
-    made = await sso.providers.create(
-        data.terms(),
-        Secret(data.client_secret),
-        principal_of(request),
-        await _origin(sso, request),
-    )
-    return provider_out(made)
+    terms, secret = data.terms(), Secret(data.client_secret)
+    sso.providers.require_sound(terms, secret)
+    await admitted(request)
+    return provider_out(await sso.providers.create(terms, secret, await _by(sso, request)))
 
 
 @post(
     "/v1/providers/{provider_id:str}",
     requires=Permission.IDENTITY_PROVIDER_UPDATE,
     step_up=True,
+    approval=_TAKES_TWO,
     status_code=200,
     summary="Change an identity provider",
     description=(
         "What is left out stays as it is. Issuer and client are what a provider is: for others, make another one. A "
-        "changed mapping of roles counts from each person's next login."
+        "changed mapping of roles counts from each person's next login. Takes another person's approval."
     ),
     tags=["single sign-on"],
     responses=answers(
@@ -136,9 +140,10 @@ async def change_provider(
     """Change a provider."""
     sso: Sso = state.sso
     secret = None if data.client_secret is UNSET else Secret(data.client_secret)
-    changed = await sso.providers.change(
-        provider_id, data.applied, secret, principal_of(request), await _origin(sso, request)
-    )
+    before = await sso.providers.changeable(principal_of(request).merchant, provider_id)
+    sso.providers.require_sound(data.applied(before.terms), secret)
+    await admitted(request)
+    changed = await sso.providers.change(provider_id, data.applied, secret, await _by(sso, request))
     return provider_out(changed)
 
 
@@ -149,7 +154,8 @@ async def change_provider(
     status_code=200,
     summary="Disable an identity provider",
     description=(
-        "Nobody logs in by it again, and the sessions of whoever did so last end within two seconds. Safe to repeat."
+        "Nobody logs in by it again, and the sessions of whoever did so last end within two seconds. One admin does it "
+        "alone, and for good: it is not enabled again. Safe to repeat."
     ),
     tags=["single sign-on"],
     responses=answers(200, ProviderOut, examples.DISABLED_PROVIDER, 401, 403, 404, 415, 429, 503),
@@ -159,10 +165,7 @@ async def disable_provider(
 ) -> ProviderOut:
     """Disable a provider."""
     sso: Sso = state.sso
-    ended = await sso.providers.disable(
-        provider_id, principal_of(request), await _origin(sso, request)
-    )
-    return provider_out(ended)
+    return provider_out(await sso.providers.disable(provider_id, await _by(sso, request)))
 
 
 @post(

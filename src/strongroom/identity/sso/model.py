@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NewType
 
+from strongroom.audit import Origin
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
@@ -67,6 +68,15 @@ class Provider:
     created_by: str
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderBy:
+    """Whose provider is made, changed or ended, by whom and whence. `actor` is a person's id, or names an operator."""
+
+    merchant: MerchantId
+    actor: str
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from strongroom.audit import Action, Origin, Recorder
+from strongroom.audit import PLATFORM, Action, Origin, Recorder
 from strongroom.crypto.ids import new_id
-from strongroom.db.pool import Database, Transaction
+from strongroom.db.pool import Database, ReadOnly, Transaction
 from strongroom.egress import DestinationRefused
+from strongroom.identity import store as merchants
+from strongroom.identity.errors import MerchantUnknown
 from strongroom.identity.sessions.ports import Sessions
 from strongroom.identity.sso import store
 from strongroom.identity.sso.errors import ProviderDisabled, ProvidersFull, ProviderUnknown
-from strongroom.identity.sso.model import Provider, ProviderId, ProviderStatus, ProviderTerms
+from strongroom.identity.sso.model import (
+    Provider,
+    ProviderBy,
+    ProviderId,
+    ProviderStatus,
+    ProviderTerms,
+)
 from strongroom.identity.sso.rules import require_sound
 from strongroom.identity.sso.secret import seal_secret
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import MerchantId, is_id
-from strongroom.kernel.principal import Principal
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeys
 
@@ -51,33 +58,33 @@ class Providers:
         """Return the origin of a request, for records."""
         return await self._recorder.origin(merchant, address, request_hash, self._clock.now())
 
-    async def create(
-        self, terms: ProviderTerms, secret: Secret[str], caller: Principal, origin: Origin
-    ) -> Provider:
+    async def create(self, terms: ProviderTerms, secret: Secret[str], by: ProviderBy) -> Provider:
         """Make a provider.
 
         Raises:
-            Invalid, DestinationRefused, ProvidersFull: see each.
+            Invalid, MerchantUnknown, ProvidersFull: see each.
         """
-        self._require_sound(terms, secret)
+        self.require_sound(terms, secret)
         now = self._clock.now()
         provider_id = ProviderId(new_id("sso"))
-        sealed, version = await seal_secret(self._keys, caller.merchant, provider_id, secret)
+        async with self._database.transaction([by.merchant]) as read:
+            await _require_tenant(read, by.merchant)  # before a data key is made for nobody
+        sealed, version = await seal_secret(self._keys, by.merchant, provider_id, secret)
         provider = Provider(
-            caller.merchant,
+            by.merchant,
             provider_id,
             terms,
             ProviderStatus.ACTIVE,
             sealed,
             version,
-            caller.subject,
+            by.actor,
             now,
             now,
         )
-        async with self._database.transaction([caller.merchant]) as tx:
+        async with self._database.transaction([by.merchant]) as tx:
             if not await store.insert_provider(tx, provider, PROVIDERS_MAX):
                 raise ProvidersFull
-            await self._record(tx, provider, caller, origin, "created")
+            await self._record(tx, provider, by, "created")
         return provider
 
     async def all(self, merchant: MerchantId) -> Sequence[Provider]:
@@ -94,28 +101,34 @@ class Providers:
             raise ProviderUnknown
         return found
 
+    async def changeable(self, merchant: MerchantId, provider_id: str) -> Provider:
+        """Return a provider that may be changed. Raises ProviderUnknown, ProviderDisabled."""
+        found = await self.one(merchant, provider_id)
+        if found.status is ProviderStatus.DISABLED:
+            raise ProviderDisabled
+        return found
+
     async def change(
         self,
         provider_id: str,
         changed: Callable[[ProviderTerms], ProviderTerms],
         secret: Secret[str] | None,
-        caller: Principal,
-        origin: Origin,
+        by: ProviderBy,
     ) -> Provider:
         """Put what is given in place of what was. Who logs in afterwards does so by the new terms.
 
         Another issuer is another provider: its subjects are other people, so links of the old one do not count there.
 
         Raises:
-            ProviderUnknown, ProviderDisabled, Invalid, DestinationRefused: see each.
+            ProviderUnknown, ProviderDisabled, Invalid: see each.
         """
-        before = await self.one(caller.merchant, provider_id)
-        self._require_sound(changed(before.terms), secret)
+        before = await self.one(by.merchant, provider_id)
+        self.require_sound(changed(before.terms), secret)
         sealed = None
         if secret is not None:  # outside a transaction: the key store may be asked
-            sealed = await seal_secret(self._keys, caller.merchant, before.provider_id, secret)
-        async with self._database.transaction([caller.merchant]) as tx:
-            locked = await store.provider_by_id(tx, caller.merchant, provider_id, lock=True)
+            sealed = await seal_secret(self._keys, by.merchant, before.provider_id, secret)
+        async with self._database.transaction([by.merchant]) as tx:
+            locked = await store.provider_by_id(tx, by.merchant, provider_id, lock=True)
             if locked is None:
                 raise ProviderUnknown
             if locked.status is ProviderStatus.DISABLED:
@@ -128,10 +141,10 @@ class Providers:
             if after == replace(locked, updated_at=after.updated_at):
                 return locked
             await store.change_provider(tx, after)
-            await self._record(tx, after, caller, origin, "changed")
+            await self._record(tx, after, by, "changed")
         return after
 
-    async def disable(self, provider_id: str, caller: Principal, origin: Origin) -> Provider:
+    async def disable(self, provider_id: str, by: ProviderBy) -> Provider:
         """End a provider, and the sessions of whoever logged in by it last. To end one twice is no error.
 
         Raises:
@@ -139,22 +152,27 @@ class Providers:
         """
         _require_form(provider_id)
         now = self._clock.now()
-        async with self._database.transaction([caller.merchant]) as tx:
-            locked = await store.provider_by_id(tx, caller.merchant, provider_id, lock=True)
+        async with self._database.transaction([by.merchant]) as tx:
+            locked = await store.provider_by_id(tx, by.merchant, provider_id, lock=True)
             if locked is None:
                 raise ProviderUnknown
             if locked.status is ProviderStatus.DISABLED:
                 return locked
             after = replace(locked, status=ProviderStatus.DISABLED, updated_at=now)
             await store.change_provider(tx, after)
-            await self._record(tx, after, caller, origin, "disabled")
-            for person in await store.people_by_provider(tx, caller.merchant, after.provider_id):
+            await self._record(tx, after, by, "disabled")
+            for person in await store.people_by_provider(tx, by.merchant, after.provider_id):
                 await self._sessions.end_all(
-                    tx, person, reason="provider_disabled", origin=origin, now=now
+                    tx, person, reason="provider_disabled", origin=by.origin, now=now
                 )
         return after
 
-    def _require_sound(self, terms: ProviderTerms, secret: Secret[str] | None) -> None:
+    def require_sound(self, terms: ProviderTerms, secret: Secret[str] | None) -> None:
+        """Let through what can be kept: asked before another person is, so that nothing waits that cannot be.
+
+        Raises:
+            Invalid: names every field that is wrong.
+        """
         require_sound(terms)
         if "?" in terms.issuer:
             raise Invalid(FieldError("/issuer", "issuer_malformed", "an issuer has no query"))
@@ -176,20 +194,24 @@ class Providers:
                 FieldError("/client_secret", "value_wrong", "a client secret is printable ASCII")
             )
 
-    async def _record(
-        self, tx: Transaction, provider: Provider, caller: Principal, origin: Origin, what: str
-    ) -> None:
+    async def _record(self, tx: Transaction, provider: Provider, by: ProviderBy, what: str) -> None:
         record = self._recorder.make(
             Action.IDENTITY_PROVIDER_CHANGED,
-            actor=caller.subject,
+            actor=by.actor,
             merchant=provider.merchant,
             mode=None,
             thing=provider.provider_id,
-            origin=origin,
+            origin=by.origin,
             now=provider.updated_at,
             details={"operation": what, "state": provider.status.value},
         )
         await self._recorder.insert(tx, record)
+
+
+async def _require_tenant(read: ReadOnly, merchant: MerchantId) -> None:
+    """Refuse a tenant that is not there; the platform has no row."""
+    if merchant != PLATFORM and await merchants.merchant_by_id(read, merchant) is None:
+        raise MerchantUnknown
 
 
 def _require_form(provider_id: str) -> None:
