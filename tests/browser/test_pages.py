@@ -408,6 +408,8 @@ async def test_tokens_are_kept_in_the_tab_only(console: Console, tab: Tab) -> No
 
 async def test_a_session_that_ended_leads_back_to_the_login(console: Console, tab: Tab) -> None:
     await log_in_with_password(tab, await console.person())
+    # What the page asks for at first it has: else that would lead to the login, before anything is clicked.
+    await tab.page.wait_for_load_state("networkidle")
     for held in console.ground.sessions.held.values():
         held.ended = held.ended or "ended_by_admin"
     await tab.page.get_by_role("button", name="Add a passkey").click()
