@@ -142,6 +142,7 @@ async def rotate_service(
 @post(
     "/v1/services/{service_id:str}/revoke",
     requires=Permission.IDENTITY_SERVICE_REVOKE,
+    step_up=True,
     status_code=204,
     summary="Revoke a service",
     description="Ends a service and every token of it, everywhere within two seconds. Safe to repeat.",
