@@ -17,7 +17,7 @@ from strongroom.kernel.principal import CallerKind, Role
 
 #: What makes or ends access or money's way, or answers with a secret; the least that asks.
 GRAVE: Final = {
-    "console POST /v1/access/break-glass",
+    "console POST /v1/break-glass",
     "console POST /v1/invitations",
     "console POST /v1/networks",
     "console POST /v1/people/{person_id}/role",
