@@ -19,11 +19,13 @@ import pytest_asyncio
 from api.listener import KEY, Notebook, edge
 from nginx import LISTENERS, PROXY_ADDRESS, Nginx, nginx
 from service import Service, free_ports, running
+from signed_in import signed_in
 from strongroom.config import ForwardedHeader
 from strongroom.crypto.digest import sha256
 from strongroom.http.callers import Callers
 from strongroom.http.server import Endpoint, Servers, Tls
 from strongroom.kernel.addresses import Networks
+from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 
 HEADER: Final = "x-client-certificate"
@@ -166,7 +168,8 @@ async def test_a_proxy_that_writes_nonsense_is_not_guessed_at(ground: Ground) ->
 
 async def test_allow_lists_go_by_the_address_behind_the_proxy(ground: Ground) -> None:
     tenant = await ground.service.tenant()
-    key = {"authorization": f"Bearer {tenant.keys[Mode.TEST]}"}
+    admin = await signed_in(ground.service, MerchantId(tenant.merchant))
+    key = {"authorization": f"Bearer {admin.access.expose()}"}
     url = ground.proxy.url("console")
     wish = {"subject": "tenant", "mode": "test", "networks": [f"{CALLER}/32"]}
     async with ground.calling(url) as caller, ground.calling(url, whence=OTHER_CALLER) as other:

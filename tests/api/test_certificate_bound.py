@@ -3,6 +3,7 @@
 a header like any other. The proxy here is whoever calls from 127.0.0.2.
 """
 
+import base64
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,8 @@ from database import Databases
 from jwt_maker import EcKey
 from service import Service, running
 from strongroom.crypto import issue_client_certificate, make_authority
-from strongroom.db.logins import Domain, Login
+from strongroom.db.logins import Domain
 from strongroom.http.callers import thumbprint_of
-from strongroom.identity.access_tokens import OUTLIVED_BY
-from strongroom.identity.revocation import revoke
 from strongroom.kernel.mode import Mode
 
 PROXY = "127.0.0.2"
@@ -47,6 +46,8 @@ class Ground:
     """A Strongroom behind a proxy, and a service that is given tokens only with a certificate."""
 
     service: Service
+    #: Another process of the same installation: what is ended there ends here.
+    elsewhere: Service
     machine: Machine
     through_proxy: Mapping[str, httpx.AsyncClient]
 
@@ -77,9 +78,12 @@ async def ground(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Ground]:
     folder: Path = tmp_path_factory.mktemp("bound")
-    async with running(
-        databases, folder, trusted_proxies=(f"{PROXY}/32",), client_certificate_header=HEADER
-    ) as service:
+    async with (
+        running(
+            databases, folder, trusted_proxies=(f"{PROXY}/32",), client_certificate_header=HEADER
+        ) as service,
+        running(databases, folder, listens=False) as elsewhere,
+    ):
         tenant, key = await service.tenant(), EcKey()
         body = {
             "name": "billing",
@@ -97,7 +101,7 @@ async def ground(
             clients[name] = httpx.AsyncClient(
                 base_url=service.clients[name].base_url, transport=transport
             )
-        yield Ground(service, Machine(service, tenant, made.json()["id"], key), clients)
+        yield Ground(service, elsewhere, Machine(service, tenant, made.json()["id"], key), clients)
         for client in clients.values():
             await client.aclose()
 
@@ -133,12 +137,67 @@ async def test_a_certificate_that_was_revoked_ends_its_tokens(ground: Ground) ->
     shown = certificate("lost")
     token = await token_of(ground, shown)
     assert await ground.read("vault", token, shown=shown) == 200
-    database = await ground.service.databases.open(Domain.CORE, Login.CONSOLE)
-    async with database.transaction() as tx:
-        await revoke(
-            tx, "certificate", thumbprint_of(shown), now=datetime.now(UTC), outlived_by=OUTLIVED_BY
-        )
+    ended = await revoke(ground, Mode.TEST, shown)
     end = datetime.now(UTC) + timedelta(seconds=2)
-    while await ground.read("vault", token, shown=shown) != 401:
-        assert datetime.now(UTC) < end, "the token still holds"
+    assert ended.status_code == 204, ended.text
+    for listener in ("vault", "gateway"):
+        while await ground.read(listener, token, shown=shown) != 401:
+            assert datetime.now(UTC) < end, "the token still holds"
+    answer = await ground.ask(shown=shown)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert await ground.read("vault", await token_of(ground), shown=MINE) == 200
+    assert (await revoke(ground, Mode.TEST, shown)).status_code == 204, "safe to repeat"
+    assert await ended_certificates(ground) == 1
+
+
+async def test_a_certificate_ends_for_its_own_tenant_and_mode_only(ground: Ground) -> None:
+    shown = certificate("shared")
+    token = await token_of(ground, shown)
+    other = await ground.service.tenant()
+    hexadecimal = base64.urlsafe_b64decode(thumbprint_of(shown) + "=").hex()
+    for key in (other.keys[Mode.TEST], ground.machine.tenant.keys[Mode.LIVE]):
+        ended = await ground.service.console(key).post(
+            "/v1/services/certificates/revoke", {"thumbprint": hexadecimal}
+        )
+        assert ended.status_code == 204, ended.text
+    lost = certificate("lost too")
+    sentinel = await token_of(ground, lost)
+    assert (await revoke(ground, Mode.TEST, lost)).status_code == 204
+    end = datetime.now(UTC) + timedelta(seconds=2)
+    while await ground.read("vault", sentinel, shown=lost) != 401:
+        assert datetime.now(UTC) < end
+    # What was written before it is known too by now.
+    assert await ground.read("vault", token, shown=shown) == 200
+    assert await ground.read("vault", await token_of(ground, shown), shown=shown) == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["A" * 42 + "B", "A" * 44, "zz" * 32, "aa:" * 31 + "a", "A" * 42 + "="]
+)
+async def test_what_names_no_certificate_is_refused(ground: Ground, text: str) -> None:
+    key = ground.machine.tenant.keys[Mode.TEST]
+    answer = await ground.service.console(key).post(
+        "/v1/services/certificates/revoke", {"thumbprint": text}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/thumbprint"
+
+
+async def revoke(ground: Ground, mode: Mode, shown: str) -> httpx.Response:
+    caller = ground.elsewhere.console(ground.machine.tenant.keys[mode])
+    return await caller.post(
+        "/v1/services/certificates/revoke", {"thumbprint": thumbprint_of(shown)}
+    )
+
+
+async def ended_certificates(ground: Ground) -> int:
+    """How many records of this tenant say that a certificate was ended, and which."""
+    rows = await ground.service.look(
+        Domain.CORE,
+        "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1"
+        " and convert_from(payload, 'utf8') like '%identity.service.revoked%'",
+        ground.machine.tenant.merchant,
+    )
+    assert all('"reason":"certificate"' in row["text"] for row in rows)
+    assert all('"certificate":"' in row["text"] for row in rows)
+    return len(rows)

@@ -48,6 +48,13 @@ def test_a_service_is_registered_listed_rotated_and_revoked(
     site.run.done("service", "revoke", made["id"], *of)
     (shown,) = site.run.done("service", "list", *of, "--json").json
     assert shown["revoked_at"] is not None
+    for _ in range(2):
+        site.run.done("service", "revoke-certificate", *of, "--thumbprint", ":".join(["0F"] * 32))
+    wrong = site.run("service", "revoke-certificate", *of, "--thumbprint", "0F")
+    assert (wrong.code, "x5t#S256" in wrong.err) == (1, True)
+    nobody = ["--merchant", "mer_01KAHX3MZ4V8Q2T6N0R5W7Y9CB", "--mode", "test"]
+    gone = site.run("service", "revoke-certificate", *nobody, "--thumbprint", "0F" * 32)
+    assert (gone.code, gone.err.split(":")[0]) == (1, "merchant_unknown")
     gone = site.run("service", "rotate-key", made["id"], *of, "--jwks", one)
     assert (gone.code, gone.err.split(":")[0]) == (1, "service_unknown")
 

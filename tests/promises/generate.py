@@ -103,7 +103,8 @@ PROMISES: Final = (
         "Kept for every table with tenants and every route, by two walls of which either holds alone. Row-level "
         "security keeps merchants apart; live and test are kept apart by the queries, the keys and what is sealed. "
         "The worker sees which jobs are due, of every merchant, and opens each as that merchant.",
-        "There are no users, roles or console yet: a tenant is whoever holds its API key.",
+        "An address is one person of one tenant. Over the internal port the vault believes gateway and worker about "
+        "which merchant they ask for.",
     ),
     Promise(
         8,

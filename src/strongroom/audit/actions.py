@@ -116,6 +116,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "approver": _GROUPED_PERSON,
         "basis": _WORD,
         "brand": _WORD,
+        "certificate": r"[0-9a-f]{8}(?:-[0-9a-f]{8}){7}",
         "currency": r"[A-Z]{3}",
         "cvc_state": _WORD,
         "decline_code": _WORD,

@@ -51,6 +51,11 @@ def register(app: typer.Typer) -> None:
         "revoke",
         epilog=f"Example: strongroom service revoke svc_01KAHX3MZ4V8Q2T6N0R5W7Y9CB {merchant}",
     )(revoke)
+    noun.command(
+        "revoke-certificate",
+        epilog=f"Example: strongroom service revoke-certificate {merchant} "
+        "--thumbprint A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0",
+    )(revoke_certificate)
     app.add_typer(noun, name="service")
 
 
@@ -151,6 +156,27 @@ def revoke(service: str = _ID, *, merchant: str = _MERCHANT, mode: Mode = _MODE)
 
     with_machines(work)
     out.print(f"revoked [bold]{service}[/]; it ends everywhere within two seconds")
+
+
+def revoke_certificate(
+    *,
+    merchant: str = _MERCHANT,
+    mode: Mode = _MODE,
+    thumbprint: str = typer.Option(
+        help="SHA-256 of the certificate: x5t#S256 in base64url, or hexadecimal as openssl prints it."
+    ),
+) -> None:
+    """End a client certificate for a merchant's services of one mode, everywhere within two seconds. Safe to repeat."""
+    from strongroom.audit import Origin
+    from strongroom.cli.operating import actor, with_machines
+
+    owner = merchant_id(merchant)
+
+    async def work(_: "SigningKeyBook", services: "ServiceBook") -> None:
+        await services.revoke_certificate(owner, mode, thumbprint, actor=actor(), origin=Origin())
+
+    with_machines(work)
+    out.print("revoked the certificate; it ends everywhere within two seconds")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -61,6 +61,7 @@ async def list_keys(request: LitestarRequest[Any, Any, State], state: State) -> 
 @post(
     "/v1/keys",
     requires=Permission.IDENTITY_KEY_CREATE,
+    step_up=True,
     summary="Make a key",
     description="Makes a public or a restricted key of the calling key's mode. Its text is in this answer only.",
     tags=["keys"],
@@ -94,6 +95,7 @@ async def create_key(
 @post(
     "/v1/keys/{key_id:str}/revoke",
     requires=Permission.IDENTITY_KEY_REVOKE,
+    step_up=True,
     status_code=204,
     summary="Revoke a key",
     description="Ends a key everywhere within two seconds. Safe to repeat.",

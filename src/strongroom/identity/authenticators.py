@@ -19,7 +19,7 @@ from strongroom.http.auth import BEARER, DPOP, STEP_UP_SECONDS
 from strongroom.identity.access_tokens import BEGINNING, Claims, TokenVerifier
 from strongroom.identity.dpop import ProofRefused, Proofs
 from strongroom.identity.grants import ROLE_PERMISSIONS, breakable, granted_to
-from strongroom.identity.revocation import Trust
+from strongroom.identity.revocation import Trust, certificate_subject
 from strongroom.identity.store import permissions_of
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, SessionId
@@ -95,7 +95,10 @@ class TokenAuthenticator:
             return trust.revoked_since("service", claims.sub, claims.iat) or (
                 claims.cnf is not None
                 and claims.cnf.certificate is not None
-                and trust.revoked("certificate", claims.cnf.certificate)
+                and trust.revoked(
+                    "certificate",
+                    certificate_subject(claims.merchant, claims.mode, claims.cnf.certificate),
+                )
             )
         return trust.revoked("session", claims.sid) or trust.revoked_since(
             "person", claims.sub, claims.iat

@@ -21,6 +21,8 @@ PERSONS_ONLY: Final = frozenset(
         Permission.IDENTITY_APPROVAL_READ,
         Permission.IDENTITY_BREAK_GLASS_START,
         Permission.IDENTITY_MERCHANT_CREATE,
+        # A stolen key shall not let itself in.
+        Permission.IDENTITY_NETWORK_UPDATE,
         Permission.IDENTITY_OWN_MANAGE,
         Permission.IDENTITY_PERSON_INVITE,
         Permission.IDENTITY_PERSON_READ,
@@ -83,7 +85,6 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.IDENTITY_KEY_READ,
         Permission.IDENTITY_KEY_REVOKE,
         Permission.IDENTITY_NETWORK_READ,
-        Permission.IDENTITY_NETWORK_UPDATE,
         Permission.IDENTITY_SERVICE_CREATE,
         Permission.IDENTITY_SERVICE_READ,
         Permission.IDENTITY_SERVICE_REVOKE,
@@ -165,7 +166,6 @@ PLATFORM_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.AUDIT_CHECKPOINT_READ,
         Permission.AUDIT_RECORD_READ,
         Permission.IDENTITY_NETWORK_READ,
-        Permission.IDENTITY_NETWORK_UPDATE,
     },
     Role.AUDITOR: frozenset(
         {

@@ -172,6 +172,11 @@ class Trust:
             self._waiting -= 1
 
 
+def certificate_subject(merchant: str, mode: str, thumbprint: str) -> str:
+    """Return what a revoked client certificate is written down as: a tenant's, so that none ends another's."""
+    return f"{merchant}:{mode}:{thumbprint}"
+
+
 async def revoke(
     tx: Transaction, kind: Kind, subject: str, *, now: datetime, outlived_by: timedelta
 ) -> None:

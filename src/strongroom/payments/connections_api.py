@@ -59,6 +59,7 @@ async def _by(desk: ConnectionDesk, request: LitestarRequest[Any, Any, State]) -
 @post(
     "/v1/connections",
     requires=Permission.PAYMENTS_CONNECTION_CREATE,
+    step_up=True,
     summary="Connect a processor",
     description=(
         "Credentials are sealed by the vault, the verification secret of its notices by webhooks; neither is shown "
@@ -119,6 +120,7 @@ async def read_connection(
 @post(
     "/v1/connections/{connection_id:str}/rotate",
     requires=Permission.PAYMENTS_CONNECTION_UPDATE,
+    step_up=True,
     # Whoever changes these sends a merchant's money elsewhere. A secret key is made by an operator only: its owner has
     # decided already.
     approval=Approval("connection_rotate", when=in_live_mode, machines=True),
@@ -150,6 +152,7 @@ async def rotate_connection(
 @post(
     "/v1/connections/{connection_id:str}/disable",
     requires=Permission.PAYMENTS_CONNECTION_UPDATE,
+    step_up=True,
     status_code=204,
     summary="Disable a connection",
     description="No new payment goes through it; what was begun through it is finished. Safe to repeat.",

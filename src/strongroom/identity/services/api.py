@@ -19,6 +19,7 @@ from strongroom.identity.services.errors import ServiceRefused
 from strongroom.identity.services.model import ServiceWish, TokenWish
 from strongroom.identity.services.service import Services
 from strongroom.identity.services.wire import (
+    CertificateIn,
     KeysIn,
     ServiceIn,
     ServiceOut,
@@ -142,6 +143,7 @@ async def rotate_service(
 @post(
     "/v1/services/{service_id:str}/revoke",
     requires=Permission.IDENTITY_SERVICE_REVOKE,
+    step_up=True,
     status_code=204,
     summary="Revoke a service",
     description="Ends a service and every token of it, everywhere within two seconds. Safe to repeat.",
@@ -158,6 +160,36 @@ async def revoke_service(
         principal.merchant,
         principal.mode,
         service_id,
+        actor=principal.actor,
+        origin=await _origin(desk, request),
+    )
+
+
+@post(
+    "/v1/services/certificates/revoke",
+    requires=Permission.IDENTITY_SERVICE_REVOKE,
+    step_up=True,
+    status_code=204,
+    summary="Revoke a client certificate",
+    description=(
+        "Ends a client certificate for the merchant's services of the caller's mode: tokens bound to it (RFC 8705) end "
+        "everywhere within two seconds, and no service is given one with it again. Safe to repeat."
+    ),
+    tags=["services"],
+    responses=answers(204, None, None, 400, 401, 403, 404, 413, 415, 422, 429, 503),
+)
+async def revoke_certificate(
+    request: LitestarRequest[Any, Any, State],
+    data: Annotated[CertificateIn, Body(examples=[Example(value=examples.CERTIFICATE_IN)])],
+    state: State,
+) -> None:
+    """End a client certificate."""
+    desk: ServiceDesk = state.services
+    principal = principal_of(request)
+    await desk.services.revoke_certificate(
+        principal.merchant,
+        principal.mode,
+        data.thumbprint,
         actor=principal.actor,
         origin=await _origin(desk, request),
     )
@@ -201,4 +233,11 @@ async def give_token(
     return token_out(granted)
 
 
-ROUTES: Final = (create_service, list_services, rotate_service, revoke_service, give_token)
+ROUTES: Final = (
+    create_service,
+    list_services,
+    rotate_service,
+    revoke_service,
+    revoke_certificate,
+    give_token,
+)

@@ -15,6 +15,9 @@ SERVICE_IN: Final[dict[str, Any]] = {
     "jwks": {"keys": [JWK]},
 }
 KEYS_IN: Final[dict[str, Any]] = {"jwks": {"keys": [JWK]}}
+CERTIFICATE_IN: Final[dict[str, Any]] = {
+    "thumbprint": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+}
 SERVICE: Final[dict[str, Any]] = {
     "id": "svc_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
     "object": "service",

@@ -35,3 +35,8 @@ class ServiceBook(Protocol):
         self, merchant: MerchantId, mode: Mode, service: str, *, actor: str, origin: Origin
     ) -> None:
         """End a service and every token of it, everywhere within two seconds. Raises ServiceUnknown."""
+
+    async def revoke_certificate(
+        self, merchant: MerchantId, mode: Mode, thumbprint: str, *, actor: str, origin: Origin
+    ) -> None:
+        """End a client certificate for a tenant's services. Raises Invalid, MerchantUnknown or ServiceRefused."""

@@ -40,3 +40,17 @@ update identity.service set public_keys = $2::text::jsonb where service_id = $1;
 -- name: revoke_service (service, now)
 -- Ends a service.
 update identity.service set revoked_at = $2 where service_id = $1 and revoked_at is null;
+
+-- name: merchant_there (merchant)
+-- Whether there is such a merchant.
+select merchant_id from identity.merchant where merchant_id = $1;
+
+-- name: certificate_revoked (subject, now)
+-- Whether a client certificate was ended for a tenant.
+select 1 as found from identity.revocation
+ where kind = 'certificate' and subject = $1 and keep_until > $2 limit 1;
+
+-- name: count_revoked_certificates (beginning, now)
+-- How many were.
+select count(distinct subject) as count from identity.revocation
+ where kind = 'certificate' and starts_with(subject, $1) and keep_until > $2;

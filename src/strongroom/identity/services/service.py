@@ -26,7 +26,7 @@ from strongroom.identity.dpop import Proof, Proofs
 from strongroom.identity.errors import MerchantUnknown
 from strongroom.identity.grants import ROLE_PERMISSIONS
 from strongroom.identity.jose import JoseRefused, public_key
-from strongroom.identity.revocation import revoke
+from strongroom.identity.revocation import certificate_subject, revoke
 from strongroom.identity.service import NAME_CHARACTERS_MAX
 from strongroom.identity.services import store
 from strongroom.identity.services.assertions import (
@@ -34,6 +34,12 @@ from strongroom.identity.services.assertions import (
     Assertion,
     claimed_service,
     read_assertion,
+)
+from strongroom.identity.services.certificates import (
+    CERTIFICATE_OUTLIVED_BY,
+    CERTIFICATES_MAX,
+    fact_of,
+    read_thumbprint,
 )
 from strongroom.identity.services.errors import (
     ClientRefused,
@@ -176,6 +182,44 @@ class Services:
                 tx, Action.IDENTITY_SERVICE_REVOKED, known, actor=actor, origin=origin, now=now
             )
 
+    async def revoke_certificate(
+        self, merchant: MerchantId, mode: Mode, thumbprint: str, *, actor: str, origin: Origin
+    ) -> None:
+        """End a client certificate for a tenant's services of one mode, everywhere within two seconds. Safe to repeat.
+
+        Tokens that are bound to it end, and none is given with it again. To another tenant's services it says nothing.
+
+        Args:
+            thumbprint: see `certificates.read_thumbprint`.
+
+        Raises:
+            Invalid: this names no certificate.
+            MerchantUnknown: there is none.
+            ServiceRefused: the tenant has ended `CERTIFICATES_MAX` already.
+        """
+        read = read_thumbprint(thumbprint)
+        subject = certificate_subject(merchant, mode.value, read)
+        async with self._database.transaction([merchant]) as tx:
+            now = self._clock.now()
+            if not await store.merchant_there(tx, merchant):
+                raise MerchantUnknown
+            if await store.certificate_revoked(tx, subject, now):
+                return
+            if await store.count_certificates(tx, merchant, mode, now) >= CERTIFICATES_MAX:
+                raise ServiceRefused(f"{CERTIFICATES_MAX} certificates are ended: revoke services")
+            await revoke(tx, "certificate", subject, now=now, outlived_by=CERTIFICATE_OUTLIVED_BY)
+            record = self._recorder.make(
+                Action.IDENTITY_SERVICE_REVOKED,
+                actor=actor,
+                merchant=merchant,
+                mode=mode,
+                thing=None,
+                origin=origin,
+                now=now,
+                details={"certificate": fact_of(read), "reason": "certificate"},
+            )
+            await self._recorder.insert(tx, record)
+
     async def _held(self, tx: Transaction, mode: Mode, service: str) -> Service:
         found = await store.for_change(tx, ServiceId(service)) if is_id("svc", service) else None
         if found is None or found[0].mode is not mode:
@@ -251,6 +295,10 @@ class Services:
             raise ClientRefused("merchant_suspended")
         if known.certificate_bound and wish.certificate is None:
             raise ClientRefused("certificate_absent")
+        if wish.certificate is not None:
+            subject = certificate_subject(known.merchant, known.mode.value, wish.certificate)
+            if await store.certificate_revoked(tx, subject, now):
+                raise ClientRefused("certificate_revoked")
         if not await tx.run(
             _QUERIES["use_once"],
             known.merchant,

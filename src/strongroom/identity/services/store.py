@@ -8,6 +8,7 @@ from typing import Final
 
 from strongroom.db.pool import ReadOnly, Record, Transaction
 from strongroom.db.queries import load_queries
+from strongroom.identity.revocation import certificate_subject
 from strongroom.identity.services.model import Service
 from strongroom.identity.store import permissions_of
 from strongroom.kernel.ids import MerchantId, ServiceId
@@ -76,6 +77,26 @@ async def replace_keys(
 ) -> None:
     """Take other keys from now on."""
     await tx.run(_QUERIES["replace_service_keys"], service, json.dumps(list(keys)))
+
+
+async def merchant_there(read: ReadOnly, merchant: MerchantId) -> bool:
+    """Tell whether there is such a merchant."""
+    return await read.row(_QUERIES["merchant_there"], merchant) is not None
+
+
+async def certificate_revoked(read: ReadOnly, subject: str, now: datetime) -> bool:
+    """Tell whether a certificate was ended for a tenant (`revocation.certificate_subject`)."""
+    return await read.row(_QUERIES["certificate_revoked"], subject, now) is not None
+
+
+async def count_certificates(
+    read: ReadOnly, merchant: MerchantId, mode: Mode, now: datetime
+) -> int:
+    """Return how many certificates were ended for a tenant's services of one mode."""
+    row = await read.row(
+        _QUERIES["count_revoked_certificates"], certificate_subject(merchant, mode.value, ""), now
+    )
+    return 0 if row is None else int(row["count"])
 
 
 async def revoke(tx: Transaction, service: ServiceId, now: datetime) -> bool:

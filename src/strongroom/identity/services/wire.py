@@ -32,6 +32,19 @@ class KeysIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jwks: Annotated[dict[str, Any], Meta(description="A JWK set, or one JWK, likewise")]
 
 
+class CertificateIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which client certificate."""
+
+    thumbprint: Annotated[
+        str,
+        Meta(
+            min_length=43,
+            max_length=95,
+            description="SHA-256 over its DER: `x5t#S256` in base64url, or hexadecimal with or without colons",
+        ),
+    ]
+
+
 class ServiceOut(msgspec.Struct, frozen=True):
     """A service."""
 

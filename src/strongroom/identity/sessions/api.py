@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 
+from strongroom.http.auth import StepUpNeeded
 from strongroom.http.examples import answers
 from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.http.requires import PUBLIC, principal_of, request_of
@@ -175,7 +176,7 @@ async def list_sessions(
     summary="End a session",
     description=(
         "Ends one of the caller's own sessions, or with `identity:session:revoke` anybody's at the merchant, "
-        "everywhere within two seconds. Safe to repeat."
+        "everywhere within two seconds. Somebody else's takes a second factor of the last five minutes. Safe to repeat."
     ),
     tags=["sessions"],
     responses=answers(204, None, None, 401, 403, 404, 415, 429, 503),
@@ -187,14 +188,24 @@ async def end_session(
     desk: SessionDesk = state.sessions
     principal = principal_of(request)
     whose = _whose(principal, Permission.IDENTITY_SESSION_REVOKE)
-    await desk.service.end_one(
-        principal.merchant,
-        session_id,
-        person=whose,
-        reason="ended_by_person" if whose is not None else "ended_by_admin",
-        actor=principal.actor,
-        whence=_whence(request),
-    )
+    # Only the row says whose a session is. An admin whose factor is old ends their own; whether another's is there or
+    # not, the answer is the same.
+    stale = whose is None and principal.presence is not None and not principal.presence.stepped_up
+    if stale:
+        whose = PersonId(principal.subject)
+    try:
+        await desk.service.end_one(
+            principal.merchant,
+            session_id,
+            person=whose,
+            reason="ended_by_person" if whose is not None else "ended_by_admin",
+            actor=principal.actor,
+            whence=_whence(request),
+        )
+    except SessionUnknown:
+        if stale:
+            raise StepUpNeeded from None
+        raise
 
 
 ROUTES: Final = (jwks, refresh_session, end_own_session, list_sessions, end_session)
