@@ -122,6 +122,7 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "service create",
         "service list",
         "service revoke",
+        "service revoke-certificate",
         "service rotate-key",
         "setup",
         "signing-key list",

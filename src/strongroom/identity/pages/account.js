@@ -245,7 +245,7 @@ function sessionRow(each) {
   part("end").setAttribute("aria-label", `End the session since ${when(each.started_at)}`);
   part("end").addEventListener("click", () =>
     act(part("end"), async () => {
-      await asMe("POST", `/v1/sessions/${each.id}/end`);
+      await sensitive("POST", `/v1/sessions/${each.id}/end`);
       await showSessions();
       at("sessions-title").focus();
     }, "The session has ended."),
