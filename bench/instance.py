@@ -107,7 +107,7 @@ def serving(
     # Below a folder that the server's own user reaches, also where this runs as root.
     state = Path(tempfile.mkdtemp(prefix="strongroom-bench-", dir="/var/tmp"))
     state.chmod(0o711)
-    first = {name: free_port() for name in ("VAULT", "GATEWAY", "WEBHOOKS")}
+    first = {name: free_port() for name in ("VAULT", "GATEWAY", "WEBHOOKS", "CONSOLE")}
     second = {name: free_port() for name in first} if worker_apart else first
     variables = {
         **os.environ,

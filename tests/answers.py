@@ -16,6 +16,7 @@ import httpx
 import jsonschema
 
 from strongroom.http.edge import SECURITY_HEADERS
+from strongroom.http.pages import POLICY
 from strongroom.kernel.ids import is_id
 
 _SCHEMA: Final = jsonschema.Draft202012Validator(
@@ -69,7 +70,10 @@ def check(request: httpx.Request, response: httpx.Response) -> None:
     """Check one answer whose body was read."""
     request_id = response.headers.get("request-id", "")
     assert is_id("req", request_id), "every answer names its request"
-    for name, value in SECURITY_HEADERS:
+    expected = dict(SECURITY_HEADERS)
+    if response.headers["content-type"].startswith("text/html"):
+        expected["content-security-policy"] = POLICY
+    for name, value in expected.items():
         assert response.headers.get_list(name) == [value], name
     assert response.headers["server"] == "strongroom", "no version, no product but ours"
     assert not {"x-powered-by", "via"} & set(response.headers), "no banner"
@@ -91,7 +95,7 @@ def check(request: httpx.Request, response: httpx.Response) -> None:
     if response.status_code in (429, 503):
         assert int(response.headers["retry-after"]) >= 1
     if response.status_code == 401:
-        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert response.headers["www-authenticate"].startswith(("Bearer ", "DPoP "))
 
 
 class Answers:

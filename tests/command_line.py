@@ -122,6 +122,8 @@ def installed(ports: Sequence[int]) -> Iterator[Installed]:
             "STRONGROOM_STATE": str(settings.state),
             "STRONGROOM_VAULT_LISTEN": f"127.0.0.1:{ports[0]}",
             "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{ports[1]}",
+            "STRONGROOM_WEBHOOKS_LISTEN": f"127.0.0.1:{ports[2]}",
+            "STRONGROOM_CONSOLE_LISTEN": f"127.0.0.1:{ports[3]}",
         },
     )
     here = Installation(settings, SystemClock())

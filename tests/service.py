@@ -20,21 +20,25 @@ import httpx
 
 from answers import Answers
 from database import Databases
+from members import Ended, KnownInTests, Member, log_in, set_up
 from strongroom import compose
 from strongroom.audit import Origin
 from strongroom.cli.installation import Installation
 from strongroom.config import Listener, Settings
 from strongroom.db.logins import Domain
-from strongroom.db.pool import connect
+from strongroom.db.pool import Database, connect
+from strongroom.http import Authenticator
 from strongroom.http.edge import Edge
 from strongroom.http.server import Endpoint, Servers
 from strongroom.identity.model import KeyWish, NewKey
+from strongroom.identity.people.console import PeopleDesk
+from strongroom.identity.people.model import Person
 from strongroom.identity.service import IdentityService
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import KeyKind, Role
 from strongroom.keys import KeyStore
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
@@ -48,16 +52,22 @@ UNLIMITED: Final = {
     "rate_public_per_second": 1_000_000,
     "rate_stranger_per_second": 1_000_000,
     "rate_visitor_per_second": 1_000_000,
+    "rate_login_per_minute": 1_000_000,
 }
 _numbers: Final = itertools.count(1)
 
 
 class ComposerWithStore(compose.Composer):
-    """A composer whose key store is given: a fake that can be made to fail."""
+    """A composer whose key store is given: a fake that can be made to fail. Tests say who is logged in."""
 
     def __init__(self, site: compose.Site, store: KeyStore | None) -> None:
         super().__init__(site)
         self.given_store = store
+        self.known = KnownInTests()
+
+    async def authenticator(self, listener: str, database: Database) -> Authenticator:
+        real = await super().authenticator(listener, database)
+        return self.known.before(real)
 
     async def key_store(self) -> KeyStore:
         return await super().key_store() if self.given_store is None else self.given_store
@@ -167,11 +177,42 @@ class Service:
         app: Any = self.edges["vault"]._app
         return cast("Vault", app.state.vault)
 
+    @property
+    def desk(self) -> PeopleDesk:
+        """People behind their routes, for what no route does yet: finishing to set up."""
+        app: Any = self.edges["console"]._app
+        return cast("PeopleDesk", app.state.people)
+
+    async def member(
+        self,
+        merchant: MerchantId,
+        role: Role = Role.ADMIN,
+        mode: Mode = Mode.TEST,
+        *,
+        stepped_up: bool = True,
+    ) -> Member:
+        """Make somebody who has set up and is logged in."""
+        member = await self.log_in(await set_up(self.desk, merchant, role), mode)
+        return member if stepped_up else self.composer.known.as_if(member, stepped_up=False)
+
+    async def log_in(self, person: Person, mode: Mode = Mode.TEST) -> Member:
+        """Begin a session of somebody who has set up."""
+        app: Any = self.edges["console"]._app
+        return await log_in(self.desk, app.state.sessions.service, person, mode)
+
+    @property
+    def ended(self) -> Ended:
+        """Which sessions ended."""
+        return Ended(self.databases)
+
     def vault(self, key: str | None) -> Caller:
         return Caller(self.clients["vault"], key)
 
     def gateway(self, key: str | None) -> Caller:
         return Caller(self.clients["gateway"], key)
+
+    def console(self, key: str | None) -> Caller:
+        return Caller(self.clients["console"], key)
 
     @property
     def public(self) -> Caller:
@@ -242,7 +283,7 @@ async def running(
 ) -> AsyncIterator[Service]:
     """Lend a running Strongroom whose state is below `folder`; two over one folder are two processes of it."""
     clock = clock or SystemClock()
-    ports = free_ports(3)
+    ports = free_ports(4)
     chosen = Settings(
         **{
             "state": folder / "state",
@@ -250,6 +291,7 @@ async def running(
             "vault_listen": Listener("127.0.0.1", ports[0]),
             "gateway_listen": Listener("127.0.0.1", ports[1]),
             "webhooks_listen": Listener("127.0.0.1", ports[2]),
+            "console_listen": Listener("127.0.0.1", ports[3]),
             "public_url": f"https://127.0.0.1:{ports[2]}",
             "worker_poll_ms": 20,
             # Simulators and merchants' listeners of tests are on this machine, at whatever port is free.
@@ -279,6 +321,7 @@ async def running(
             "vault": await composer.vault(lean_lane=lean_lane),
             "gateway": await composer.gateway(lean_lane=lean_lane),
             "webhooks": await composer.webhooks(lean_lane=lean_lane),
+            "console": await composer.console(lean_lane=lean_lane),
         }
         if chosen.worker:
             await composer.worker()
@@ -289,11 +332,19 @@ async def running(
                 "vault": chosen.vault_listen,
                 "gateway": chosen.gateway_listen,
                 "webhooks": chosen.webhooks_listen,
+                "console": chosen.console_listen,
             }
             tls = installation.tls()
             servers = Servers(
                 [
-                    Endpoint(name, edge, listeners[name].host, listeners[name].port, tls)
+                    Endpoint(
+                        name,
+                        edge,
+                        listeners[name].host,
+                        listeners[name].port,
+                        tls,
+                        relay=edge.relay,
+                    )
                     for name, edge in edges.items()
                 ]
             )

@@ -30,7 +30,11 @@ async def fly(service: Service, processor: Simulated) -> None:
     await asyncio.gather(*refused(vault, token["id"]))
     shop = await open_shop(service, processor, tenant=tenant)
     await charged(shop)
-    lost = (*strayed(vault, gateway), *strayed_at_the_till(shop, token["id"]))
+    lost = (
+        *strayed(vault, gateway),
+        *strayed_at_the_till(shop, token["id"]),
+        *strayed_at_the_door(service.console(None), service.console(vault.key)),
+    )
     for answer in await asyncio.gather(*lost):
         assert 400 <= answer.status_code < 500, answer.text
 
@@ -118,3 +122,12 @@ def strayed_at_the_till(shop: Shop, token: str):  # type: ignore[no-untyped-def]
     yield public.get(f"/v1/returns/{NUMBER}")
     yield public.send("POST", f"/v1/inbound/{NUMBER}", content=notice)
     yield public.send("POST", f"/v1/inbound/{shop.connection['id']}", content=notice)
+
+
+def strayed_at_the_door(anybody: Caller, keyed: Caller):  # type: ignore[no-untyped-def]
+    """Where people set up and are managed."""
+    yield anybody.post("/v1/setup", {"link": NUMBER})
+    yield anybody.post("/v1/setup/password", {"ticket": NUMBER, "password": f"{NUMBER} abcdef"})
+    yield keyed.post("/v1/invitations", {"email": f"{NUMBER}@a.example", "name": NUMBER})
+    yield keyed.get(f"/v1/people/{NUMBER}")
+    yield keyed.post("/v1/own/password", {"current": NUMBER, "new": NUMBER})

@@ -12,16 +12,17 @@ from litestar import get, post
 
 from service import free_ports
 from strongroom.crypto.ids import new_id
-from strongroom.http import PUBLIC, Request, Unauthenticated
+from strongroom.http import PUBLIC, Credential, Request, Unauthenticated
 from strongroom.http.app import build_app
+from strongroom.http.callers import Callers
 from strongroom.http.edge import Edge, Rates
 from strongroom.http.rate_limit import Rate, RateLimiter
-from strongroom.http.requires import principal_of
+from strongroom.http.requires import principal_of, request_of
 from strongroom.http.server import Endpoint, Servers
 from strongroom.kernel.ids import KeyId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 
 #: What breaks, breaks with this in its message.
 UNSPEAKABLE: Final = "4242424242424242"
@@ -34,17 +35,17 @@ class OneKey:
     def __init__(self) -> None:
         self.principal = Principal(
             KeyId(new_id("key")),
-            KeyKind.SECRET,
+            CallerKind.SECRET,
             MerchantId(new_id("mer")),
             Mode.TEST,
             frozenset({Permission.VAULT_TOKEN_READ}),
         )
 
-    def recent(self, credential: str) -> Principal | None:  # noqa: ARG002 - the port's
+    def recent(self, request: Request, credential: Credential) -> Principal | None:  # noqa: ARG002
         return None
 
-    async def authenticate(self, credential: str, origin: str | None) -> Principal:  # noqa: ARG002
-        if credential != KEY:
+    async def authenticate(self, request: Request, credential: Credential) -> Principal:  # noqa: ARG002
+        if credential.text != KEY:
             raise Unauthenticated("unknown")
         return self.principal
 
@@ -71,7 +72,13 @@ class Notebook:
 
 @get("/who", requires=Permission.VAULT_TOKEN_READ)
 async def who(request: LitestarRequest[Any, Any, Any]) -> str:
-    return principal_of(request).key_id
+    return principal_of(request).subject
+
+
+@get("/whence", requires=PUBLIC, media_type="text/plain")
+async def whence(request: LitestarRequest[Any, Any, Any]) -> str:
+    ours = request_of(request)
+    return " ".join(each for each in (ours.address, ours.client_certificate) if each)
 
 
 @get("/open", requires=PUBLIC)
@@ -100,22 +107,30 @@ async def length(data: dict[str, str]) -> int:
     return sum(map(len, data.values()))
 
 
-ROUTES: Final = (who, is_open, more, broken, slow, length)
+ROUTES: Final = (who, whence, is_open, more, broken, slow, length)
 
 
-def edge(notebook: Notebook, *, body_seconds_max: float = 10, carries_cards: bool = False) -> Edge:
+def edge(
+    notebook: Notebook,
+    *,
+    body_seconds_max: float = 10,
+    carries_cards: bool = False,
+    callers: Callers | None = None,
+    rates: Rates | None = None,
+) -> Edge:
     plenty = Rate(10_000, 10_000)
     return Edge(
         build_app(ROUTES, {}),
         listener="small",
         authenticator=OneKey(),
-        public_paths=frozenset({"/open", "/broken", "/slow", "/echo"}),
-        rates=Rates(RateLimiter(plenty), RateLimiter(plenty), RateLimiter(plenty)),
+        public_paths=frozenset({"/whence", "/open", "/broken", "/slow", "/echo"}),
+        rates=rates or Rates(RateLimiter(plenty), RateLimiter(plenty), RateLimiter(plenty)),
         watcher=notebook,
         carries_cards=carries_cards,
         lean={},
         body_bytes_max={},
         body_seconds_max=body_seconds_max,
+        callers=callers,
     )
 
 

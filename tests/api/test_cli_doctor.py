@@ -21,7 +21,7 @@ Found = set[tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Installed]:
-    with installed(free_ports(2)) as made:
+    with installed(free_ports(4)) as made:
         yield made
 
 

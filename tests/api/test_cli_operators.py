@@ -22,7 +22,7 @@ UNKNOWN = "0" * 26
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Installed]:
-    with installed(free_ports(2)) as made:
+    with installed(free_ports(4)) as made:
         yield made
 
 
@@ -227,3 +227,53 @@ def test_a_database_that_does_not_run_is_started_and_stopped_again(
 def test_nothing_printed_or_kept_is_open_to_others(site: Installed) -> None:
     for path in [Path(site.run.folder, name) for name in ("export", "bundle", "second")]:
         assert path.stat().st_mode & 0o777 == 0o700
+
+
+async def test_access_is_reviewed_on_the_command_line(site: Installed) -> None:
+    made = site.run.done("merchant", "create", "Reviewed", "--json").json["id"]
+    key = site.run.done(
+        *("key", "create", "--merchant", made, "--mode", "test", "--kind", "sk"),
+        *("--name", "backend", "--json"),
+    ).json["id"]
+    before = site.run.done("access", "review", made)
+    assert f"no review is open: strongroom access start {made}" in before.out
+    assert re.search(
+        rf"^{key} +sk key, test mode +\d+ permissions +never +–", before.out, re.MULTILINE
+    )
+    site.run.done("access", "start", made)
+    again, wrong, unknown = await all_of(
+        site,
+        ("access", "start", made),
+        ("access", "decide", made, key, "perhaps"),
+        ("access", "decide", made, f"key_{UNKNOWN}", "keep"),
+    )
+    assert (again.code, "access_review_open" in again.err) == (1, True)
+    assert (wrong.code, "keep, change or remove" in wrong.plain) == (2, True)
+    assert (unknown.code, "access_item_unknown" in unknown.err) == (1, True)
+    assert "the review is closed" in site.run.done("access", "decide", made, key, "keep").out
+    (due,) = [
+        each for each in site.run.done("access", "due", "--json").json if each["merchant"] == made
+    ]
+    assert due["last_closed_at"] is not None
+    assert not due["overdue"]
+    shown = site.run.done("access", "due")
+    assert re.search(
+        rf"^{made} +\d{{4}}-\d\d-\d\d +\d{{4}}-\d\d-\d\d +in time", shown.out, re.MULTILINE
+    )
+
+
+def test_what_an_operator_does_is_told_where_the_log_is_a_file(
+    site: Installed, tmp_path: Path
+) -> None:
+    log = tmp_path / "strongroom.jsonl"
+    made = site.run.done("merchant", "create", "Told", "--json", STRONGROOM_LOG_FILE=str(log)).json[
+        "id"
+    ]
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    (told,) = [each for each in events if each["event_type"] == "security.event"]
+    assert (told["action"], told["object_id"]) == ("identity.merchant.created", made)
+    assert told["user_id"].startswith("operator:uid:")
+    elsewhere = site.run(
+        "merchant", "create", "Untold", STRONGROOM_LOG_FILE=str(tmp_path / "no" / "folder")
+    )
+    assert elsewhere.code == 0

@@ -71,6 +71,7 @@ class Demo:
                     "STRONGROOM_VAULT_LISTEN": f"127.0.0.1:{self.ports[0]}",
                     "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{self.ports[1]}",
                     "STRONGROOM_WEBHOOKS_LISTEN": f"127.0.0.1:{self.ports[2]}",
+                    "STRONGROOM_CONSOLE_LISTEN": f"127.0.0.1:{self.ports[3]}",
                     **variables,
                 },
             )
@@ -111,7 +112,7 @@ def demo() -> Iterator[Demo]:
     folder = Path(tempfile.mkdtemp(prefix="strongroom-demo-", dir=parent)).resolve()
     folder.chmod(0o711)
     try:
-        yield Demo(folder, list(free_ports(3)))
+        yield Demo(folder, list(free_ports(4)))
     finally:
         DemoFolder(folder / "state").stop_database()
         shutil.rmtree(folder, ignore_errors=True)

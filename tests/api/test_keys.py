@@ -175,7 +175,7 @@ async def test_what_is_no_key(service: Service, what: str, header: str, listener
     path = "/v1/tokens" if listener == "vault" else "/v1/keys"
     answer = await caller.get(path, headers={"authorization": header})
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
-    assert answer.json()["detail"] == "No valid API key was given."
+    assert answer.json()["detail"] == "No valid credential was given."
 
 
 async def test_a_key_of_the_other_kind_or_mode_by_its_text_alone_is_unknown(

@@ -24,8 +24,8 @@ from service import free_ports
 TOUR_STATE: Final = "/var/tmp/strongroom-tour"
 SECONDS_MAX: Final = 300
 _MARK: Final = "@@ block "
-#: The ports that pages name: the three listeners, the simulator, a merchant's program.
-PORTS: Final = (8443, 8444, 8445, 8460, 4242)
+#: The ports that pages name: the listeners, the simulator, a merchant's program, and those of roles apart.
+PORTS: Final = (8443, 8444, 8445, 8446, 8460, 4242, 9443, 9444, 9445, 9446, 8447, 8453)
 _PORT: Final = re.compile(
     rf"(127\.0\.0\.1:|\"127\.0\.0\.1\", |--port )({'|'.join(map(str, PORTS))})\b"
 )
@@ -60,6 +60,7 @@ class Place:
             "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{self.ports[8444]}",
             "STRONGROOM_WEBHOOKS_LISTEN": f"127.0.0.1:{self.ports[8445]}",
             "STRONGROOM_PUBLIC_URL": f"https://127.0.0.1:{self.ports[8445]}",
+            "STRONGROOM_CONSOLE_LISTEN": f"127.0.0.1:{self.ports[8446]}",
         }
 
 

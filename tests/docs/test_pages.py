@@ -18,15 +18,29 @@ HOSTS = {
     "127.0.0.1:8443",
     "127.0.0.1:8444",
     "127.0.0.1:8445",
+    "127.0.0.1:8446",
+    "127.0.0.1:8447",
+    "127.0.0.1:8453",
     "127.0.0.1:8460",
     "127.0.0.1:9000",
+    "console.example",
+    "127.0.0.1:9443",
+    "127.0.0.1:9444",
+    "127.0.0.1:9445",
+    "127.0.0.1:9446",
     "keepachangelog.com",
+    "localhost:8446",
     "semver.org",
     "shop.example",
     "strongroom.example",
+    "strongroom.local",
     "host",
     "host.",
+    "host[:port]",
     "host[:port];",
+    "HOST:PORT",
+    "HOST[:PORT],",
+    "localhost",
 }
 
 
@@ -76,16 +90,31 @@ def test_every_row_of_the_threat_model_names_tests_that_exist() -> None:
     ]
     assert len(rows) > 30
     for row in rows:
-        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row)
-        assert named, f"no test holds: {row[:80]}"
-        for file, name in named:
-            tree = ast.parse((ROOT / file).read_text("utf-8"))
-            functions = {
-                n.name
-                for n in ast.walk(tree)
-                if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
-            }
-            assert not name or name in functions, f"{file} has no {name}"
+        assert evidence_of(row), f"no test holds: {row[:80]}"
+
+
+def test_rows_of_the_threat_model_are_numbered_in_order() -> None:
+    text = (DOCS / "threat-model.md").read_text("utf-8")
+    for letter in "STRIDE":
+        numbers = [int(each) for each in re.findall(rf"^\| {letter}(\d+) \|", text, re.MULTILINE)]
+        assert numbers == list(range(1, len(numbers) + 1)), letter
+
+
+def test_every_test_that_is_named_as_evidence_exists() -> None:
+    rows = (DOCS / "explain" / "compliance.md").read_text("utf-8").splitlines()
+    assert sum(map(evidence_of, rows)) > 50
+
+
+def evidence_of(row: str) -> int:
+    """Return how many tests a row names; each must exist."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row)
+    for file, name in named:
+        tree = ast.parse((ROOT / file).read_text("utf-8"))
+        functions = {
+            n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+        assert not name or name in functions, f"{file} has no {name}"
+    return len(named)
 
 
 def test_every_file_that_a_page_names_exists() -> None:

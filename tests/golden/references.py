@@ -17,10 +17,11 @@ import strongroom
 from strongroom import compose
 from strongroom.cli.app import app
 from strongroom.config.settings import described
-from strongroom.identity.grants import GRANTABLE
+from strongroom.identity.grants import GRANTABLE, breakable, granted_to
 from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import KeyKind, Role
 from strongroom.telemetry.fields import FIELDS
 from strongroom.telemetry.metrics import Metrics
 
@@ -146,14 +147,47 @@ def permissions_page() -> str:
     ]
     return _page(
         "Permissions",
+        "Keys have permissions by their kind, people and services by their role. Where a route names several, one is "
+        "enough. Words once shipped are never reused.",
+        "## Keys",
         "A secret key (`sk_`) has every permission of its column; a restricted key (`rk_`) has those it was made "
         "with, out of its column; a public key (`pk_`) may make single-use tokens and nothing else. A key made over "
-        "HTTP never gets more than the key that makes it. Where a route names several, one is enough. Words once "
-        "shipped are never reused.",
+        "HTTP never gets more than who makes it.",
         _table(("permission", "`sk_`", "`rk_`", "`pk_`", "asked for by"), rows),
         "Routes that ask for none: `/livez` and `/openapi.json`; and, from the operators' networks only, `/readyz` and "
         "`/metrics`.",
+        "## People of a merchant, and services",
+        "✓: in both modes. **test**: in test mode only. **glass**: not by the role, but for an hour by "
+        "[breaking the glass](../howto/break-glass.md). A service has what it was made with, out of its column.",
+        _roles_table((*_PEOPLE, Role.SERVICE), platform=False),
+        "## People of the platform",
+        "They see no merchant's payments, tokens or keys.",
+        _roles_table(_PEOPLE, platform=True),
     )
+
+
+_PEOPLE: Final = (Role.ADMIN, Role.AUDITOR, Role.OPERATOR, Role.DEVELOPER)
+
+
+def _roles_table(roles: Sequence[Role], *, platform: bool) -> str:
+    """Permissions that any of these roles can have, and how each has them."""
+    rows = [
+        (f"`{permission}`", *(_had_by(role, permission, platform=platform) for role in roles))
+        for permission in Permission
+    ]
+    return _table(
+        ("permission", *(role.value for role in roles)),
+        [row for row in rows if set(row[1:]) != {"–"}],
+    )
+
+
+def _had_by(role: Role, permission: Permission, *, platform: bool) -> str:
+    if permission in granted_to(role, Mode.LIVE, platform=platform):
+        return "✓"
+    if permission in granted_to(role, Mode.TEST, platform=platform):
+        return "test"
+    # A service is no person; nobody else takes what they have.
+    return "glass" if permission in breakable(role, platform=platform) else "–"
 
 
 # --- the command line ---------------------------------------------------------------------------------
@@ -284,6 +318,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "vault": json.loads(compose.vault_document()),
         "gateway": json.loads(compose.gateway_document()),
         "webhooks": json.loads(compose.webhooks_document()),
+        "console": json.loads(compose.console_document()),
     }
 
 
@@ -293,6 +328,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "config.md": config_page,
     "errors.md": errors_page,
     "event-schemas.json": lambda: compose.events_document().decode(),
+    "openapi-console.json": lambda: compose.console_document().decode(),
     "openapi-gateway.json": lambda: compose.gateway_document().decode(),
     "openapi-webhooks.json": lambda: compose.webhooks_document().decode(),
     "openapi-vault.json": lambda: compose.vault_document().decode(),

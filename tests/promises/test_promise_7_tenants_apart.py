@@ -11,8 +11,11 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
+from api.test_cross_tenant import ROUTES, Route, own_body
 from api.test_openapi import EVERY, Operation, body_of, ids_of
 from database import Databases, Server, fresh_databases
+from elsewhere import World as Persons
+from elsewhere import world_of
 from paying import Shop, open_shop, until
 from service import Caller, Service, Tenant, running
 from store.rights import (
@@ -48,8 +51,25 @@ TAKES_ALL = {(Login.WORKER, "jobs.job")}
 
 #: What a login that may change some columns may change.
 CHANGEABLE = {
-    "identity.api_key": "revoked_at = now()",
+    "identity.access_item": "decision = decision",
+    "identity.access_review": "closed_at = closed_at",
+    "identity.api_key": "last_used_at = now()",
+    "identity.approval": "used_at = used_at",
+    "identity.break_glass": "ended_at = ended_at",
+    "identity.invitation": "used_at = used_at",
+    "identity.login_account": "spent_until = spent_until",
+    "identity.login_network": "failures = failures",
     "identity.merchant": "status = 'suspended'",
+    "identity.network": "name = name",
+    "identity.passkey": "name = name",
+    "identity.password": "holds = holds",
+    "identity.person": "name = name",
+    "identity.provider": "name = name",
+    "identity.provider_link": "used_at = used_at",
+    "identity.recovery_code": "used_at = used_at",
+    "identity.service": "revoked_at = revoked_at",
+    "identity.session": "used_at = used_at",
+    "identity.totp": "last_step = last_step",
     "idempotency.request": "response = response",
     "jobs.job": "run_at = run_at",
     "keys.data_key": "mac = mac",
@@ -212,16 +232,37 @@ async def test_sabotage_a_new_table_without_it_is_noticed(server: Server) -> Non
 
 # --- the first wall: every route --------------------------------------------------------------------
 
+#: By keys. What people ask for at the console is below, asked for by people.
+BY_KEYS = [operation for operation in EVERY if operation.listener != "console"]
 WITH_AN_ID = [
-    operation for operation in EVERY if "{" in operation.path and operation.says["security"]
+    operation for operation in BY_KEYS if "{" in operation.path and operation.says["security"]
 ]
 LISTS = [
     operation
-    for operation in EVERY
+    for operation in BY_KEYS
     if operation.method == "GET" and "{" not in operation.path and operation.path.startswith("/v1/")
 ]
-#: What anybody may call who has no key at all.
-PUBLIC = ["POST /v1/inbound/{connection_id}", "GET /v1/returns/{payment_id}"]
+AT_THE_CONSOLE = [route for route in ROUTES if route.listener == "console"]
+#: What anybody may call who has no credential at all: it takes something else that they must have.
+PUBLIC = {
+    "POST /v1/inbound/{connection_id}",  # a processor's signature
+    "GET /v1/returns/{payment_id}",  # nothing, and it tells nothing
+    "POST /v1/login",
+    "POST /v1/login/passkey",
+    "POST /v1/login/passkey/options",
+    "POST /v1/login/recovery",
+    "POST /v1/login/totp",
+    "POST /v1/oauth/token",  # a service's assertion
+    "POST /v1/session/refresh",  # a refresh token
+    "POST /v1/setup",  # a set-up link
+    "POST /v1/setup/passkey",
+    "POST /v1/setup/passkey/options",
+    "POST /v1/setup/password",
+    "POST /v1/setup/totp",
+    "POST /v1/setup/totp/confirm",
+    "POST /v1/sso/finish",
+    "POST /v1/sso/start",
+}
 
 
 class World:
@@ -315,6 +356,27 @@ async def test_over_http_what_is_anothers_is_not_there(
     assert not await market.world.gets_through(operation)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def persons(service: Service, processor: Simulated) -> AsyncIterator[Persons]:
+    async with world_of(service, processor) as made:
+        yield made
+
+
+@pytest.mark.parametrize("route", AT_THE_CONSOLE, ids=str)
+async def test_at_the_console_what_is_anothers_is_not_there(persons: Persons, route: Route) -> None:
+    """Every route of the console that takes an id, called with another tenant's: 404, or never looked for."""
+    caller, tried = persons.caller("console"), 0
+    for made in persons.elsewhere.values():
+        object_id = route.ids(made)
+        if object_id is not None:
+            answer = await caller.send(
+                route.method, route.target(object_id), body=own_body(route, persons.own)
+            )
+            assert answer.status_code == 404 or (route.waits and answer.status_code in (202, 403))
+            tried += 1
+    assert tried
+
+
 @pytest.mark.parametrize("operation", LISTS, ids=str)
 async def test_over_http_lists_hold_ones_own(market: Market, operation: Operation) -> None:
     """Every list, as another merchant and in the other mode, holds nothing of the first one's."""
@@ -361,12 +423,12 @@ async def test_what_a_body_names_is_ones_own_too(market: Market) -> None:
 
 
 def test_the_routes_without_a_key_are_these() -> None:
-    """Two routes can be called by whoever has no key, both on the public listener; every other asks for one."""
-    without = [
+    """Notices, returns and the steps of proving oneself can be called by whoever has no key; nothing else can."""
+    without = {
         f"{each.method} {each.path}"
         for each in EVERY
         if each.path.startswith("/v1/") and not each.says["security"]
-    ]
+    }
     assert without == PUBLIC
 
 

@@ -60,6 +60,7 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
     "static credentials": ({}, {"static_cloud_credentials": True}, {}, "static cloud credentials"),
     "calls its own machine": ({"egress_loopback": ("127.0.0.1",)}, {}, {}, "STRONGROOM_EGRESS_LOOPBACK"),
     "plain public URL": ({"public_url": "http://pay.example"}, {}, {}, "STRONGROOM_PUBLIC_URL is plain HTTP"),
+    "believes everybody": ({"trusted_proxies": ("10.0.0.0/8", "::/0")}, {}, {}, "STRONGROOM_TRUSTED_PROXIES"),
     "dumpable": ({}, {"dumpable": True}, {}, "this process can be dumped"),
     "no verified TLS": ({}, {}, {"tls_verified": False}, "no TLS with a verified certificate"),
     "superuser": ({}, {}, {"superuser": True}, "strongroom_vault on the vault database is a superuser"),
@@ -196,6 +197,7 @@ REFUSED = [
             ("vault", "strongroom_vault"),
             ("vault", "strongroom_sealer"),
             ("core", "strongroom_vault"),
+            ("core", "strongroom_console"),
             ("core", "strongroom_gateway"),
             ("core", "strongroom_sealer"),
             ("core", "strongroom_webhooks"),
@@ -207,7 +209,7 @@ REFUSED = [
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Installed]:
-    with installed(free_ports(2)) as made:
+    with installed(free_ports(4)) as made:
         yield made
 
 

@@ -227,8 +227,8 @@ async def beaten_ground() -> AsyncIterator[Ground]:
             (folder / f"{domain}.dsn").write_text(
                 f"postgresql:///{databases.names[domain]}?host={socket}", "utf-8"
             )
-        ports = free_ports(6)
-        public = f"https://127.0.0.1:{ports[5]}"
+        ports = free_ports(8)
+        public = f"https://127.0.0.1:{ports[6]}"
         environments = {
             name: {
                 **_EVERYWHERE,
@@ -239,11 +239,12 @@ async def beaten_ground() -> AsyncIterator[Ground]:
                 "STRONGROOM_VAULT_LISTEN": f"127.0.0.1:{ports[at]}",
                 "STRONGROOM_GATEWAY_LISTEN": f"127.0.0.1:{ports[at + 1]}",
                 "STRONGROOM_WEBHOOKS_LISTEN": f"127.0.0.1:{ports[at + 2]}",
+                "STRONGROOM_CONSOLE_LISTEN": f"127.0.0.1:{ports[at + 3]}",
                 "STRONGROOM_PUBLIC_URL": public,
                 "STRONGROOM_LOG_FILE": str(folder / "log" / f"{name}.log"),
                 "STRONGROOM_WORKER": "true" if name == "worker" else "false",
             }
-            for name, at in (("gateway", 0), ("worker", 3))
+            for name, at in (("gateway", 0), ("worker", 4))
         }
         installation = Installation(load_settings(environments["gateway"]), SystemClock())
         installation.make_secrets()

@@ -25,7 +25,7 @@ from strongroom.egress.client import Egress
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import KeyId, MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.kernel.secret import Secret
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
@@ -156,7 +156,7 @@ class ForwardGround:
         cvc: str | None = None,
         *,
         mode: Mode = Mode.TEST,
-        kind: KeyKind = KeyKind.SECRET,
+        kind: CallerKind = CallerKind.SECRET,
         merchant: MerchantId | None = None,
     ) -> tuple[TokenId, str | None]:
         """Make a token, and a sealed CVC with it."""

@@ -12,6 +12,8 @@ _READ = frozenset({"select"})
 _ADD = frozenset({"select", "insert"})
 _CHANGE = frozenset({"select", "insert", "update*"})
 _MOVE = frozenset({"select", "update*"})
+#: Makes a row, but not one that says it is decided.
+_ASK = frozenset({"select", "insert*", "update*"})
 #: All that a login may do with a table; `insert*` and `update*` are rights on some columns only.
 RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     (Domain.VAULT, Login.VAULT): {
@@ -53,8 +55,13 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         Domain.CORE,
         Login.VAULT,
     ): {  # authenticates its own callers, and sees nothing else of this database
-        "identity.api_key": _READ,
+        "identity.api_key": _MOVE,  # and notes when a key was used
         "identity.merchant": _READ,
+        "identity.network": _READ,
+        "identity.network_change": _READ,
+        "identity.revocation": _READ,
+        "identity.signing_key": _READ,
+        "identity.used_once": _ADD,
         "keys.data_key": _ADD,
         "strongroom.migration": _READ,
     },
@@ -66,7 +73,16 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tree": _READ,
         "idempotency.request": _CHANGE,
         "identity.api_key": _CHANGE,
+        "identity.approval": _ASK,
         "identity.merchant": _READ,
+        "identity.network": _READ,
+        "identity.network_change": _READ,
+        "identity.person": frozenset(
+            {"select*"}
+        ),  # who may approve: role and status, no name and no address
+        "identity.revocation": _ADD,
+        "identity.signing_key": _READ,
+        "identity.used_once": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
         "keys.data_key": _ADD,
         "payments.attempt": _CHANGE,
@@ -113,8 +129,32 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.event": frozenset({"select", "insert*"}),
         "audit.tile": _READ,
         "audit.tree": _READ,
+        "identity.access_item": _CHANGE,
+        "identity.access_review": _CHANGE,
         "identity.api_key": _CHANGE,
+        "identity.approval": _ASK,
+        "identity.break_glass": _CHANGE,
+        "identity.login": frozenset({"select", "insert", "delete"}),
+        "identity.login_account": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.login_network": frozenset({"select", "insert", "update*", "delete"}),
         "identity.merchant": _CHANGE,
+        "identity.network": frozenset({"select", "insert", "delete", "update*"}),
+        "identity.network_change": _CHANGE,
+        "identity.passkey": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.passkey_challenge": frozenset({"select", "insert", "delete"}),
+        "identity.person": _CHANGE,
+        "identity.recovery_code": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.provider": _CHANGE,
+        "identity.provider_flow": frozenset({"select", "insert", "delete"}),
+        "identity.provider_link": _CHANGE,
+        "identity.revocation": frozenset({"select", "insert", "delete"}),
+        "identity.service": _CHANGE,
+        "identity.session": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.signing_key": _CHANGE,
+        "identity.invitation": _CHANGE,
+        "identity.password": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.totp": frozenset({"select", "insert", "update*", "delete"}),
+        "identity.used_once": frozenset({"select", "insert", "delete"}),
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -136,12 +176,99 @@ ROWS: Final[dict[str, str]] = {
         "(day, merchant_id, mode, route, key, claim, fingerprint, status, response)"
         f" values (now()::date, '{{m}}', 'test', 'r', '{{aud}}', 'c', {_HASH}, 201, '')"
     ),
+    "identity.access_item": (
+        "(merchant_id, review_id, subject, kind, description, permissions, made_at, unused)"
+        " values ('{m}', 'rvw_{m}', '{aud}', 'key', '', '{{}}', now(), false)"
+    ),
+    "identity.access_review": (
+        "(merchant_id, review_id, started_by, started_at, closed_at) values ('{m}', 'rvw_{own}', 'x', now(), now())"
+    ),
     "identity.api_key": (
         "(merchant_id, mode, key_id, kind, key_hash, last4, name, permissions, created_by, created_at)"
         f" values ('{{m}}', 'test', '{{aud}}', 'sk', {_HASH}, 'abcd', 'n', '{{{{}}}}', 'x', now())"
     ),
+    "identity.approval": (
+        "(merchant_id, approval_id, mode, action, listener, method, route, fingerprint, requested_by, requested_at,"
+        f" expires_at) values ('{{m}}', '{{aud}}', 'test', 'a', 'l', 'POST', '/', {_HASH}, 'x', now(), now())"
+    ),
+    "identity.break_glass": (
+        "(merchant_id, break_glass_id, mode, person_id, session_id, permissions, reason, started_at, expires_at)"
+        " values ('{m}', '{aud}', 'test', '{aud}', 's', '{{a}}', 'ten letters', now(), now() + interval '1 minute')"
+    ),
+    "identity.invitation": (
+        "(merchant_id, invitation_id, person_id, reason, link_hash, created_by, created_at, expires_at, used_at)"
+        f" values ('{{m}}', '{{aud}}', 'usr_{{m}}', 'invited', {_HASH}, 'x', now(), now(), now())"
+    ),
     "identity.merchant": (
         "(merchant_id, name, status, created_at) values ('{m}', 'n', 'active', now())"
+    ),
+    "identity.provider": (
+        "(merchant_id, provider_id, name, issuer, client_id, sealed_secret, key_version, domains, redirects, roles,"
+        " required_amr, required_acr, creates_people, status, created_by, created_at, updated_at)"
+        " values ('{m}', 'sso_{own}', 'n', 'https://i', 'c', '', 1, '{{a.example}}', '{{https://c/}}', '[]',"
+        " '{{mfa}}', '{{}}', false, 'active', 'x', now(), now())"
+    ),
+    "identity.provider_flow": (
+        "(merchant_id, state_hash, provider_id, mode, redirect, created_at, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'sso_{{m}}', 'test', 'https://c/', now(), now())"
+    ),
+    "identity.provider_link": (
+        "(merchant_id, issuer, subject_hash, provider_id, person_id, linked_at, used_at)"
+        f" values ('{{m}}', '{{own}}', {_HASH}, 'sso_{{m}}', 'usr_{{m}}', now(), now())"
+    ),
+    "identity.network": (
+        "(merchant_id, network_id, mode, subject, networks, name, changed_by, changed_at)"
+        " values ('{m}', 'net_{own}', 'both', 'key:{aud}', '{{10.0.0.0/8}}', '', 'x', now())"
+    ),
+    "identity.passkey": (
+        "(merchant_id, person_id, passkey_id, credential_id, public_key, sign_count, aaguid, attestation, transports,"
+        " backup_eligible, backed_up, name, created_at)"
+        f" values ('{{m}}', 'usr_{{m}}', '{{aud}}', {_HASH}, '', 0, '', 'none', '{{{{}}}}', false, false, 'n', now())"
+    ),
+    "identity.passkey_challenge": (
+        "(merchant_id, challenge_hash, purpose, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'login', now() + interval '1 hour')"
+    ),
+    "identity.service": (
+        "(merchant_id, mode, service_id, name, permissions, public_keys, certificate_bound, created_by, created_at)"
+        " values ('{m}', 'test', '{aud}', 'n', '{{}}', '[]', false, 'x', now())"
+    ),
+    "identity.session": (
+        "(merchant_id, session_id, person_id, mode, methods, refresh_hash, started_at, stepped_up_at, used_at, ends_at)"
+        f" values ('{{m}}', '{{aud}}', 'usr_{{m}}', 'test', '{{{{mfa}}}}', {_HASH}, now(), now(), now(),"
+        " now() + interval '1 hour')"
+    ),
+    "identity.used_once": (
+        "(merchant_id, purpose, value_hash, keep_until)"
+        f" values ('{{m}}', 'proof', {_HASH}, now() + interval '1 hour')"
+    ),
+    "identity.password": (
+        "(merchant_id, person_id, password_hash, key_version, holds, set_at)"
+        " values ('{m}', 'usr_{m}', 'x', 1, false, now())"
+    ),
+    "identity.person": (
+        "(merchant_id, person_id, email, name, role, status, created_by, created_at)"
+        " values ('{m}', 'usr_{own}', lower('{own}@shop.example'), 'n', 'auditor', 'active', 'x', now())"
+    ),
+    "identity.login": (
+        "(merchant_id, handle_hash, account, proved, mode, expires_at)"
+        f" values ('{{m}}', {_HASH}, 'usr_{{m}}', true, 'test', now())"
+    ),
+    "identity.login_account": (
+        "(merchant_id, account, spent_until, forget_at) values ('{m}', '{aud}', now(), now())"
+    ),
+    "identity.login_network": (
+        "(merchant_id, account, network, failures, forget_at)"
+        f" values ('{{m}}', '{{aud}}', {_HASH}, 1, now())"
+    ),
+    "identity.recovery_code": (
+        "(merchant_id, person_id, code_hash, made_at)"
+        f" values ('{{m}}', 'usr_{{m}}', {_HASH}, now())"
+    ),
+    "identity.totp": (
+        "(merchant_id, person_id, state, sealed_secret, key_version, last_step, created_at)"
+        " values ('{m}', 'usr_{m}', 'active', '', 1, 0, now())"
+        " on conflict (merchant_id, person_id, state) do update set last_step = 1"
     ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
@@ -213,6 +340,9 @@ ROWS: Final[dict[str, str]] = {
 #: Tables that other tables' rows refer to, each before those that refer to it.
 REFERRED_TO: Final = (
     "identity.merchant",
+    "identity.person",
+    "identity.access_review",
+    "identity.provider",
     "payments.connection",
     "payments.payment",
     "webhooks.source",

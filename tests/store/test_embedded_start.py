@@ -102,7 +102,7 @@ async def test_every_setting_is_fixed_on_the_command_line(server: Embedded) -> N
         ("log_parameter_max_length", "0"),
         ("log_parameter_max_length_on_error", "0"),
         ("log_statement", "none"),
-        ("max_connections", "60"),
+        ("max_connections", "200"),
         ("max_wal_size", "1GB"),
         ("password_encryption", "scram-sha-256"),
         ("server_encoding", "UTF8"),

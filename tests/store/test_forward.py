@@ -35,7 +35,7 @@ from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.errors import Invalid, StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import CallerKind
 from strongroom.kernel.schemes import complete_luhn, synthetic_number
 from strongroom.kernel.secret import Secret
 from strongroom.keys import KeyName
@@ -410,8 +410,8 @@ async def test_a_single_use_token_is_kept(databases: Databases) -> None:
     clock = SteppedClock(START)
     async with forward_ground(databases, clock=clock) as ground:
         forwarder = ground.process.forwarder
-        token, _ = await ground.token(kind=KeyKind.PUBLIC)
-        gone, _ = await ground.token(kind=KeyKind.PUBLIC)
+        token, _ = await ground.token(kind=CallerKind.PUBLIC)
+        gone, _ = await ground.token(kind=CallerKind.PUBLIC)
         assert (await forwarder.describe(ground.merchant, Mode.TEST, token)).single_use
         for _ in range(2):
             await forwarder.keep(ground.merchant, Mode.TEST, token, ACTOR)

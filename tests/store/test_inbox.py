@@ -21,7 +21,7 @@ from strongroom.db.group_commit import GroupWriter
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
 from strongroom.http.body import BodyTooLarge
-from strongroom.http.edge import CardNumberRefused
+from strongroom.http.bounds import CardNumberRefused
 from strongroom.kernel.clock import Clock, SteppedClock
 from strongroom.kernel.errors import StrongroomError, Unavailable
 from strongroom.kernel.ids import ConnectionId, MerchantId, NoticeId, is_id

@@ -14,7 +14,7 @@ from database import Databases
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
-from strongroom.jobs import Claimed, JobQueue
+from strongroom.jobs import Claimed, JobQueue, PutOff
 from strongroom.kernel.clock import SteppedClock
 
 START = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -112,7 +112,7 @@ async def test_a_lease_that_ended_is_followed_and_who_comes_late_changes_nothing
     (second,) = await ground.claim()
     assert (second.tries, second.due_at) == (2, first.lease_until)
     await ground.queue.done([first])
-    await ground.queue.again([(first, START + timedelta(days=9))])
+    await ground.queue.again([PutOff(first, START + timedelta(days=9))])
     assert await ground.rows() == {"one": (LEASE, 2)}
     await ground.queue.done([second])
     assert await ground.rows() == {}
@@ -125,11 +125,17 @@ async def test_what_is_put_off_comes_back_with_its_tries(ground: Ground) -> None
     claimed = {job.object_id: job for job in await ground.claim()}
     now = ground.clock.now()
     await ground.queue.again(
-        [(claimed["a"], now + timedelta(seconds=3)), (claimed["b"], now + timedelta(seconds=9))]
+        [
+            PutOff(claimed["a"], now + timedelta(seconds=3), failures=4),
+            PutOff(claimed["b"], now + timedelta(seconds=9)),
+        ]
     )
     ground.step(3)
     (again,) = await ground.claim()
-    assert (again.object_id, again.tries) == ("a", 2)
+    assert (again.object_id, again.tries, again.failures) == ("a", 2, 4)
+    await ground.queue.again([PutOff(again, ground.clock.now())])
+    (once_more,) = await ground.claim()
+    assert (once_more.tries, once_more.failures) == (3, 0), "a look that went well forgets failures"
 
 
 async def test_a_look_that_somebody_asked_for_meanwhile_is_not_lost(ground: Ground) -> None:
@@ -140,7 +146,7 @@ async def test_a_look_that_somebody_asked_for_meanwhile_is_not_lost(ground: Grou
         await ground.put(name)  # its object changed while it was being looked at
     await ground.put("later", at=3_600)  # asks for no earlier a look than the lease's end
     await ground.queue.done([claimed["done"], claimed["later"]])
-    await ground.queue.again([(claimed["put_off"], ground.clock.now() + timedelta(hours=1))])
+    await ground.queue.again([PutOff(claimed["put_off"], ground.clock.now() + timedelta(hours=1))])
     assert await ground.rows() == {"done": (0, 1), "put_off": (0, 1)}
 
 

@@ -18,6 +18,16 @@ from strongroom.db.queries import Query, parse_queries
 SCHEMAS: Final = {
     "audit": {"audit"},
     "identity": {"identity"},
+    "identity.sso": {"identity"},
+    "identity.networks": {"identity"},
+    "identity.passkeys": {"identity"},
+    "identity.access": {"identity"},
+    "identity.approvals": {"identity"},
+    "identity.services": {"identity"},
+    "identity.sessions": {"identity"},
+    "identity.people": {"identity"},
+    "identity.factors": {"identity"},
+    "identity.login": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
@@ -55,6 +65,16 @@ _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
     "identity": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.sso": core(Login.CONSOLE),
+    "identity.networks": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.passkeys": _OPERATORS,
+    "identity.access": _OPERATORS,
+    "identity.approvals": _GATEWAY_AND_OPERATORS,
+    "identity.services": core(Login.CONSOLE),
+    "identity.sessions": core(Login.CONSOLE),
+    "identity.people": _OPERATORS,
+    "identity.factors": _OPERATORS,
+    "identity.login": _OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
@@ -83,12 +103,42 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.seal_horizon": _EVERYBODY,  # names no table either
     "audit.start_tree": _SEALER,
     "audit.unsealed_events": _RECORDS,
+    "identity.access.be_expiry_job": _EVERYBODY,  # names no table
+    "identity.approvals.be_expiry_job": _EVERYBODY,  # names no table
+    "identity.approvals.tenants_with_past_approvals": _GATEWAY_AND_OPERATORS,  # the gateway sees no row by it
+    "identity.access.keys_with_access": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.access.note_key_use": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.approvals.decide_approval": _OPERATORS,
+    "identity.approvals.expire_approvals": _OPERATORS,
+    "identity.approvals.withdraw_approval": _OPERATORS,
+    "identity.end_signing_keys": _OPERATORS,
+    "identity.insert_revocation": _GATEWAY_AND_OPERATORS,
+    "identity.insert_signing_key": _OPERATORS,
+    "identity.remove_past_revocations": _OPERATORS,
+    "identity.remove_past_uses": _OPERATORS,
+    "identity.services.present_service": _EVERYBODY,  # names no table
+    "identity.sessions.present_session": _EVERYBODY,  # names no table
     "identity.insert_key": _GATEWAY_AND_OPERATORS,
     "identity.insert_merchant": _OPERATORS,
+    "identity.login.present_login": _EVERYBODY,  # names no table
+    "identity.networks.note_change": _OPERATORS,
+    "identity.networks.person_is_there": _GATEWAY_AND_OPERATORS,
+    "identity.networks.put_network": _OPERATORS,
+    "identity.networks.remove_network": _OPERATORS,
+    "identity.passkeys.merchant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "identity.passkeys.present_credential": _EVERYBODY,  # names no table
+    **{
+        f"identity.people.present_{each}": _EVERYBODY
+        for each in ("email", "link", "person", "ticket")
+    },
+    "identity.people.wait_for_turn": _EVERYBODY,  # names no table either
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
     "identity.revoke_key": _GATEWAY_AND_OPERATORS,
+    "identity.sso.present_domain": _EVERYBODY,  # names no table
+    "identity.sso.present_flow": _EVERYBODY,  # names no table
+    "identity.sso.present_provider": _EVERYBODY,  # names no table
+    "identity.sso.tenant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "jobs.job_lag": _SERVING,
-    "jobs.put_off_jobs": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "payments.ask_for_a_look": _SERVING,

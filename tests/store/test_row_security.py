@@ -409,6 +409,46 @@ async def test_whoever_presents_a_keys_hash_sees_that_key_and_its_merchant(
         )  # fmt: skip
 
 
+#: Table, what names a row of it, what states that, what would change it.
+PRESENTED: Final = [
+    ("identity.person", "email", "presented_email", "status = status"),
+    ("identity.person", "person_id", "presented_person", "status = status"),
+    ("identity.invitation", "encode(link_hash, 'hex')", "presented_link", "openings = 9"),
+    ("identity.invitation", "encode(ticket_hash, 'hex')", "presented_ticket", "openings = 9"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "setting", "change"), PRESENTED)
+async def test_before_a_login_that_one_row_is_seen_and_not_changed(
+    peopled: Databases, table: str, column: str, setting: str, change: str
+) -> None:
+    await peopled.run(
+        Domain.CORE,
+        "update identity.invitation set ticket_hash = sha256(link_hash), ticket_expires_at = now()",
+    )
+    ((theirs,),) = await ask(
+        peopled, Domain.CORE, f"select {column} from {table} where merchant_id = $1", THEIRS
+    )
+    sql = f"select merchant_id from {table}"
+    for presented, seen in (
+        (theirs, [(THEIRS,)]),
+        ("0" * len(theirs), []),
+        ("", []),
+    ):
+        named = {setting: presented}
+        found = await as_login(peopled, Domain.CORE, Login.CONSOLE, sql, merchants="", **named)
+        assert found == seen
+    named = {setting: theirs}
+    update = f"update {table} set {change} returning merchant_id"
+    assert await as_login(
+        peopled, Domain.CORE, Login.CONSOLE, update, merchants="", **named
+    ) == []  # fmt: skip
+    hashes = "select merchant_id from identity.password"
+    assert await as_login(
+        peopled, Domain.CORE, Login.CONSOLE, hashes, merchants="", **named
+    ) == []  # fmt: skip
+
+
 async def test_retention_sees_only_what_has_run_out(peopled: Databases) -> None:
     sql = "select merchant_id from vault.token"
     assert await as_login(

@@ -156,7 +156,7 @@ async def test_what_a_handler_says_is_done_with_its_job(ground: Ground) -> None:
     assert rows["kept"][0] > ground.clock.now() + timedelta(seconds=30), "leased as it was"
 
 
-#: What a handler raises, tries before it, seconds until the next one, the level it is logged at, what else is said.
+#: What a handler raises, failures in a row before it, seconds to the next look, the level it is logged at, what more.
 FAILURES = [
     (Unavailable(), 0, 1, "warning", {"code": "unavailable"}),
     (Unavailable(), 2, 5, "warning", {"code": "unavailable"}),
@@ -166,11 +166,11 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("error", "tries", "seconds", "level", "said"), FAILURES)
+@pytest.mark.parametrize(("error", "failures", "seconds", "level", "said"), FAILURES)
 async def test_a_handler_that_fails_is_logged_and_tried_again(
     databases: Databases,
     error: Exception,
-    tries: int,
+    failures: int,
     seconds: int,
     level: str,
     said: dict[str, object],
@@ -182,10 +182,10 @@ async def test_a_handler_that_fails_is_logged_and_tried_again(
         raise error
 
     await ground.put("one")
-    await databases.run(Domain.CORE, f"update jobs.job set tries = {tries}")
+    await databases.run(Domain.CORE, f"update jobs.job set tries = 700, failures = {failures}")
     async with ground.working(run):
         await until(lambda: ground.counted("failed") == 1)
-    assert await ground.rows() == {"one": (START + timedelta(seconds=seconds), tries + 1)}
+    assert await ground.rows() == {"one": (START + timedelta(seconds=seconds), 701)}
     (line,) = ground.logged("jobs.job_failed")
     assert (line["level"], line["job"], line["merchant_id"]) == (level, "lookup", ground.merchant)
     assert said.items() <= line.items()

@@ -21,13 +21,13 @@ from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
 from strongroom.egress import EgressPolicy, Outgoing, Reply, check_url
 from strongroom.egress.client import Egress
-from strongroom.jobs import Again, Claimed, Done, JobQueue, JobResult
+from strongroom.jobs import Again, Claimed, Done, JobQueue, JobResult, PutOff
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import KeyId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
@@ -78,7 +78,7 @@ class WebhookGround:
     def caller(self, merchant: MerchantId | None = None, mode: Mode = Mode.TEST) -> Caller:
         principal = Principal(
             KeyId(new_id("key")),
-            KeyKind.SECRET,
+            CallerKind.SECRET,
             merchant or self.merchant,
             mode,
             frozenset(Permission),
@@ -132,7 +132,7 @@ class WebhookGround:
     async def give_back(self, ended: Sequence[tuple[Claimed, JobResult]]) -> None:
         await self.queue.done([job for job, result in ended if isinstance(result, Done)])
         await self.queue.again(
-            [(job, result.at) for job, result in ended if isinstance(result, Again)]
+            [PutOff(job, result.at) for job, result in ended if isinstance(result, Again)]
         )
 
     def step(self, seconds: float) -> None:

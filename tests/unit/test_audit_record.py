@@ -217,7 +217,7 @@ def test_actions_keep_their_grammar() -> None:
     assert words == sorted(words)
     assert all(action.name == action.value.replace(".", "_").upper() for action in Action)
     for word in words:
-        assert re.fullmatch(r"[a-z]+\.[a-z_]+\.(?:[a-z]+ed|kept|read)", word)
+        assert re.fullmatch(r"[a-z]+\.[a-z_]+\.(?:[a-z]+ed|kept|made|read|reset|withdrawn)", word)
         assert len(word) <= 96
     outcomes = [outcome.value for outcome in Outcome]
     assert outcomes == sorted(outcomes)

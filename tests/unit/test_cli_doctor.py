@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from strongroom.audit import Checkpoint, LogState, SinkHead, SinkState
-from strongroom.cli.diagnosis import audit_log, databases, files, machine
+from strongroom.cli.authorities import Authorities
+from strongroom.cli.diagnosis import audit_log, databases, files, internal_port, machine
 from strongroom.cli.diagnosis.finding import Finding, Level, fail, failed, ok, warn
 from strongroom.cli.installation import Installation
 from strongroom.config import Settings
+from strongroom.config.internal import port_folder
 from strongroom.config.safety import DatabaseFacts
 from strongroom.crypto import issue_server_certificate, make_authority
 from strongroom.db.logins import Domain, Login
@@ -283,6 +285,26 @@ def test_every_secret_is_looked_at(here: Installation) -> None:
     }
     assert len(kept) == 2
     assert all((remedy or "").startswith("restore ") for remedy in kept.values())
+
+
+def test_the_certificates_of_the_internal_port_are_looked_at(here: Installation) -> None:
+    assert internal_port.certificates(here, NOW) == []
+    assert internal_port.secret_files(here) == []
+    authorities = Authorities(port_folder(here.settings), NOW)
+    authorities.make()
+    for name in authorities.due():
+        authorities.issue(name, ["127.0.0.1"], timedelta(days=30))
+    assert [each.level for each in internal_port.certificates(here, NOW)] == [OK]
+    keys = {file.path.name for file in internal_port.secret_files(here)}
+    assert keys == {"authority-1.key", "server.key", "gateway.key", "worker.key"}
+    for days, level in ((21, WARN), (31, FAIL)):
+        found = internal_port.certificates(here, NOW + timedelta(days=days))
+        assert [each.level for each in found] == [level] * 3
+        assert {each.remedy for each in found} == {
+            f"strongroom pki issue {name}" for name in ("server", "gateway", "worker")
+        }
+    (port_folder(here.settings) / "server.pem").write_text("nothing")
+    assert internal_port.certificates(here, NOW)[0].level is FAIL
 
 
 def test_this_machine_is_looked_at_without_a_failure() -> None:

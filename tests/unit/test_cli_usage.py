@@ -5,10 +5,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from strongroom.cli import connection, payment, refund
+from strongroom.cli import connection, payment, pki, refund, serve
 
 APP = typer.Typer()
-for _noun in (payment, refund, connection):
+for _noun in (payment, refund, connection, pki, serve):
     _noun.register(APP)
 CREATE = ("payment", "create", "--currency", "AED", "--amount")
 CONNECT = ("connection", "create", "--processor", "simulator", "--account", "a", "--base-url", "u")
@@ -35,6 +35,10 @@ USAGE: list[tuple[tuple[str, ...], str]] = [
         (*CONNECT, "--webhook-secret-file", "-", "--credential", "api_key"),
         "the value stands in the file",
     ),
+    (("pki", "issue", "console"), "console: one of server, gateway, worker"),
+    (("pki", "issue", "gateway", "--days", "0"), "greater than or equal to 1"),
+    (("pki", "rotate", "--step", "both"), "'both' is not one of"),
+    (("serve", "--role", "everything"), "'everything' is not one of"),
     (("connection", "rotate", SOME.replace("pay", "con")), "nothing to rotate"),
 ]
 

@@ -21,22 +21,22 @@ def test_no_two_parts_get_one_port_and_what_is_free_stays() -> None:
         port = taken.getsockname()[1]
         free = free_listener(Listener(LOOPBACK, 0))
         held, any_port = Listener(LOOPBACK, port), Listener(LOOPBACK, 0)
-        wanted = Places(held, held, free, free, any_port)
+        wanted = Places(held, held, free, any_port, free, any_port)
         found = wanted.freed()
-    assert len({each.port for each in found}) == 5
+    assert len({each.port for each in found}) == 6
     assert port not in {each.port for each in found}
     assert found.webhooks == free
 
 
 def test_another_process_reads_what_this_one_prints() -> None:
-    places = Places(*(Listener("::1", port) for port in range(1, 6)))
+    places = Places(*(Listener("::1", port) for port in range(1, 7)))
     assert Places.read([*places.arguments(), "--more"]) == places
 
 
 def test_the_server_may_call_the_simulator_and_the_merchant_and_nobody_else() -> None:
-    places = Places(*(Listener(LOOPBACK, 20_000 + number) for number in range(5)))
+    places = Places(*(Listener(LOOPBACK, 20_000 + number) for number in range(6)))
     settings = load_settings({}, overrides=places.overrides())
-    assert settings.egress_loopback == ("127.0.0.1:20003", "127.0.0.1:20004")
+    assert settings.egress_loopback == ("127.0.0.1:20004", "127.0.0.1:20005")
     assert settings.public_url == "https://127.0.0.1:20002"
     assert settings.worker
     assert isinstance(settings, Settings)

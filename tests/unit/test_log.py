@@ -30,7 +30,7 @@ from strongroom.kernel.clock import SteppedClock, SystemClock
 from strongroom.kernel.errors import NotThere
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.kernel.secret import Secret
 from strongroom.telemetry import fields
 from strongroom.telemetry.capture import captured, watch_loop
@@ -150,7 +150,7 @@ def test_the_request_is_named_by_context_or_by_the_caller() -> None:
 def test_an_access_line() -> None:
     written = make()
     request_id = new_request_id()
-    principal = Principal("key_1", KeyKind.SECRET, "mer_1", Mode.TEST, frozenset())  # type: ignore[arg-type]
+    principal = Principal("key_1", CallerKind.SECRET, "mer_1", Mode.TEST, frozenset())  # type: ignore[arg-type]
     written.log.access_line(
         request_id=request_id,
         trace_hash=trace_hash(request_id),

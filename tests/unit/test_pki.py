@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from strongroom.crypto import (
     CertificateUnreadable,
     Certified,
+    certificate_expiries,
     certificate_expiry,
+    certificate_serial,
+    issue_client_certificate,
     issue_server_certificate,
     make_authority,
+    make_revocation_list,
 )
 from strongroom.kernel.secret import Secret
 
@@ -108,3 +113,42 @@ def test_what_is_no_authority_is_refused() -> None:
 
 def test_the_private_key_does_not_print() -> None:
     assert "PRIVATE KEY" not in repr(SERVER)
+
+
+# --- certificates that are a role ---------------------------------------------------------------------
+
+
+def loaded(certificate: bytes) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(certificate)
+
+
+def test_a_clients_certificate_lets_in_and_serves_nothing() -> None:
+    authority = make_authority(NOW)
+    made = loaded(issue_client_certificate(authority, "gateway", NOW).certificate)
+    usage = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    made.verify_directly_issued_by(loaded(authority.certificate))
+    assert made.not_valid_after_utc == NOW + timedelta(days=30)
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_a_list_of_revoked_certificates_names_them_and_is_signed() -> None:
+    authority = make_authority(NOW)
+    gone = issue_client_certificate(authority, "worker", NOW)
+    serial = certificate_serial(gone.certificate)
+    printed = make_revocation_list(authority, {serial: NOW}, NOW, 2)
+    listed = x509.load_pem_x509_crl(printed)
+    assert [each.serial_number for each in listed] == [serial]
+    key = loaded(authority.certificate).public_key()
+    assert listed.is_signature_valid(key)  # type: ignore[arg-type]
+    other = loaded(make_authority(NOW).certificate).public_key()
+    assert not listed.is_signature_valid(other)  # type: ignore[arg-type]
+    assert len(x509.load_pem_x509_crl(make_revocation_list(authority, {}, NOW, 1))) == 0
+
+
+def test_a_bundle_says_when_each_ends() -> None:
+    first, second = make_authority(NOW), make_authority(NOW + timedelta(days=1))
+    ends = certificate_expiries(first.certificate + second.certificate)
+    assert ends[1] - ends[0] == timedelta(days=1)
+    with pytest.raises(CertificateUnreadable):
+        certificate_expiries(b"nothing")

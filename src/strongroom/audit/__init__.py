@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit log's front door: what a record is, its words, and what can be refused. Nothing here writes one."""
 
-from strongroom.audit.actions import Action, Outcome
+from strongroom.audit.actions import Action, Outcome, grouped
 from strongroom.audit.checkpoint import Checkpoint
 from strongroom.audit.errors import (
     AuditError,
@@ -91,6 +91,7 @@ __all__ = [
     "VerifiedLog",
     "VerifiedRecord",
     "VerifierKey",
+    "grouped",
     "leaf_hash",
     "salt_text",
     "salted",

@@ -16,6 +16,7 @@ from strongroom.audit.actions import TEXT_FACTS, Action, Outcome
 from strongroom.audit.ports import PLATFORM, NewRecord, Origin, Recorder
 from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
+from strongroom.kernel.principal import Principal
 
 WINDOW_SECONDS: Final = 10
 #: Addresses and reasons that are told apart at once; what comes beyond is counted without its address.
@@ -33,6 +34,8 @@ class _Who(NamedTuple):
     address: str
     reason: str
     listener: str
+    #: Only where the refusal is their tenant's business.
+    caller: Principal | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +77,14 @@ class DenialLog:
         """How many records wait to be written."""
         return len(self._waiting) + len(self._crowd)
 
-    def note(self, address: str, reason: str, request_hash: str, listener: str) -> None:
+    def note(
+        self,
+        address: str,
+        reason: str,
+        request_hash: str,
+        listener: str,
+        caller: Principal | None = None,
+    ) -> None:
         """Count a denial. Does not wait, and does not raise.
 
         Args:
@@ -82,10 +92,11 @@ class DenialLog:
             reason: a word of ours; another text counts as `other`.
             request_hash: what ties the log line and the record.
             listener: which listener refused.
+            caller: whose credential it was, where their tenant shall read of it; else it is the platform's record.
         """
         if TEXT_FACTS["reason"].fullmatch(reason) is None:
             reason = _OTHER
-        who = _Who(address, reason, listener)
+        who = _Who(address, reason, listener, caller)
         window = self._windows.get(who)
         if window is None and len(self._windows) >= WINDOWS_MAX:
             who = _Who(_ANYBODY, reason, listener)
@@ -112,7 +123,8 @@ class DenialLog:
                     self._waiting, self._crowd = list(self._crowd.values()), {}
                 batch = self._waiting[:RECORDS_PER_TRANSACTION]
                 records = [await self._made(waiting) for waiting in batch]
-                async with self._database.transaction([PLATFORM]) as tx:
+                tenants = sorted({record.merchant for record in records})
+                async with self._database.transaction(tenants) as tx:
                     for record in records:
                         await self._recorder.insert(tx, record)
                 # A connection that breaks at the commit leaves it open whether these are written: they are written
@@ -140,17 +152,19 @@ class DenialLog:
             self._waiting.append(new)
             return
         # The database is away for long. Whence is given up; how many were denied, and why, is not.
-        nobody = new.who._replace(address=_ANYBODY)
+        nobody = new.who._replace(address=_ANYBODY, caller=None)
         kept = self._crowd.setdefault(nobody, _Waiting(nobody, new.at, 0, 0, new.request_hash))
         kept.count += new.count
         kept.seconds = int((new.at - kept.at).total_seconds()) + new.seconds
 
     async def _made(self, waiting: _Waiting) -> NewRecord:
         who = waiting.who
+        caller = who.caller
+        tenant = PLATFORM if caller is None else caller.merchant
         origin = Origin(waiting.request_hash)
         if who.address != _ANYBODY:
             origin = await self._recorder.origin(
-                PLATFORM, who.address, waiting.request_hash or "", waiting.at
+                tenant, who.address, waiting.request_hash or "", waiting.at
             )
         details: Mapping[str, str | int] = {
             "count": waiting.count,
@@ -159,9 +173,9 @@ class DenialLog:
         }
         return self._recorder.make(
             Action.HTTP_REQUEST_DENIED,
-            actor="anonymous",
-            merchant=None,
-            mode=None,
+            actor="anonymous" if caller is None else caller.actor,
+            merchant=None if tenant == PLATFORM else tenant,
+            mode=None if caller is None or tenant == PLATFORM else caller.mode,
             thing=f"listener:{who.listener}",
             origin=origin,
             now=waiting.at,

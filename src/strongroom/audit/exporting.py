@@ -22,7 +22,7 @@ from strongroom.audit.export import (
 )
 from strongroom.audit.layout import BundleManifest, ExportManifest
 from strongroom.audit.note import VerifierKey
-from strongroom.audit.ports import PLATFORM, Origin
+from strongroom.audit.ports import PLATFORM, Origin, SecurityStream
 from strongroom.audit.proofs import Proofs
 from strongroom.audit.publish import sealed_records
 from strongroom.audit.recorder import EventRecorder
@@ -59,8 +59,16 @@ class Exporter:
     """Exports one database's tree. `tree` is its name for people, `origin` that of its first generation."""
 
     def __init__(
-        self, database: Database, keys: DataKeys, clock: Clock, *, tree: str, origin: str
+        self,
+        database: Database,
+        keys: DataKeys,
+        clock: Clock,
+        *,
+        tree: str,
+        origin: str,
+        stream: SecurityStream | None = None,
     ) -> None:
+        self._stream = stream
         self._database = database
         self._keys = TreeKeys(keys, origin)
         self._clock = clock
@@ -120,7 +128,7 @@ class Exporter:
 
     async def _record(self, actor: str, merchant: MerchantId | None, head: CheckpointRow) -> None:
         row_key = Secret((await self._keys.row_keys())[0])
-        recorder = EventRecorder(self._database, row_key, self._clock)
+        recorder = EventRecorder(self._database, row_key, self._clock, self._stream)
         record = recorder.make(
             Action.AUDIT_RECORD_EXPORTED,
             actor=actor,

@@ -13,7 +13,7 @@ from strongroom.audit.actions import Action
 from strongroom.audit.errors import RestartRefused, TreeRolledBack, TreeTaken
 from strongroom.audit.growth import EMPTY
 from strongroom.audit.origin import origin_of
-from strongroom.audit.ports import Origin, SinkHead
+from strongroom.audit.ports import Origin, SecurityStream, SinkHead
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.signing import TreeKeys
 from strongroom.audit.standing import Standing, check_sinks, load
@@ -28,8 +28,16 @@ class Founder:
     """Founds one tree. `tree` is its name for people, `origin` that of its first generation."""
 
     def __init__(
-        self, database: Database, keys: TreeKeys, clock: Clock, *, tree: str, origin: str
+        self,
+        database: Database,
+        keys: TreeKeys,
+        clock: Clock,
+        *,
+        tree: str,
+        origin: str,
+        stream: SecurityStream | None = None,
     ) -> None:
+        self._stream = stream
         self._database = database
         self._keys = keys
         self._clock = clock
@@ -106,7 +114,7 @@ class Founder:
         self, tx: Transaction, action: Action, actor: str, details: dict[str, str | int]
     ) -> None:
         row_key = Secret((await self._keys.row_keys())[0])
-        recorder = EventRecorder(self._database, row_key, self._clock)
+        recorder = EventRecorder(self._database, row_key, self._clock, self._stream)
         record = recorder.make(
             action,
             actor=actor,

@@ -7,7 +7,7 @@ from typing import final
 
 from strongroom.audit.exporting import Exporter
 from strongroom.audit.overview import Overview
-from strongroom.audit.ports import Sink
+from strongroom.audit.ports import SecurityStream, Sink
 from strongroom.audit.seal import Sealer
 from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
@@ -29,6 +29,7 @@ class LogParts:
     origin: str
     log: Log
     metrics: AuditMetrics
+    stream: SecurityStream | None = None
 
     def sealer(self) -> Sealer:
         """Make a sealer that does nothing until it is told to; whoever asked closes it."""
@@ -41,6 +42,7 @@ class LogParts:
             origin=self.origin,
             log=self.log,
             metrics=self.metrics,
+            stream=self.stream,
         )
 
     def overview(self) -> Overview:
@@ -56,4 +58,11 @@ class LogParts:
 
     def exporter(self) -> Exporter:
         """Make the exporter."""
-        return Exporter(self.database, self.keys, self.clock, tree=self.tree, origin=self.origin)
+        return Exporter(
+            self.database,
+            self.keys,
+            self.clock,
+            tree=self.tree,
+            origin=self.origin,
+            stream=self.stream,
+        )

@@ -14,6 +14,7 @@ from strongroom.audit.record import AuditRecord
 from strongroom.kernel.ids import AuditId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Principal
+from strongroom.telemetry.security_event import SecurityEvent
 
 if (
     TYPE_CHECKING
@@ -42,6 +43,15 @@ class NewRecord:
     payload: bytes
     leaf_hash: bytes
     row_mac: bytes
+    #: What the security stream is told after the commit; None for ordinary business.
+    event: SecurityEvent | None = None
+
+
+class SecurityStream(Protocol):
+    """Who is told of security events. Must not wait or raise (`telemetry.security`)."""
+
+    def tell(self, event: SecurityEvent) -> None:
+        """Take an event whose audit record is committed."""
 
 
 class Recorder(Protocol):

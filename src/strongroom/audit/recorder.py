@@ -11,8 +11,9 @@ from typing import Final
 
 from strongroom.audit.actions import Action, Outcome
 from strongroom.audit.merkle import leaf_hash
-from strongroom.audit.ports import PLATFORM, NewRecord, Origin
+from strongroom.audit.ports import PLATFORM, NewRecord, Origin, SecurityStream
 from strongroom.audit.record import AuditRecord, encode, salt_text, salted
+from strongroom.audit.severity import severity_of
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import entropy, random_bytes
@@ -22,6 +23,7 @@ from strongroom.kernel.clock import Clock, rfc3339
 from strongroom.kernel.ids import AuditId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
+from strongroom.telemetry.security_event import SecurityEvent
 
 ADDRESSES_REMEMBERED_MAX: Final = 10_000
 _QUERIES: Final = load_queries("strongroom.audit")
@@ -30,8 +32,15 @@ _QUERIES: Final = load_queries("strongroom.audit")
 class EventRecorder:
     """Makes the records of one process for one database."""
 
-    def __init__(self, database: Database, row_key: Secret[bytes], clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        row_key: Secret[bytes],
+        clock: Clock,
+        stream: SecurityStream | None = None,
+    ) -> None:
         self.database = database
+        self._stream = stream
         self._row_key = row_key
         self._clock = clock
         self._addresses: OrderedDict[tuple[str, str, int], str] = OrderedDict()
@@ -50,7 +59,7 @@ class EventRecorder:
         outcome: Outcome = Outcome.SUCCESS,
         transaction_id: str | None = None,
     ) -> NewRecord:
-        """Make a record. `details` are masked facts of the lists in `actions` only."""
+        """Make a record. `details` are masked facts of the lists in `actions` only. The platform is no merchant."""
         event_id = AuditId(new_id("aud"))
         payload = encode(
             AuditRecord(
@@ -58,7 +67,7 @@ class EventRecorder:
                 actor=actor,
                 details=details or {},
                 event_id=event_id,
-                merchant=merchant,
+                merchant=None if merchant == PLATFORM else merchant,
                 mode=mode,
                 object=thing,
                 origin=origin.address_hash,
@@ -71,10 +80,26 @@ class EventRecorder:
         )
         leaf = leaf_hash(payload)
         mac = hmac_sha256(self._row_key.expose(), leaf)
-        return NewRecord(event_id, merchant or PLATFORM, mode or "", payload, leaf, mac)
+        severity = severity_of(action)
+        event = None
+        if severity is not None:
+            event = SecurityEvent(
+                action.value,
+                severity.value,
+                actor,
+                merchant,
+                thing,
+                outcome.value,
+                event_id,
+                leaf,
+            )
+        return NewRecord(event_id, merchant or PLATFORM, mode or "", payload, leaf, mac, event)
 
     async def insert(self, tx: Transaction, record: NewRecord) -> None:
-        """Put a record into the transaction of what it records."""
+        """Put a record into the transaction of what it records. The security stream is told after its commit.
+
+        What is written together past this (tokens, payments) is ordinary business; a test holds it to that.
+        """
         await tx.run(
             _QUERIES["insert_event"],
             record.event_id,
@@ -84,6 +109,9 @@ class EventRecorder:
             record.leaf_hash,
             record.row_mac,
         )
+        stream, event = self._stream, record.event
+        if stream is not None and event is not None:
+            tx.after_commit(lambda: stream.tell(event))
 
     def recent_origin(
         self, merchant: MerchantId, address: str, request_hash: str, now: datetime

@@ -25,7 +25,7 @@ from strongroom.audit.errors import (
 )
 from strongroom.audit.founding import Founder
 from strongroom.audit.note import encode_base64, sign_note
-from strongroom.audit.ports import PLATFORM, Sink, SinkHead
+from strongroom.audit.ports import PLATFORM, SecurityStream, Sink, SinkHead
 from strongroom.audit.publish import Publisher, Recent
 from strongroom.audit.signing import TreeKeys
 from strongroom.audit.standing import Standing
@@ -94,6 +94,7 @@ class Sealer:
         origin: str,
         log: Log,
         metrics: AuditMetrics,
+        stream: SecurityStream | None = None,
     ) -> None:
         """`tree` is the database's name for people; `origin` names the tree for ever, in every checkpoint."""
         self._database = database
@@ -102,7 +103,9 @@ class Sealer:
         self._log = log.logger(tree=tree)
         self._metrics = metrics
         self._keys = TreeKeys(keys, origin)
-        self._founder = Founder(database, self._keys, clock, tree=tree, origin=origin)
+        self._founder = Founder(
+            database, self._keys, clock, tree=tree, origin=origin, stream=stream
+        )
         self._lock = SessionLock(database, _LOCK_KEY)
         self._publishers = tuple(Publisher(sink, self._keys, origin) for sink in sinks)
         self._standing: Standing | None = None

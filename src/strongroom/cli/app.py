@@ -8,6 +8,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import (
+    access,
     audit,
     connection,
     demo,
@@ -17,10 +18,18 @@ from strongroom.cli import (
     init,
     key,
     listen,
+    login,
     merchant,
+    network,
     payment,
+    person,
+    pki,
+    provider,
     refund,
     serve,
+    service,
+    setup,
+    signing_key,
     simulator,
     token,
 )
@@ -42,8 +51,15 @@ serve.register(app)
 for noun in (
     demo,
     init,
+    setup,
+    login,
     merchant,
+    person,
     key,
+    service,
+    signing_key,
+    provider,
+    network,
     token,
     connection,
     payment,
@@ -52,7 +68,9 @@ for noun in (
     event,
     listen,
     audit,
+    access,
     simulator,
+    pki,
     doctor,
 ):
     noun.register(app)

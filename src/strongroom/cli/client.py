@@ -57,6 +57,12 @@ class GatewayAway(VaultAway):
     code = "gateway_away"
 
 
+class ConsoleAway(VaultAway):
+    """No console answers there."""
+
+    code = "console_away"
+
+
 class CertificateRefused(StrongroomError):
     """The vault's certificate does not verify: name its authority's certificate with --ca."""
 
@@ -83,16 +89,36 @@ class GatewayRefused(VaultRefused):
     code = "gateway_refused"
 
 
+class ConsoleRefused(VaultRefused):
+    """The console refused."""
+
+    code = "console_refused"
+
+
+_REFUSALS: Final = {
+    "console": ConsoleRefused,
+    "gateway": GatewayRefused,
+    "vault": VaultRefused,
+}
+_AWAYS: Final = {"console": ConsoleAway, "gateway": GatewayAway, "vault": VaultAway}
+
+
 @final
 class Client:
-    """Talks to one vault, or to one gateway, with one key.
+    """Talks to one vault, gateway or console, with one key or access token, or before there is any.
 
     Raises:
         VaultUrlRefused, CertificateRefused: see each.
     """
 
     def __init__(
-        self, url: str, authority: Path | None, key: Secret[str], *, is_gateway: bool = False
+        self,
+        url: str,
+        authority: Path | None,
+        key: Secret[str] | None,
+        *,
+        is_gateway: bool = False,
+        is_console: bool = False,
     ) -> None:
         import ssl
 
@@ -112,16 +138,16 @@ class Client:
             raise CertificateRefused(
                 f"{authority} is not a PEM file of certificates: {error.strerror or 'unreadable'}"
             ) from None
-        self._what = "gateway" if is_gateway else "vault"
-        self._refused = GatewayRefused if is_gateway else VaultRefused
-        self._away = GatewayAway if is_gateway else VaultAway
+        self._what = "console" if is_console else "gateway" if is_gateway else "vault"
+        self._refused = _REFUSALS[self._what]
+        self._away = _AWAYS[self._what]
         self._url = f"{parts.scheme}://{parts.netloc}"
         self._client = httpx.Client(
             base_url=self._url,
             verify=tls,
             timeout=GATEWAY_SECONDS_MAX if is_gateway else SECONDS_MAX,
             trust_env=False,  # a proxy that the environment names would see card numbers
-            headers={"authorization": f"Bearer {key.expose()}"},
+            headers={} if key is None else {"authorization": f"Bearer {key.expose()}"},
         )
 
     def __enter__(self) -> Self:

@@ -171,7 +171,7 @@ async def _server(
             said = await server.ready()
         starting = False
         report.target("server ready after", _since_start(), READY_SECONDS)
-        yield server, Ready(said["vault"], said["gateway"], said["webhooks"])
+        yield server, Ready(said["vault"], said["gateway"], said["webhooks"], said["console"])
     finally:
         report.console.print("\nstopping …")
         # A server that was killed could not stop its database.

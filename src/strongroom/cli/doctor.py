@@ -60,7 +60,7 @@ def doctor(
 
 def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], list[str] | None]":
     """Look at everything, from the ground up; what cannot be looked at without the rest is left out."""
-    from strongroom.cli.diagnosis import audit_log, databases, files, machine
+    from strongroom.cli.diagnosis import audit_log, databases, files, internal_port, machine
 
     task = bar.add_task("machine", total=_STEPS)
 
@@ -74,9 +74,10 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
     if not settings.state.is_dir():
         return found, None
     step("files")
-    found += files.secrets(files.secret_files(here))
+    found += files.secrets([*files.secret_files(here), *internal_port.secret_files(here)])
     found += run(files.key_store(here))
     found += files.certificate(here, now)
+    found += internal_port.certificates(here, now)
     certificate = settings.tls_certificate or settings.state / "tls" / "server.pem"
     ports, served = machine.ports(settings, certificate)
     found += ports
@@ -100,11 +101,11 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
 def _faults(here: "Installation", seen: "Seen") -> list[str]:
     """Return what a start in production would refuse, of what could be looked at."""
     from strongroom.cli.hardening import can_be_dumped
-    from strongroom.cli.serving import ROLE_LOGINS
     from strongroom.config import StartFacts, faults
     from strongroom.config.load import has_static_cloud_credentials
+    from strongroom.db.logins import logins_of
 
-    roles = {(domain.value, login.value) for domain, login in ROLE_LOGINS}
+    roles = {(domain.value, login.value) for domain, login in logins_of(here.roles)}
     facts = StartFacts(
         databases=tuple(each for each in seen.facts if (each.name, each.login) in roles),
         embedded_database=here.uses_embedded,

@@ -11,6 +11,7 @@ from strongroom.kernel.errors import StrongroomError
 
 if TYPE_CHECKING:
     from strongroom.cli.installation import Installation
+    from strongroom.identity import NewInvitation, PeopleOffice
 
 
 class AdministratorNeeded(StrongroomError):
@@ -29,6 +30,12 @@ def init(
     administrator: str = typer.Option(
         "", help="URL of a login that may make roles and databases; only for external databases."
     ),
+    admin_email: str = typer.Option(
+        "",
+        help="Address of the platform's first administrator: prints their set-up link, as long as there is no "
+        "active one. Asked again, the link before no longer works.",
+    ),
+    admin_name: str = typer.Option("Administrator", help="The first administrator's name."),
 ) -> None:
     """Make this installation: secrets, certificates, key file, databases. Safe to repeat."""
 
@@ -50,6 +57,20 @@ def init(
         f"initialised in [bold]{here.settings.state}[/]: {ran} migrations"
         + (", new key file" if made else "")
     )
+    if admin_email:
+        _invite_first(admin_email, admin_name)
+
+
+def _invite_first(email: str, name: str) -> None:
+    from strongroom.audit import Origin
+    from strongroom.cli.operating import actor, with_people
+    from strongroom.cli.person import show_link
+    from strongroom.identity import Act
+
+    async def work(people: "PeopleOffice") -> "NewInvitation":
+        return await people.first_admin(email, name, Act(actor(), Origin()))
+
+    show_link(with_people(work))
 
 
 def migrate(

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from strongroom.config import KeyStoreName, Settings
+from strongroom.config.roles import ALL_ROLES, ServedRole
 from strongroom.crypto import (
     Certified,
     certificate_expiry,
@@ -22,12 +23,15 @@ from strongroom.crypto import (
 )
 from strongroom.db.address import Address, parse_dsn
 from strongroom.db.embedded import Embedded
-from strongroom.db.logins import Domain, Login, prepare
+from strongroom.db.logins import Domain, Login, domains_of, prepare
 from strongroom.db.migrate import migrate
 from strongroom.http.server import Tls
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
+
+if TYPE_CHECKING:
+    from strongroom.compose import KeyFile
 
 DATABASES: Final[Mapping[Domain, str]] = {
     Domain.VAULT: "strongroom_vault",
@@ -51,16 +55,24 @@ class NotInitialised(StrongroomError):
 class Installation:
     """What the commands start from."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, roles: frozenset[ServedRole] = ALL_ROLES
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        #: What is served from here; what other roles need is not opened.
+        self.roles = roles
         self._stack = ExitStack()
         self._embedded: Embedded | None = None
 
     @property
     def uses_embedded(self) -> bool:
-        """Whether the databases are those of the embedded server."""
-        return self.settings.vault_database is None or self.settings.core_database is None
+        """Whether a database that these roles reach is one of the embedded server."""
+        given = {
+            Domain.VAULT: self.settings.vault_database,
+            Domain.CORE: self.settings.core_database,
+        }
+        return any(given[domain] is None for domain in domains_of(self.roles))
 
     def attach(self) -> None:
         """Start or join the embedded server, if it is used."""
@@ -113,7 +125,9 @@ class Installation:
         """Make the state folder, the passphrase of the key file and the logins' passwords, each once."""
         state = self.settings.state
         # The embedded server's own user passes through the folder as root's guest: it may not list it.
-        state.mkdir(parents=True, exist_ok=True, mode=0o711)
+        if not state.exists():
+            state.mkdir(parents=True, exist_ok=True, mode=0o711)
+            state.chmod(0o711)  # whatever the umask
         for folder in (self.settings.login_folder, state / "keys", state / "tls"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.settings.key_file_passphrase is None:
@@ -132,7 +146,9 @@ class Installation:
         return settings.key_store is KeyStoreName.FILE and settings.key_file_passphrase is None
 
     def passphrase(self) -> Secret[str]:
-        """Return the key file's passphrase."""
+        """Return the passphrase of the key file with every root; nothing where roles have files of their own."""
+        if self.roles != ALL_ROLES:
+            return Secret("")
         if self.settings.key_file_passphrase is not None:
             return self.settings.key_file_passphrase
         try:
@@ -162,6 +178,41 @@ class Installation:
 
         return compose.make_key_file(self.settings, self.passphrase(), self.clock)
 
+    def split_keys(self) -> int:
+        """Give each role a key file with the roots that it needs and no others; return how many were written."""
+        from strongroom import compose
+
+        if self.settings.key_store is not KeyStoreName.FILE:
+            return 0
+        for role in ServedRole:
+            write_once(self._role_passphrase_file(role), new_secret_text(PASSPHRASE_BITS))
+        files = {role: self._role_key(role) for role in ServedRole}
+        return compose.split_key_file(self.settings, self.passphrase(), files)
+
+    def role_keys(self) -> "tuple[KeyFile, ...]":
+        """Return the key files of the roles that are served from here; none where it serves all, or asks a KMS.
+
+        Raises:
+            NotInitialised: a role has none.
+        """
+        if self.settings.key_store is not KeyStoreName.FILE or self.roles == ALL_ROLES:
+            return ()
+        return tuple(self._role_key(role) for role in sorted(self.roles))
+
+    def _role_key(self, role: ServedRole) -> "KeyFile":
+        from strongroom import compose
+
+        try:
+            passphrase = self._role_passphrase_file(role).read_text("utf-8").strip()
+        except FileNotFoundError:
+            raise NotInitialised(
+                f"there is no key file of the role {role}: run `strongroom pki init`"
+            ) from None
+        return compose.KeyFile(self.settings.state / "keys" / f"{role}.sealed", Secret(passphrase))
+
+    def _role_passphrase_file(self, role: ServedRole) -> Path:
+        return self.settings.state / "keys" / f"{role}.passphrase"
+
     @property
     def authority_file(self) -> Path:
         """The local CA's certificate, for clients to trust."""
@@ -181,7 +232,13 @@ class Installation:
             or certificate_expiry(certificate.read_bytes()) < now + CERTIFICATE_LEFT_MIN
         ):
             settings = self.settings
-            listeners = (settings.vault_listen, settings.gateway_listen, settings.webhooks_listen)
+            listeners = (
+                settings.vault_listen,
+                settings.gateway_listen,
+                settings.webhooks_listen,
+                settings.console_listen,
+                settings.worker_listen,
+            )
             hosts = {each.host for each in listeners}
             names = sorted({*LOCAL_NAMES, *hosts} - {"0.0.0.0", "::"})  # noqa: S104 - not a name
             issued = issue_server_certificate(self._authority(), names, now)

@@ -69,7 +69,6 @@ def listen(
         errors.print("listening; Ctrl-C ends", style="dim")
         try:
             _follow(follower, forwarder, every, as_json=as_json)
-        except KeyboardInterrupt:
             errors.print("ended", style="dim")
         finally:
             if forwarder is not None:
@@ -79,12 +78,22 @@ def listen(
 def _follow(
     follower: "Follower", forwarder: "Forwarder | None", every: float, *, as_json: bool
 ) -> None:
-    from time import sleep
+    import signal
+    from threading import Event
+    from types import FrameType
 
     from strongroom.cli.client import AnswerLost, VaultAway
 
+    stop = Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        # Raised somewhere inside a library, Ctrl-C can be lost there; a second one is raised all the same.
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, end)
     away = False
-    while True:
+    while not stop.is_set():
         try:
             events = follower.poll()
         except (AnswerLost, VaultAway) as error:
@@ -96,7 +105,7 @@ def _follow(
         for event in events:
             said = None if forwarder is None else forwarder.send(event)
             _print(event, said, as_json=as_json)
-        sleep(every)
+        stop.wait(every)
 
 
 def _print(event: dict[str, Any], said: str | None, *, as_json: bool) -> None:

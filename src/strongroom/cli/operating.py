@@ -13,7 +13,14 @@ from strongroom.cli.console import attached, installation
 if TYPE_CHECKING:
     from strongroom.cli.installation import Installation
     from strongroom.compose import Composer, Site
-    from strongroom.identity import Identity
+    from strongroom.identity import (
+        Identity,
+        PeopleOffice,
+        ProviderBook,
+        ServiceBook,
+        SigningKeyBook,
+    )
+    from strongroom.telemetry.sink import Sink
 
 Result = TypeVar("Result")
 
@@ -40,14 +47,28 @@ def require_initialised(here: "Installation") -> None:
 
 
 def site_of(here: "Installation") -> "Site":
-    """Return what an installation's parts are composed from; no log, as audit records say what was done."""
+    """Return what an installation's parts are composed from.
+
+    What an operator does is a security event too: it goes into the server's log where that is a file. Where it is a
+    stream of the server's own, the audit records alone say what was done.
+    """
     from strongroom.compose import Site
     from strongroom.telemetry.log import Log
     from strongroom.telemetry.metrics import Metrics
-    from strongroom.telemetry.sink import MemorySink
 
-    log = Log(MemorySink(), clock=here.clock)
+    log = Log(_sink_of(here), clock=here.clock)
     return Site(here.settings, here.address, here.passphrase(), log, Metrics(), here.clock)
+
+
+def _sink_of(here: "Installation") -> "Sink":
+    from strongroom.telemetry.sink import MemorySink, open_sink
+
+    if here.settings.log_file is None:
+        return MemorySink()
+    try:
+        return open_sink(here.settings.log_file)
+    except OSError:  # another user's file: no reason not to do what an operator asks for
+        return MemorySink()
 
 
 def composed(work: "Callable[[Composer], Awaitable[Result]]") -> Result:
@@ -71,5 +92,34 @@ def with_identity(work: "Callable[[Identity], Awaitable[Result]]") -> Result:
 
     async def inside(composer: "Composer") -> Result:
         return await work(await composer.operator_identity())
+
+    return composed(inside)
+
+
+def with_machines(
+    work: "Callable[[SigningKeyBook, ServiceBook], Awaitable[Result]]",
+) -> Result:
+    """Do work on signing keys and services, under the console's login."""
+
+    async def inside(composer: "Composer") -> Result:
+        return await work(*await composer.operator_machines())
+
+    return composed(inside)
+
+
+def with_people(work: "Callable[[PeopleOffice], Awaitable[Result]]") -> Result:
+    """Do work on people of any tenant, under the console's login."""
+
+    async def inside(composer: "Composer") -> Result:
+        return await work(await composer.operator_people())
+
+    return composed(inside)
+
+
+def with_providers(work: "Callable[[ProviderBook], Awaitable[Result]]") -> Result:
+    """Do work on identity providers of any tenant, under the console's login."""
+
+    async def inside(composer: "Composer") -> Result:
+        return await work(await composer.operator_providers())
 
     return composed(inside)

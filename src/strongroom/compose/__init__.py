@@ -3,9 +3,11 @@
 
 from strongroom.compose.composer import Composer
 from strongroom.compose.documents import (
+    CONSOLE_ROUTES,
     GATEWAY_ROUTES,
     VAULT_ROUTES,
     WEBHOOKS_ROUTES,
+    console_document,
     events_document,
     gateway_document,
     vault_document,
@@ -13,27 +15,33 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.site import (
     Addresses,
+    KeyFile,
     Site,
     key_file,
     make_key_file,
     open_key_store,
     platform_secret,
+    split_key_file,
     system_clock,
 )
 
 __all__ = [
+    "CONSOLE_ROUTES",
     "GATEWAY_ROUTES",
     "VAULT_ROUTES",
     "WEBHOOKS_ROUTES",
     "Addresses",
     "Composer",
+    "KeyFile",
     "Site",
+    "console_document",
     "events_document",
     "gateway_document",
     "key_file",
     "make_key_file",
     "open_key_store",
     "platform_secret",
+    "split_key_file",
     "system_clock",
     "vault_document",
     "webhooks_document",

@@ -8,32 +8,46 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
+from strongroom.compose import sessions as session_parts
+from strongroom.compose.console import console_state, people_of
 from strongroom.compose.documents import (
+    CONSOLE_ROUTES,
     GATEWAY_ROUTES,
     VAULT_ROUTES,
     WEBHOOKS_ROUTES,
+    console_document,
     gateway_document,
     vault_document,
     webhooks_document,
+    worker_document,
 )
-from strongroom.compose.process import Process
+from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.process import Process, present
+from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
     answers_of,
     partitions_of,
     platform_secret,
     rates_of,
     store_answers,
+    unlimited,
 )
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
-from strongroom.http import operations
+from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
-from strongroom.http.edge import Edge
+from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
-from strongroom.identity.authenticate import KeyAuthenticator
+from strongroom.identity.access.reviews import AccessReviews
+from strongroom.identity.networks.service import NetworksService
+from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
+from strongroom.identity.services.ports import ServiceBook
+from strongroom.identity.signing_ports import SigningKeyBook
+from strongroom.identity.sso.providers import Providers
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
@@ -43,6 +57,8 @@ from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
 from strongroom.vault.forward import VaultForwarder
+from strongroom.vault.internal import api as internal_api
+from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.tokens import Tokens
@@ -94,8 +110,9 @@ class Composer(Process):
             maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
         )
         self._open_forwarding(database, keyring, epochs, recorder)
-        self.health.add_readiness("vault_database", answers_of(database))
-        self.health.add_readiness("key_store", store_answers(await self.key_store()))
+        self._vault_recorder = recorder
+        await self._core_role(core)
+        self.ready("vault_database", answers_of(database))
         await self.sealer(Domain.VAULT)
         self.periodic(
             [
@@ -144,6 +161,21 @@ class Composer(Process):
         self._forwarder = forwarder
         self._vault_connections = connections
 
+    async def vault_port(self) -> Edge:
+        """Compose the vault's internal port, for gateway and worker in other processes. Compose the vault first."""
+        return await self._listener(
+            "vault_internal",
+            (*internal_api.ROUTES, *operations.ROUTES),
+            {"port": InternalPort(self.forwarder, self.vault_connections, self.site.clock)},
+            vault_document,
+            None,
+            present(self._vault_recorder),
+            carries_cards=False,
+            lean_lane=True,
+            # Whoever is let in here speaks for every merchant at once.
+            rates=unlimited(),
+        )
+
     async def gateway(self, *, lean_lane: bool = True) -> Edge:
         """Compose the gateway role: merchants, keys, payments, endpoints. No access to the card root."""
         site = self.site
@@ -152,7 +184,7 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         identity = IdentityService(database, hash_key, recorder, site.clock)
-        self.health.add_readiness("core_database", answers_of(database))
+        await self._core_role(database)
         await self.sealer(Domain.CORE)
         self.periodic([Task("core-partitions", PARTITION_SECONDS, partitions_of(database))])
         state = payment_parts.gateway_state(self, database, keyring, recorder)
@@ -161,6 +193,7 @@ class Composer(Process):
             GATEWAY_ROUTES,
             {
                 "identity": identity,
+                "approvals": await access_parts.gate_of(self, database, keyring, recorder),
                 "audit": await self._reader(database, keyring, recorder, "core"),
                 **state,
             },
@@ -176,6 +209,7 @@ class Composer(Process):
         database = await self.database(Domain.CORE, Login.WEBHOOKS, connections_max=6)
         keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
+        await self._core_role(database)
         return await self._listener(
             "webhooks",
             WEBHOOKS_ROUTES,
@@ -187,12 +221,56 @@ class Composer(Process):
             lean_lane=lean_lane,
         )
 
+    async def console(self, *, lean_lane: bool = True) -> Edge:
+        """Compose the console role: people, their sessions and their access. No access to the card root."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=6)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
+        await self._core_role(database)
+        denials = self._denials("console", recorder)
+        return await self._listener(
+            "console",
+            CONSOLE_ROUTES,
+            {
+                "identity": IdentityService(database, hash_key, recorder, self.site.clock),
+                "audit": await self._reader(database, keyring, recorder, "core"),
+                **await console_state(self, database, keyring, recorder, denials),
+            },
+            console_document,
+            database,
+            recorder,
+            carries_cards=False,
+            lean_lane=lean_lane,
+            denials=denials,
+        )
+
     async def worker(self) -> None:
         """Compose the worker role: look-ups, notices and deliveries, under its own login."""
         database = await self.database(Domain.CORE, Login.WORKER, connections_max=10)
         keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
+        await self._core_role(database)
         self._worker = payment_parts.start_worker(self, database, keyring, recorder)
+        self._worker_recorder = recorder
+
+    async def operations(self) -> Edge:
+        """Compose what a worker of its own says of itself: health and metrics. Compose the worker first."""
+        return await self._listener(
+            "worker",
+            operations.ROUTES,
+            {},
+            worker_document,
+            None,
+            present(self._worker_recorder),
+            carries_cards=False,
+            lean_lane=True,
+        )
+
+    async def _core_role(self, database: Database) -> None:
+        """Say what every role stands on: the core database and the key store."""
+        self.ready("core_database", answers_of(database))
+        self.ready("key_store", store_answers(await self.key_store()))
 
     async def operator_identity(self) -> IdentityService:
         """Compose identity for the operators' commands, under the console's login."""
@@ -201,6 +279,43 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
+
+    async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
+        """Compose signing keys and services for the operators' commands, under the console's login."""
+        return await session_parts.operator_parts(self)
+
+    async def operator_networks(self) -> NetworksService:
+        """Compose allow-lists for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.AUDIT)
+        return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
+
+    async def operator_access(self) -> AccessReviews:
+        """Compose reviews of access for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        return access_parts.reviews_of(self, database, await self.recorder(database, keyring))
+
+    async def operator_people(self) -> PeopleService:
+        """Compose people for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        return (await people_of(self, database, keyring, recorder)).desk.people
+
+    async def operator_providers(self) -> Providers:
+        """Compose identity providers for the operators' commands, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(database, keyring)
+        sessions = await session_parts.session_parts(self, database, recorder)
+        return providers_of(self, database, keyring, recorder, sessions.service)
+
+    async def authenticator(self, listener: str, database: Database) -> Authenticator:
+        """Return what checks the credentials of a listener: API keys and access tokens."""
+        if self._trust is None:
+            self._trust = await session_parts.trust_of(self, database)
+        return await session_parts.authenticator_of(self, listener, database, self._trust)
 
     async def _reader(
         self, database: Database, keyring: Keyring, recorder: Recorder, tree: str
@@ -213,6 +328,13 @@ class Composer(Process):
             origin=f"{self.site.settings.audit_origin}/{tree}",
         )
 
+    def _denials(self, name: str, recorder: EventRecorder) -> DenialLog:
+        """Compose what a listener's refusals of strangers are recorded by."""
+        denials = DenialLog(recorder.database, recorder, self.site.clock)
+        self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
+        self.on_close(denials.flush, final=True)  # what is being counted, too
+        return denials
+
     async def _listener(
         self,
         name: str,
@@ -224,17 +346,14 @@ class Composer(Process):
         *,
         carries_cards: bool,
         lean_lane: bool,
+        denials: DenialLog | None = None,
+        rates: Rates | None = None,
     ) -> Edge:
         site = self.site
         authenticator = None
         if identity_database is not None:
-            keyring = await self.keyring(identity_database, Purpose.IDENTITY)
-            authenticator = KeyAuthenticator(
-                identity_database, await platform_secret(keyring, KeyName.API_KEY_HASH), site.clock
-            )
-        denials = DenialLog(recorder.database, recorder, site.clock)
-        self.periodic([Task(f"{name}-denials", 1.0, denials.flush)])
-        self.on_close(denials.flush, final=True)  # what is being counted, too
+            authenticator = await self.authenticator(name, identity_database)
+        denials = denials or self._denials(name, recorder)
         app = build_app(
             routes,
             {
@@ -249,9 +368,12 @@ class Composer(Process):
             app,
             listener=name,
             authenticator=authenticator,
-            rates=rates_of(site.settings),
+            rates=rates or rates_of(site.settings),
             watcher=TelemetryWatcher(site.log, site.metrics, denials),
             carries_cards=carries_cards,
             body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
             lean_lane=lean_lane,
+            callers=callers_of(site, name, denials),
+            gate=await gate_of(self, identity_database, name),
+            reached_from=reached_from(site.settings, name),
         )

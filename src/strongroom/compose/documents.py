@@ -8,6 +8,18 @@ from strongroom.audit import api as audit_api
 from strongroom.http import operations
 from strongroom.http.openapi import openapi_document
 from strongroom.identity import api as identity_api
+from strongroom.identity.access import api as access_api
+from strongroom.identity.approvals import api as approvals_api
+from strongroom.identity.factors import api as factors_api
+from strongroom.identity.login import api as login_api
+from strongroom.identity.networks import api as networks_api
+from strongroom.identity.pages import api as pages_api
+from strongroom.identity.passkeys import api as passkeys_api
+from strongroom.identity.people import api as people_api
+from strongroom.identity.people import own_api
+from strongroom.identity.services import api as services_api
+from strongroom.identity.sessions import api as sessions_api
+from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
@@ -28,6 +40,23 @@ GATEWAY_ROUTES: Final = (
 WEBHOOKS_ROUTES: Final = (
     *inbound_api.ROUTES,
     *connections_api.RETURN_ROUTES,
+    *operations.ROUTES,
+)
+CONSOLE_ROUTES: Final = (
+    *identity_api.CONSOLE_ROUTES,
+    *networks_api.CONSOLE_ROUTES,
+    *approvals_api.ROUTES,
+    *access_api.ROUTES,
+    *sessions_api.ROUTES,
+    *services_api.ROUTES,
+    *people_api.ROUTES,
+    *own_api.ROUTES,
+    *login_api.ROUTES,
+    *factors_api.ROUTES,
+    *passkeys_api.ROUTES,
+    *sso_api.ROUTES,
+    *pages_api.ROUTES,
+    *audit_api.ROUTES,
     *operations.ROUTES,
 )
 
@@ -61,4 +90,22 @@ def webhooks_document() -> bytes:
         WEBHOOKS_ROUTES,
         title="Strongroom webhooks",
         description="The public listener: processors tell here what happened, and customers return here.",
+    )
+
+
+def console_document() -> bytes:
+    """Return the OpenAPI document of the listener where people log in."""
+    return openapi_document(
+        CONSOLE_ROUTES,
+        title="Strongroom console",
+        description="Where people log in and manage access; it never sees a card number.",
+    )
+
+
+def worker_document() -> bytes:
+    """Return the OpenAPI document of what a worker of its own says of itself."""
+    return openapi_document(
+        operations.ROUTES,
+        title="Strongroom worker",
+        description="Health and metrics of the process that does the work in the background.",
     )

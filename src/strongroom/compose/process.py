@@ -11,19 +11,23 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.seal import Sealer
 from strongroom.audit.sinks.file import FileSink
 from strongroom.compose.site import Site, open_key_store, platform_secret
+from strongroom.config.internal import internal_files
+from strongroom.config.roles import CALLERS, ServedRole
 from strongroom.db.group_commit import BatchObserver, GroupWriter, Sink
 from strongroom.db.logins import Domain, Login
 from strongroom.db.migrate import require_current
 from strongroom.db.pool import Database
 from strongroom.egress import EgressPolicy
 from strongroom.egress.client import Egress
+from strongroom.identity.revocation import Trust
 from strongroom.jobs import Periodic, Task, Worker
 from strongroom.kernel.invariant import Bug
-from strongroom.keys import KeyName, KeyStore, Purpose
+from strongroom.keys import KeyName, KeyStore, Purpose, roots_of
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.keys.stores.metered import MeteredKeyStore
-from strongroom.telemetry.health import HealthRegistry
+from strongroom.telemetry.health import Check, HealthRegistry
+from strongroom.telemetry.security import SecurityEvents
 from strongroom.vault import Connections, Forwarder
 
 Row = TypeVar("Row")
@@ -37,21 +41,33 @@ class Process:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.health = HealthRegistry()
+        #: The one stream of security events; every recorder of this process tells it.
+        self.security_events = SecurityEvents(site.log, site.metrics.security)
         self.policy = EgressPolicy(
             frozenset(site.settings.egress_loopback),
             site.settings.egress_ca,
             site.settings.production,
         )
+        self._ready: set[str] = set()
         self._stack = AsyncExitStack()
         self._store: KeyStore | None = None
         self._egress: Egress | None = None
         self._forwarder: Forwarder | None = None
         self._vault_connections: Connections | None = None
         self._worker: Worker | None = None
+        self._trust: Trust | None = None
+        self._worker_recorder: EventRecorder | None = None
+        self._vault_recorder: EventRecorder | None = None
 
     async def close(self) -> None:
         """Close everything in the reverse order."""
         await self._stack.aclose()
+
+    def ready(self, name: str, check: Check) -> None:
+        """Add a readiness check, once a process: roles that share one share what it stands on."""
+        if name not in self._ready:
+            self._ready.add(name)
+            self.health.add_readiness(name, check)
 
     def on_close(self, work: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         """Await this when everything is closed, before what was opened earlier."""
@@ -68,7 +84,13 @@ class Process:
     async def key_store(self) -> KeyStore:
         """Open the key store, once a process."""
         if self._store is None:
-            opened = await open_key_store(self.site.settings, self.site.passphrase)
+            site = self.site
+            opened = await open_key_store(
+                site.settings,
+                site.passphrase,
+                purposes=roots_of(site.roles),
+                role_keys=site.role_keys,
+            )
             self._store = MeteredKeyStore(opened, self.site.metrics.keys)
             self.on_close(self._store.close)
         return self._store
@@ -91,7 +113,10 @@ class Process:
     async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
         """Make the recorder of a database."""
         return EventRecorder(
-            database, await platform_secret(keyring, KeyName.AUDIT_ROW_MAC), self.site.clock
+            database,
+            await platform_secret(keyring, KeyName.AUDIT_ROW_MAC),
+            self.site.clock,
+            self.security_events,
         )
 
     async def sealer(self, domain: Domain) -> Sealer:
@@ -120,7 +145,27 @@ class Process:
             origin=f"{settings.audit_origin}/{domain.value}",
             log=self.site.log,
             metrics=self.site.metrics.audit,
+            stream=self.security_events,
         )
+
+    async def remote_vault(self) -> None:
+        """Ask the vault of another process, over its internal port, for whatever this one's roles ask.
+
+        Raises:
+            CertificateMissing, InternalUrlRefused: see each.
+        """
+        # Its library takes longer to import than the rest; a process with a vault of its own needs none of it.
+        from strongroom.egress.internal import InternalClient  # noqa: PLC0415
+        from strongroom.vault.internal.remote import RemoteVault  # noqa: PLC0415
+
+        site = self.site
+        caller = next(role for role in ServedRole if role in site.roles & CALLERS)
+        files = internal_files(site.settings, caller)
+        client = InternalClient(site.settings.vault_internal_url, files)
+        self.on_close(client.close)
+        remote = RemoteVault(client, site.clock)
+        self._forwarder = self._vault_connections = remote
+        self.ready("vault", remote.alive)
 
     def periodic(self, tasks: Sequence[Task]) -> None:
         """Start a role's periodic work."""
@@ -141,12 +186,12 @@ class Process:
     @property
     def forwarder(self) -> Forwarder:
         """What the vault of this process offers to payments. Compose the vault first."""
-        return _present(self._forwarder)
+        return present(self._forwarder)
 
     @property
     def vault_connections(self) -> Connections:
         """Where the vault of this process keeps credentials. Compose the vault first."""
-        return _present(self._vault_connections)
+        return present(self._vault_connections)
 
     def wake(self, kind: str) -> None:
         """Tell the worker of this process, if it has one, that a job was put; another's finds it by looking."""
@@ -154,8 +199,8 @@ class Process:
             self._worker.wake(kind)
 
 
-def _present(part: Part | None) -> Part:
+def present(part: Part | None) -> Part:
     """Return a part that an earlier role of this process has composed."""
     if part is None:
-        raise Bug("the vault role is composed before what calls it")
+        raise Bug("what is called is composed before what calls it")
     return part

@@ -2,12 +2,13 @@
 """What every role is composed from, and the small parts that roles share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from strongroom.config import KeyStoreName, Settings
+from strongroom.config.roles import ALL_ROLES, ServedRole
 from strongroom.db.address import Address
 from strongroom.db.logins import Domain, Login
 from strongroom.db.migrate import (
@@ -20,7 +21,7 @@ from strongroom.http.edge import Rates
 from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.secret import Secret
-from strongroom.keys import KeyName, KeyStore, Purpose
+from strongroom.keys import ROLE_ROOTS, KeyName, KeyStore, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
 from strongroom.keys.stores.file import FileKeyStore
@@ -28,6 +29,14 @@ from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 
 Addresses = Callable[[Domain, Login], Address]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file of the file key store, and what opens it."""
+
+    path: Path
+    passphrase: Secret[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,10 @@ class Site:
     log: Log
     metrics: Metrics
     clock: Clock
+    #: What this process serves; it opens what these need.
+    roles: frozenset[ServedRole] = ALL_ROLES
+    #: With a file key store and roles apart: the files of these roles, in the place of the one with every root.
+    role_keys: tuple[KeyFile, ...] = ()
 
 
 def key_file(settings: Settings) -> Path:
@@ -57,14 +70,52 @@ def make_key_file(settings: Settings, passphrase: Secret[str], clock: Clock) -> 
     return True
 
 
-async def open_key_store(settings: Settings, passphrase: Secret[str]) -> KeyStore:
-    """Open the key store that the settings name. There is no fallback from one to the other."""
+def split_key_file(
+    settings: Settings, passphrase: Secret[str], files: Mapping[ServedRole, KeyFile]
+) -> int:
+    """Give each role a key file with the roots that it needs and no others; return how many were written.
+
+    A file that has them already is left alone. Does nothing where the key store is no file.
+    """
+    if settings.key_store is not KeyStoreName.FILE:
+        return 0
+    store = FileKeyStore.open(key_file(settings), passphrase)
+    written = 0
+    for role, file in files.items():
+        purposes = ROLE_ROOTS[role]
+        wanted = frozenset(each for each in store.holds() if each[0] in purposes)
+        if file.path.exists() and FileKeyStore.open(file.path, file.passphrase).holds() == wanted:
+            continue
+        store.split(file.path, file.passphrase, purposes)
+        written += 1
+    return written
+
+
+async def open_key_store(
+    settings: Settings,
+    passphrase: Secret[str],
+    *,
+    purposes: frozenset[Purpose] = frozenset(Purpose),
+    role_keys: Sequence[KeyFile] = (),
+) -> KeyStore:
+    """Open the key store that the settings name. There is no fallback from one to the other.
+
+    Args:
+        settings: which store, and where.
+        passphrase: opens the key file that holds every root.
+        purposes: the roots that a KMS is asked for; its grants decide which it lets this process use.
+        role_keys: key files of roles, opened in the place of the one with every root.
+    """
     if settings.key_store is KeyStoreName.FILE:
-        return await asyncio.to_thread(FileKeyStore.open, key_file(settings), passphrase)
+        files = role_keys or (KeyFile(key_file(settings), passphrase),)
+        opened = [
+            await asyncio.to_thread(FileKeyStore.open, file.path, file.passphrase) for file in files
+        ]
+        return opened[0] if len(opened) == 1 else FileKeyStore.merged(opened)
     # The client library takes longer to import than everything else of a server; nobody else needs it.
     from strongroom.keys.stores.aws_kms import AwsKmsKeyStore  # noqa: PLC0415
 
-    aliases = {purpose: settings.aws_kms_key_prefix + purpose.value for purpose in Purpose}
+    aliases = {purpose: settings.aws_kms_key_prefix + purpose.value for purpose in sorted(purposes)}
     return await AwsKmsKeyStore.open(
         aliases, region=settings.aws_region or "", endpoint_url=settings.aws_endpoint
     )
@@ -90,6 +141,17 @@ def rates_of(settings: Settings) -> Rates:
         visitor=RateLimiter(
             Rate(settings.rate_visitor_per_second, settings.rate_visitor_per_second * 2)
         ),
+    )
+
+
+def unlimited() -> Rates:
+    """Return limiters that nobody meets, for a listener that lets only our own processes in."""
+    never = Rate(1e9, 1e9)
+    return Rates(
+        public=RateLimiter(never),
+        secret=RateLimiter(never),
+        stranger=RateLimiter(never),
+        visitor=RateLimiter(never),
     )
 
 

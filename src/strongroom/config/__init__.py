@@ -4,10 +4,17 @@
 from strongroom.config.errors import SettingRefused, UnsafeConfiguration
 from strongroom.config.load import load_settings
 from strongroom.config.safety import StartFacts, faults
-from strongroom.config.settings import Environment, KeyStoreName, Listener, Settings
+from strongroom.config.settings import (
+    Environment,
+    ForwardedHeader,
+    KeyStoreName,
+    Listener,
+    Settings,
+)
 
 __all__ = [
     "Environment",
+    "ForwardedHeader",
     "KeyStoreName",
     "Listener",
     "SettingRefused",

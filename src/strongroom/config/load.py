@@ -2,13 +2,22 @@
 """The only reader of the environment. Names every setting that cannot be read, and no value of any."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
-from strongroom.config.settings import Environment, KeyStoreName, Listener, Settings
+from strongroom.config.settings import (
+    Environment,
+    ForwardedHeader,
+    KeyStoreName,
+    Listener,
+    PasskeyAttestation,
+    Settings,
+)
+from strongroom.kernel.addresses import parse_network
 from strongroom.kernel.secret import Secret
 
 PREFIX: Final = "STRONGROOM_"
@@ -18,8 +27,19 @@ STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
 CLIENT_KEY: Final = "STRONGROOM_KEY"
 CLIENT_URL: Final = "STRONGROOM_URL"
 CLIENT_GATEWAY_URL: Final = "STRONGROOM_GATEWAY_URL"
+CLIENT_CONSOLE_URL: Final = "STRONGROOM_CONSOLE_URL"
 CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
-_OF_CLIENTS: Final = frozenset({CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_AUTHORITY})
+#: Only names of nobody's standard: a header that means something else must not be believed as a certificate.
+_HEADER_NAME: Final = re.compile(r"x-[a-z0-9][a-z0-9-]{0,62}")
+#: As browsers print one (RFC 6454 §6.1): a host name, as passkeys belong to no bare address; plain HTTP only here.
+_ORIGIN: Final = re.compile(
+    r"(?:https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|http://localhost)"
+    r"(?::[1-9][0-9]{0,4})?"
+)
+_AAGUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OF_CLIENTS: Final = frozenset(
+    {CLIENT_KEY, CLIENT_URL, CLIENT_GATEWAY_URL, CLIENT_CONSOLE_URL, CLIENT_AUTHORITY}
+)
 
 
 def load_settings(
@@ -55,6 +75,8 @@ def load_settings(
     if faults:
         raise SettingRefused("; ".join(faults))
     given.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    if listed := _without_a_proxy(given):
+        raise SettingRefused("; ".join(listed))
     if "state" not in given:
         given["state"] = default_state_folder(variables, given.get("instance", "default"))
     return Settings(**given)
@@ -107,6 +129,23 @@ def resolve_secret(reference: str, variables: Mapping[str, str]) -> Secret[str]:
     raise ValueError("a secret is given as a reference, env:NAME or file:PATH")
 
 
+def _without_a_proxy(given: Mapping[str, Any]) -> list[str]:
+    """Name the settings that believe a proxy where none is named: they would do nothing, or close every connection."""
+    if given.get("trusted_proxies"):
+        return []
+    believing = {
+        "forwarded_header": given.get("forwarded_header", ForwardedHeader.NONE)
+        is not ForwardedHeader.NONE,
+        "proxy_protocol": given.get("proxy_protocol", False),
+        "client_certificate_header": given.get("client_certificate_header") is not None,
+    }
+    return [
+        f"{PREFIX}{name.upper()}: set {PREFIX}TRUSTED_PROXIES as well"
+        for name, is_set in believing.items()
+        if is_set
+    ]
+
+
 def _plain(error: Exception) -> str:
     return (
         str(error)
@@ -146,8 +185,49 @@ def _words(text: str, _variables: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _networks(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    words = _words(text, variables)
+    for word in words:
+        parse_network(word)
+    return words
+
+
+def _forwarded_header(text: str, _variables: Mapping[str, str]) -> ForwardedHeader:
+    if text not in {each.value for each in ForwardedHeader}:
+        raise ValueError("expected " + " or ".join(sorted(ForwardedHeader)))
+    return ForwardedHeader(text)
+
+
+def _header_name(text: str, _variables: Mapping[str, str]) -> str:
+    name = text.lower()
+    if _HEADER_NAME.fullmatch(name) is None:
+        raise ValueError("expected a header's name that begins with x-")
+    return name
+
+
+def _paths(text: str, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    return tuple(_path(word, variables) for word in _words(text, variables))
+
+
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(_count(word, variables) for word in _words(text, variables))
+
+
+def _origin(text: str, _variables: Mapping[str, str]) -> str:
+    if _ORIGIN.fullmatch(text) is None or text.endswith(":443" if text[4] == "s" else ":80"):
+        raise ValueError("expected https://HOST or https://HOST:PORT, as a browser prints it")
+    return text
+
+
+def _origins(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(_origin(word, variables) for word in _words(text, variables))
+
+
+def _aaguids(text: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    words = tuple(word.lower() for word in _words(text, variables))
+    if not all(_AAGUID.fullmatch(word) for word in words):
+        raise ValueError("expected AAGUIDs, comma-separated")
+    return words
 
 
 _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
@@ -157,7 +237,20 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "vault_listen": _listener,
     "gateway_listen": _listener,
     "webhooks_listen": _listener,
+    "console_listen": _listener,
+    "console_origin": _origin,
+    "passkey_attestation": lambda text, _: PasskeyAttestation(text),
+    "passkey_models": _aaguids,
+    "passkey_roots": _path,
+    "worker_listen": _listener,
+    "vault_internal_listen": _listener,
+    "vault_internal_url": _text,
+    "internal_ca": _path,
+    "internal_certificate": _path,
+    "internal_key": _path,
+    "internal_crl": _paths,
     "public_url": _text,
+    "api_urls": _origins,
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,
@@ -173,13 +266,20 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "audit_sink": _path,
     "audit_origin": _text,
     "log_file": _path,
-    "operations_from": _words,
+    "operations_from": _networks,
+    "trusted_proxies": _networks,
+    "forwarded_header": _forwarded_header,
+    "proxy_protocol": _truth,
+    "client_certificate_header": _header_name,
+    "console_from": _networks,
+    "breached_passwords": _path,
     "group_commit_rows": _count,
     "group_commit_batches": _count,
     "rate_secret_per_second": _count,
     "rate_public_per_second": _count,
     "rate_stranger_per_second": _count,
     "rate_visitor_per_second": _count,
+    "rate_login_per_minute": _count,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.config.settings import KeyStoreName, Settings
+from strongroom.kernel.addresses import parse_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,28 @@ def faults(settings: Settings, facts: StartFacts) -> tuple[str, ...]:
         )
     if settings.egress_loopback:
         found.append("STRONGROOM_EGRESS_LOOPBACK lets this installation call its own machine")
-    if settings.public_url.startswith("http://"):
-        found.append("STRONGROOM_PUBLIC_URL is plain HTTP: customers return over TLS only")
+    found.extend(_address_faults(settings))
     if facts.dumpable:
         found.append("this process can be dumped: RLIMIT_CORE is not 0 or PR_SET_DUMPABLE is not 0")
+    found.extend(_edge_faults(settings))
     for database in facts.databases:
         found.extend(_database_faults(database))
     return tuple(found)
+
+
+def _edge_faults(settings: Settings) -> list[str]:
+    if any(parse_network(each).prefixlen == 0 for each in settings.trusted_proxies):
+        return ["STRONGROOM_TRUSTED_PROXIES believes everybody: name your proxies' networks"]
+    return []
+
+
+def _address_faults(settings: Settings) -> list[str]:
+    found = []
+    if settings.public_url.startswith("http://"):
+        found.append("STRONGROOM_PUBLIC_URL is plain HTTP: customers return over TLS only")
+    if (settings.console_origin or "").startswith("http://"):
+        found.append("STRONGROOM_CONSOLE_ORIGIN is plain HTTP: people log in over TLS only")
+    return found
 
 
 def _database_faults(database: DatabaseFacts) -> list[str]:

@@ -19,11 +19,26 @@ class Environment(enum.StrEnum):
     PRODUCTION = "production"
 
 
+class ForwardedHeader(enum.StrEnum):
+    """In which header trusted proxies say whom they forward for."""
+
+    FORWARDED = "forwarded"
+    NONE = "none"
+    X_FORWARDED_FOR = "x-forwarded-for"
+
+
 class KeyStoreName(enum.StrEnum):
     """Where the key roots live."""
 
     AWS_KMS = "aws-kms"
     FILE = "file"
+
+
+class PasskeyAttestation(enum.StrEnum):
+    """Whether an authenticator must prove what model it is."""
+
+    DIRECT = "direct"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +98,84 @@ class Settings:
             "Address and port of the listener that processors and returning customers reach."
         ),
     )
+    console_listen: Listener = field(
+        default=Listener("127.0.0.1", 8446),
+        metadata=_says("Address and port of the listener where people log in and manage access."),
+    )
+    console_origin: str | None = field(
+        default=None,
+        metadata=_says(
+            "Origin at which people reach the console in their browsers (`https://console.example`); passkeys belong "
+            "to its host name for ever. Default: `https://localhost` and the console's port."
+        ),
+    )
+    passkey_attestation: PasskeyAttestation = field(
+        default=PasskeyAttestation.NONE,
+        metadata=_says(
+            "`none` takes every authenticator that verifies its user; `direct` only those that prove their model."
+        ),
+    )
+    passkey_models: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "With `direct`: the models taken (AAGUIDs, comma-separated); without any, every model of a maker believed."
+        ),
+    )
+    passkey_roots: Path | None = field(
+        default=None,
+        metadata=_says(
+            "With `direct`: PEM file of the root certificates of the makers that are believed."
+        ),
+    )
+    worker_listen: Listener = field(
+        default=Listener("127.0.0.1", 8447),
+        metadata=_says(
+            "Address and port of health and metrics of a worker that is a process of its own."
+        ),
+    )
+    vault_internal_listen: Listener = field(
+        default=Listener("127.0.0.1", 8453),
+        metadata=_says(
+            "Address and port where the vault takes calls of gateway and worker, over mutual TLS; "
+            "opened when those are other processes."
+        ),
+    )
+    vault_internal_url: str = field(
+        default="https://127.0.0.1:8453",
+        metadata=_says("Where gateway and worker reach the vault's internal port."),
+    )
+    internal_ca: Path | None = field(
+        default=None,
+        metadata=_says(
+            "PEM file of the authorities of the vault's internal port: whose clients it takes, whose certificate "
+            "the clients take. Default: what `strongroom pki` made in `state`/pki/vault, likewise below."
+        ),
+    )
+    internal_certificate: Path | None = field(
+        default=None,
+        metadata=_says("PEM file of this process's certificate of the vault's internal port."),
+    )
+    internal_key: Path | None = field(
+        default=None, metadata=_says("PEM file of that certificate's private key (mode 0600).")
+    )
+    internal_crl: tuple[Path, ...] = field(
+        default=(),
+        metadata=_says(
+            "PEM files (comma-separated) with the list of revoked certificates of each authority of that port, "
+            "all of them or none."
+        ),
+    )
     public_url: str = field(
         default="https://127.0.0.1:8445",
         metadata=_says(
             "Where the webhooks listener is reached from outside; stands in the return URLs given to processors."
+        ),
+    )
+    api_urls: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Base URLs (scheme, host, port; comma-separated) under which callers reach the vault, gateway and console "
+            "listeners; a DPoP proof must name one. Default: each listener's own address."
         ),
     )
     tls_certificate: Path | None = field(
@@ -165,6 +254,45 @@ class Settings:
         default=("127.0.0.0/8", "::1/128"),
         metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
     )
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Networks (CIDR, comma-separated) of the proxies before the listeners; nobody else is believed about whom "
+            "they forward for."
+        ),
+    )
+    forwarded_header: ForwardedHeader = field(
+        default=ForwardedHeader.NONE,
+        metadata=_says(
+            "Header in which the trusted proxies name the caller: `none`, `x-forwarded-for` or `forwarded` (RFC 7239)."
+        ),
+    )
+    proxy_protocol: bool = field(
+        default=False,
+        metadata=_says(
+            "Connections begin with a PROXY protocol header (version 1 or 2) of a trusted proxy; others are closed."
+        ),
+    )
+    client_certificate_header: str | None = field(
+        default=None,
+        metadata=_says(
+            "Header in which the trusted proxies pass the verified client certificate, URL-encoded PEM (NGINX's "
+            "`$ssl_client_escaped_cert`)."
+        ),
+    )
+    console_from: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Networks (CIDR, comma-separated) that reach the console's listener at all; without any, every network."
+        ),
+    )
+    breached_passwords: Path | None = field(
+        default=None,
+        metadata=_says(
+            "Sorted file of leaked passwords' SHA-1 in capital hexadecimal digits, one a line, as Have I Been Pwned "
+            "gives them (`HASH:COUNT`); asked besides the bundled list. Prefixes from 12 digits will do."
+        ),
+    )
     group_commit_rows: int = field(
         default=256,
         metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request."),
@@ -187,6 +315,12 @@ class Settings:
         default=2_000,
         metadata=_says(
             "Requests a second from one address to the webhooks listener, where nobody has a key; twice that at once."
+        ),
+    )
+    rate_login_per_minute: int = field(
+        default=60,
+        metadata=_says(
+            "Steps of logins a minute from one address (IPv6: one /64); half as many at once."
         ),
     )
     egress_loopback: tuple[str, ...] = field(
@@ -219,7 +353,7 @@ class Settings:
     worker: bool = field(
         default=True,
         metadata=_says(
-            "Do the worker's jobs in this process: look-ups, notices, deliveries. Some process must."
+            "Do the worker's jobs too where `serve` is told no role: look-ups, notices, deliveries. Some process must."
         ),
     )
     worker_poll_ms: int = field(
@@ -232,6 +366,12 @@ class Settings:
     def production(self) -> bool:
         """Tell whether what is unsafe must be refused."""
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def console_url(self) -> str:
+        """Origin at which people reach the console (RFC 6454): passkeys are bound to it."""
+        scheme = "http" if self.plain_http else "https"
+        return self.console_origin or f"{scheme}://localhost:{self.console_listen.port}"
 
     @property
     def login_folder(self) -> Path:

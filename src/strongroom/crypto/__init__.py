@@ -11,7 +11,7 @@ from strongroom.crypto.aead import (
     algorithm_of,
     encode_parts,
 )
-from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256
+from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256, sha512
 from strongroom.crypto.errors import (
     CannotOpen,
     CertificateUnreadable,
@@ -27,11 +27,15 @@ from strongroom.crypto.passphrase import (
 )
 from strongroom.crypto.pki import (
     Certified,
+    certificate_expiries,
     certificate_expiry,
+    certificate_serial,
+    issue_client_certificate,
     issue_server_certificate,
     make_authority,
+    make_revocation_list,
 )
-from strongroom.crypto.random import base62_length, entropy, new_secret_text, random_bytes
+from strongroom.crypto.random import base62, base62_length, entropy, new_secret_text, random_bytes
 from strongroom.crypto.sign import SigningKey, verify
 
 __all__ = [
@@ -53,19 +57,25 @@ __all__ = [
     "aes_gcm_decrypt",
     "aes_gcm_encrypt",
     "algorithm_of",
+    "base62",
     "base62_length",
+    "certificate_expiries",
     "certificate_expiry",
+    "certificate_serial",
     "encode_parts",
     "entropy",
     "equal",
     "hkdf_sha256",
     "hmac_sha256",
+    "issue_client_certificate",
     "issue_server_certificate",
     "make_authority",
+    "make_revocation_list",
     "new_secret_text",
     "open_with_passphrase",
     "random_bytes",
     "seal_with_passphrase",
     "sha256",
+    "sha512",
     "verify",
 ]

@@ -15,6 +15,11 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def sha512(data: bytes) -> bytes:
+    """Return the SHA-512 of the data (FIPS 180-4): 64 bytes. For public values only, likewise."""
+    return hashlib.sha512(data).digest()
+
+
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the HMAC-SHA-256 of the data under the key (RFC 2104): 32 bytes."""
     return hmac.digest(key, data, "sha256")

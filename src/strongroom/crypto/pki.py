@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small certificate authority for one installation, so that even the laptop speaks TLS.
+"""A small certificate authority for one installation, so that even the laptop speaks TLS, and roles know each other.
 
-Issues server certificates only. It is not a public CA: whoever connects must be given its certificate.
+Issues certificates for servers, and for clients of an internal port. It is not a public CA: whoever connects must be
+given its certificate.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,6 +32,8 @@ from strongroom.kernel.secret import Secret
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
 SERVER_LIFETIME: Final = timedelta(days=90)
+#: Of a certificate that is a role on an internal port.
+ROLE_LIFETIME: Final = timedelta(days=30)
 #: A certificate is valid from a little before it was made, for machines whose clock is behind.
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
@@ -44,7 +47,7 @@ class Certified:
 
 
 def make_authority(now: datetime, name: str = "Strongroom local authority") -> Certified:
-    """Make a self-signed P-256 authority that may sign server certificates but no further authorities."""
+    """Make a self-signed P-256 authority: it signs certificates and their revocation, but no further authorities."""
     key = generate_private_key(SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -61,27 +64,108 @@ def make_authority(now: datetime, name: str = "Strongroom local authority") -> C
 
 
 def issue_server_certificate(
-    authority: Certified, names: Sequence[str], now: datetime
+    authority: Certified,
+    names: Sequence[str],
+    now: datetime,
+    lifetime: timedelta = SERVER_LIFETIME,
 ) -> Certified:
-    """Issue a certificate for a server's DNS names and IP addresses, valid for 90 days.
+    """Issue a certificate for a server's DNS names and IP addresses.
 
     Raises CertificateUnreadable when the authority's PEM is not a certificate with its own EC key.
     """
     invariant(bool(names), "a server certificate names at least one server")
+    # The names stand in the subject alternative name (RFC 9525); clients ignore the subject.
+    return _issued(
+        authority,
+        subject=x509.Name([]),
+        names=[_general_name(name) for name in names],
+        usage=ExtendedKeyUsageOID.SERVER_AUTH,
+        now=now,
+        lifetime=lifetime,
+    )
+
+
+def issue_client_certificate(
+    authority: Certified, name: str, now: datetime, lifetime: timedelta = ROLE_LIFETIME
+) -> Certified:
+    """Issue a certificate that lets its holder in where this authority's clients are taken, and serves nothing.
+
+    `name` is for people and for a list: what counts is which authority signed (RFC 5280 §4.2.1.12, clientAuth).
+    Raises CertificateUnreadable when the authority's PEM is not a certificate with its own EC key.
+    """
+    return _issued(
+        authority,
+        subject=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
+        names=[x509.DNSName(name)],
+        usage=ExtendedKeyUsageOID.CLIENT_AUTH,
+        now=now,
+        lifetime=lifetime,
+    )
+
+
+def make_revocation_list(
+    authority: Certified, serials: Mapping[int, datetime], now: datetime, number: int
+) -> bytes:
+    """Sign the list of an authority's certificates that are revoked (RFC 5280 §5), PEM. An empty list is one too.
+
+    Raises CertificateUnreadable when the authority's PEM is not a certificate with its own EC key.
+    """
+    issuer, issuer_key = _read_authority(authority)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(now - CLOCK_TOLERANCE)
+        .next_update(now + AUTHORITY_LIFETIME)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+    )
+    for serial, since in sorted(serials.items()):
+        builder = builder.add_revoked_certificate(
+            x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since).build()
+        )
+    return builder.sign(issuer_key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def certificate_expiries(certificates: bytes) -> list[datetime]:
+    """Return when each certificate of a PEM file ends, in UTC. Raises CertificateUnreadable."""
+    try:
+        return [each.not_valid_after_utc for each in x509.load_pem_x509_certificates(certificates)]
+    except ValueError as error:
+        raise CertificateUnreadable from error
+
+
+def certificate_serial(certificate: bytes) -> int:
+    """Return the serial number of the first certificate of a PEM file. Raises CertificateUnreadable."""
+    try:
+        return x509.load_pem_x509_certificate(certificate).serial_number
+    except ValueError as error:
+        raise CertificateUnreadable from error
+
+
+def _issued(
+    authority: Certified,
+    *,
+    subject: x509.Name,
+    names: Sequence[x509.GeneralName],
+    usage: x509.ObjectIdentifier,
+    now: datetime,
+    lifetime: timedelta,
+) -> Certified:
     issuer, issuer_key = _read_authority(authority)
     key = generate_private_key(SECP256R1())
     issuer_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     certificate = (
-        _builder(now, SERVER_LIFETIME, key)
-        # The names stand in the subject alternative name (RFC 9525); clients ignore the subject.
-        .subject_name(x509.Name([]))
+        _builder(now, lifetime, key)
+        .subject_name(subject)
         .issuer_name(issuer.subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=True
-        )
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        # Critical where there is no subject beside it (RFC 5280 §4.2.1.6).
+        .add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(issuer_identifier, critical=False)
         .sign(issuer_key, SHA256())

@@ -44,9 +44,14 @@ def new_secret_text(bits: int) -> str:
 
     256 bits print as 43 characters: no character needs escaping in a header, a URL or a shell.
     """
-    value = int.from_bytes(os.urandom(ceil(bits / 8)), "big")
+    return base62(os.urandom(ceil(bits / 8)))
+
+
+def base62(data: bytes) -> str:
+    """Print bytes in base62; as many bytes always give as many characters."""
+    value = int.from_bytes(data, "big")
     characters = []
-    for _ in range(base62_length(bits)):
+    for _ in range(base62_length(len(data) * 8)):
         value, digit = divmod(value, 62)
         characters.append(_BASE62[digit])
     return "".join(reversed(characters))

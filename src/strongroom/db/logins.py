@@ -5,13 +5,14 @@ Only `prepare` uses an administrator's login, and only to make these; the owner 
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
 from typing import Final
 
 import asyncpg
 
+from strongroom.config.roles import ServedRole
 from strongroom.db.address import Address
 from strongroom.db.errors import translated
 from strongroom.db.pool import connect
@@ -43,10 +44,31 @@ LOGINS: Final[Mapping[Domain, frozenset[Login]]] = {
     Domain.VAULT: frozenset({Login.OWNER, Login.VAULT, Login.SEALER}),
     Domain.CORE: frozenset(Login),
 }
+#: Which logins each role of the product takes, and no others.
+ROLE_LOGINS: Final[Mapping[ServedRole, frozenset[tuple[Domain, Login]]]] = {
+    ServedRole.VAULT: frozenset(
+        {(Domain.VAULT, Login.VAULT), (Domain.VAULT, Login.SEALER), (Domain.CORE, Login.VAULT)}
+    ),
+    ServedRole.GATEWAY: frozenset({(Domain.CORE, Login.GATEWAY), (Domain.CORE, Login.SEALER)}),
+    ServedRole.WEBHOOKS: frozenset({(Domain.CORE, Login.WEBHOOKS)}),
+    ServedRole.CONSOLE: frozenset({(Domain.CORE, Login.CONSOLE)}),
+    ServedRole.WORKER: frozenset({(Domain.CORE, Login.WORKER)}),
+}
 
 _ATTRIBUTES: Final = (
     "select rolsuper, rolbypassrls, rolreplication from pg_roles where rolname = $1"
 )
+
+
+def logins_of(roles: Iterable[ServedRole]) -> list[tuple[Domain, Login]]:
+    """Return which logins these roles take: the vault database's first, then by name."""
+    taken = {login for role in roles for login in ROLE_LOGINS[role]}
+    return sorted(taken, key=lambda each: (each[0] is Domain.CORE, each[1]))
+
+
+def domains_of(roles: Iterable[ServedRole]) -> frozenset[Domain]:
+    """Return whose databases these roles reach."""
+    return frozenset(domain for domain, _ in logins_of(roles))
 
 
 async def prepare(

@@ -7,7 +7,7 @@ Reading and writing are different types: a function that takes `ReadOnly` cannot
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -45,14 +45,22 @@ class Transaction(ReadOnly, Protocol):
     async def run(self, query: Query, /, *values: object) -> int:
         """Execute and return how many rows were touched."""
 
+    def after_commit(self, work: Callable[[], None]) -> None:
+        """Do this when the transaction has committed, and never when it has not. Must not wait or raise."""
+
 
 class _Bound:
     """A connection inside a transaction."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "committed")
 
     def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy") -> None:
         self._connection = connection
+        #: What waits for the commit.
+        self.committed: list[Callable[[], None]] = []
+
+    def after_commit(self, work: Callable[[], None]) -> None:
+        self.committed.append(work)
 
     async def rows(self, query: Query, /, *values: object) -> Rows:
         try:
@@ -118,12 +126,15 @@ async def transaction_on(
             await connection.execute(
                 "select set_config('strongroom.merchants', $1, true)", ",".join(merchants)
             )
-            yield _Bound(connection)
+            bound = _Bound(connection)
+            yield bound
     except Exception as error:
         ours = _ours(error)
         if ours is error:
             raise
         raise ours from None
+    for work in bound.committed:
+        work()
 
 
 async def _returned(pool: asyncpg.Pool, connection: "asyncpg.pool.PoolConnectionProxy") -> None:

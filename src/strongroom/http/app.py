@@ -10,8 +10,12 @@ from litestar import Request as LitestarRequest
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ControllerRouterHandler
 
+from strongroom.http.approval import ApprovalAsked, approval_of
 from strongroom.http.auth import Authenticator, Unrecognized
+from strongroom.http.body import form_fields, is_form
+from strongroom.http.callers import Callers
 from strongroom.http.edge import Edge, LeanRoute, Rates, Watcher
+from strongroom.http.gate import AddressGate
 from strongroom.http.limits import BODY_BYTES_MAX
 from strongroom.http.problems import (
     UNDECODABLE,
@@ -23,13 +27,16 @@ from strongroom.http.problems import (
 from strongroom.http.rate_limit import TooMany
 from strongroom.http.request import Answer
 from strongroom.http.requires import (
+    ApprovalsUnknownHere,
     KeysUnknownHere,
     Public,
+    groups_of,
     guard,
     request_of,
     requirement_of,
     routes,
 )
+from strongroom.kernel.addresses import Networks
 from strongroom.kernel.errors import Denied, FieldError, Invalid, NotThere, Refused, StrongroomError
 from strongroom.kernel.invariant import Bug, invariant
 
@@ -64,8 +71,11 @@ class StrictRequest(LitestarRequest[Any, Any, Any]):
         field = self.route_handler.parsed_data_field
         if field is None:
             raise Bug("only a route that takes a body decodes one")
+        body = await self.body()
         try:
-            return msgspec.json.decode(await self.body(), type=field.annotation)
+            if is_form(self.headers):
+                return msgspec.convert(form_fields(body), type=field.annotation)
+            return msgspec.json.decode(body, type=field.annotation)
         except UNDECODABLE as error:
             raise decoding_error(error) from None
 
@@ -102,18 +112,25 @@ def build_listener(
     carries_cards: bool,
     body_bytes_max: Mapping[str, int],
     lean_lane: bool = True,
+    callers: Callers | None = None,
+    gate: AddressGate | None = None,
+    reached_from: Networks | None = None,
 ) -> Edge:
     """Put the edge around an app. Routes with `lean=` in their options are called past Litestar.
 
     With `exact_body=`, a route takes so many bytes of any media type as they are, and looks for card numbers itself.
-    Without an authenticator every route is public, and the limiter of visitors is asked instead.
+    Without an authenticator every route is public, and the limiter of visitors is asked instead. `callers` is for
+    listeners behind proxies, `gate` knows the allow-lists, `reached_from` are the only networks that reach it at all.
+    With `form=True`, it takes a form as well as JSON.
 
     Raises:
         KeysUnknownHere: a route requires a permission, and there is no authenticator.
+        ApprovalsUnknownHere: a route takes two people, and there is nobody who asks the second.
     """
     public: set[str] = set()
     lean: dict[tuple[str, str], LeanRoute] = {}
     exact: dict[tuple[str, str], int] = {}
+    forms: set[str] = set()
     known = list(routes(app))
     for method, path, handler in known:
         required = requirement_of(handler)
@@ -121,9 +138,15 @@ def build_listener(
             public.add(path)
         elif authenticator is None:
             raise KeysUnknownHere(f"{method} {path} requires a permission")
+        if handler.opt.get("form"):
+            forms.add(path)
         if "exact_body" in handler.opt:
             exact[method, path] = handler.opt["exact_body"]
+        if approval_of(handler) is not None and app.state.get("approvals") is None:
+            raise ApprovalsUnknownHere(f"{method} {path} takes two people")
         handle = handler.opt.get("lean")
+        guarded = handler.opt.get("step_up") or handler.opt.get("approval")
+        invariant(handle is None or not guarded, "the lean lane asks for permissions only")
         if handle is not None and lean_lane:
             lean[method, path] = LeanRoute(
                 path,
@@ -131,6 +154,7 @@ def build_listener(
                 handle(app.state),
                 exact.get((method, path)) or body_bytes_max.get(path) or BODY_BYTES_MAX,
                 exact_body=(method, path) in exact,
+                groups=groups_of(handler),
             )
     for method, path in lean.keys() | exact.keys():
         _require_no_sibling(method, path, [(m, p) for m, p, _ in known])
@@ -145,6 +169,10 @@ def build_listener(
         lean=lean,
         body_bytes_max=body_bytes_max,
         exact_bodies=exact,
+        callers=callers,
+        gate=gate,
+        reached_from=reached_from,
+        form_paths=frozenset(forms),
     )
 
 
@@ -168,6 +196,8 @@ def as_response(answer: Answer) -> Response[bytes]:
 def _on_error(connection: LitestarRequest[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Print an error. Who was refused, and what we did not expect, is raised to the edge's watcher from here."""
     request = request_of(connection)
+    if isinstance(error, ApprovalAsked):
+        return as_response(error.answer)
     if isinstance(error, StrongroomError):
         ours: StrongroomError = error
     elif isinstance(error, NotFoundException):

@@ -2,13 +2,17 @@
 """Reads request bodies, bounded in size and in time, from both interfaces that a server may speak."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import perf_counter
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
+from urllib.parse import parse_qsl
 
+from strongroom.http.problems import MalformedForm
 from strongroom.kernel.errors import Refused
 from strongroom.kernel.invariant import Bug
 
+FORM: Final = "application/x-www-form-urlencoded"
+_FORM_FIELDS_MAX: Final = 32
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -130,3 +134,31 @@ class RsgiBody:
             return bytes(chunks)
         except RuntimeError:  # granian's word for a connection that broke
             raise ClientLeft from None
+
+
+def is_form(headers: Mapping[str, str]) -> bool:
+    """Tell whether a body is a form as it stands: not compressed."""
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return given == FORM and "content-encoding" not in headers
+
+
+def form_fields(body: bytes) -> dict[str, str]:
+    """Read a form (RFC 6749 appendix B). A field without a value counts as left out (§3.1), and none stands twice.
+
+    Raises:
+        MalformedForm: it is not one.
+    """
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_FORM_FIELDS_MAX,
+        )
+    except ValueError:
+        raise MalformedForm from None
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MalformedForm
+    return {name: value for name, value in found.items() if value}

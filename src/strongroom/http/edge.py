@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge: what every request of a listener passes, in this order, and what every answer carries.
 
-1. Name the request.            5. Rate.
+1. Name the request.            5. Allow-lists, rate.
 2. Bound target and headers.    6. Read the body, bounded in size and time.
 3. No card number in a URL.     7. On listeners that never carry one: no card number at all.
-4. Authenticate.                8. The lean lane, or Litestar; then log and count.
+4. Identify, authenticate.      8. The lean lane, or Litestar; then log and count.
 
 A listener without keys has public routes only: there, (4) is left out and (5) goes by address.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from strongroom.http import limits
 from strongroom.http.auth import Authenticator, Unrecognized, credential_of
@@ -26,26 +26,40 @@ from strongroom.http.body import (
     Patience,
     Receive,
     RsgiBody,
+    is_form,
 )
+from strongroom.http.bounds import (
+    BodyNotJson,
+    CardNumberRefused,
+    HeaderItems,
+    has_body,
+    is_json,
+    require_bounded,
+    require_reached_from,
+)
+from strongroom.http.callers import Callers
+from strongroom.http.client_address import host_of
+from strongroom.http.gate import AddressGate, RouteGroup
 from strongroom.http.path_table import PathTable
 from strongroom.http.problems import internal_answer, problem_answer
 from strongroom.http.rate_limit import RateLimiter, TooMany
+from strongroom.http.relay import Relay
 from strongroom.http.request import JSON, Answer, Request
 from strongroom.http.requires import Requires, permit
+from strongroom.kernel.addresses import Networks
 from strongroom.kernel.cardlike import has_cardlike, has_cardlike_bytes
-from strongroom.kernel.errors import Denied, Refused, StrongroomError, Unavailable
+from strongroom.kernel.errors import Denied, StrongroomError, Unavailable
 from strongroom.kernel.invariant import invariant
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import CallerKind
 from strongroom.telemetry.trace import new_request_id, trace_hash
 
 Scope: TypeAlias = dict[str, Any]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-HeaderItems: TypeAlias = Sequence[tuple[str, str]]
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 #: On every answer (OWASP ASVS 5.0 V3.4, V14.3). No version, no server name.
-SECURITY_HEADERS: Final = (
+SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -54,34 +68,13 @@ SECURITY_HEADERS: Final = (
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("x-content-type-options", "nosniff"),
 )
+_POLICY: Final = "content-security-policy"
+#: On an answer that brings a policy of its own (`http.pages`): two would both hold, and let nothing in.
+_WITHOUT_POLICY: Final = tuple(each for each in SECURITY_HEADERS if each[0] != _POLICY)
 
 
-class TargetRefused(Refused):
-    """The request's target or headers are larger than this takes."""
-
-    code = "target_too_long"
-    status = 414
-
-
-class HeadersRefused(Refused):
-    """The request's headers are larger than this takes."""
-
-    code = "headers_too_large"
-    status = 431
-
-
-class BodyNotJson(Refused):
-    """This route takes application/json."""
-
-    code = "content_type_wrong"
-    status = 415
-
-
-class CardNumberRefused(Refused):
-    """This looks like a card number, and card numbers are taken by the vault's `card.number` only."""
-
-    code = "card_number_refused"
-    status = 422
+#: Routes of those who run a listener: they have a rule of their own about networks.
+OPERATIONS_PATHS: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class Busy(Unavailable):
@@ -121,6 +114,8 @@ class LeanRoute:
     body_bytes_max: int = limits.BODY_BYTES_MAX
     #: Takes a body of any media type as it is, and looks for card numbers itself.
     exact_body: bool = False
+    #: For allow-lists.
+    groups: tuple[RouteGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +150,10 @@ class Edge:
         body_bytes_max: Mapping[str, int],
         body_seconds_max: float = limits.BODY_SECONDS_MAX,
         exact_bodies: Mapping[tuple[str, str], int] | None = None,
+        callers: Callers | None = None,
+        gate: AddressGate | None = None,
+        reached_from: Networks | None = None,
+        form_paths: frozenset[str] = frozenset(),
     ) -> None:
         invariant(
             authenticator is not None or rates.visitor is not None, "every caller has a limit"
@@ -170,18 +169,27 @@ class Edge:
         self._body_bytes_max = body_bytes_max
         #: By method and path: how many bytes of whatever media type a route takes as they are.
         self._exact_bodies = PathTable(exact_bodies or {})
+        self._callers = callers
+        self._gate = gate
+        self._reached_from = reached_from
+        #: Where a form is taken as well as JSON.
+        self._form_paths = form_paths
         self._at_once = 0
         self._patience = Patience(body_seconds_max)
+
+    @property
+    def relay(self) -> Relay | None:
+        """What stands before this listener to read the PROXY protocol, if that is spoken there."""
+        return None if self._callers is None else self._callers.relay
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Serve one request that came by RSGI."""
         if scope.proto != "http":
             return
         items = scope.headers.items()
-        request = self._named(
-            scope.method, scope.path, scope.query_string, items, scope.client.rpartition(":")[0]
-        )
-        answer = await self._served(request, items, RsgiBody(protocol))
+        client = scope.client
+        request = self._named(scope.method, scope.path, scope.query_string, items, client)
+        answer = await self._served(request, client, items, RsgiBody(protocol))
         if answer is not None:
             protocol.response_bytes(answer.status, _headers(answer, request), answer.body)
             self._answered(request, answer)
@@ -193,15 +201,11 @@ class Edge:
         items = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         ]
-        client = scope.get("client")
-        request = self._named(
-            scope["method"],
-            scope["path"],
-            scope.get("query_string", b"").decode("latin-1"),
-            items,
-            client[0] if client else "local",
-        )
-        answer = await self._served(request, items, AsgiBody(receive))
+        peer = scope.get("client")
+        client = _client(*peer) if peer else "local:0"
+        query = scope.get("query_string", b"").decode("latin-1")
+        request = self._named(scope["method"], scope["path"], query, items, client)
+        answer = await self._served(request, client, items, AsgiBody(receive))
         if answer is not None:
             headers = [
                 (n.encode("latin-1"), v.encode("latin-1")) for n, v in _headers(answer, request)
@@ -214,7 +218,7 @@ class Edge:
         self._watcher.answered(request, answer.status, perf_counter() - request.started, answer.log)
 
     def _named(
-        self, method: str, path: str, query: str, items: HeaderItems, address: str
+        self, method: str, path: str, query: str, items: HeaderItems, client: str
     ) -> Request:
         request_id = new_request_id()
         return Request(  # (1)
@@ -223,17 +227,19 @@ class Edge:
             path=path,
             query=query,
             headers=dict(items),
-            address=address,
+            address=host_of(client),
             request_id=request_id,
             trace_hash=trace_hash(request_id),
             started=perf_counter(),
         )
 
-    async def _served(self, request: Request, items: HeaderItems, body: Body) -> Answer | None:
+    async def _served(
+        self, request: Request, client: str, items: HeaderItems, body: Body
+    ) -> Answer | None:
         """Return the answer, whatever happens; None when there is nobody to answer."""
         self._at_once += 1
         try:
-            return await self._answer(request, items, body)
+            return await self._answer(request, client, items, body)
         except ClientLeft:
             return None
         except StrongroomError as error:
@@ -249,10 +255,16 @@ class Edge:
         finally:
             self._at_once -= 1
 
-    async def _answer(self, request: Request, items: HeaderItems, body: Body) -> Answer:
+    async def _answer(
+        self, request: Request, client: str, items: HeaderItems, body: Body
+    ) -> Answer:
         if self._at_once > limits.REQUESTS_AT_ONCE_MAX:
             raise Busy
-        _bound(request, items)  # (2) (3)
+        require_bounded(request, items)  # (2) (3)
+        if self._callers is not None:
+            self._callers.identify(request, client, items)
+        if self._reached_from is not None and request.path not in OPERATIONS_PATHS:
+            require_reached_from(request, self._reached_from)
         lean = self._lean.find(request.method, request.path)
         if lean is not None:
             request.route = lean.route
@@ -261,9 +273,11 @@ class Edge:
                 await self._authenticate(request)  # (4) (5)
             if lean is not None:
                 permit(lean.requires, request.principal)
+                if self._gate is not None and request.principal is not None:
+                    self._gate.admit_route(request, lean.groups)
                 await self._read(request, body, lean.body_bytes_max, exact=lean.exact_body)
                 return await lean.handle(request)  # (8)
-            if request.method in _WITH_BODY and _has_body(request):
+            if request.method in _WITH_BODY and has_body(request):
                 bound = self._body_bytes_max.get(request.path, limits.BODY_BYTES_MAX)
                 exact = self._exact_bodies.find(request.method, request.path)
                 await self._read(request, body, exact or bound, exact=exact is not None)
@@ -279,25 +293,32 @@ class Edge:
                 self._rates.visitor.take(request.address, request.started)
             return
         credential = credential_of(request.headers.get("authorization"))
-        principal = self._authenticator.recent(credential)
+        principal = self._authenticator.recent(request, credential)
         if principal is None:
-            principal = await self._authenticator.authenticate(
-                credential, request.headers.get("origin")
-            )
+            principal = await self._authenticator.authenticate(request, credential)
         request.principal = principal
-        limiter = self._rates.public if principal.kind is KeyKind.PUBLIC else self._rates.secret
-        limiter.take(principal.key_id, request.started)
+        gate = self._gate
+        if gate is not None:
+            if not gate.is_fresh():
+                await gate.fresh()
+            # Before the rate: whoever took a key elsewhere does not use up what its owner may ask for.
+            gate.admit_caller(request)
+        limiter = self._rates.public if principal.kind is CallerKind.PUBLIC else self._rates.secret
+        limiter.take(principal.subject, request.started)
 
     async def _read(self, request: Request, body: Body, bytes_max: int, *, exact: bool) -> None:
         declared = request.headers.get("content-length")
         if declared is not None and declared.isdigit() and int(declared) > bytes_max:
             raise BodyTooLarge
-        if not exact and not _is_json(request.headers):
+        form = request.path in self._form_paths and is_form(request.headers)
+        if not exact and not form and not is_json(request.headers):
             raise BodyNotJson
         request.body = await self._patience.bounded(  # (6)
             body.read(bytes_max, declared is not None)
         )
         if not self._carries_cards and not exact and has_cardlike_bytes(request.body):  # (7)
+            raise CardNumberRefused
+        if form and has_cardlike(unquote_plus(request.body.decode("latin-1"))):
             raise CardNumberRefused
 
     async def _through_litestar(self, request: Request, items: HeaderItems) -> Answer:
@@ -312,15 +333,16 @@ class Edge:
             "http_version": "1.1",
             "method": request.method,
             "scheme": "https",
-            "path": unquote(request.path),
-            "raw_path": request.path.encode("latin-1"),
+            # Both interfaces have read the escapes: to read them again would be another path.
+            "path": request.path,
+            "raw_path": quote(request.path).encode("ascii"),
             "root_path": "",
             "query_string": request.query.encode("latin-1"),
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in items],
             "client": (request.address, 0),
             "server": None,
             "extensions": {},
-            "state": {"request": request},
+            "state": {"request": request, "gate": self._gate},
         }
         collected = Answer(500, b"", JSON)
         body = bytearray()
@@ -352,39 +374,19 @@ class Edge:
         return collected
 
 
-def _bound(request: Request, items: HeaderItems) -> None:
-    if len(request.path) + len(request.query) > limits.TARGET_BYTES_MAX:
-        raise TargetRefused
-    if (
-        len(items) > limits.HEADERS_MAX
-        or sum([len(name) + len(value) for name, value in items]) > limits.HEADER_BYTES_MAX
-    ):
-        raise HeadersRefused
-    path = unquote(request.path) if "%" in request.path else request.path
-    if has_cardlike(path) or (request.query and has_cardlike(unquote_plus(request.query))):
-        raise CardNumberRefused
-
-
-def _is_json(headers: Mapping[str, str]) -> bool:
-    """Tell whether a body is JSON as it stands: no other media type, and not compressed."""
-    given = headers.get("content-type", "")
-    return (
-        given == JSON or given.partition(";")[0].strip().lower() == JSON
-    ) and "content-encoding" not in headers
-
-
-def _has_body(request: Request) -> bool:
-    """A POST without a body (RFC 9112 §6: neither length nor coding) needs no content type."""
-    return (
-        request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-    )
+def _client(host: str, port: int) -> str:
+    """Print a peer as granian does."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _headers(answer: Answer, request: Request) -> list[tuple[str, str]]:
+    fixed = SECURITY_HEADERS
+    if answer.headers and any(name == _POLICY for name, _ in answer.headers):
+        fixed = _WITHOUT_POLICY
     return [
         ("content-type", answer.content_type),
         ("content-length", str(len(answer.body))),
         ("request-id", request.request_id),
-        *SECURITY_HEADERS,
+        *fixed,
         *answer.headers,
     ]

@@ -18,6 +18,9 @@ from litestar.types import ControllerRouterHandler
 from litestar.typing import FieldDefinition
 
 from strongroom import __version__
+from strongroom.http.approval import EXAMPLE, ApprovalOut, approval_of
+from strongroom.http.body import FORM
+from strongroom.http.examples import answers
 from strongroom.http.problems import Problem
 from strongroom.http.request import JSON, PROBLEM_JSON
 from strongroom.http.requires import Public, requirement_of, routes
@@ -42,6 +45,19 @@ _HEADERS: Final[Json] = {
         "description": "`true` on an answer that was kept; absent on the first.",
         "schema": {"type": "string", "enum": ["true"]},
     },
+}
+#: What is said of every route that takes two people, beside its own.
+_WAITS_FOR_ANOTHER: Final = answers(
+    202, ApprovalOut, EXAMPLE, description="It waits for another person, and nothing has happened"
+)
+_APPROVAL_PARAMETER: Final[Json] = {
+    "name": "Strongroom-Approval",
+    "in": "header",
+    "required": False,
+    "description": (
+        "The approval that another person has given to this very request; without it a person's request waits (202)."
+    ),
+    "schema": {"type": "string"},
 }
 _WAITS: Final = frozenset({429, 503})
 _SUCCESS: Final = range(200, 300)
@@ -84,7 +100,7 @@ def openapi_document(
                 SCHEME: {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key: `sk_…`, `rk_…` or `pk_…`, test or live.",
+                    "description": "An API key (`sk_…`, `rk_…` or `pk_…`, test or live), or an access token.",
                 }
             },
         },
@@ -101,10 +117,13 @@ def _operation(handler: HTTPRouteHandler, parameters: list[Json], names: dict[An
     }
     if handler.description:
         operation["description"] = handler.description
+    if (mark := approval_of(handler)) is not None:
+        operation["x-approval"] = mark.action
+        parameters = [*parameters, _APPROVAL_PARAMETER]
     if parameters:
         operation["parameters"] = parameters
     if (field := handler.parsed_data_field) is not None:
-        operation["requestBody"] = _body(field, names)
+        operation["requestBody"] = _body(field, names, form=bool(handler.opt.get("form")))
     required = requirement_of(handler)
     if isinstance(required, Public):
         operation["security"] = []
@@ -115,12 +134,12 @@ def _operation(handler: HTTPRouteHandler, parameters: list[Json], names: dict[An
     return operation
 
 
-def _body(field: FieldDefinition, names: dict[Any, Json]) -> Json:
+def _body(field: FieldDefinition, names: dict[Any, Json], *, form: bool) -> Json:
     content: Json = {"schema": names[field.annotation]}
     examples = getattr(field.kwarg_definition, "examples", None)
     if examples:
         content["example"] = examples[0].value
-    return {"required": True, "content": {JSON: content}}
+    return {"required": True, "content": {JSON: content, **({FORM: content} if form else {})}}
 
 
 def _answers(handler: HTTPRouteHandler, *, named: bool, names: dict[Any, Json]) -> Json:
@@ -151,6 +170,8 @@ def _answers(handler: HTTPRouteHandler, *, named: bool, names: dict[Any, Json]) 
 
 def _specs(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
     found: dict[int, ResponseSpec] = dict(handler.responses or {})
+    if approval_of(handler) is not None:
+        found |= _WAITS_FOR_ANOTHER
     invariant(any(status in _SUCCESS for status in found), "every route says what it answers")
     return found
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes for those who run a listener: /livez, /readyz, /metrics, /openapi.json. They tell nothing about merchants."""
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from litestar.datastructures import State
 
 from strongroom.http.examples import answers
 from strongroom.http.requires import PUBLIC, request_of
+from strongroom.kernel.addresses import AddressMalformed, Networks, parse_address
 from strongroom.kernel.errors import NotThere
 from strongroom.telemetry.health import Health
 from strongroom.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -37,10 +37,10 @@ OPENAPI: Final[dict[str, Any]] = {"openapi": "3.1.0", "info": {"title": "Strongr
 
 
 class Operators:
-    """Who may read metrics and readiness: networks, by the peer's address."""
+    """Who may read metrics and readiness: networks, by the caller's address."""
 
     def __init__(self, networks: Sequence[str]) -> None:
-        self._networks = [ipaddress.ip_network(network) for network in networks]
+        self._networks = Networks.parse(networks)
 
     def admit(self, address: str) -> None:
         """Let through or answer as if there were no such route.
@@ -49,14 +49,10 @@ class Operators:
             NotThere: the peer is of another network.
         """
         try:
-            peer = ipaddress.ip_address(address)
-        except ValueError:
+            peer = parse_address(address)
+        except AddressMalformed:
             raise NotThere from None
-        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped is not None:
-            peer = peer.ipv4_mapped
-        if not any(
-            peer in network for network in self._networks if network.version == peer.version
-        ):
+        if peer not in self._networks:
             raise NotThere
 
 

@@ -50,6 +50,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     request_id: str
     errors: tuple[ProblemField, ...] = ()
+    #: The word of RFC 6749 §5.2, for OAuth clients; only where tokens are given.
+    error: str = ""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -67,16 +69,16 @@ def problem_answer(error: StrongroomError, request_id: str) -> Answer:
         detail=_safe(error.detail),
         request_id=request_id,
         errors=tuple(ProblemField(e.pointer, e.code, _safe(e.detail)) for e in fields),
+        error=getattr(error, "oauth_error", ""),
     )
     headers: list[tuple[str, str]] = []
     for name, value in (
         ("retry-after", getattr(error, "retry_after_seconds", None)),
         ("allow", getattr(error, "allow", None)),
+        ("www-authenticate", getattr(error, "challenge", None) if status == 401 else None),  # noqa: PLR2004
     ):
         if value is not None:
             headers.append((name, str(value)))
-    if status == 401:  # noqa: PLR2004 - RFC 9110 §11.6.1
-        headers.append(("www-authenticate", 'Bearer realm="strongroom"'))
     return Answer(status, _encode(problem), PROBLEM_JSON, headers, {"reason": error.code})
 
 
@@ -138,6 +140,13 @@ def _pointer(path: str) -> str:
         .replace("[", "/")
         .replace("]", "")
     )
+
+
+class MalformedForm(StrongroomError):
+    """The body is not a form in which each field stands once."""
+
+    code = "malformed_form"
+    status = 400
 
 
 class MalformedJson(StrongroomError):

@@ -17,6 +17,7 @@ class Request:
     __slots__ = (
         "address",
         "body",
+        "client_certificate",
         "headers",
         "listener",
         "method",
@@ -54,6 +55,9 @@ class Request:
         self.route = "unmatched"
         self.body = b""
         self.principal: Principal | None = None
+        #: The SHA-256 thumbprint (base64url, RFC 8705 §3.1) of the certificate that the caller showed to a proxy which
+        #: is believed, or None.
+        self.client_certificate: str | None = None
 
 
 @dataclass(slots=True)

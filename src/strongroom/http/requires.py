@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every route says what it requires, or the app does not start. The guard compares it with the principal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from litestar import Litestar
+from litestar import Request as LitestarRequest
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
+from strongroom.http.approval import ApprovalGate, require_approval
+from strongroom.http.auth import StepUpNeeded
+from strongroom.http.gate import AddressGate, RouteGroup, route_groups
 from strongroom.http.request import Request
 from strongroom.kernel.errors import Denied
+from strongroom.kernel.ids import is_id
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import Principal
@@ -27,6 +32,10 @@ Requires: TypeAlias = Permission | frozenset[Permission] | Public
 
 class RouteWithoutRequires(Bug):
     """A route does not say what it requires."""
+
+
+class ApprovalsUnknownHere(Bug):
+    """A route takes two people on a listener that asks nobody."""
 
 
 class KeysUnknownHere(Bug):
@@ -57,15 +66,60 @@ def permit(required: Requires, principal: Principal | None) -> None:
         wanted = required if isinstance(required, frozenset) else frozenset({required})
         if wanted & principal.permissions:
             return
-        raise Denied(f"this key lacks the permission {' or '.join(sorted(wanted))}")
+        raise Denied(f"the caller lacks the permission {' or '.join(sorted(wanted))}")
     raise Bug("a route that requires a permission was reached without a principal")
 
 
-def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Litestar's guard of every route."""
+def require_step_up(handler: BaseRouteHandler, principal: Principal | None) -> None:
+    """Let through, or ask a person for a second factor again, on a route with `step_up=True`. Machines have none.
+
+    Raises:
+        StepUpNeeded: the person's last proof is older than `auth.STEP_UP_SECONDS`.
+    """
+    if not handler.opt.get("step_up") or principal is None or principal.presence is None:
+        return
+    if not principal.presence.stepped_up:
+        raise StepUpNeeded
+
+
+def groups_of(handler: BaseRouteHandler) -> tuple[RouteGroup, ...]:
+    """Return the groups of a route, for allow-lists."""
+    return route_groups(requirement_of(handler), step_up=bool(handler.opt.get("step_up")))
+
+
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Litestar's guard of every route: permission, address, a second factor, a second person."""
     request = request_of(connection)
     request.route = str(connection.scope.get("path_template") or request.route)
     permit(requirement_of(handler), request.principal)
+    addresses: AddressGate | None = connection.scope["state"].get("gate")
+    if addresses is not None and request.principal is not None:
+        addresses.admit_route(request, groups_of(handler))
+    require_step_up(handler, request.principal)
+    approvals: ApprovalGate | None = connection.app.state.get("approvals")
+    await require_approval(handler, request, approvals, _object_of(connection.path_params))
+
+
+async def admitted(request: LitestarRequest[Any, Any, Any]) -> None:
+    """Ask for the second person now, on a route whose mark is `late`.
+
+    Raises:
+        ApprovalNeedsPerson, ApprovalAsked, Denied: see `approval.require_approval`.
+    """
+    approvals: ApprovalGate | None = request.app.state.get("approvals")
+    await require_approval(
+        request.route_handler,
+        request_of(request),
+        approvals,
+        _object_of(request.path_params),
+        late=True,
+    )
+
+
+def _object_of(parameters: Mapping[str, Any]) -> str | None:
+    """Return the id in a path that says what it is about; nothing else of a path is kept."""
+    found = [each for each in parameters.values() if isinstance(each, str)]
+    return next((each for each in reversed(found) if is_id(each[:3], each)), None)
 
 
 def request_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Request:

@@ -4,9 +4,11 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from strongroom.http.gate import AddressNotAllowed
 from strongroom.http.rate_limit import TooMany
 from strongroom.http.request import Request
 from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.principal import Principal
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 
@@ -14,7 +16,14 @@ from strongroom.telemetry.metrics import Metrics
 class Denials(Protocol):
     """Who records denials."""
 
-    def note(self, address: str, reason: str, request_hash: str, listener: str) -> None:
+    def note(
+        self,
+        address: str,
+        reason: str,
+        request_hash: str,
+        listener: str,
+        caller: Principal | None = None,
+    ) -> None:
         """Take a denial; recorded soon, and counted when there are many."""
 
 
@@ -51,9 +60,11 @@ class TelemetryWatcher:
         """Count a denial, and record it."""
         self._metrics.http.denied.labels(request.listener, reason).inc()
         if reason == TooMany.code:
-            caller = "stranger" if request.principal is None else request.principal.kind.value
-            self._metrics.http.rate_limited.labels(caller).inc()
-        self._denials.note(request.address, reason, request.trace_hash, request.listener)
+            kind = "stranger" if request.principal is None else request.principal.kind.value
+            self._metrics.http.rate_limited.labels(kind).inc()
+        # A credential that is used from elsewhere is what its tenant wants to hear of.
+        caller = request.principal if reason == AddressNotAllowed.code else None
+        self._denials.note(request.address, reason, request.trace_hash, request.listener, caller)
 
     def failed(self, request: Request, error: BaseException) -> None:
         """Log an error that no caller can mend, by its class and where it came from; ours say more, and no value."""

@@ -61,6 +61,7 @@ async def list_keys(request: LitestarRequest[Any, Any, State], state: State) -> 
 @post(
     "/v1/keys",
     requires=Permission.IDENTITY_KEY_CREATE,
+    step_up=True,
     summary="Make a key",
     description="Makes a public or a restricted key of the calling key's mode. Its text is in this answer only.",
     tags=["keys"],
@@ -86,7 +87,7 @@ async def create_key(
         data.expires_at and data.expires_at.astimezone(UTC),
     )
     made = await state.identity.create_key(
-        wish, actor=principal.key_id, origin=await _origin(state, request)
+        wish, actor=principal.subject, origin=await _origin(state, request)
     )
     return key_out(made.key, made.text.expose())
 
@@ -94,6 +95,7 @@ async def create_key(
 @post(
     "/v1/keys/{key_id:str}/revoke",
     requires=Permission.IDENTITY_KEY_REVOKE,
+    step_up=True,
     status_code=204,
     summary="Revoke a key",
     description="Ends a key everywhere within two seconds. Safe to repeat.",
@@ -107,9 +109,11 @@ async def revoke_key(request: LitestarRequest[Any, Any, State], state: State, ke
         principal.merchant,
         principal.mode,
         KeyId(key_id),
-        actor=principal.key_id,
+        actor=principal.subject,
         origin=await _origin(state, request),
     )
 
 
 ROUTES: Final = (read_merchant, list_keys, create_key, revoke_key)
+#: Of the listener where people log in.
+CONSOLE_ROUTES: Final = (read_merchant,)

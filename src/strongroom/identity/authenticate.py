@@ -12,13 +12,15 @@ from typing import Final
 
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.db.pool import Database
-from strongroom.http import Unauthenticated
+from strongroom.http import Credential, Request, Unauthenticated
+from strongroom.http.auth import BEARER
 from strongroom.identity import store
+from strongroom.identity.access.key_use import KeyUse
 from strongroom.identity.key_text import is_well_formed
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import KeyId, MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.kernel.secret import Secret
 
 REMEMBERED_SECONDS: Final = 1.0
@@ -37,21 +39,29 @@ class _Held:
 class KeyAuthenticator:
     """Authenticates the callers of one process."""
 
-    def __init__(self, database: Database, hash_key: Secret[bytes], clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hash_key: Secret[bytes],
+        clock: Clock,
+        use: KeyUse | None = None,
+    ) -> None:
         self._database = database
+        #: Who notes that a key was used: when it is checked, not at every request that is served from memory.
+        self._use = use
         self._hash_key = hash_key
         self._clock = clock
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[Principal]] = {}
 
-    def recent(self, credential: str) -> Principal | None:
+    def recent(self, request: Request, credential: Credential) -> Principal | None:  # noqa: ARG002 - the port's
         """Return the principal of a key that held within the last second."""
-        if not credential.isascii():
+        if not credential.text.isascii():
             return None
-        key_hash = hmac_sha256(self._hash_key.expose(), credential.encode())
+        key_hash = hmac_sha256(self._hash_key.expose(), credential.text.encode())
         held = self._held.get(key_hash)
         now = monotonic()
-        if held is None or now >= held.until or held.principal.kind is KeyKind.PUBLIC:
+        if held is None or now >= held.until or held.principal.kind is CallerKind.PUBLIC:
             return None
         if now >= held.refresh_from and key_hash not in self._asking:
             refreshing = self._ask_once(key_hash, None)
@@ -66,15 +76,16 @@ class KeyAuthenticator:
         elif error is None and not done.cancelled():
             self._remember(key_hash, done.result())
 
-    async def authenticate(self, credential: str, origin: str | None) -> Principal:
+    async def authenticate(self, request: Request, credential: Credential) -> Principal:
         """Check a key. One question to the database at a time for one key, however many ask.
 
         Raises:
             Unauthenticated, DatabaseAway: it does not hold.
         """
-        if not is_well_formed(credential):
+        if credential.scheme != BEARER or not is_well_formed(credential.text):
             raise Unauthenticated("malformed")
-        key_hash = hmac_sha256(self._hash_key.expose(), credential.encode())
+        origin = request.headers.get("origin")
+        key_hash = hmac_sha256(self._hash_key.expose(), credential.text.encode())
         asking = self._asking.get(key_hash) if origin is None else None
         principal = await asyncio.shield(asking or self._ask_once(key_hash, origin))
         self._remember(key_hash, principal)
@@ -110,9 +121,11 @@ class KeyAuthenticator:
         origins = row["origins"]
         if origins and (origin is None or origin not in origins):
             raise Unauthenticated("origin_not_allowed")
+        if self._use is not None:
+            self._use.note(MerchantId(row["merchant_id"]), KeyId(row["key_id"]), now)
         return Principal(
-            KeyId(row["key_id"]),
-            KeyKind(row["kind"]),
+            row["key_id"],
+            CallerKind(row["kind"]),
             MerchantId(row["merchant_id"]),
             Mode(row["mode"]),
             store.permissions_of(row["permissions"]),

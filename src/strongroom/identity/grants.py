@@ -1,12 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: key kinds and their permissions. A public key makes single-use tokens and nothing else."""
+"""Who may do what, as two tables: key kinds and their permissions, roles and their permissions.
+
+A public key makes single-use tokens and nothing else. What only a person may do, no key ever gets. No role of a person
+makes or charges tokens but the operator's, and none of them reads a card.
+"""
 
 from collections.abc import Mapping
 from typing import Final
 
+from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.principal import KeyKind, Role
 
+#: What takes a person: it is about people, or it is a decision that somebody answers for.
+PERSONS_ONLY: Final = frozenset(
+    {
+        Permission.IDENTITY_ACCESS_READ,
+        Permission.IDENTITY_ACCESS_REVIEW,
+        Permission.IDENTITY_APPROVAL_DECIDE,
+        Permission.IDENTITY_APPROVAL_READ,
+        Permission.IDENTITY_BREAK_GLASS_START,
+        Permission.IDENTITY_MERCHANT_CREATE,
+        # A stolen key shall not let itself in.
+        Permission.IDENTITY_NETWORK_UPDATE,
+        Permission.IDENTITY_OWN_MANAGE,
+        Permission.IDENTITY_PERSON_INVITE,
+        Permission.IDENTITY_PERSON_READ,
+        Permission.IDENTITY_PERSON_RESET,
+        Permission.IDENTITY_PERSON_SUSPEND,
+        Permission.IDENTITY_PERSON_UNLOCK,
+        Permission.IDENTITY_PERSON_UPDATE,
+        Permission.IDENTITY_PROVIDER_READ,
+        Permission.IDENTITY_PROVIDER_UPDATE,
+        Permission.IDENTITY_SESSION_READ,
+        Permission.IDENTITY_SESSION_REVOKE,
+    }
+)
 #: What a key of a kind can have at most. A secret key has all of it; a restricted one what it was made with.
 GRANTABLE: Final[Mapping[KeyKind, frozenset[Permission]]] = {
     KeyKind.PUBLIC: frozenset({Permission.VAULT_TOKEN_CREATE_SINGLE_USE}),
@@ -33,5 +62,188 @@ GRANTABLE: Final[Mapping[KeyKind, frozenset[Permission]]] = {
             Permission.WEBHOOKS_EVENT_REDELIVER,
         }
     ),
-    KeyKind.SECRET: frozenset(Permission) - {Permission.VAULT_TOKEN_CREATE_SINGLE_USE},
+    KeyKind.SECRET: frozenset(Permission)
+    - {Permission.VAULT_TOKEN_CREATE_SINGLE_USE}
+    - PERSONS_ONLY,
 }
+
+#: What everybody who logs in may do.
+_ANYBODY: Final = frozenset(
+    {
+        Permission.IDENTITY_MERCHANT_READ,
+        Permission.IDENTITY_OWN_MANAGE,
+    }
+)
+#: What a person of a role may do, in either mode; for a service, what it can have at most.
+ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.ADMIN: _ANYBODY
+    | PERSONS_ONLY - {Permission.IDENTITY_MERCHANT_CREATE}
+    | {
+        Permission.AUDIT_CHECKPOINT_READ,
+        Permission.AUDIT_RECORD_READ,
+        Permission.IDENTITY_KEY_CREATE,
+        Permission.IDENTITY_KEY_READ,
+        Permission.IDENTITY_KEY_REVOKE,
+        Permission.IDENTITY_NETWORK_READ,
+        Permission.IDENTITY_SERVICE_CREATE,
+        Permission.IDENTITY_SERVICE_READ,
+        Permission.IDENTITY_SERVICE_REVOKE,
+        Permission.PAYMENTS_CONNECTION_CREATE,
+        Permission.PAYMENTS_CONNECTION_READ,
+        Permission.PAYMENTS_CONNECTION_UPDATE,
+        Permission.PAYMENTS_PAYMENT_READ,
+        Permission.PAYMENTS_REFUND_READ,
+        Permission.WEBHOOKS_ENDPOINT_CREATE,
+        Permission.WEBHOOKS_ENDPOINT_DELETE,
+        Permission.WEBHOOKS_ENDPOINT_READ,
+        Permission.WEBHOOKS_ENDPOINT_UPDATE,
+        Permission.WEBHOOKS_EVENT_READ,
+    },
+    Role.AUDITOR: _ANYBODY
+    | {
+        Permission.AUDIT_CHECKPOINT_READ,
+        Permission.AUDIT_RECORD_READ,
+        Permission.IDENTITY_ACCESS_READ,
+        Permission.IDENTITY_ACCESS_REVIEW,
+        Permission.IDENTITY_APPROVAL_READ,
+        Permission.IDENTITY_KEY_READ,
+        Permission.IDENTITY_NETWORK_READ,
+        Permission.IDENTITY_PERSON_READ,
+        Permission.IDENTITY_PROVIDER_READ,
+        Permission.IDENTITY_SERVICE_READ,
+        Permission.IDENTITY_SESSION_READ,
+        Permission.PAYMENTS_CONNECTION_READ,
+        Permission.PAYMENTS_PAYMENT_READ,
+        Permission.PAYMENTS_REFUND_READ,
+        Permission.VAULT_TOKEN_READ,
+        Permission.WEBHOOKS_ENDPOINT_READ,
+        Permission.WEBHOOKS_EVENT_READ,
+    },
+    Role.DEVELOPER: _ANYBODY
+    | {
+        Permission.IDENTITY_KEY_READ,
+        Permission.PAYMENTS_CONNECTION_READ,
+        Permission.PAYMENTS_PAYMENT_READ,
+        Permission.PAYMENTS_REFUND_READ,
+        Permission.WEBHOOKS_ENDPOINT_READ,
+        Permission.WEBHOOKS_EVENT_READ,
+    },
+    Role.OPERATOR: _ANYBODY
+    | {
+        Permission.IDENTITY_APPROVAL_READ,
+        Permission.IDENTITY_BREAK_GLASS_START,
+        Permission.PAYMENTS_CONNECTION_READ,
+        Permission.PAYMENTS_PAYMENT_CANCEL,
+        Permission.PAYMENTS_PAYMENT_CAPTURE,
+        Permission.PAYMENTS_PAYMENT_READ,
+        Permission.PAYMENTS_REFUND_CREATE,
+        Permission.PAYMENTS_REFUND_READ,
+        Permission.VAULT_TOKEN_READ,
+        Permission.WEBHOOKS_EVENT_READ,
+        Permission.WEBHOOKS_EVENT_REDELIVER,
+    },
+    Role.SERVICE: GRANTABLE[KeyKind.RESTRICTED],
+}
+#: What a person of a role may do in test mode besides.
+TEST_MODE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.DEVELOPER: frozenset(
+        {
+            Permission.IDENTITY_KEY_CREATE,
+            Permission.IDENTITY_KEY_REVOKE,
+            Permission.PAYMENTS_CONNECTION_CREATE,
+            Permission.PAYMENTS_CONNECTION_UPDATE,
+            Permission.WEBHOOKS_ENDPOINT_CREATE,
+            Permission.WEBHOOKS_ENDPOINT_DELETE,
+            Permission.WEBHOOKS_ENDPOINT_UPDATE,
+            Permission.WEBHOOKS_EVENT_REDELIVER,
+        }
+    ),
+}
+#: What a person of the platform itself may do: people, access and the log of the installation, and new merchants.
+PLATFORM_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.ADMIN: PERSONS_ONLY
+    | {
+        Permission.AUDIT_CHECKPOINT_READ,
+        Permission.AUDIT_RECORD_READ,
+        Permission.IDENTITY_NETWORK_READ,
+    },
+    Role.AUDITOR: frozenset(
+        {
+            Permission.AUDIT_CHECKPOINT_READ,
+            Permission.AUDIT_RECORD_READ,
+            Permission.IDENTITY_ACCESS_READ,
+            Permission.IDENTITY_ACCESS_REVIEW,
+            Permission.IDENTITY_APPROVAL_READ,
+            Permission.IDENTITY_NETWORK_READ,
+            Permission.IDENTITY_OWN_MANAGE,
+            Permission.IDENTITY_PERSON_READ,
+            Permission.IDENTITY_PROVIDER_READ,
+            Permission.IDENTITY_SESSION_READ,
+        }
+    ),
+    Role.DEVELOPER: frozenset({Permission.IDENTITY_OWN_MANAGE}),
+    Role.OPERATOR: frozenset(
+        {
+            Permission.IDENTITY_APPROVAL_READ,
+            Permission.IDENTITY_BREAK_GLASS_START,
+            Permission.IDENTITY_OWN_MANAGE,
+        }
+    ),
+}
+
+#: What a person of a merchant may take for an hour when something burns: to end, to stop and to look. Never what makes
+#: access (keys, people, roles), decides an approval or a review, or shows a card.
+BREAK_GLASS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.ADMIN: frozenset(
+        {
+            Permission.PAYMENTS_PAYMENT_CANCEL,
+            Permission.PAYMENTS_PAYMENT_CAPTURE,
+            Permission.PAYMENTS_REFUND_CREATE,
+            Permission.VAULT_TOKEN_READ,
+            Permission.WEBHOOKS_EVENT_REDELIVER,
+        }
+    ),
+    Role.OPERATOR: frozenset(
+        {
+            Permission.AUDIT_RECORD_READ,
+            Permission.IDENTITY_KEY_READ,
+            Permission.IDENTITY_KEY_REVOKE,
+            Permission.IDENTITY_PERSON_READ,
+            Permission.IDENTITY_PERSON_SUSPEND,
+            Permission.IDENTITY_PERSON_UNLOCK,
+            Permission.IDENTITY_SERVICE_READ,
+            Permission.IDENTITY_SERVICE_REVOKE,
+            Permission.IDENTITY_SESSION_READ,
+            Permission.IDENTITY_SESSION_REVOKE,
+            Permission.PAYMENTS_CONNECTION_UPDATE,
+            Permission.WEBHOOKS_ENDPOINT_READ,
+            Permission.WEBHOOKS_ENDPOINT_UPDATE,
+        }
+    ),
+}
+#: The same for a person of the platform itself.
+PLATFORM_BREAK_GLASS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.OPERATOR: frozenset(
+        {
+            Permission.AUDIT_RECORD_READ,
+            Permission.IDENTITY_PERSON_READ,
+            Permission.IDENTITY_PERSON_SUSPEND,
+            Permission.IDENTITY_PERSON_UNLOCK,
+            Permission.IDENTITY_SESSION_READ,
+            Permission.IDENTITY_SESSION_REVOKE,
+        }
+    ),
+}
+
+
+def breakable(role: Role, *, platform: bool) -> frozenset[Permission]:
+    """Return what a person of a role may take by breaking the glass."""
+    return (PLATFORM_BREAK_GLASS if platform else BREAK_GLASS).get(role, frozenset())
+
+
+def granted_to(role: Role, mode: Mode, *, platform: bool) -> frozenset[Permission]:
+    """Return what a person of a role may do, at a merchant in a mode or at the platform."""
+    if platform:
+        return PLATFORM_PERMISSIONS.get(role, frozenset())
+    more = TEST_MODE_PERMISSIONS.get(role, frozenset()) if mode is Mode.TEST else frozenset()
+    return ROLE_PERMISSIONS[role] | more

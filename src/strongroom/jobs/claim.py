@@ -29,6 +29,14 @@ class Lag(NamedTuple):
     oldest_seconds: float
 
 
+class PutOff(NamedTuple):
+    """A job that is to be looked at again, and how often in a row it has failed by now."""
+
+    job: Claimed
+    at: datetime
+    failures: int = 0
+
+
 class JobQueue:
     """The jobs of every tenant, as a worker sees them.
 
@@ -53,10 +61,11 @@ class JobQueue:
                 kind,
                 object_id,
                 tries,
+                failures,
                 due_at,
                 lease_until=until,
             )
-            for merchant, mode, object_id, tries, due_at in rows
+            for merchant, mode, object_id, tries, failures, due_at in rows
         ]
 
     async def done(self, jobs: Sequence[Claimed]) -> None:
@@ -64,11 +73,15 @@ class JobQueue:
         if jobs:
             await self._run(_QUERIES["remove_jobs"], *_columns(jobs))
 
-    async def again(self, jobs: Sequence[tuple[Claimed, datetime]]) -> None:
+    async def again(self, jobs: Sequence[PutOff]) -> None:
         """Put jobs off until a time each, where the claim still stands."""
         if jobs:
-            times = [at for _, at in jobs]
-            await self._run(_QUERIES["put_off_jobs"], *_columns([job for job, _ in jobs]), times)
+            await self._run(
+                _QUERIES["put_off_jobs"],
+                *_columns([each.job for each in jobs]),
+                [each.at for each in jobs],
+                [each.failures for each in jobs],
+            )
 
     async def lag(self, kinds: Sequence[str]) -> Mapping[str, Lag]:
         """Return how far behind each kind is."""

@@ -2,10 +2,9 @@
 """Gives finished jobs back in batches: when one batch is written, the next takes what has come in meanwhile."""
 
 import asyncio
-from datetime import datetime
 from typing import Final
 
-from strongroom.jobs.claim import JobQueue
+from strongroom.jobs.claim import JobQueue, PutOff
 from strongroom.jobs.model import Claimed
 from strongroom.kernel.errors import StrongroomError
 from strongroom.telemetry.log import Log
@@ -21,13 +20,13 @@ class Finisher:
     def __init__(self, queue: JobQueue, log: Log) -> None:
         self._queue = queue
         self._log = log
-        self._held: list[tuple[Claimed, datetime | None]] = []
+        self._held: list[Claimed | PutOff] = []
         self._writing: asyncio.Task[None] | None = None
         self._last_chance = asyncio.Event()
 
-    def add(self, job: Claimed, again_at: datetime | None) -> None:
-        """Note that a job is done (no time), or when it is to be looked at again."""
-        self._held.append((job, again_at))
+    def add(self, ended: Claimed | PutOff) -> None:
+        """Note that a job is done, or that it is put off."""
+        self._held.append(ended)
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="job-finish")
 
@@ -43,8 +42,8 @@ class Finisher:
             while self._held:
                 batch, self._held = self._held, []
                 try:
-                    await self._queue.done([job for job, at in batch if at is None])
-                    await self._queue.again([(job, at) for job, at in batch if at is not None])
+                    await self._queue.done([each for each in batch if isinstance(each, Claimed)])
+                    await self._queue.again([each for each in batch if isinstance(each, PutOff)])
                 except StrongroomError as error:
                     # Giving back twice is giving back once: the whole batch again.
                     self._held = [*batch, *self._held][-HELD_JOBS_MAX:]

@@ -22,6 +22,8 @@ class Claimed:
     kind: str
     object_id: str
     tries: int
+    #: How often in a row its handler failed before this claim.
+    failures: int
     #: Since when it was to be done.
     due_at: datetime
     lease_until: datetime

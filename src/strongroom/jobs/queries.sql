@@ -10,7 +10,7 @@ with due as (
 update jobs.job j set run_at = $4, tries = j.tries + 1
   from due
  where j.merchant_id = due.merchant_id and j.mode = due.mode and j.kind = due.kind and j.object_id = due.object_id
-returning j.merchant_id, j.mode, j.object_id, j.tries, due.due_at;
+returning j.merchant_id, j.mode, j.object_id, j.tries, j.failures, due.due_at;
 
 -- name: remove_jobs (merchants, modes, kinds, objects, tries, leases)
 -- What was dealt with, where the claim still stands: not where another has claimed it since, and not where somebody
@@ -21,12 +21,14 @@ delete from jobs.job j
  where j.merchant_id = d.merchant_id and j.mode = d.mode and j.kind = d.kind and j.object_id = d.object_id
    and j.tries = d.tries and j.run_at = d.lease_until;
 
--- name: put_off_jobs (merchants, modes, kinds, objects, tries, leases, run_at)
+-- name: put_off_jobs (merchants, modes, kinds, objects, tries, leases, run_at, failures)
 -- What is to be looked at again, where the claim still stands; an earlier look that somebody asked for meanwhile stays.
 update jobs.job j
-   set run_at = case when j.run_at = d.lease_until then d.run_at else least(j.run_at, d.run_at) end
-  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[])
-       as d (merchant_id, mode, kind, object_id, tries, lease_until, run_at)
+   set run_at = case when j.run_at = d.lease_until then d.run_at else least(j.run_at, d.run_at) end,
+       failures = d.failures
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[],
+              $8::integer[])
+       as d (merchant_id, mode, kind, object_id, tries, lease_until, run_at, failures)
  where j.merchant_id = d.merchant_id and j.mode = d.mode and j.kind = d.kind and j.object_id = d.object_id
    and j.tries = d.tries;
 

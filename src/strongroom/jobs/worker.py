@@ -11,7 +11,7 @@ from datetime import timedelta
 from time import perf_counter
 from typing import Any, Final
 
-from strongroom.jobs.claim import JobQueue
+from strongroom.jobs.claim import JobQueue, PutOff
 from strongroom.jobs.finisher import Finisher
 from strongroom.jobs.model import Again, Claimed, Done, Handler
 from strongroom.kernel.errors import StrongroomError
@@ -28,7 +28,7 @@ LAG_EVERY_SECONDS: Final = 5.0
 #: After a handler's first error, its second …; the last one repeats.
 FAILED_DELAYS_SECONDS: Final = (1, 2, 5, 15, 60)
 #: A job that fails after this many claims waits an hour from then on, and somebody should look.
-TRIES_MAX: Final = 20
+FAILURES_MAX: Final = 20
 HOPELESS_DELAY_SECONDS: Final = 3_600
 
 
@@ -189,26 +189,32 @@ class _Lane:
         else:
             outcome = type(result).__name__.lower()
             if isinstance(result, Again):
-                self._finisher.add(job, result.at)
+                self._finisher.add(PutOff(job, result.at))
             elif isinstance(result, Done):
-                self._finisher.add(job, None)
+                self._finisher.add(job)
         self._metrics.ended(self.kind, outcome, perf_counter() - started)
 
     def _failed(self, job: Claimed, error: Exception) -> None:
-        hopeless = job.tries > TRIES_MAX
+        failures = job.failures + 1
+        hopeless = failures > FAILURES_MAX
         delay = (
             HOPELESS_DELAY_SECONDS
             if hopeless
-            else FAILED_DELAYS_SECONDS[min(job.tries, len(FAILED_DELAYS_SECONDS)) - 1]
+            else FAILED_DELAYS_SECONDS[min(failures, len(FAILED_DELAYS_SECONDS)) - 1]
         )
         ours = isinstance(error, StrongroomError) and not hopeless
         self._say("warning" if ours else "error", "jobs.job_failed", job, error)
-        self._finisher.add(job, self._queue.clock.now() + timedelta(seconds=delay))
+        at = self._queue.clock.now() + timedelta(seconds=delay)
+        self._finisher.add(PutOff(job, at, failures))
 
     def _say(self, level: str, event: str, job: Claimed | None, error: Exception) -> None:
         facts: dict[str, object] = {"job": self.kind}
         if job is not None:
-            facts |= {"attempt": job.tries, "merchant_id": job.merchant, "mode": job.mode.value}
+            facts |= {
+                "attempt": job.failures + 1,
+                "merchant_id": job.merchant,
+                "mode": job.mode.value,
+            }
         if isinstance(error, StrongroomError):
             facts |= {"code": error.code, "reason": error.detail}
         else:

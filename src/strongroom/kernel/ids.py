@@ -21,10 +21,19 @@ EventId = NewType("EventId", str)
 EndpointId = NewType("EndpointId", str)
 DeliveryId = NewType("DeliveryId", str)
 NoticeId = NewType("NoticeId", str)
+PersonId = NewType("PersonId", str)
+SessionId = NewType("SessionId", str)
+ApprovalId = NewType("ApprovalId", str)
+ServiceId = NewType("ServiceId", str)
+NetworkId = NewType("NetworkId", str)
+PasskeyId = NewType("PasskeyId", str)
+InvitationId = NewType("InvitationId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
-    "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc".split()
+    (
+        "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc svc inv psk net sso rvw brk"
+    ).split()
 )
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -22,11 +22,12 @@ from strongroom.keys.model import (
     RootInfo,
 )
 from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore
-from strongroom.keys.purposes import KeyName, Purpose
+from strongroom.keys.purposes import ROLE_ROOTS, KeyName, Purpose, roots_of
 
 __all__ = [
     "PLATFORM_MERCHANT",
     "PLATFORM_MODE",
+    "ROLE_ROOTS",
     "CannotUnwrap",
     "DataKey",
     "DataKeyDestroyed",
@@ -46,4 +47,5 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "roots_of",
 ]

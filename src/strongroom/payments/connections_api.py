@@ -11,6 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from strongroom.audit import Recorder
+from strongroom.http.approval import Approval, in_live_mode
 from strongroom.http.examples import answers
 from strongroom.http.requires import PUBLIC, principal_of, request_of
 from strongroom.kernel.clock import Clock
@@ -58,6 +59,7 @@ async def _by(desk: ConnectionDesk, request: LitestarRequest[Any, Any, State]) -
 @post(
     "/v1/connections",
     requires=Permission.PAYMENTS_CONNECTION_CREATE,
+    step_up=True,
     summary="Connect a processor",
     description=(
         "Credentials are sealed by the vault, the verification secret of its notices by webhooks; neither is shown "
@@ -118,9 +120,16 @@ async def read_connection(
 @post(
     "/v1/connections/{connection_id:str}/rotate",
     requires=Permission.PAYMENTS_CONNECTION_UPDATE,
+    step_up=True,
+    # Whoever changes these sends a merchant's money elsewhere. A secret key is made by an operator only: its owner has
+    # decided already.
+    approval=Approval("connection_rotate", when=in_live_mode, machines=True),
     status_code=200,
     summary="Rotate credentials",
-    description="New credentials are used at once; the old webhook secret holds beside the new one for the overlap.",
+    description=(
+        "New credentials are used at once; the old webhook secret holds beside the new one for the overlap. A person "
+        "needs another's approval in live mode."
+    ),
     tags=["connections"],
     responses=answers(
         200, ConnectionOut, examples.CONNECTION, 400, 401, 403, 404, 413, 415, 422, 429, 503
@@ -143,6 +152,7 @@ async def rotate_connection(
 @post(
     "/v1/connections/{connection_id:str}/disable",
     requires=Permission.PAYMENTS_CONNECTION_UPDATE,
+    step_up=True,
     status_code=204,
     summary="Disable a connection",
     description="No new payment goes through it; what was begun through it is finished. Safe to repeat.",

@@ -45,6 +45,10 @@ FIELDS: Final = MappingProxyType(
         "tree_size": "how many leaves the tree has",
         "root_hash": "the tree's root in hexadecimal",
         "sink": "the audit or log sink",
+        # security events
+        "action": "the action of the audit record, in its words",
+        "severity": "of a security event: low, medium, high or critical",
+        "object_id": "what it was done to",
         # keys
         "key_purpose": "what the key is for",
         "key_version": "which version of the key",

@@ -18,8 +18,10 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from strongroom.telemetry.log import LogObserver
+from strongroom.telemetry.login_metrics import LoginMetrics
 from strongroom.telemetry.work_metrics import (
     EgressMetrics,
+    IdentityMetrics,
     InboundMetrics,
     JobMetrics,
     PaymentMetrics,
@@ -253,6 +255,30 @@ class AuditMetrics:
 
 
 @final
+class SecurityMetrics:
+    """What somebody who watches over security counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        #: Both labels are words of the code: an audit action and its severity.
+        self.events = Counter(
+            "strongroom_security_events",
+            "Security events, by the action of the audit record.",
+            ["action", "severity"],
+            registry=registry,
+        )
+        self.reviews_overdue = Gauge(
+            "strongroom_access_reviews_overdue",
+            "Tenants whose access has not been reviewed for 180 days. Should be 0.",
+            registry=registry,
+        )
+        self.accounts_disabled = Counter(
+            "strongroom_unused_people_suspended",
+            "People who were suspended because they had not logged in for 90 days.",
+            registry=registry,
+        )
+
+
+@final
 class LogMetrics(LogObserver):
     """Counts what the log had to do."""
 
@@ -304,15 +330,25 @@ class Metrics:
         self.vault = VaultMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
+        self.identity = IdentityMetrics(registry)
         self.jobs = JobMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
         self.inbound = InboundMetrics(registry)
         self.payments = PaymentMetrics(registry)
         self.egress = EgressMetrics(registry)
+        self.logins = LoginMetrics(registry)
+        self.security = SecurityMetrics(registry)
         self.log = LogMetrics(registry)
         #: 1 passed, 0 failed.
         self.health = Gauge(
             "strongroom_health", "The last result of a health check.", ["check"], registry=registry
+        )
+        #: By file name: `server`, `gateway`, `worker`, `authorities` (the one that ends first).
+        self.certificate_ends = Gauge(
+            "strongroom_internal_certificate_ends_seconds",
+            "When a certificate of the vault's internal port ends, in seconds since 1970.",
+            ["certificate"],
+            registry=registry,
         )
         self._build = Gauge(
             "strongroom_build_info", "Always 1.", ["version", "role"], registry=registry

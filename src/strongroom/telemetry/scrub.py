@@ -14,6 +14,7 @@ CREDENTIAL_REMOVED: Final = "[credential removed]"
 
 _CREDENTIAL: Final = re.compile(
     r"\b[a-z]{2,8}_(?:live|test)_[0-9A-Za-z]{8,}"  # API keys: ours, and others of this shape
+    r"|\brt_[0-7][0-9A-Z]{25}_[0-9A-Za-z]{8,}"  # refresh tokens
     r"|\bwhsec_[0-9A-Za-z+/=]{8,}"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS access key ids
     r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*(?:\.[\w-]*){0,2}"  # JWS and JWE, compact

@@ -198,3 +198,24 @@ class EgressMetrics:
         """Count a request and time it."""
         self._calls.labels(outcome).inc()
         self._seconds.observe(seconds)
+
+
+@final
+class IdentityMetrics:
+    """Sessions, and what each process knows of revocations."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.refresh_reused = Counter(
+            "strongroom_refresh_reused",
+            "Refresh tokens that came a second time: somebody has a copy. Should be 0.",
+            registry=registry,
+        )
+        #: `reason` is a word of the code: logout, idle, refresh_reused …
+        self.sessions_ended = Counter(
+            "strongroom_sessions_ended", "Sessions that ended.", ["reason"], registry=registry
+        )
+        self.revocations_age = Gauge(
+            "strongroom_revocations_age_seconds",
+            "How old the last reading of revocations was when the next began; above 2 no access token is believed.",
+            registry=registry,
+        )

@@ -20,7 +20,7 @@ from strongroom.db.group_commit import GroupWriter
 from strongroom.kernel.clock import Clock, rfc3339
 from strongroom.kernel.ids import TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import KeyKind, Principal
+from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.vault.cards import read_card, read_metadata
 from strongroom.vault.cvc import CvcEpochs, SealedCvc
 from strongroom.vault.model import StoredToken
@@ -151,7 +151,7 @@ class TokenMaker:
             )
         record = self.recorder.make(
             Action.VAULT_TOKEN_CREATED if known is None else Action.VAULT_TOKEN_DEDUPLICATED,
-            actor=principal.key_id,
+            actor=principal.subject,
             merchant=principal.merchant,
             mode=principal.mode,
             thing=token,
@@ -164,7 +164,7 @@ class TokenMaker:
 
     def _row(self, draft: Draft, asked: Asked, keys: MerchantKeys, token: TokenId) -> TokenRow:
         principal, pan, wish = asked.principal, draft.pan, draft.wish
-        single_use = principal.kind is KeyKind.PUBLIC
+        single_use = principal.kind is CallerKind.PUBLIC
         return TokenRow(
             token=token,
             sealed=keys.sealed(pan, principal.mode, principal.merchant, token),
@@ -179,13 +179,13 @@ class TokenMaker:
             single_use=single_use,
             expires_at=asked.now + SINGLE_USE_LIFE if single_use else None,
             metadata=_encode_sorted(wish.metadata).decode() if wish.metadata else None,
-            created_by=principal.key_id,
+            created_by=principal.subject,
             created_at=asked.now,
         )
 
     def _new_view(self, draft: Draft, asked: Asked, token: TokenId) -> TokenOut:
         wish, pan = draft.wish, draft.pan
-        single_use = asked.principal.kind is KeyKind.PUBLIC
+        single_use = asked.principal.kind is CallerKind.PUBLIC
         return TokenOut(
             id=token,
             object="token",
@@ -226,7 +226,7 @@ def read_wish(wish: TokenIn, asked: Asked, at: str = "") -> Draft:
     """
     pan = read_card(wish.card, asked.principal.mode, asked.now, f"{at}/card")
     read_metadata(wish.metadata, f"{at}/metadata")
-    return Draft(pan, wish, wish.deduplicate and asked.principal.kind is not KeyKind.PUBLIC)
+    return Draft(pan, wish, wish.deduplicate and asked.principal.kind is not CallerKind.PUBLIC)
 
 
 def canonical(wish: TokenIn, draft: Draft) -> bytes:

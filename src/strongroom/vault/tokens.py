@@ -166,7 +166,7 @@ class Tokens:
             mode,
             merchant,
             token.token_id,
-            actor=caller.principal.key_id,
+            actor=caller.principal.subject,
             origin=caller.origin,
         )
 
@@ -212,7 +212,7 @@ class Tokens:
         merchant, mode = caller.scope
         record = self._recorder.make(
             action,
-            actor=caller.principal.key_id,
+            actor=caller.principal.subject,
             merchant=merchant,
             mode=mode,
             thing=thing,

@@ -50,6 +50,7 @@ async def _caller(webhooks: Webhooks, request: LitestarRequest[Any, Any, State])
 @post(
     "/v1/endpoints",
     requires=Permission.WEBHOOKS_ENDPOINT_CREATE,
+    step_up=True,
     summary="Make an endpoint",
     description=(
         "Events of the calling key's mode are delivered there, signed by Standard Webhooks 1.0. The secret is in this "
@@ -106,6 +107,7 @@ async def read_endpoint(
 @post(
     "/v1/endpoints/{endpoint_id:str}",
     requires=Permission.WEBHOOKS_ENDPOINT_UPDATE,
+    step_up=True,
     status_code=200,
     summary="Change an endpoint",
     description="What is not given stays. One that answered 410 is made active again here.",
@@ -135,6 +137,7 @@ async def change_endpoint(
 @post(
     "/v1/endpoints/{endpoint_id:str}/rotate",
     requires=Permission.WEBHOOKS_ENDPOINT_UPDATE,
+    step_up=True,
     status_code=200,
     summary="Rotate an endpoint's secret",
     description=(
@@ -162,6 +165,7 @@ async def rotate_endpoint(
 @delete(
     "/v1/endpoints/{endpoint_id:str}",
     requires=Permission.WEBHOOKS_ENDPOINT_DELETE,
+    step_up=True,
     status_code=204,
     summary="Delete an endpoint",
     description="Its secrets go with it, and what was to be delivered there fails. A second delete answers 404.",

@@ -13,6 +13,7 @@ from typing import Final
 from strongroom.cli.diagnosis.finding import Finding, fail, ok, warn
 from strongroom.cli.installation import CERTIFICATE_LEFT_MIN, Installation
 from strongroom.config import KeyStoreName
+from strongroom.config.roles import ServedRole
 from strongroom.crypto import CertificateUnreadable, certificate_expiry
 from strongroom.db.logins import Login
 from strongroom.kernel.errors import StrongroomError
@@ -111,6 +112,14 @@ def secret_files(here: Installation) -> list[SecretFile]:
             found.append(SecretFile(path, "the passphrase of the key file", _from_backup(path)))
         path = keys / "roots.sealed"
         found.append(SecretFile(path, "the key file", _from_backup(path)))
+        # Parts of the one above, made anew from it.
+        apart = [role for role in ServedRole if (keys / f"{role}.passphrase").exists()]
+        for role in ServedRole if apart else ():
+            for kind, what in (("sealed", "key file"), ("passphrase", "passphrase")):
+                path = keys / f"{role}.{kind}"
+                found.append(
+                    SecretFile(path, f"the {what} of the role {role}", "strongroom pki init")
+                )
     if not settings.plain_http and settings.tls_key is not None:
         found.append(
             SecretFile(settings.tls_key, "the key of the certificate", "set STRONGROOM_TLS_KEY")

@@ -32,6 +32,8 @@ class Ready:
     gateway: str
     #: Where processors and returning customers reach it.
     webhooks: str
+    #: Where people log in.
+    console: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Places:
     vault: Listener
     gateway: Listener
     webhooks: Listener
+    console: Listener
     processor: Listener
     shop: Listener
 
@@ -35,6 +36,7 @@ class Places:
             settings.vault_listen,
             settings.gateway_listen,
             settings.webhooks_listen,
+            settings.console_listen,
             PROCESSOR,
             SHOP,
         )
@@ -70,6 +72,7 @@ class Places:
             "vault_listen": self.vault,
             "gateway_listen": self.gateway,
             "webhooks_listen": self.webhooks,
+            "console_listen": self.console,
             "public_url": f"https://{self.webhooks}",
             "egress_loopback": (str(self.processor), str(self.shop)),
             "processor_timeout_seconds": PROCESSOR_TIMEOUT_SECONDS,

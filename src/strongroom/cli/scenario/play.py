@@ -73,6 +73,7 @@ async def told(
             vault=ready.vault,
             gateway=ready.gateway,
             webhooks=ready.webhooks,
+            console=ready.console,
             places=places,
             authority=authority,
             stack=stack,

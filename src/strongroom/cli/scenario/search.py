@@ -126,13 +126,13 @@ def _files(story: Story) -> Iterator[Place]:
 async def _at_hand(story: Story) -> list[Place]:
     """What was said over HTTP and on this terminal."""
     metrics = []
-    for listener in (story.vault, story.gateway, story.webhooks):
+    for listener in (story.vault, story.gateway, story.webhooks, story.console):
         answer = await story.stranger.at(listener).get("/metrics")
         metrics.append(answer.body if answer.status == 200 else b"")  # noqa: PLR2004 - OK
     terminal = story.report.console.export_text(clear=False).encode()
     heard = () if story.connected is None else tuple(story.connected.shop.received)
     return [
-        Place("metrics of the three listeners", streams=tuple(metrics)),
+        Place("metrics of the four listeners", streams=tuple(metrics)),
         Place(
             f"{story.ledger.answers:,} answers, with their headers",
             streams=tuple(story.ledger.received),

@@ -74,7 +74,13 @@ async def _serve(here: "Installation", attaching: "Future[Embedded]", voice: Voi
     try:
         served, merchants = await asyncio.gather(serving.start(), _merchants(here))
         DemoFolder(here.settings.state).keep_merchants(merchants)
-        voice.say("ready", vault=served.vault, gateway=served.gateway, webhooks=served.webhooks)
+        voice.say(
+            "ready",
+            vault=served.vault,
+            gateway=served.gateway,
+            webhooks=served.webhooks,
+            console=served.console,
+        )
         await stop.wait()
         voice.say("stopping")
     finally:

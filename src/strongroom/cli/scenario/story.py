@@ -47,6 +47,7 @@ class Story:
     gateway: str
     #: Where processors and returning customers reach the server.
     webhooks: str
+    console: str
     places: Places
     authority: Path
     #: What chapters start is stopped when the story ends, however it ends.

@@ -79,7 +79,8 @@ SIZES: Final[Mapping[str, str | None]] = {
     "io_workers": None,
     "jit": "off",
     "maintenance_work_mem": None,
-    "max_connections": "60",
+    # A whole process opens up to 60, and another may run beside it while one is replaced.
+    "max_connections": "200",
     "max_parallel_workers": None,
     "max_parallel_workers_per_gather": None,
     "max_wal_size": "1GB",

@@ -84,7 +84,7 @@ grant select on strongroom.migration to strongroom_worker;
 grant select, insert on keys.data_key to strongroom_worker;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_worker;
 grant select on payments.connection to strongroom_worker;
-grant select, insert, update (run_at, tries), delete on jobs.job to strongroom_worker;
+grant select, insert, update (run_at, tries, failures), delete on jobs.job to strongroom_worker;
 grant select, update (state, result, handled_at) on webhooks.notice to strongroom_worker;
 grant update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
 grant update (status, tries, next_at, delivered_at) on webhooks.delivery to strongroom_worker;
@@ -104,3 +104,57 @@ grant select, insert, update (run_at) on jobs.job to strongroom_webhooks;
 grant execute on function jobs.put(text, text, text, text, timestamptz, timestamptz) to strongroom_webhooks;
 grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_webhooks;
 grant insert on audit.address to strongroom_webhooks;
+
+-- People, their proofs and sessions belong to the console's role; every listener reads what no longer holds.
+grant select, insert, update (email, name, role, status, suspended_from, last_used_at) on identity.person to strongroom_console;
+grant select, insert, delete on identity.revocation to strongroom_console;
+grant select on identity.revocation to strongroom_gateway, strongroom_vault;
+grant insert on identity.revocation to strongroom_gateway;
+
+-- Single sign-on: providers, who somebody is there, and logins under way belong to the console's role alone.
+grant select, insert,
+      update (name, issuer, client_id, sealed_secret, key_version, domains, redirects, role_claim, roles, required_amr,
+              required_acr, max_age_seconds, creates_people, status, updated_at)
+    on identity.provider to strongroom_console;
+grant select, insert, update (provider_id, used_at) on identity.provider_link to strongroom_console;
+grant select, insert, delete on identity.provider_flow to strongroom_console;
+-- Allow-lists are changed in the console's role; every listener with keys reads them.
+grant select, insert, delete, update (networks, name, changed_by, changed_at) on identity.network to strongroom_console;
+grant select, insert, update (version) on identity.network_change to strongroom_console;
+grant select on identity.network, identity.network_change to strongroom_gateway, strongroom_vault;
+-- Passkeys: of a credential only what its use and its owner change; a challenge is put once and taken once.
+grant select, insert, update (sign_count, backed_up, name, last_used_at), delete on identity.passkey
+    to strongroom_console;
+grant select, insert, delete on identity.passkey_challenge to strongroom_console;
+-- Four eyes: asked for and used at the gateway and the console, decided at the console alone. Whoever holds the gateway's
+-- login can neither approve nor make a row that is approved; of people it sees who may decide, and no name or address.
+grant select, insert (merchant_id, approval_id, mode, action, listener, method, route, object_id, fingerprint,
+                      requested_by, requested_at, expires_at)
+    on identity.approval to strongroom_gateway, strongroom_console;
+grant update (used_at) on identity.approval to strongroom_gateway, strongroom_console;
+grant update (state, decided_by, decided_at, reason) on identity.approval to strongroom_console;
+grant select (merchant_id, person_id, role, status) on identity.person to strongroom_gateway;
+
+-- Break-glass and access reviews are the console's. When a key was used is noted by whoever checks keys.
+grant select, insert, update (expires_at, extended_at, ended_at, ended_by) on identity.break_glass to strongroom_console;
+grant select, insert, update (closed_at) on identity.access_review to strongroom_console;
+grant select, insert, update (decision, decided_by, decided_at) on identity.access_item to strongroom_console;
+grant update (last_used_at) on identity.api_key to strongroom_gateway, strongroom_console, strongroom_vault;
+-- Sessions and the keys that sign their tokens belong to the console's role; whoever verifies reads public keys, and
+-- notes which proofs were used.
+grant select, insert, delete, update (methods, refresh_hash, previous_hash, salt, stepped_up_at, used_at, ended_at, ended_reason)
+    on identity.session to strongroom_console;
+grant select, insert, update (verify_until) on identity.signing_key to strongroom_console;
+grant select on identity.signing_key to strongroom_gateway, strongroom_vault;
+grant select, insert, delete on identity.used_once to strongroom_console;
+grant select, insert on identity.used_once to strongroom_gateway, strongroom_vault;
+grant select, insert, update (public_keys, revoked_at, last_used_at) on identity.service to strongroom_console;
+grant select, insert, update (ticket_hash, ticket_expires_at, openings, used_at, withdrawn_at)
+    on identity.invitation to strongroom_console;
+grant select, insert, update (holds), delete on identity.password to strongroom_console;
+grant select, insert, update (state, last_step), delete on identity.totp to strongroom_console;
+grant select, insert, update (used_at), delete on identity.recovery_code to strongroom_console;
+grant select, insert, delete on identity.login to strongroom_console;
+grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
+    to strongroom_console;
+grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;

@@ -113,6 +113,37 @@ class FileKeyStore:
             raise KeyFileUnsafe("the key file is of another release")
         return cls(path, passphrase, content.roots)
 
+    @classmethod
+    def merged(cls, stores: "Sequence[FileKeyStore]") -> "FileKeyStore":
+        """Return one store over the roots of several, each once: a process with several roles opens each role's file.
+
+        What it rotates goes to the first one's file.
+        """
+        first = stores[0]
+        roots = {
+            (root.purpose, root.version): root
+            for store in stores
+            for root in store._roots  # noqa: SLF001 - of the same class
+        }
+        return cls(first._path, first._passphrase, tuple(roots.values()))  # noqa: SLF001 - likewise
+
+    def split(
+        self, path: Path, passphrase: Secret[str], purposes: frozenset[Purpose]
+    ) -> "FileKeyStore":
+        """Write a file with these roots alone, in every version, under a passphrase of its own; replaces one there.
+
+        Whoever is given that file and passphrase can unwrap nothing of the other roots. Blocks for a tenth of a
+        second. Raises KeyFileUnsafe, PassphraseTooShort, KeyStoreUnavailable.
+        """
+        self._check_open()
+        roots = tuple(root for root in self._roots if root.purpose in purposes)
+        _write(path, _sealed(passphrase, roots), replace=True)
+        return FileKeyStore(path, passphrase, roots)
+
+    def holds(self) -> frozenset[tuple[Purpose, int]]:
+        """Return which versions of which roots are in here."""
+        return frozenset((root.purpose, root.version) for root in self._roots)
+
     def rotate_root(self, purpose: Purpose, now: datetime) -> None:
         """Add the next version of a root and save it. What older versions wrapped goes on unwrapping here.
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol, final
 
 from strongroom.crypto.ids import new_id
 from strongroom.http.body import BodyTooLarge
-from strongroom.http.edge import CardNumberRefused
+from strongroom.http.bounds import CardNumberRefused
 from strongroom.http.limits import NOTICE_BODY_BYTES_MAX
 from strongroom.kernel.cardlike import has_cardlike_bytes
 from strongroom.kernel.clock import Clock

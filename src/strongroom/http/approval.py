@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Four eyes at the edge: a route marked `approval=` waits until another person has said yes (ASVS 5.0 V2.3.5).
+
+A person who calls it is answered 202 with an approval, and nothing happens. Another person decides. Then the very same
+request is sent again with `Strongroom-Approval: apr_…`, and passes once. Who decides what stands in `identity`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+from litestar.handlers import BaseRouteHandler
+
+from strongroom.http.problems import UNDECODABLE
+from strongroom.http.request import Answer, Request
+from strongroom.kernel.errors import Denied
+from strongroom.kernel.invariant import invariant
+from strongroom.kernel.mode import Mode
+
+HEADER: Final = "strongroom-approval"
+
+
+class ApprovalNeedsPerson(Denied):
+    """This takes two people: a person asks for it, another approves. A key or a service cannot."""
+
+    code = "approval_needs_person"
+
+
+class ApprovalAsked(Exception):
+    """Not an error: the request waits for another person, and this is what its sender is told."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class ApprovalOut(msgspec.Struct, frozen=True):
+    """Something that one person asked for and another decides. What was asked for is known by its fingerprint only."""
+
+    id: str
+    object: str
+    #: pending, approved, denied, withdrawn, expired or used
+    state: str
+    mode: str
+    action: str
+    method: str
+    route: str
+    object_id: str | None
+    requested_by: str
+    requested_at: str
+    expires_at: str
+    decided_by: str | None
+    decided_at: str | None
+    reason: str | None
+    used_at: str | None
+
+
+EXAMPLE: Final = {
+    "id": "apr_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "object": "approval",
+    "state": "pending",
+    "mode": "live",
+    "action": "person_role",
+    "method": "POST",
+    "route": "/v1/people/{person_id}",
+    "object_id": "usr_01KAHX3MZ4V8Q2T6N0R5W7Y9CC",
+    "requested_by": "usr_01KAHX3MZ4V8Q2T6N0R5W7Y9CD",
+    "requested_at": "2026-11-20T09:30:00.000000Z",
+    "expires_at": "2026-11-20T10:30:00.000000Z",
+    "decided_by": None,
+    "decided_at": None,
+    "reason": None,
+    "used_at": None,
+}
+
+
+def always(request: Request) -> bool:  # noqa: ARG001 - the shape of every condition
+    """Whatever the request: it takes two people."""
+    return True
+
+
+def in_live_mode(request: Request) -> bool:
+    """It takes two people where it is not a test."""
+    return request.principal is not None and request.principal.mode is Mode.LIVE
+
+
+def where(**fields: object) -> Callable[[Request], bool]:
+    """It takes two people where the body says all of this: `where(role="admin")`.
+
+    A body that cannot be read takes two people as well; the route refuses it either way. Of a doubled name the last
+    counts, as it does for the route.
+    """
+
+    def holds(request: Request) -> bool:
+        if not request.body:
+            return False
+        try:
+            body = msgspec.json.decode(request.body)
+        except UNDECODABLE:
+            return True
+        return isinstance(body, dict) and all(
+            body.get(name) == value for name, value in fields.items()
+        )
+
+    return holds
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a route says: `approval=Approval("person_role", when=where(role="admin"))`, or only the word.
+
+    The word is for people and for the audit record (`operation`): lower case, letters and underscores.
+    """
+
+    action: str
+    when: Callable[[Request], bool] = always
+    #: Whether keys and services may call the route without anybody's approval.
+    machines: bool = False
+    #: Whether the route itself asks (`requires.admitted`), when it has seen that what it is about is there: so an id
+    #: that is nobody's is answered as everywhere, and nothing waits that cannot be. A test holds the route to asking.
+    late: bool = False
+
+
+class ApprovalGate(Protocol):
+    """Who asks for approvals and takes them back: `state.approvals` of a listener with marked routes."""
+
+    async def admit(self, request: Request, action: str, object_id: str | None) -> None:
+        """Let a person's request through that another person has approved; it passes once.
+
+        Raises:
+            ApprovalAsked: it waits now.
+            Denied: what it carries is no approval for it.
+        """
+
+
+def approval_of(handler: BaseRouteHandler) -> Approval | None:
+    """Return a route's mark, if it has one."""
+    mark = handler.opt.get("approval")
+    if isinstance(mark, str):
+        mark = Approval(mark)
+    invariant(mark is None or isinstance(mark, Approval), "approval= is a word or an Approval")
+    return mark
+
+
+async def require_approval(
+    handler: BaseRouteHandler,
+    request: Request,
+    gate: ApprovalGate | None,
+    object_id: str | None,
+    *,
+    late: bool = False,
+) -> None:
+    """Let through what needs no second person or has one.
+
+    Raises:
+        ApprovalNeedsPerson, ApprovalAsked, Denied: see each.
+    """
+    mark = approval_of(handler)
+    if mark is None or mark.late is not late or not mark.when(request):
+        return
+    if request.principal is None or request.principal.presence is None:
+        if mark.machines and request.principal is not None:
+            return
+        raise ApprovalNeedsPerson
+    invariant(gate is not None, "a listener with marked routes has a gate")
+    if gate is not None:
+        await gate.admit(request, mark.action, object_id)
