@@ -343,6 +343,18 @@ async def test_a_certificate_that_is_revoked_is_refused_and_the_others_are_not(p
         port.authorities().revoke(stolen.serial)
 
 
+async def test_who_is_revoked_is_out_within_two_seconds_and_who_is_renewed_has_time(
+    port: Port,
+) -> None:
+    """How long the server before goes on, with the second until the files are looked at."""
+    revoked = tls_of(port.settings).revoked
+    port.authorities().issue("gateway", HOSTS, MONTH)
+    assert port.watch._drain_for(port.watch._look_at(), revoked) == DRAIN_SECONDS
+    port.authorities().revoke(port.authorities().issued()[0].serial)
+    drain = port.watch._drain_for(port.watch._look_at(), revoked)
+    assert certificates.WATCH_SECONDS + drain < 2
+
+
 async def test_a_name_revokes_all_but_what_is_in_use(port: Port) -> None:
     first = [each.serial for each in port.authorities().issued() if each.name == "worker"]
     port.authorities().issue("worker", HOSTS, MONTH)

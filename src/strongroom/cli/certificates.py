@@ -19,9 +19,12 @@ from strongroom.telemetry.metrics import Metrics
 
 INTERNAL: Final = "vault_internal"
 #: How often the files are looked at.
-WATCH_SECONDS: Final = 2.0
+WATCH_SECONDS: Final = 1.0
 #: How long the server before answers beside its successor: longer than callers keep an idle connection.
 DRAIN_SECONDS: Final = 8.0
+#: Likewise where somebody was revoked, who is out within two seconds of it. A call under way still ends; one that the
+#: server before has not accepted is dropped before anything was sent, which is `not_sent`.
+REVOKED_DRAIN_SECONDS: Final = 0.3
 
 State = tuple[tuple[Path, int, int, int], ...]
 
@@ -62,7 +65,7 @@ class CertificateWatch:
         try:
             await self._servers.renew(
                 INTERNAL,
-                self._drain_seconds,
+                self._drain_for(state, files.revoked),
                 files.authorities,
                 files.revoked,
             )
@@ -74,6 +77,12 @@ class CertificateWatch:
             return
         self._state = state
         self._log.emit("info", "certificates.renewed", {"listener": INTERNAL})
+
+    def _drain_for(self, state: State, revoked: Sequence[Path]) -> float:
+        """Return how long the server before goes on: hardly, if a list of the revoked is another than it was."""
+        before = {entry[0]: entry for entry in self._state}
+        changed = {entry[0] for entry in state if before.get(entry[0], entry) != entry}
+        return self._drain_seconds if changed.isdisjoint(revoked) else REVOKED_DRAIN_SECONDS
 
     def _look_at(self) -> State:
         found = []

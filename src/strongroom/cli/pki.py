@@ -152,7 +152,7 @@ def revoke(
         help="A serial number; or a name, for every certificate of it but the one in use here."
     ),
 ) -> None:
-    """Revoke certificates. The vault's port refuses them within half a minute."""
+    """Revoke certificates. The vault's port refuses them within two seconds."""
     authorities, _ = _open([])
     for each in authorities.revoke(which):
         out.print(f"revoked {each.serial} {each.name}")
