@@ -224,7 +224,7 @@ async def test_a_vault_that_says_nothing_is_waited_for_so_long(
     monkeypatch.setattr("strongroom.vault.internal.remote.SLACK_SECONDS", 0.2)
     behind.behaviour = silent()
     async with remote(behind.url, certificates) as vault:
-        reply = await vault.forward(ground.call(FIND, timeout_seconds=0.2))
+        reply = await vault.forward(ground.call(FIND, timeout_seconds=1))
     assert (reply.outcome, reply.reason, reply.cvc_state) == ("unknown", "timeout", "absent")
     assert len(behind.requests) == 1
 

@@ -112,7 +112,7 @@ class VaultPortsContract:
         ground = ports.ground
         token, cvc = await ground.token(cvc="737")
         ground.peer.behaviour = behaviour
-        call = ground.call(authorize(cvc=True), token=token, cvc=cvc, timeout_seconds=0.3)
+        call = ground.call(authorize(cvc=True), token=token, cvc=cvc, timeout_seconds=1)
         reply = await ports.forwarder.forward(call)
         assert (reply.outcome, reply.reason, reply.status) == ("unknown", reason, 0)
         assert reply.cvc_state == "used"

@@ -209,7 +209,7 @@ async def test_an_answer_that_does_not_come_is_unknown_and_the_cvc_is_spent(
 ) -> None:
     token, cvc = await ground.token(VISA, "737")
     ground.peer.behaviour = behaviour
-    call = ground.call(authorize(cvc=True), token=token, cvc=cvc, timeout_seconds=0.3)
+    call = ground.call(authorize(cvc=True), token=token, cvc=cvc, timeout_seconds=1)
     reply = await ground.process.forwarder.forward(call)
     assert (reply.outcome, reply.reason, reply.status, reply.body) == (outcome, reason, 0, b"")
     assert reply.cvc_state == "used"
