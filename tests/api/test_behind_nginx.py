@@ -17,6 +17,8 @@ import pytest
 import pytest_asyncio
 
 from api.listener import KEY, Notebook, edge
+from api.test_services import BEARER_TYPE, PERMISSIONS, Machine
+from jwt_maker import EcKey
 from nginx import LISTENERS, PROXY_ADDRESS, Nginx, nginx
 from service import Service, free_ports, running
 from signed_in import signed_in
@@ -147,6 +149,43 @@ async def test_a_verified_certificate_is_known_by_its_thumbprint(ground: Ground)
     assert said == f"{CALLER} {ground.thumbprint('known')}"
     assert await ground.whence(ground.proxy.url("gateway"), spoofed) == CALLER
     assert await ground.whence(ground.direct, spoofed) == CALLER
+
+
+async def test_a_token_is_bound_to_the_certificate_that_nginx_verified(ground: Ground) -> None:
+    """RFC 8705 from end to end: a service's token holds with its certificate, through NGINX, and not without."""
+    tenant, key = await ground.service.tenant(), EcKey()
+    body = {
+        "name": "billing",
+        "permissions": PERMISSIONS,
+        "jwks": key.jwk,
+        "certificate_bound": True,
+    }
+    made = await ground.service.console(tenant.keys[Mode.TEST]).post("/v1/services", body)
+    machine = Machine(ground.service, tenant, made.json()["id"], key)
+    given = []
+    for client in ("", "known"):
+        async with ground.calling(ground.proxy.url("console"), client=client) as caller:
+            given.append(
+                await caller.post(
+                    "/v1/oauth/token",
+                    json={
+                        "grant_type": "client_credentials",
+                        "client_assertion_type": BEARER_TYPE,
+                        "client_assertion": machine.assertion(),
+                    },
+                )
+            )
+    assert [answer.status_code for answer in given] == [401, 200], [each.text for each in given]
+    token = {"authorization": f"Bearer {given[1].json()['access_token']}"}
+    pem = ground.proxy.certificates.client("known")[0].read_text("utf-8")
+    for client, spoofed, status in (
+        ("known", {}, 200),
+        ("", {}, 401),
+        ("", {HEADER: quote(pem)}, 401),
+    ):
+        async with ground.calling(ground.proxy.url("vault"), client=client) as caller:
+            answer = await caller.get("/v1/tokens", headers={**token, **spoofed})
+            assert answer.status_code == status, (client, answer.text)
 
 
 async def test_a_certificate_of_another_authority_is_refused(ground: Ground) -> None:
