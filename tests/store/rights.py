@@ -80,7 +80,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.person": frozenset(
             {"select*"}
         ),  # who may approve: role and status, no name and no address
-        "identity.revocation": _ADD,
+        "identity.revocation": _READ,
         "identity.signing_key": _READ,
         "identity.used_once": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),

@@ -112,7 +112,11 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.approvals.expire_approvals": _OPERATORS,
     "identity.approvals.withdraw_approval": _OPERATORS,
     "identity.end_signing_keys": _OPERATORS,
-    "identity.insert_revocation": _GATEWAY_AND_OPERATORS,
+    "identity.insert_revocation": _OPERATORS,
+    # Whoever checks credentials may read both tables, and so may ask these.
+    "identity.services.certificate_revoked": core(Login.CONSOLE, Login.GATEWAY, Login.VAULT),
+    "identity.services.count_revoked_certificates": core(Login.CONSOLE, Login.GATEWAY, Login.VAULT),
+    "identity.services.merchant_there": core(Login.CONSOLE, Login.GATEWAY, Login.VAULT),
     "identity.insert_signing_key": _OPERATORS,
     "identity.remove_past_revocations": _OPERATORS,
     "identity.remove_past_uses": _OPERATORS,

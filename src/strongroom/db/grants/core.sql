@@ -109,7 +109,6 @@ grant insert on audit.address to strongroom_webhooks;
 grant select, insert, update (email, name, role, status, suspended_from, last_used_at) on identity.person to strongroom_console;
 grant select, insert, delete on identity.revocation to strongroom_console;
 grant select on identity.revocation to strongroom_gateway, strongroom_vault;
-grant insert on identity.revocation to strongroom_gateway;
 
 -- Single sign-on: providers, who somebody is there, and logins under way belong to the console's role alone.
 grant select, insert,
