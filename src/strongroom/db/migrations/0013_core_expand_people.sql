@@ -34,3 +34,4 @@ create table identity.revocation (
     keep_until    timestamptz not null
 );
 create index revocation_keep_until on identity.revocation (keep_until);
+create index revocation_subject on identity.revocation (kind, subject);
