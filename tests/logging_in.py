@@ -476,7 +476,8 @@ class Ground:
     async def records(self, *actions: str, merchant: MerchantId | None = None) -> list[AuditRecord]:
         """The audit log of a tenant, in order of the ids; all of it, or what has one of these actions."""
         payloads = await self.value(
-            "select coalesce(array_agg(payload order by event_id), '{}') from audit.event where merchant_id = $1",
+            "select coalesce(array_agg(payload order by xmin::text::bigint, ctid), '{}') from audit.event"
+            " where merchant_id = $1",
             merchant or self.merchant,
         )
         found = [decode(payload) for payload in payloads]

@@ -345,7 +345,7 @@ class PeopleGround:
         rows = await self.service.look(
             Domain.CORE,
             "select convert_from(payload, 'UTF8')::jsonb as record from audit.event"
-            " where convert_from(payload, 'UTF8')::jsonb ->> 'action' = $1 order by event_id",
+            " where convert_from(payload, 'UTF8')::jsonb ->> 'action' = $1 order by xmin::text::bigint, ctid",
             action,
         )
         return [json.loads(row["record"]) for row in rows]

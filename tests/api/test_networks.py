@@ -96,7 +96,7 @@ async def test_a_list_is_set_changed_and_removed(service: Service, tenant: Tenan
     records = await service.look(
         Domain.CORE,
         "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1"
-        " and convert_from(payload, 'utf8') like '%identity.network.changed%' order by event_id",
+        " and convert_from(payload, 'utf8') like '%identity.network.changed%' order by xmin::text::bigint, ctid",
         tenant.merchant,
     )
     assert len(records) == 3

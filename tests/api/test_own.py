@@ -103,7 +103,8 @@ async def test_the_current_password_is_asked_for_and_a_recent_factor(
     rows = await office.look(
         Domain.CORE,
         "select convert_from(payload, 'UTF8')::jsonb ->> 'outcome' as o from audit.event"
-        " where convert_from(payload, 'UTF8')::jsonb ->> 'object' = $1 order by event_id desc limit 1",
+        " where convert_from(payload, 'UTF8')::jsonb ->> 'object' = $1"
+        " order by xmin::text::bigint desc, ctid desc limit 1",
         amal.id,
     )
     assert rows[0]["o"] == "denied"

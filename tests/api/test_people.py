@@ -75,7 +75,7 @@ async def actions(service: Service, person: str) -> list[tuple[str, str]]:
     """What was recorded of a person, and who did it."""
     rows = await service.look(
         Domain.CORE,
-        "select convert_from(payload, 'UTF8')::jsonb as r from audit.event order by event_id",
+        "select convert_from(payload, 'UTF8')::jsonb as r from audit.event order by xmin::text::bigint, ctid",
     )
     records = [json.loads(row["r"]) for row in rows]
     return [(each["action"], each["actor"]) for each in records if each["object"] == person]

@@ -139,7 +139,7 @@ async def test_password_and_one_time_code_make_a_person_active(
         Domain.CORE,
         "select convert_from(payload, 'UTF8')::jsonb ->> 'action' as a,"
         " convert_from(payload, 'UTF8')::jsonb -> 'details' ->> 'method' as m from audit.event"
-        " where convert_from(payload, 'UTF8')::jsonb ->> 'actor' = $1 order by event_id",
+        " where convert_from(payload, 'UTF8')::jsonb ->> 'actor' = $1 order by xmin::text::bigint, ctid",
         active.person_id,
     )
     assert [tuple(row) for row in rows] == [

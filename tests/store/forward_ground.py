@@ -189,7 +189,7 @@ class ForwardGround:
         connection = await connect(self.databases.administrator(Domain.VAULT))
         try:
             rows = await connection.fetch(
-                "select payload from audit.event where merchant_id = $1 order by event_id",
+                "select payload from audit.event where merchant_id = $1 order by xmin::text::bigint, ctid",
                 merchant or self.merchant,
             )
         finally:

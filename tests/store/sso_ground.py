@@ -247,7 +247,7 @@ class SsoGround:
     async def records(self, merchant: MerchantId | None = None) -> list[dict[str, Any]]:
         """What the audit log says of a merchant, oldest first."""
         rows = await self.rows(
-            "select payload from audit.event where merchant_id = $1 order by event_id",
+            "select payload from audit.event where merchant_id = $1 order by xmin::text::bigint, ctid",
             merchant or self.merchant,
         )
         return [json.loads(row["payload"]) for row in rows]

@@ -36,7 +36,7 @@ def denials(ground: Ground) -> DenialLog:
 async def written(ground: Ground) -> list[AuditRecord]:
     """Every denial on record, in order of the ids."""
     payloads = await ground.value(
-        "select coalesce(array_agg(payload order by event_id), '{}') from audit.event"
+        "select coalesce(array_agg(payload order by xmin::text::bigint, ctid), '{}') from audit.event"
         " where merchant_id = 'platform' and mode = ''"
     )
     return [decode(payload) for payload in payloads]

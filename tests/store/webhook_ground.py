@@ -149,7 +149,7 @@ class WebhookGround:
     async def actions(self, merchant: MerchantId | None = None) -> list[tuple[str, dict[str, Any]]]:
         """What the audit log says of a merchant: (action, details)."""
         rows = await self.rows(
-            "select payload from audit.event where merchant_id = $1 order by event_id",
+            "select payload from audit.event where merchant_id = $1 order by xmin::text::bigint, ctid",
             merchant or self.merchant,
         )
         said = [json.loads(row["payload"]) for row in rows]
