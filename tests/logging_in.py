@@ -47,6 +47,7 @@ from strongroom.identity.login.lockouts import Lockouts
 from strongroom.identity.login.service import Logins
 from strongroom.identity.login.step_up import StepUps
 from strongroom.identity.people.model import Person, PersonStatus
+from strongroom.identity.people.store import PeopleTable
 from strongroom.identity.sessions.ports import Issued
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.errors import Conflict, Unavailable
@@ -78,64 +79,6 @@ _numbers: Final = itertools.count(1)
 
 def _query(text: str) -> Query:
     return Query("test", (), text)
-
-
-def _person(row: Any) -> Person | None:
-    if row is None:
-        return None
-    return Person(
-        PersonId(row["person_id"]),
-        MerchantId(row["merchant_id"]),
-        row["email"],
-        row["name"],
-        Role(row["role"]),
-        PersonStatus(row["status"]),
-        row["created_by"],
-        row["created_at"],
-        row["last_used_at"],
-    )
-
-
-class TablePeople:
-    """People straight from their table."""
-
-    async def by_email(self, read: ReadOnly, email: str) -> Person | None:
-        email = email.strip().lower()
-        await read.row(_query("select set_config('strongroom.presented_email', $1, true)"), email)
-        return _person(
-            await read.row(
-                _query(f"select {_COLUMNS} from identity.person where email = $1"), email
-            )
-        )
-
-    async def by_presented_id(self, read: ReadOnly, person: PersonId) -> Person | None:
-        await read.row(_query("select set_config('strongroom.presented_person', $1, true)"), person)
-        return _person(
-            await read.row(
-                _query(f"select {_COLUMNS} from identity.person where person_id = $1"), person
-            )
-        )
-
-    async def of(self, read: ReadOnly, merchant: MerchantId, person: PersonId) -> Person | None:
-        return _person(
-            await read.row(
-                _query(
-                    f"select {_COLUMNS} from identity.person where merchant_id = $1 and person_id = $2"
-                ),
-                merchant,
-                person,
-            )
-        )
-
-    async def used(self, tx: Transaction, person: Person, now: datetime) -> None:
-        await tx.run(
-            _query(
-                "update identity.person set last_used_at = $3 where merchant_id = $1 and person_id = $2"
-            ),
-            person.merchant,
-            person.person_id,
-            now,
-        )
 
 
 class CountedPasswords:
@@ -356,7 +299,7 @@ class Ground:
     database: ToldDatabase
     clock: SteppedClock
     parts: LoginParts
-    people: TablePeople
+    people: PeopleTable
     passwords: CountedPasswords
     sessions: MemorySessions
     tickets: MemoryTickets
@@ -528,7 +471,7 @@ def _made(
     metrics, lines = Metrics(), MemorySink()
     recorder = EventRecorder(database, Secret(bytes(32)), clock)
     denials = DenialLog(database, recorder, clock)
-    people, passwords, sessions = TablePeople(), CountedPasswords(), MemorySessions(clock)
+    people, passwords, sessions = PeopleTable(), CountedPasswords(), MemorySessions(clock)
     tickets, passkeys = MemoryTickets(), CountedPasskeys()
     hash_key = Secret(b"k" * 32)
     factors = Factors(keyring, hash_key)

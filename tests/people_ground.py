@@ -27,7 +27,6 @@ from strongroom.compose.site import rates_of
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import ReadOnly, Transaction
-from strongroom.db.queries import Query
 from strongroom.http import Credential, Request, Unauthenticated
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.auth import STEP_UP_SECONDS
@@ -38,6 +37,7 @@ from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.grants import granted_to
 from strongroom.identity.passkeys import api as passkeys_api
 from strongroom.identity.people.model import Person, PersonStatus
+from strongroom.identity.people.store import PeopleTable
 from strongroom.identity.sessions.ports import Issued
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.errors import NotThere
@@ -51,46 +51,7 @@ CONSOLE_ORIGIN: Final = "https://console.example"
 _COLUMNS: Final = (
     "merchant_id, person_id, email, name, role, status, created_by, created_at, last_used_at"
 )
-_BY_ID: Final = Query(
-    "by_id",
-    ("merchant", "person"),
-    f"select {_COLUMNS} from identity.person where merchant_id = $1 and person_id = $2",
-)
-_USED: Final = Query(
-    "used",
-    ("merchant", "person", "now"),
-    "update identity.person set last_used_at = $3 where merchant_id = $1 and person_id = $2",
-)
 _numbers: Final = itertools.count(1)
-
-
-class InMemoryPeople:
-    """Finds people of the database. Implements `identity.people.ports.People`."""
-
-    async def by_email(self, read: ReadOnly, email: str) -> Person | None:
-        raise NotImplementedError
-
-    async def by_presented_id(self, read: ReadOnly, person: PersonId) -> Person | None:
-        raise NotImplementedError
-
-    async def of(self, read: ReadOnly, merchant: MerchantId, person: PersonId) -> Person | None:
-        row = await read.row(_BY_ID, merchant, person)
-        if row is None:
-            return None
-        return Person(
-            PersonId(row["person_id"]),
-            MerchantId(row["merchant_id"]),
-            row["email"],
-            row["name"],
-            Role(row["role"]),
-            PersonStatus(row["status"]),
-            row["created_by"],
-            row["created_at"],
-            row["last_used_at"],
-        )
-
-    async def used(self, tx: Transaction, person: Person, now: datetime) -> None:
-        await tx.run(_USED, person.merchant, person.person_id, now)
 
 
 @dataclass
@@ -379,14 +340,14 @@ async def people_ground(
             site,
             database,
             recorder,
-            people=InMemoryPeople(),
+            people=PeopleTable(),
             sessions=sessions,
             tickets=tickets,
             own=passkeys_of(
                 site,
                 database,
                 recorder,
-                people=InMemoryPeople(),
+                people=PeopleTable(),
                 sessions=sessions,
                 others=others,
             ),

@@ -19,12 +19,12 @@ from strongroom.audit import Action, Origin, Recorder
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
-from strongroom.db.pool import Database, ReadOnly, Transaction, connect
-from strongroom.db.queries import Query
+from strongroom.db.pool import Database, Transaction, connect
 from strongroom.egress import EgressPolicy, check_url
 from strongroom.egress.client import Egress
 from strongroom.http.rate_limit import Rate
 from strongroom.identity.people.model import Person, PersonStatus
+from strongroom.identity.people.store import PeopleTable
 from strongroom.identity.sessions.ports import Issued
 from strongroom.identity.sso.admission import Admission
 from strongroom.identity.sso.discovery import Discovery
@@ -45,39 +45,6 @@ from strongroom.keys.store import PostgresDataKeyTable
 POLICY: Final = EgressPolicy(loopback=frozenset({"127.0.0.1"}))
 REDIRECT: Final = "https://console.shop.example/signed-in"
 DOMAIN: Final = "shop.example"
-_PERSON: Final = (
-    "person_id, merchant_id, email, name, role, status, created_by, created_at, last_used_at"
-)
-
-
-def _query(name: str, text: str) -> Query:
-    return Query(name, (), text)
-
-
-class PlainPeople:
-    """Finds people by plain queries."""
-
-    async def by_email(self, read: ReadOnly, email: str) -> Person | None:
-        await read.row(
-            _query("a", "select set_config('strongroom.presented_email', $1, true)"), email
-        )
-        row = await read.row(
-            _query("b", f"select {_PERSON} from identity.person where email = $1"), email
-        )
-        return None if row is None else person_of(row)
-
-    async def by_presented_id(self, read: ReadOnly, person: PersonId) -> Person | None:
-        raise NotImplementedError
-
-    async def of(self, read: ReadOnly, merchant: MerchantId, person: PersonId) -> Person | None:
-        raise NotImplementedError
-
-    async def used(self, tx: Transaction, person: Person, now: datetime) -> None:
-        await tx.run(
-            _query("c", "update identity.person set last_used_at = $2 where person_id = $1"),
-            person.person_id,
-            now,
-        )
 
 
 def person_of(row: Any) -> Person:
@@ -335,7 +302,7 @@ async def sso_ground(
                 discovery=discovery,
                 admission=Admission(
                     database=database,
-                    people=PlainPeople(),
+                    people=PeopleTable(),
                     sessions=sessions,
                     proofs=proofs,
                     recorder=recorder,
