@@ -60,9 +60,14 @@ class Action(enum.StrEnum):
     IDENTITY_STEP_UP_FAILED = "identity.step_up.failed"
     IDENTITY_STEP_UP_SUCCEEDED = "identity.step_up.succeeded"
     IDENTITY_TOKEN_ISSUED = "identity.token.issued"  # noqa: S105 - an action's name
+    KEYS_AUTHORITY_CHANGED = "keys.authority.changed"
+    KEYS_CERTIFICATE_ISSUED = "keys.certificate.issued"
+    KEYS_CERTIFICATE_REVOKED = "keys.certificate.revoked"
     KEYS_DATA_KEY_CREATED = "keys.data_key.created"
     KEYS_DATA_KEY_DESTROYED = "keys.data_key.destroyed"
     KEYS_DATA_KEY_ROTATED = "keys.data_key.rotated"
+    KEYS_ROOT_ROTATED = "keys.root.rotated"
+    KEYS_SECRET_ROTATED = "keys.secret.rotated"  # noqa: S105 - an action's name
     PAYMENTS_ATTEMPT_SETTLED = "payments.attempt.settled"
     PAYMENTS_ATTEMPT_STARTED = "payments.attempt.started"
     PAYMENTS_CONNECTION_CREATED = "payments.connection.created"
@@ -71,18 +76,42 @@ class Action(enum.StrEnum):
     PAYMENTS_DISCREPANCY_RECORDED = "payments.discrepancy.recorded"
     PAYMENTS_PAYMENT_CANCELED = "payments.payment.canceled"
     PAYMENTS_PAYMENT_CREATED = "payments.payment.created"
+    VAULT_ACCESS_RULE_CHANGED = "vault.access_rule.changed"
+    VAULT_BACKUP_MADE = "vault.backup.made"
+    VAULT_BACKUP_RESTORED = "vault.backup.restored"
     VAULT_CONNECTION_CREATED = "vault.connection.created"
     VAULT_CONNECTION_DISABLED = "vault.connection.disabled"
     VAULT_CONNECTION_ROTATED = "vault.connection.rotated"
+    VAULT_CONTAINER_CHANGED = "vault.container.changed"
     VAULT_CVC_DISCARDED = "vault.cvc.discarded"
     VAULT_CVC_SEALED = "vault.cvc.sealed"
     VAULT_CVC_USED = "vault.cvc.used"
+    VAULT_DESTINATION_CHANGED = "vault.destination.changed"
+    VAULT_DESTINATION_CREATED = "vault.destination.created"
+    VAULT_DESTINATION_DISABLED = "vault.destination.disabled"
+    VAULT_ERASURE_COMPLETED = "vault.erasure.completed"
+    VAULT_ERASURE_REQUESTED = "vault.erasure.requested"
+    VAULT_EXPORT_ENDED = "vault.export.ended"
+    VAULT_EXPORT_STARTED = "vault.export.started"
+    VAULT_IMPORT_ENDED = "vault.import.ended"
+    VAULT_IMPORT_STARTED = "vault.import.started"
+    VAULT_JOB_CHANGED = "vault.job.changed"
+    VAULT_RESEAL_ENDED = "vault.reseal.ended"
+    VAULT_RESEAL_STARTED = "vault.reseal.started"
+    VAULT_RETOKENIZATION_ENDED = "vault.retokenization.ended"
+    VAULT_RETOKENIZATION_STARTED = "vault.retokenization.started"
+    VAULT_REVEAL_BURST = "vault.reveal.burst"
+    VAULT_TOKEN_CHANGED = "vault.token.changed"  # noqa: S105 - an action's name
     VAULT_TOKEN_CREATED = "vault.token.created"  # noqa: S105 - an action's name
     VAULT_TOKEN_DEDUPLICATED = "vault.token.deduplicated"  # noqa: S105 - an action's name
     VAULT_TOKEN_DELETED = "vault.token.deleted"  # noqa: S105 - an action's name
+    VAULT_TOKEN_FORWARDED = "vault.token.forwarded"  # noqa: S105 - an action's name
     VAULT_TOKEN_KEPT = "vault.token.kept"  # noqa: S105 - an action's name
     VAULT_TOKEN_LISTED = "vault.token.listed"  # noqa: S105 - an action's name
     VAULT_TOKEN_READ = "vault.token.read"  # noqa: S105 - an action's name
+    VAULT_TOKEN_REPLACED = "vault.token.replaced"  # noqa: S105 - an action's name
+    VAULT_TOKEN_REVEALED = "vault.token.revealed"  # noqa: S105 - an action's name
+    VAULT_TOKEN_SEARCHED = "vault.token.searched"  # noqa: S105 - an action's name
     VAULT_TOKEN_USED = "vault.token.used"  # noqa: S105 - an action's name
     WEBHOOKS_ENDPOINT_CHANGED = "webhooks.endpoint.changed"
     WEBHOOKS_ENDPOINT_CREATED = "webhooks.endpoint.created"
@@ -117,9 +146,11 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "basis": _WORD,
         "brand": _WORD,
         "certificate": r"[0-9a-f]{8}(?:-[0-9a-f]{8}){7}",
+        "container": r"[a-z][a-z_-]{0,31}[0-9]{0,4}(?:/[a-z][a-z_-]{0,31}[0-9]{0,4}){0,3}",
         "currency": r"[A-Z]{3}",
         "cvc_state": _WORD,
         "decline_code": _WORD,
+        "digest": r"[0-9a-f]{64}",
         "event_type": r"[a-z_]{1,32}(?:\.[a-z_]{1,32}){1,3}",
         "key_kind": _WORD,
         "last4": r"[0-9]{4}",
@@ -136,11 +167,12 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "route": rf"(?:DELETE|GET|HEAD|PATCH|POST|PUT) (?:/(?:{_PATH_PART})){{1,8}}",
         "severity": _WORD,
         "state": _WORD,
+        "transform": _WORD,
     }.items()
 }
 #: The facts that are whole numbers, likewise.
 NUMBER_FACTS: Final = frozenset(
-    "amount count key_version lifetime_seconds size status window_seconds".split()
+    "amount count duplicates key_version lifetime_seconds refused size status window_seconds".split()
 )
 #: A whole number in a record is below this: twelve digits, so that no card number fits.
 FACT_NUMBER_LIMIT: Final = 10**12

@@ -15,6 +15,7 @@ class RouteGroup(enum.StrEnum):
 
     AUDIT = "audit"
     IDENTITY = "identity"
+    KEYS = "keys"
     PAYMENTS = "payments"
     #: Every route that asks a person for a second factor again, whatever its domain.
     SENSITIVE = "sensitive"

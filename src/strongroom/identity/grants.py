@@ -12,8 +12,8 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind, Role
 
-#: What takes a person: it is about people, or it is a decision that somebody answers for.
-PERSONS_ONLY: Final = frozenset(
+#: What takes a person because it is about people, or a decision that somebody answers for.
+_ABOUT_PEOPLE: Final = frozenset(
     {
         Permission.IDENTITY_ACCESS_READ,
         Permission.IDENTITY_ACCESS_REVIEW,
@@ -36,6 +36,21 @@ PERSONS_ONLY: Final = frozenset(
         Permission.IDENTITY_SESSION_REVOKE,
     }
 )
+#: What takes a person of a merchant: a stolen key shall not widen what cards it reaches, nor carry the vault away.
+_ABOUT_CARDS: Final = frozenset(
+    {
+        Permission.KEYS_KEY_DESTROY,
+        Permission.KEYS_KEY_ROTATE,
+        Permission.VAULT_ACCESS_RULE_UPDATE,
+        Permission.VAULT_DESTINATION_UPDATE,
+        Permission.VAULT_EXPORT_CREATE,
+        Permission.VAULT_RETOKENIZATION_CREATE,
+    }
+)
+#: What takes a person: no key gets it.
+PERSONS_ONLY: Final = _ABOUT_PEOPLE | _ABOUT_CARDS
+#: What a key has only when it was made with it in so many words: it shows cards.
+NAMED_ONLY: Final = frozenset({Permission.VAULT_TOKEN_REVEAL})
 #: What a key of a kind can have at most. A secret key has all of it; a restricted one what it was made with.
 GRANTABLE: Final[Mapping[KeyKind, frozenset[Permission]]] = {
     KeyKind.PUBLIC: frozenset({Permission.VAULT_TOKEN_CREATE_SINGLE_USE}),
@@ -54,9 +69,15 @@ GRANTABLE: Final[Mapping[KeyKind, frozenset[Permission]]] = {
             Permission.PAYMENTS_REFUND_READ,
             Permission.VAULT_CVC_DISCARD,
             Permission.VAULT_CVC_SEAL,
+            Permission.VAULT_IMPORT_CREATE,
+            Permission.VAULT_JOB_READ,
             Permission.VAULT_TOKEN_CREATE,
             Permission.VAULT_TOKEN_DELETE,
+            Permission.VAULT_TOKEN_FORWARD,
             Permission.VAULT_TOKEN_READ,
+            Permission.VAULT_TOKEN_REVEAL,
+            Permission.VAULT_TOKEN_SEARCH,
+            Permission.VAULT_TOKEN_UPDATE,
             Permission.WEBHOOKS_ENDPOINT_READ,
             Permission.WEBHOOKS_EVENT_READ,
             Permission.WEBHOOKS_EVENT_REDELIVER,
@@ -64,6 +85,7 @@ GRANTABLE: Final[Mapping[KeyKind, frozenset[Permission]]] = {
     ),
     KeyKind.SECRET: frozenset(Permission)
     - {Permission.VAULT_TOKEN_CREATE_SINGLE_USE}
+    - NAMED_ONLY
     - PERSONS_ONLY,
 }
 
@@ -93,6 +115,18 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.PAYMENTS_CONNECTION_UPDATE,
         Permission.PAYMENTS_PAYMENT_READ,
         Permission.PAYMENTS_REFUND_READ,
+        Permission.KEYS_KEY_READ,
+        Permission.VAULT_ACCESS_RULE_READ,
+        Permission.VAULT_CONTAINER_READ,
+        Permission.VAULT_CONTAINER_UPDATE,
+        Permission.VAULT_DESTINATION_READ,
+        Permission.VAULT_ERASURE_CREATE,
+        Permission.VAULT_ERASURE_READ,
+        Permission.VAULT_IMPORT_CREATE,
+        Permission.VAULT_JOB_READ,
+        Permission.VAULT_JOB_UPDATE,
+        # Takes a stated purpose, a step-up, a second person, and a container's rule that names them besides.
+        Permission.VAULT_TOKEN_REVEAL,
         Permission.WEBHOOKS_ENDPOINT_CREATE,
         Permission.WEBHOOKS_ENDPOINT_DELETE,
         Permission.WEBHOOKS_ENDPOINT_READ,
@@ -115,7 +149,14 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.PAYMENTS_CONNECTION_READ,
         Permission.PAYMENTS_PAYMENT_READ,
         Permission.PAYMENTS_REFUND_READ,
+        Permission.KEYS_KEY_READ,
+        Permission.VAULT_ACCESS_RULE_READ,
+        Permission.VAULT_CONTAINER_READ,
+        Permission.VAULT_DESTINATION_READ,
+        Permission.VAULT_ERASURE_READ,
+        Permission.VAULT_JOB_READ,
         Permission.VAULT_TOKEN_READ,
+        Permission.VAULT_TOKEN_SEARCH,
         Permission.WEBHOOKS_ENDPOINT_READ,
         Permission.WEBHOOKS_EVENT_READ,
     },
@@ -138,7 +179,10 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.PAYMENTS_PAYMENT_READ,
         Permission.PAYMENTS_REFUND_CREATE,
         Permission.PAYMENTS_REFUND_READ,
+        Permission.VAULT_CONTAINER_READ,
+        Permission.VAULT_JOB_READ,
         Permission.VAULT_TOKEN_READ,
+        Permission.VAULT_TOKEN_SEARCH,
         Permission.WEBHOOKS_EVENT_READ,
         Permission.WEBHOOKS_EVENT_REDELIVER,
     },
@@ -161,7 +205,7 @@ TEST_MODE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
 }
 #: What a person of the platform itself may do: people, access and the log of the installation, and new merchants.
 PLATFORM_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
-    Role.ADMIN: PERSONS_ONLY
+    Role.ADMIN: _ABOUT_PEOPLE
     | {
         Permission.AUDIT_CHECKPOINT_READ,
         Permission.AUDIT_RECORD_READ,

@@ -28,11 +28,16 @@ ServiceId = NewType("ServiceId", str)
 NetworkId = NewType("NetworkId", str)
 PasskeyId = NewType("PasskeyId", str)
 InvitationId = NewType("InvitationId", str)
+AccessRuleId = NewType("AccessRuleId", str)
+DestinationId = NewType("DestinationId", str)
+JobId = NewType("JobId", str)
+ErasureId = NewType("ErasureId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
     (
-        "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc svc inv psk net sso rvw brk"
+        "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc svc inv psk net sso rvw brk "
+        "rul dst job ers"
     ).split()
 )
 
