@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from contracts.fakes import FakeKeyStore
 from database import Databases
 from peer import Peer, answer, peer, says
+from residence import AtHome
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
@@ -226,7 +227,7 @@ async def started(
         clock=clock,
     )
     egress = Egress(policy)
-    sealer = CardSealer(keyring)
+    sealer = CardSealer(keyring, AtHome())
     forwarder = VaultForwarder(
         database=database,
         sealer=sealer,

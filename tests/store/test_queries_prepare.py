@@ -39,7 +39,7 @@ SCHEMAS: Final = {
     },  # a delivery and a notice commit with the job that deals with them
     "webhooks.inbound": {"webhooks", "jobs"},
 }
-_CORE: Final = LOGINS[Domain.CORE] - {Login.OWNER}
+_CORE: Final = LOGINS[Domain.CORE] - {Login.BACKUP, Login.OWNER}
 
 
 def core(*logins: Login) -> dict[Domain, set[Login]]:
@@ -263,7 +263,7 @@ async def test_a_query_is_allowed_to_whoever_needs_it_and_to_nobody_else(
 ) -> None:
     may: dict[Domain, set[Login]] = {}
     for domain in Domain:
-        for login in LOGINS[domain] - {Login.OWNER}:
+        for login in LOGINS[domain] - {Login.BACKUP, Login.OWNER}:
             if await runs(databases, domain, login, query):
                 may.setdefault(domain, set()).add(login)
     assert may == allowed(package, query)

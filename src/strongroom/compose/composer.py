@@ -44,6 +44,7 @@ from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
+from strongroom.identity.regions import MerchantRegions
 from strongroom.identity.service import IdentityService
 from strongroom.identity.services.ports import ServiceBook
 from strongroom.identity.signing_ports import SigningKeyBook
@@ -52,6 +53,7 @@ from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.canary import put_canary
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
@@ -60,6 +62,7 @@ from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
+from strongroom.vault.residency import Residency, require_region
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
@@ -80,12 +83,16 @@ class Composer(Process):
         core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
         keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL)
         recorder = await self.recorder(database, keyring)
+        region = site.settings.vault_region
+        await require_region(database, region, site.clock)
+        await put_canary(database, keyring, site.clock)
+        sealer = CardSealer(keyring, Residency(MerchantRegions(core), region))
         epochs = CvcEpochs(
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
         sink = TokenSink(database)
         maker = TokenMaker(
-            sealer=CardSealer(keyring),
+            sealer=sealer,
             epochs=epochs,
             recorder=recorder,
             writer=self.writer(
@@ -109,7 +116,7 @@ class Composer(Process):
         vault = Vault(
             maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
         )
-        self._open_forwarding(database, keyring, epochs, recorder)
+        self._open_forwarding(database, keyring, sealer, epochs, recorder)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -133,7 +140,12 @@ class Composer(Process):
         )
 
     def _open_forwarding(
-        self, database: Database, keyring: Keyring, epochs: CvcEpochs, recorder: EventRecorder
+        self,
+        database: Database,
+        keyring: Keyring,
+        sealer: CardSealer,
+        epochs: CvcEpochs,
+        recorder: EventRecorder,
     ) -> None:
         """Compose what the vault offers to payments in this process."""
         site = self.site
@@ -149,7 +161,7 @@ class Composer(Process):
         self.on_close(connections.close)
         forwarder = VaultForwarder(
             database=database,
-            sealer=CardSealer(keyring),
+            sealer=sealer,
             epochs=epochs,
             connections=connections,
             destinations=destinations,

@@ -18,6 +18,7 @@ from strongroom.config.settings import (
     Settings,
 )
 from strongroom.kernel.addresses import parse_network
+from strongroom.kernel.region import REGION
 from strongroom.kernel.secret import Secret
 
 PREFIX: Final = "STRONGROOM_"
@@ -181,6 +182,12 @@ def _text(text: str, _variables: Mapping[str, str]) -> str:
     return text
 
 
+def _region(text: str, _variables: Mapping[str, str]) -> str:
+    if not REGION.fullmatch(text):
+        raise ValueError("a region is a word like `uae` or `me-central-1`")
+    return text
+
+
 def _words(text: str, _variables: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
@@ -287,5 +294,5 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "delivery_delays_seconds": _counts,
     "worker": _truth,
     "worker_poll_ms": _count,
-    "vault_region": _text,
+    "vault_region": _region,
 }
