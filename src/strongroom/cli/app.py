@@ -10,6 +10,7 @@ from strongroom import __version__
 from strongroom.cli import (
     access,
     audit,
+    backup,
     connection,
     demo,
     doctor,
@@ -68,6 +69,7 @@ for noun in (
     event,
     listen,
     audit,
+    backup,
     access,
     simulator,
     pki,

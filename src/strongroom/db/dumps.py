@@ -47,6 +47,10 @@ select n.nspname || '.' || c.relname as name, format('%I.%I', n.nspname, c.relna
    and c.relname !~ '^cvc_epoch'
  order by 1
 """
+_SCHEMAS: Final = """
+select format('%I', n.nspname) as quoted from pg_namespace n
+ where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'public') order by 1
+"""
 
 
 class ToolMissing(StrongroomError):
@@ -215,3 +219,36 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
         raise Bug("a dump is read, and a restore is written to")
     return pipe
+
+
+async def is_empty(owner: Address) -> bool:
+    """Tell whether a database has no schema but the server's own.
+
+    Raises:
+        DatabaseAway: it does not answer.
+    """
+    return not await _schemas(owner)
+
+
+async def empty(owner: Address) -> None:
+    """Take everything that the owner has out of a database: what a restore that failed leaves. Raises likewise."""
+    names = await _schemas(owner)
+    connection = await connect(owner)
+    try:
+        for name in names:
+            await connection.execute(f"drop schema if exists {name} cascade")
+    except Exception as error:
+        raise translated(error) from None
+    finally:
+        await connection.close()
+
+
+async def _schemas(owner: Address) -> Sequence[str]:
+    connection = await connect(owner)
+    try:
+        rows = await connection.fetch(_SCHEMAS)
+    except Exception as error:
+        raise translated(error) from None
+    finally:
+        await connection.close()
+    return [row["quoted"] for row in rows]
