@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The roles of a process: what each opens, in order, under which login, and with which routes."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.audit.sinks.region import pinned_region
 from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
@@ -62,7 +64,7 @@ from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
-from strongroom.vault.residency import Residency, require_region
+from strongroom.vault.residency import Residency, require_region, require_same
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
@@ -85,6 +87,8 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         region = site.settings.vault_region
         await require_region(database, region, site.clock)
+        pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
+        require_same(region, pinned, "the audit sink")
         await put_canary(database, keyring, site.clock)
         sealer = CardSealer(keyring, Residency(MerchantRegions(core), region))
         epochs = CvcEpochs(

@@ -12,7 +12,7 @@ class MerchantRegions:
     def __init__(self, core: Database) -> None:
         self._core = core
 
-    async def region_of(self, merchant: MerchantId) -> tuple[bool, str | None]:
+    async def region_of(self, merchant: MerchantId, /) -> tuple[bool, str | None]:
         """Tell whether there is such a tenant, and its region; None: made before regions were told apart.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.errors import Refused, StrongroomError
+from strongroom.kernel.errors import Denied, StrongroomError
 from strongroom.kernel.ids import MerchantId
 from strongroom.vault.writes import QUERIES
 
@@ -16,11 +16,10 @@ from strongroom.vault.writes import QUERIES
 REMEMBERED_MAX: Final = 100_000
 
 
-class MerchantElsewhere(Refused):
-    """This merchant's cards rest in another region: ask the vault there (RFC 9110 §15.5.20)."""
+class MerchantElsewhere(Denied):
+    """This merchant's cards rest in another region: ask the vault there."""
 
     code = "merchant_elsewhere"
-    status = 421
 
 
 class RegionWrong(StrongroomError):
@@ -32,7 +31,7 @@ class RegionWrong(StrongroomError):
 class Regions(Protocol):
     """Knows where merchants are at home."""
 
-    async def region_of(self, merchant: MerchantId) -> tuple[bool, str | None]:
+    async def region_of(self, merchant: MerchantId, /) -> tuple[bool, str | None]:
         """Tell whether there is such a merchant, and its region; None: at home wherever its core is.
 
         Raises:
@@ -85,9 +84,17 @@ async def require_region(database: Database, region: str, clock: Clock) -> None:
     async with database.transaction() as tx:
         await tx.run(QUERIES["pin_region"], region, clock.now())
         row = await tx.row(QUERIES["pinned_region"])
-    if row is None or row["region"] != region:
-        found = "" if row is None else row["region"]
+    require_same(region, "" if row is None else row["region"], "its database")
+
+
+def require_same(region: str, found: str, whose: str) -> None:
+    """Refuse what was made for another region.
+
+    Raises:
+        RegionWrong: says whose, and which.
+    """
+    if found != region:
         raise RegionWrong(
-            f"this vault's region is {region}, and its database was made for {found}: "
-            "set STRONGROOM_VAULT_REGION, or give it the database of its own region"
+            f"this vault's region is {region}, and {whose} is of {found or 'none'}: set STRONGROOM_VAULT_REGION, "
+            "or give it what is of its own region"
         )

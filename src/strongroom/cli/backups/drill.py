@@ -103,7 +103,7 @@ def _take_roots(here: Installation, there: Installation, roots: Path | None) -> 
 
 
 def _scratch() -> Path:
-    """Make a folder below /var/tmp, not /tmp: what is restored may be large, and the server's account passes through."""
+    """Make a folder below /var/tmp: what is restored may be large, and the server's account passes through."""
     made = Path(tempfile.mkdtemp(prefix="strongroom-drill-", dir="/var/tmp")).resolve()
     made.chmod(0o711)
     return made
