@@ -225,7 +225,7 @@ def fault(status: int, word: str, message: str = "told in Google's words", **mor
     return answer(msgspec.json.encode(body), status)
 
 
-DISABLED = {"details": [{"violations": [{"type": "KEY_DISABLED", "subject": "x"}]}]}
+DISABLED: dict[str, Any] = {"details": [{"violations": [{"type": "KEY_DISABLED", "subject": "x"}]}]}
 
 #: What is answered, and what becomes of it when wrapping and describing; when unwrapping only if it is another.
 ANSWERS: dict[str, tuple[Behaviour, type[Exception], type[Exception] | None]] = {

@@ -160,18 +160,13 @@ def file_tokens(path: Path) -> CachedTokens:
 def _granted(path: Path) -> Granted:
     """Read the file and have its credentials refreshed. Blocks; each try of the library is bounded."""
     # Imported here: it takes longer than everything else of this package, and few need it.
-    import google.auth  # noqa: PLC0415
-    from google.auth import exceptions, transport  # noqa: PLC0415
+    from google.auth import exceptions  # noqa: PLC0415
     from google.auth.transport.urllib3 import Request  # noqa: PLC0415
 
     pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=3), retries=False)
-    request: transport.Request = Request(pool)  # type: ignore[no-untyped-call]  # as Google wrote it
     try:
-        content: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        credentials, _ = google.auth.load_credentials_from_dict(  # type: ignore[no-untyped-call]
-            content, scopes=_SCOPES
-        )
-        credentials.refresh(request)
+        credentials = _credentials(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        credentials.refresh(Request(pool))  # type: ignore[no-untyped-call]  # as Google wrote it
     except (OSError, msgspec.MsgspecError) as error:
         raise IdentityRefused("the file of Google credentials cannot be read") from error
     except exceptions.TransportError as error:
@@ -180,13 +175,33 @@ def _granted(path: Path) -> Granted:
         if error.retryable:
             raise ServiceAway from error
         raise IdentityRefused("Google refused the file of credentials") from None
-    except ValueError:  # a field that is no key, no address, …: its text may hold part of it
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # a field that is no key or address: its text may hold part of it
         raise IdentityRefused("the file of Google credentials is malformed") from None
     finally:
         pool.clear()
     if not credentials.token:
         raise ServiceAway
     return Granted(Secret(str(credentials.token)), _seconds_left(credentials.expiry))
+
+
+def _credentials(content: dict[str, Any]) -> Any:
+    """Make the credentials of a file, of the kinds that are known here: a file could name others that run programs."""
+    from google.auth import identity_pool  # noqa: PLC0415
+    from google.oauth2 import service_account  # noqa: PLC0415
+
+    match content.get("type"):
+        case "external_account":
+            return identity_pool.Credentials.from_info(content, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+        case "service_account":
+            return service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+                content, scopes=_SCOPES
+            )
+        case _:
+            raise IdentityRefused("the file of Google credentials is of no kind that is known here")
 
 
 def _seconds_left(expiry: datetime | None) -> float:
