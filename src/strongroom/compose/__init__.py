@@ -13,13 +13,13 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
+from strongroom.compose.key_stores import open_key_store
 from strongroom.compose.site import (
     Addresses,
     KeyFile,
     Site,
     key_file,
     make_key_file,
-    open_key_store,
     platform_secret,
     split_key_file,
     system_clock,

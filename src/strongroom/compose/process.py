@@ -10,7 +10,8 @@ from strongroom.audit.parts import LogParts
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.seal import Sealer
 from strongroom.audit.sinks.file import FileSink
-from strongroom.compose.site import Site, open_key_store, platform_secret
+from strongroom.compose.key_stores import open_key_store
+from strongroom.compose.site import Site, platform_secret
 from strongroom.config.internal import internal_files
 from strongroom.config.roles import CALLERS, ServedRole
 from strongroom.db.group_commit import BatchObserver, GroupWriter, Sink
