@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import datetime
 from functools import cache, partial
 from typing import ClassVar, Final, TypeVar
 
@@ -70,6 +70,7 @@ class Pkcs11KeyStore:
         self._process = os.getpid()
         self._session: TokenSession | None = None
         self._suspect: TokenSession | None = None
+        self._was_open = False
         self._refused_pin: Secret[str] | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -121,13 +122,13 @@ class Pkcs11KeyStore:
         return await self._call(TokenSession.describe)
 
     async def make_roots(
-        self, purposes: Iterable[Purpose], today: date, *, next_version: bool = False
+        self, purposes: Iterable[Purpose], now: datetime, *, next_version: bool = False
     ) -> list[tuple[Purpose, int]]:
         """Have the token make the roots that it does not have; return what was made.
 
         Args:
             purposes: which roots.
-            today: the day that the token keeps as each root's first.
+            now: kept in the token as the time each was made.
             next_version: also make a newer version of a root that is there; what older ones wrapped opens as before.
         """
         pin = await self._pin()
@@ -136,7 +137,7 @@ class Pkcs11KeyStore:
             session = TokenSession.open(self._place, pin, self._purposes, writing=True)
             try:
                 return [
-                    (purpose, session.make_root(purpose, today))
+                    (purpose, session.make_root(purpose, now))
                     for purpose in sorted(purposes)
                     if next_version or not session.holds(purpose)
                 ]
@@ -201,15 +202,17 @@ class Pkcs11KeyStore:
             except PinRefused:
                 self._refused_pin = pin
                 raise
+            self._was_open = True
             return self._session
 
     def _login(self, lost: TokenSession | None, pin: Secret[str]) -> TokenSession:
-        if lost is None:
-            return TokenSession.open(self._place, pin, self._purposes)
-        lost.close()
+        if lost is not None:
+            lost.close()
         try:
             return TokenSession.open(self._place, pin, self._purposes)
         except (KeyStoreUnavailable, pkcs11.PKCS11Error):
+            if not self._was_open:
+                raise
             # A device that was away is seen again only by a library that was initialised again.
             return TokenSession.open(self._place, pin, self._purposes, anew=True)
 

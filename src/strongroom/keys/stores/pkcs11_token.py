@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One session with one PKCS#11 token, and the roots found in it. Everything here runs on the store's worker thread.
 
-A root is an AES-256 secret key with the label of its purpose and its version (4 bytes, big-endian) as CKA_ID. It is
-taken only if it was never extractable. A wrapped key is format byte ‖ root version ‖ IV ‖ sealed by AES-GCM.
+A root is an AES-256 secret key with the label of its purpose; its CKA_ID is its version (4 bytes, big-endian), and when
+it was made (8 bytes, UNIX seconds) if it was made by us: not every token keeps CKA_START_DATE. It is taken only if it
+was never extractable. A wrapped key is format byte ‖ root version ‖ IV ‖ sealed by AES-GCM.
 """
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pkcs11
@@ -25,11 +26,12 @@ ALGORITHM: Final = "AES-256-GCM"
 _FORMAT: Final = b"\x01"
 _VERSION_BYTES: Final = 4
 _HEADER_BYTES: Final = len(_FORMAT) + _VERSION_BYTES
+_TIME_BYTES: Final = 8
 _IV_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _KEY_BYTES: Final = 32
-#: What a token that does not date its keys is taken to say.
-_UNDATED: Final = date(1970, 1, 1)
+#: When a root was made that another tool made.
+_UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: What is said of bytes that were altered. SoftHSM says it as "general error", which a failing device says too.
 ALTERED: Final = (
@@ -73,7 +75,7 @@ class TokenPlace:
 @dataclass(frozen=True, slots=True)
 class _Root:
     key: Any = field(repr=False)
-    created: date
+    created: datetime
     enabled: bool
 
 
@@ -155,20 +157,21 @@ class TokenSession:
             label = self._place.label(purpose)
             wanted = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}
             for key in list(self._session.get_objects(wanted)):
-                at = (purpose, _version_of(key, label))
-                if at in found:
-                    raise KeyStoreRefused(f"the token holds two keys {label} of version {at[1]}")
-                found[at] = _checked(key, label)
+                version, created = _read_id(key[Attribute.ID], label)
+                if (purpose, version) in found:
+                    raise KeyStoreRefused(f"the token holds two keys {label} of version {version}")
+                found[purpose, version] = _checked(key, label, created)
         self._roots = found
         self._newest = dict(sorted(found))
 
-    def make_root(self, purpose: Purpose, today: date) -> int:
+    def make_root(self, purpose: Purpose, now: datetime) -> int:
         """Have the token make the next version of a root, never extractable. Return the version."""
         version = self._newest.get(purpose, 0) + 1
         self._session.generate_key(
             KeyType.AES,
             _KEY_BYTES * 8,
-            id=version.to_bytes(_VERSION_BYTES, "big"),
+            id=version.to_bytes(_VERSION_BYTES, "big")
+            + int(now.timestamp()).to_bytes(_TIME_BYTES, "big"),
             label=self._place.label(purpose),
             store=True,
             template={
@@ -182,7 +185,6 @@ class TokenSession:
                 Attribute.UNWRAP: False,
                 Attribute.SIGN: False,
                 Attribute.VERIFY: False,
-                Attribute.START_DATE: today,
             },
         )
         self.find()
@@ -207,7 +209,7 @@ class TokenSession:
                 purpose,
                 f"{self._place.token}#{self._place.label(purpose)}/{version}",
                 ALGORITHM,
-                datetime.combine(self._roots[purpose, version].created, time(), UTC),
+                self._roots[purpose, version].created,
                 enabled=self._roots[purpose, version].enabled,
             )
             for purpose, version in self._newest.items()
@@ -275,15 +277,19 @@ def _logged_in(token: Any, pin: Secret[str], *, writing: bool) -> Any:
         raise PinRefused(_PIN_WORDS[type(error)]) from None  # the error may quote its argument
 
 
-def _version_of(key: Any, label: str) -> int:
-    number: bytes = key[Attribute.ID]
-    version = int.from_bytes(number, "big")
-    if len(number) != _VERSION_BYTES or version < 1:
-        raise KeyStoreRefused(f"the key {label} has no version as its CKA_ID (4 bytes)")
-    return version
+def _read_id(number: bytes, label: str) -> tuple[int, datetime]:
+    """Return a root's version, and when it was made."""
+    version = int.from_bytes(number[:_VERSION_BYTES], "big")
+    if len(number) not in (_VERSION_BYTES, _VERSION_BYTES + _TIME_BYTES) or version < 1:
+        raise KeyStoreRefused(f"the key {label} has no version as its CKA_ID")
+    made = int.from_bytes(number[_VERSION_BYTES:], "big")
+    try:
+        return version, datetime.fromtimestamp(made, UTC) if made else _UNDATED
+    except (OverflowError, ValueError, OSError):
+        return version, _UNDATED
 
 
-def _checked(key: Any, label: str) -> _Root:
+def _checked(key: Any, label: str, created: datetime) -> _Root:
     """Return a key as a root. Raises KeyStoreRefused for one that could ever have left the token."""
     if key[Attribute.KEY_TYPE] != KeyType.AES or key[Attribute.VALUE_LEN] != _KEY_BYTES:
         raise KeyStoreRefused(f"the key {label} is not of AES-256")
@@ -295,15 +301,8 @@ def _checked(key: Any, label: str) -> _Root:
     )
     if not kept:
         raise KeyStoreRefused(f"the key {label} is extractable, or once was: it is no root")
-    try:
-        created = key[Attribute.START_DATE]
-    except (pkcs11.PKCS11Error, ValueError):
-        created = None
-    return _Root(
-        key,
-        created if isinstance(created, date) else _UNDATED,
-        enabled=bool(key[Attribute.ENCRYPT] and key[Attribute.DECRYPT]),
-    )
+    enabled = bool(key[Attribute.ENCRYPT] and key[Attribute.DECRYPT])
+    return _Root(key, created, enabled)
 
 
 def _associated(purpose: Purpose, version: int, bound: Mapping[str, str]) -> bytes:
