@@ -346,7 +346,7 @@ async def test_a_caller_without_a_certificate_does_not_start(
 
 
 def test_only_the_vaults_process_reaches_the_vault_database(settings: Settings) -> None:
-    apart = replace(settings, core_database=Secret("postgresql://db.example/core"))
+    apart = replace(settings, core_database=parse_reference("env:CORE_DSN"))
     for role in ROLES:
         here = Installation(apart, SystemClock(), frozenset({role}))
         assert here.uses_embedded == (role is V), "the vault's URL is not given"

@@ -33,7 +33,7 @@ SOUND = DatabaseFacts(
     fsync=True,
     synchronous_commit=True,
 )
-DSN: Secret[str] = Secret("postgresql://nobody@db.example/nothing")
+DSN: Final = parse_reference("env:DSN")
 LOG = LogState("vault.example/vault", 10, NOW, 0, None, None, [])
 
 

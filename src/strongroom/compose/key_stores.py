@@ -7,12 +7,18 @@ take longer to import than everything else of a server, and a process needs one 
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
+from strongroom.compose.secrets import open_secrets
 from strongroom.compose.site import KeyFile, key_file
 from strongroom.config import KeyStoreName, Settings
 from strongroom.kernel.secret import Secret
-from strongroom.keys import KeyStore, Purpose
+from strongroom.keys import KeyStore, KeyStoreRefused, Purpose
 from strongroom.keys.stores.file import FileKeyStore
+
+if TYPE_CHECKING:
+    from strongroom.keys.stores.pkcs11 import Pkcs11KeyStore
 
 
 async def open_key_store(
@@ -35,6 +41,8 @@ async def open_key_store(
             return await _file(role_keys or (KeyFile(key_file(settings), passphrase),))
         case KeyStoreName.AWS_KMS:
             return await _aws_kms(settings, purposes)
+        case KeyStoreName.PKCS11:
+            return await open_pkcs11(settings, purposes)
 
 
 async def _file(files: Sequence[KeyFile]) -> KeyStore:
@@ -52,6 +60,21 @@ async def _aws_kms(settings: Settings, purposes: frozenset[Purpose]) -> KeyStore
         region=settings.aws_region or "",
         endpoint_url=settings.aws_endpoint,
     )
+
+
+async def open_pkcs11(
+    settings: Settings, purposes: frozenset[Purpose] = frozenset(Purpose)
+) -> "Pkcs11KeyStore":
+    """Open the token that the settings name, whose roots can be made, too. The PIN is read whenever it is needed."""
+    from strongroom.keys.stores.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - see above
+    from strongroom.keys.stores.pkcs11_token import TokenPlace  # noqa: PLC0415 - see above
+
+    module, pin = settings.pkcs11_module, settings.pkcs11_pin
+    if module is None or pin is None:
+        raise KeyStoreRefused("set STRONGROOM_PKCS11_MODULE and STRONGROOM_PKCS11_PIN")
+    place = TokenPlace(str(module), settings.pkcs11_token, settings.pkcs11_key_prefix)
+    book = open_secrets(settings)
+    return await Pkcs11KeyStore.open(place, partial(book.anew, pin), purposes=purposes)
 
 
 def _named(prefix: str, purposes: frozenset[Purpose]) -> dict[Purpose, str]:

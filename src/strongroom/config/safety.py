@@ -42,9 +42,11 @@ def faults(settings: Settings, facts: StartFacts) -> tuple[str, ...]:
     """Return every fault in words; empty means that production may start."""
     found: list[str] = []
     if settings.key_store is KeyStoreName.FILE:
-        found.append("the key store is a file: set STRONGROOM_KEY_STORE=aws-kms")
+        found.append("the key store is a file: set STRONGROOM_KEY_STORE to a KMS or an HSM")
     if settings.aws_endpoint:
         found.append("STRONGROOM_AWS_ENDPOINT points KMS at another endpoint")
+    if settings.key_store is KeyStoreName.PKCS11 and "softhsm" in str(settings.pkcs11_module):
+        found.append("STRONGROOM_PKCS11_MODULE is SoftHSM, which keeps the roots in files")
     if facts.default_secret:
         found.append(
             "a secret was made by Strongroom itself as a default: give your own by reference"
