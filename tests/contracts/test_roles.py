@@ -17,7 +17,7 @@ from strongroom import compose
 from strongroom.cli.authorities import Authorities
 from strongroom.cli.installation import Installation, NotInitialised
 from strongroom.cli.serving import Serving
-from strongroom.config import Listener, Settings, UnsafeConfiguration
+from strongroom.config import Listener, Settings, UnsafeConfiguration, parse_reference
 from strongroom.config.internal import internal_files, port_folder
 from strongroom.config.roles import ALL_ROLES, CALLERS, ServedRole, asks_port, name_of, offers_port
 from strongroom.config.settings import Environment

@@ -13,13 +13,13 @@ from strongroom.cli.authorities import Authorities
 from strongroom.cli.diagnosis import audit_log, databases, files, internal_port, machine
 from strongroom.cli.diagnosis.finding import Finding, Level, fail, failed, ok, warn
 from strongroom.cli.installation import Installation
-from strongroom.config import Settings
+from strongroom.config import Settings, parse_reference
 from strongroom.config.internal import port_folder
 from strongroom.config.safety import DatabaseFacts
 from strongroom.crypto import issue_server_certificate, make_authority
 from strongroom.db.logins import Domain, Login
 from strongroom.kernel.clock import SteppedClock
-from strongroom.kernel.secret import Secret
+
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
