@@ -67,8 +67,10 @@ def new_token(prefix: str = "strongroom-") -> SoftToken:
     label = f"vault-{next(_numbers)}"
     before = set(tokens.iterdir())
     subprocess.run(
-        ["softhsm2-util", "--init-token", "--free", "--label", label]
-        + ["--so-pin", "12345678", "--pin", PIN],
+        [
+            *("softhsm2-util", "--init-token", "--free", "--label", label),
+            *("--so-pin", "12345678", "--pin", PIN),
+        ],
         check=True,
         capture_output=True,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key store suite over a PKCS#11 token (SoftHSM2), and what is a token's own: PINs, lost sessions, roots that leave."""
+"""The key store suite over a PKCS#11 token (SoftHSM2), and what is its own: PINs, lost sessions, roots that leave."""
 
 import asyncio
 import os

@@ -29,7 +29,6 @@ from strongroom.http.edge import Edge
 from strongroom.http.mutual import StrangersLetIn
 from strongroom.http.server import AuthorityMissing, Tls
 from strongroom.kernel.clock import SystemClock
-from strongroom.kernel.secret import Secret
 from strongroom.keys import ROLE_ROOTS, CannotUnwrap, Purpose, roots_of
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.stores.file import FileKeyStore

@@ -5,6 +5,7 @@ import resource
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -19,7 +20,6 @@ from strongroom.config.safety import DatabaseFacts
 from strongroom.crypto import issue_server_certificate, make_authority
 from strongroom.db.logins import Domain, Login
 from strongroom.kernel.clock import SteppedClock
-
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

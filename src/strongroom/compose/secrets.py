@@ -4,19 +4,21 @@
 What reaches a keeper over a network is imported where it is asked for: most installations use one, or none.
 """
 
-import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from strongroom.config import KeyStoreName, SecretReference, SecretScheme, Settings, parse_reference
+from strongroom.config.load import process_environment
 from strongroom.config.references import LOGIN_SLOT
 from strongroom.db.logins import Login
 from strongroom.kernel.secret import Secret
 from strongroom.keys.errors import SecretUnreadable
 from strongroom.keys.secrets.book import SecretBook
 from strongroom.keys.secrets.local import EnvironmentSecrets, FileSecrets
-from strongroom.keys.secrets.ports import SecretKeeper
+from strongroom.keys.secrets.ports import SecretKeeper, SecretSource
 
 PREFIX: Final = "STRONGROOM_"
 
@@ -24,9 +26,10 @@ PREFIX: Final = "STRONGROOM_"
 def open_secrets(settings: Settings) -> SecretBook:
     """Return the book of this process's secrets. Reads none yet."""
     sources: dict[SecretScheme, SecretSource] = {
-        SecretScheme.ENVIRONMENT: EnvironmentSecrets(os.environ),
+        SecretScheme.ENVIRONMENT: EnvironmentSecrets(process_environment()),
         SecretScheme.FILE: FileSecrets(),
-        SecretScheme.AWS: _Later(settings),
+        SecretScheme.AWS: _Asked(partial(_aws_source, settings)),
+        SecretScheme.GOOGLE: _Asked(_google_source),
     }
     return SecretBook(sources, monotonic, settings.secret_seconds)
 
@@ -90,19 +93,21 @@ class LoginPassword:
         self._rotating = password
 
 
-class _Later:
-    """A source of AWS Secrets Manager that is made when it is first asked."""
+class _Asked:
+    """Implements `SecretSource` over one that is made for each piece of work: a client belongs to one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, make: Callable[[], AbstractAsyncContextManager[SecretSource]]) -> None:
+        self._make = make
 
     async def read(self, reference: SecretReference) -> Secret[str]:
-        """Ask AWS."""
-        return await _aws(self._settings).read(reference)
+        """Ask it."""
+        async with self._make() as source:
+            return await source.read(reference)
 
     async def pending(self, reference: SecretReference) -> Secret[str] | None:
-        """Ask AWS."""
-        return await _aws(self._settings).pending(reference)
+        """Ask it."""
+        async with self._make() as source:
+            return await source.pending(reference)
 
 
 def _aws(settings: Settings) -> SecretKeeper:
@@ -111,3 +116,21 @@ def _aws(settings: Settings) -> SecretKeeper:
     if not settings.aws_region:
         raise SecretUnreadable("STRONGROOM_AWS_REGION is not set")
     return AwsSecrets(region=settings.aws_region, endpoint_url=settings.aws_endpoint)
+
+
+@asynccontextmanager
+async def _aws_source(settings: Settings) -> AsyncIterator[SecretSource]:
+    yield _aws(settings)
+
+
+@asynccontextmanager
+async def _google_source() -> AsyncIterator[SecretSource]:
+    from strongroom.egress.fixed import FixedService  # noqa: PLC0415 - see above
+    from strongroom.egress.google_identity import machine_tokens  # noqa: PLC0415
+    from strongroom.keys.secrets.google import ENDPOINT, GoogleSecrets  # noqa: PLC0415
+
+    source = GoogleSecrets(FixedService(ENDPOINT), machine_tokens())
+    try:
+        yield source
+    finally:
+        await source.close()

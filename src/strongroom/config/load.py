@@ -101,6 +101,11 @@ def has_static_cloud_credentials(environment: Mapping[str, str] | None = None) -
     )
 
 
+def process_environment() -> Mapping[str, str]:
+    """Return this process's variables, for references to secrets that stand there."""
+    return os.environ
+
+
 def client_key(environment: Mapping[str, str] | None = None) -> Secret[str] | None:
     """Return the API key that a client of a vault finds in the environment."""
     variables = os.environ if environment is None else environment
