@@ -91,9 +91,8 @@ class GuardedKeyStore:
         self._inside += 1
         self._tell()
         try:
-            async with asyncio.timeout(self._call_seconds):
-                async with self._places:
-                    return await self._called(call)
+            async with asyncio.timeout(self._call_seconds) as bound, self._places:
+                return await self._called(call, bound)
         except TimeoutError:
             self._metrics.refused.labels(self.name, "too_slow").inc()
             raise KeyStoreUnavailable("the key store is too slow") from None
@@ -101,12 +100,14 @@ class GuardedKeyStore:
             self._inside -= 1
             self._tell()
 
-    async def _called(self, call: Callable[[], Awaitable[Result]]) -> Result:
+    async def _called(
+        self, call: Callable[[], Awaitable[Result]], bound: asyncio.Timeout
+    ) -> Result:
         """Make the call with a ticket, and give it back whatever happens."""
         ticket = self._breaker.admit(self._now())
         if ticket is None:  # it opened while this one waited for its place
             raise self._refusal()
-        started = self._now()
+        self._tell()
         try:
             result = await call()
         except KeyStoreUnavailable:
@@ -116,8 +117,8 @@ class GuardedKeyStore:
             self._breaker.succeeded(ticket)  # it said no: that is an answer
             raise
         except asyncio.CancelledError:
-            # Our own time limit, or a caller that left. A store that was given its time and did not use it failed.
-            if self._now() - started >= self._call_seconds / 2:
+            # A caller that left says nothing of the store; our own time limit says that it is too slow.
+            if bound.expired():
                 self._breaker.failed(ticket, self._now())
             else:
                 self._breaker.given_up(ticket)
