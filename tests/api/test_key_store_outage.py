@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from contracts.fakes import FakeKeyStore
 from database import Server, fresh_databases
 from service import Service, running
+from strongroom.kernel.breaker import FAILURES_TO_OPEN
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.mode import Mode
 from strongroom.keys.keyring import CACHE_SECONDS
@@ -45,6 +46,8 @@ async def test_the_wait_that_a_client_is_told_holds(server: Server, tmp_path: Pa
         assert (await vault.tokenize(VISA)).status_code == 201, "its keys are open for a while"
         clock.step(timedelta(seconds=CACHE_SECONDS + 1))
         before = await service.written(tenant.merchant)
+        for _ in range(FAILURES_TO_OPEN):
+            assert (await vault.tokenize(VISA)).status_code == 503
         told = []
         for _ in range(4):
             answers = await asyncio.gather(*(vault.tokenize(VISA) for _ in range(30)))
