@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets that hold several fields in one JSON object. No error repeats what was found."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from strongroom.kernel.secret import Secret
@@ -13,7 +15,12 @@ def picked(text: str, field: str | None) -> Secret[str]:
         if not text:
             raise SecretUnreadable("the secret is empty")
         return Secret(text)
-    value = _object(text).get(field)
+    return chosen(_object(text), field)
+
+
+def chosen(fields: Mapping[str, object], field: str) -> Secret[str]:
+    """Return one of several fields. Raises SecretUnreadable."""
+    value = fields.get(field)
     if value is None:
         raise SecretUnreadable(f"the secret has no field {field}")
     if not isinstance(value, str) or not value:
@@ -31,7 +38,7 @@ def replaced(text: str, field: str | None, value: Secret[str]) -> str:
 def _object(text: str) -> dict[str, object]:
     try:
         found = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         # The decoder's own error tells where in the text it stopped, and is cut off.

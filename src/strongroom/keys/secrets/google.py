@@ -82,7 +82,7 @@ def _text(body: bytes) -> str:
     try:
         payload = msgspec.json.decode(body, type=_Accessed).payload
         text = payload.data.decode("utf-8")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Cut off: the decoder's own error tells of what it met.
         raise SecretUnreadable("Google Secret Manager answered no text") from None
     if payload.checksum is not None and payload.checksum != str(crc32c(payload.data)):
