@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from strongroom.compose.secrets import open_secrets
+from strongroom.compose.secrets import open_secrets, transit_identity
 from strongroom.compose.site import KeyFile, key_file
 from strongroom.config import KeyStoreName, Settings
 from strongroom.kernel.secret import Secret
@@ -43,6 +43,10 @@ async def open_key_store(
             return await _aws_kms(settings, purposes)
         case KeyStoreName.PKCS11:
             return await open_pkcs11(settings, purposes)
+        case KeyStoreName.GCP_KMS:
+            return _gcp_kms(settings, purposes)
+        case KeyStoreName.TRANSIT:
+            return _transit(settings, purposes)
 
 
 async def _file(files: Sequence[KeyFile]) -> KeyStore:
@@ -59,6 +63,32 @@ async def _aws_kms(settings: Settings, purposes: frozenset[Purpose]) -> KeyStore
         _named(settings.aws_kms_key_prefix, purposes),
         region=settings.aws_region or "",
         endpoint_url=settings.aws_endpoint,
+        merchant_keys=frozenset(Purpose(word) for word in settings.aws_kms_merchant_keys),
+    )
+
+
+def _gcp_kms(settings: Settings, purposes: frozenset[Purpose]) -> KeyStore:
+    from strongroom.egress.google_identity import file_tokens, machine_tokens  # noqa: PLC0415
+    from strongroom.keys.stores.gcp_kms import GcpKmsKeyStore  # noqa: PLC0415
+
+    credentials = settings.gcp_credentials
+    return GcpKmsKeyStore.open(
+        _named(f"{settings.gcp_kms_key_ring}/cryptoKeys/{settings.gcp_kms_key_prefix}", purposes),
+        machine_tokens() if credentials is None else file_tokens(credentials),
+        endpoint=settings.gcp_kms_endpoint,
+    )
+
+
+def _transit(settings: Settings, purposes: frozenset[Purpose]) -> KeyStore:
+    from strongroom.keys.stores.transit import TransitKeyStore  # noqa: PLC0415
+
+    return TransitKeyStore.open(
+        _named(settings.transit_key_prefix, purposes),
+        transit_identity(settings),
+        url=settings.transit_url or "",
+        mount=settings.transit_mount,
+        namespace=settings.transit_namespace,
+        authorities=settings.transit_ca,
     )
 
 

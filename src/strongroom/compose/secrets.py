@@ -8,17 +8,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from strongroom.config import KeyStoreName, SecretReference, SecretScheme, Settings, parse_reference
 from strongroom.config.load import process_environment
 from strongroom.config.references import LOGIN_SLOT
 from strongroom.db.logins import Login
 from strongroom.kernel.secret import Secret
-from strongroom.keys.errors import SecretUnreadable
+from strongroom.keys.errors import KeyStoreRefused, SecretUnreadable
 from strongroom.keys.secrets.book import SecretBook
 from strongroom.keys.secrets.local import EnvironmentSecrets, FileSecrets
 from strongroom.keys.secrets.ports import SecretKeeper, SecretSource
+
+if TYPE_CHECKING:
+    from strongroom.keys.stores.transit_login import TransitIdentity
 
 PREFIX: Final = "STRONGROOM_"
 
@@ -29,7 +32,8 @@ def open_secrets(settings: Settings) -> SecretBook:
         SecretScheme.ENVIRONMENT: EnvironmentSecrets(process_environment()),
         SecretScheme.FILE: FileSecrets(),
         SecretScheme.AWS: _Asked(partial(_aws_source, settings)),
-        SecretScheme.GOOGLE: _Asked(_google_source),
+        SecretScheme.GOOGLE: _Asked(partial(_google_source, settings)),
+        SecretScheme.VAULT: _Asked(partial(_vault_source, settings)),
     }
     return SecretBook(sources, monotonic, settings.secret_seconds)
 
@@ -123,13 +127,50 @@ async def _aws_source(settings: Settings) -> AsyncIterator[SecretSource]:
     yield _aws(settings)
 
 
+def transit_identity(settings: Settings) -> "TransitIdentity":
+    """Return who this process is to OpenBao or Vault, for its keys and for its secrets."""
+    from strongroom.keys.stores.transit_login import AppRole, TokenFile  # noqa: PLC0415 - see above
+
+    if settings.transit_token_file is not None:
+        return TokenFile(settings.transit_token_file)
+    if settings.transit_role_id is None or settings.transit_secret_id_file is None:
+        raise KeyStoreRefused("no login to OpenBao or Vault is set (STRONGROOM_TRANSIT_*)")
+    return AppRole(
+        settings.transit_role_id, settings.transit_secret_id_file, settings.transit_approle_mount
+    )
+
+
 @asynccontextmanager
-async def _google_source() -> AsyncIterator[SecretSource]:
+async def _vault_source(settings: Settings) -> AsyncIterator[SecretSource]:
+    from strongroom.egress.fixed import FixedService, ServiceUrlRefused  # noqa: PLC0415
+    from strongroom.keys.secrets.openbao import VaultSecrets  # noqa: PLC0415
+
+    if not settings.transit_url:
+        raise SecretUnreadable("STRONGROOM_TRANSIT_URL is not set")
+    headers = {"x-vault-request": "true"}
+    if settings.transit_namespace:
+        headers["x-vault-namespace"] = settings.transit_namespace
+    try:
+        identity = transit_identity(settings)
+        service = FixedService(settings.transit_url, authorities=settings.transit_ca)
+    except (KeyStoreRefused, ServiceUrlRefused) as error:
+        raise SecretUnreadable(error.detail) from error
+    source = VaultSecrets(service, identity, headers)
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
+@asynccontextmanager
+async def _google_source(settings: Settings) -> AsyncIterator[SecretSource]:
     from strongroom.egress.fixed import FixedService  # noqa: PLC0415 - see above
-    from strongroom.egress.google_identity import machine_tokens  # noqa: PLC0415
+    from strongroom.egress.google_identity import file_tokens, machine_tokens  # noqa: PLC0415
     from strongroom.keys.secrets.google import ENDPOINT, GoogleSecrets  # noqa: PLC0415
 
-    source = GoogleSecrets(FixedService(ENDPOINT), machine_tokens())
+    credentials = settings.gcp_credentials
+    tokens = machine_tokens() if credentials is None else file_tokens(credentials)
+    source = GoogleSecrets(FixedService(ENDPOINT), tokens)
     try:
         yield source
     finally:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only reader of the environment. Names every setting that cannot be read, and no value of any."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
+from strongroom.config.key_stores import missing, read_address, read_key_ring, read_purposes
 from strongroom.config.references import SecretReference, parse_login_passwords, parse_reference
 from strongroom.config.settings import (
     Environment,
@@ -24,6 +26,8 @@ from strongroom.kernel.secret import Secret
 PREFIX: Final = "STRONGROOM_"
 #: Credentials that must not stand in a production environment: a role's short-lived ones are used instead.
 STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
+#: Where Google's own tools look for a file of credentials.
+GOOGLE_CREDENTIALS: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 #: Read by the command line as a client of a vault; no settings of an installation.
 CLIENT_KEY: Final = "STRONGROOM_KEY"
 CLIENT_URL: Final = "STRONGROOM_URL"
@@ -76,7 +80,10 @@ def load_settings(
     if faults:
         raise SettingRefused("; ".join(faults))
     given.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    if listed := _without_a_proxy(given):
+    google = variables.get(GOOGLE_CREDENTIALS, "")
+    if google:
+        given.setdefault("gcp_credentials", Path(google).expanduser())
+    if listed := _without_a_proxy(given) + missing(given):
         raise SettingRefused("; ".join(listed))
     if "state" not in given:
         given["state"] = default_state_folder(variables, given.get("instance", "default"))
@@ -93,12 +100,45 @@ def default_state_folder(variables: Mapping[str, str], instance: str) -> Path:
     return Path(home) / "strongroom" / instance
 
 
-def has_static_cloud_credentials(environment: Mapping[str, str] | None = None) -> bool:
-    """Tell whether long-lived cloud credentials stand in the environment."""
+def has_static_cloud_credentials(
+    environment: Mapping[str, str] | None = None, *, google_file: Path | None = None
+) -> bool:
+    """Tell whether long-lived cloud credentials are at hand.
+
+    Args:
+        environment: the variables; the process's own when not given. AWS's tools take keys from it, and from the
+            files that it names or that lie in its home.
+        google_file: the file of Google credentials, if there is one; a key in it is long-lived.
+    """
     variables = os.environ if environment is None else environment
-    return any(variables.get(name) for name in STATIC_CLOUD_CREDENTIALS) and not variables.get(
-        "AWS_SESSION_TOKEN"
+    in_environment = any(variables.get(name) for name in STATIC_CLOUD_CREDENTIALS)
+    if in_environment and not variables.get("AWS_SESSION_TOKEN"):
+        return True
+    home = Path(variables.get("HOME") or "~").expanduser() / ".aws"
+    files = (
+        Path(variables.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"),
+        Path(variables.get("AWS_CONFIG_FILE") or home / "config"),
     )
+    return any(_holds_aws_keys(file) for file in files) or (
+        google_file is not None and _holds_google_key(google_file)
+    )
+
+
+def _holds_aws_keys(file: Path) -> bool:
+    try:
+        text = file.expanduser().read_text("utf-8", "replace").lower()
+    except OSError:
+        return False  # AWS's tools cannot read it either
+    return "aws_secret_access_key" in text and "aws_session_token" not in text
+
+
+def _holds_google_key(file: Path) -> bool:
+    """Tell whether a file of credentials is anything but a federation's, which holds no secret of its own."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return True  # when in doubt
+    return not isinstance(content, dict) or content.get("type") != "external_account"
 
 
 def process_environment() -> Mapping[str, str]:
@@ -257,6 +297,20 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "pkcs11_token": _text,
     "pkcs11_pin": _reference,
     "pkcs11_key_prefix": _text,
+    "aws_kms_merchant_keys": read_purposes,
+    "gcp_kms_key_ring": read_key_ring,
+    "gcp_kms_key_prefix": _text,
+    "gcp_kms_endpoint": read_address,
+    "gcp_credentials": _path,
+    "transit_url": read_address,
+    "transit_ca": _path,
+    "transit_mount": _text,
+    "transit_namespace": _text,
+    "transit_key_prefix": _text,
+    "transit_approle_mount": _text,
+    "transit_role_id": _text,
+    "transit_secret_id_file": _path,
+    "transit_token_file": _path,
     "audit_sink": _path,
     "audit_origin": _text,
     "log_file": _path,

@@ -33,6 +33,8 @@ class KeyStoreName(enum.StrEnum):
     AWS_KMS = "aws-kms"
     FILE = "file"
     PKCS11 = "pkcs11"
+    GCP_KMS = "gcp-kms"
+    TRANSIT = "transit"
 
 
 class PasskeyAttestation(enum.StrEnum):
@@ -232,7 +234,8 @@ class Settings:
     key_store: KeyStoreName = field(
         default=KeyStoreName.FILE,
         metadata=_says(
-            "`file` (sealed with a passphrase; refused in production), `aws-kms` or `pkcs11`."
+            "`file` (sealed with a passphrase; refused in production), `aws-kms`, `gcp-kms`, `transit` (OpenBao, "
+            "HashiCorp Vault) or `pkcs11` (an HSM)."
         ),
     )
     key_file_passphrase: SecretReference | None = field(
@@ -268,6 +271,74 @@ class Settings:
     pkcs11_key_prefix: str = field(
         default="strongroom-",
         metadata=_says("Prefix of the roots' labels in the token; the purpose follows."),
+    )
+    aws_kms_merchant_keys: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Purposes (comma-separated: `card,credential`) of which each merchant has a KMS key of its own, by the "
+            "alias prefix, purpose, `-`, merchant; you make those keys. What belongs to no merchant stays on the "
+            "purpose's."
+        ),
+    )
+    gcp_kms_key_ring: str | None = field(
+        default=None,
+        metadata=_says(
+            "Key ring of the roots in Google Cloud KMS (`projects/P/locations/L/keyRings/R`)."
+        ),
+    )
+    gcp_kms_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the keys in that ring; the purpose follows (`strongroom-card`)."),
+    )
+    gcp_kms_endpoint: str | None = field(
+        default=None,
+        metadata=_says("Another endpoint for Google Cloud KMS (a fake). Refused in production."),
+    )
+    gcp_credentials: Path | None = field(
+        default=None,
+        metadata=_says(
+            "File of Google credentials: workload identity federation; a key file is refused in production. Default: "
+            "what GOOGLE_APPLICATION_CREDENTIALS names, else the machine's service account."
+        ),
+    )
+    transit_url: str | None = field(
+        default=None,
+        metadata=_says(
+            "Scheme, host and port of the OpenBao or Vault server. Plain HTTP is refused in production."
+        ),
+    )
+    transit_ca: Path | None = field(
+        default=None,
+        metadata=_says(
+            "PEM file of the authorities of that server's certificate, trusted instead of the machine's; needed in "
+            "production."
+        ),
+    )
+    transit_mount: str = field(
+        default="transit", metadata=_says("Path where the Transit engine is mounted.")
+    )
+    transit_namespace: str | None = field(
+        default=None, metadata=_says("Namespace of the engine and of the login.")
+    )
+    transit_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the Transit keys; the purpose follows (`strongroom-card`)."),
+    )
+    transit_approle_mount: str = field(
+        default="approle", metadata=_says("Path where AppRole is mounted.")
+    )
+    transit_role_id: str | None = field(
+        default=None, metadata=_says("RoleID of this process's AppRole.")
+    )
+    transit_secret_id_file: Path | None = field(
+        default=None,
+        metadata=_says("File with the SecretID of that AppRole (mode 0600); read at each login."),
+    )
+    transit_token_file: Path | None = field(
+        default=None,
+        metadata=_says(
+            "File with a token, in the place of AppRole; read anew when the token is refused. Refused in production."
+        ),
     )
     audit_sink: Path | None = field(
         default=None,
