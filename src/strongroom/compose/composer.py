@@ -34,6 +34,7 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
+from strongroom.compose.vault_work import VaultWork
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
@@ -109,6 +110,7 @@ class Composer(Process):
         vault = Vault(
             maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
         )
+        work = VaultWork(self, database, recorder)
         self._open_forwarding(database, keyring, epochs, recorder)
         self._vault_recorder = recorder
         await self._core_role(core)
@@ -121,10 +123,15 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        await work.start()
         return await self._listener(
             "vault",
             VAULT_ROUTES,
-            {"vault": vault, "audit": await self._reader(database, keyring, recorder, "vault")},
+            {
+                "vault": vault,
+                "jobs": work.jobs,
+                "audit": await self._reader(database, keyring, recorder, "vault"),
+            },
             vault_document,
             core,
             recorder,
