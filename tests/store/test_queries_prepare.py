@@ -33,6 +33,7 @@ SCHEMAS: Final = {
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
+    "vault.containers": {"vault"},
     "webhooks": {
         "webhooks",
         "jobs",
@@ -79,6 +80,7 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
+    "vault.containers": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
 }

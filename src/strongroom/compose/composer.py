@@ -9,6 +9,7 @@ from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose import access as access_parts
+from strongroom.compose import containers as container_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
 from strongroom.compose.console import console_state, people_of
@@ -54,6 +55,8 @@ from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.connections import VaultConnections
+from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
@@ -85,7 +88,9 @@ class Composer(Process):
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
         sink = TokenSink(database)
+        rules = await container_parts.rules_of(self, database)
         maker = TokenMaker(
+            rules=rules,
             sealer=CardSealer(keyring),
             epochs=epochs,
             recorder=recorder,
@@ -106,11 +111,18 @@ class Composer(Process):
             recorder=recorder,
             clock=site.clock,
             metrics=site.metrics.vault,
+            rules=rules,
         )
         vault = Vault(
-            maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
+            maker,
+            BulkMaker(maker, bulk_writer),
+            tokens,
+            recorder,
+            site.clock,
+            site.metrics.vault,
+            rules,
         )
-        self._open_forwarding(database, keyring, epochs, recorder)
+        self._open_forwarding(database, keyring, epochs, recorder, rules)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -127,6 +139,7 @@ class Composer(Process):
             VAULT_ROUTES,
             {
                 "vault": vault,
+                "containers": ContainerDesk(database, recorder, site.clock, rules),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -144,7 +157,12 @@ class Composer(Process):
         return await access_parts.gate_of(self, core, keyring, recorder)
 
     def _open_forwarding(
-        self, database: Database, keyring: Keyring, epochs: CvcEpochs, recorder: EventRecorder
+        self,
+        database: Database,
+        keyring: Keyring,
+        epochs: CvcEpochs,
+        recorder: EventRecorder,
+        rules: RuleFeed,
     ) -> None:
         """Compose what the vault offers to payments in this process."""
         site = self.site
@@ -167,6 +185,7 @@ class Composer(Process):
             egress=self.egress(),
             recorder=recorder,
             clock=site.clock,
+            rules=rules,
         )
         self._stack.callback(forwarder.close)
         self._forwarder = forwarder
@@ -300,6 +319,10 @@ class Composer(Process):
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
         keyring = await self.keyring(database, Purpose.AUDIT)
         return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
+
+    async def operator_containers(self) -> ContainerDesk:
+        """Compose containers and access rules for the operators' commands, under the vault's login."""
+        return await container_parts.operator_desk(self)
 
     async def operator_access(self) -> AccessReviews:
         """Compose reviews of access for the operators' commands, under the console's login."""
