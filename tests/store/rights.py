@@ -30,6 +30,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.card_identity": frozenset({"select", "insert", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
+        "vault.container_change": _CHANGE,
         "vault.cvc_epoch": _ADD,
         "vault.cvc_epoch_0": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_1": frozenset({"select", "truncate"}),
@@ -320,10 +321,6 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'pay_{m}', 'a', 1, 'AED', 'pending', now(), now())"
     ),
-    "vault.access_rule": (
-        "(merchant_id, mode, rule_id, container, priority, grantee_kind, grantee, access, transform, created_by,"
-        " created_at) values ('{m}', 'test', '{aud}', 'default', 1, 'anybody', '', 'none', 'mask', 'x', now())"
-    ),
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"
     ),
@@ -332,16 +329,8 @@ ROWS: Final[dict[str, str]] = {
         " updated_at)"
         " values ('{m}', 'test', '{aud}', 'simulator', 'https://api.example.com', '', 1, 'active', now(), now())"
     ),
-    "vault.container": (
-        "(merchant_id, mode, name, created_by, created_at, updated_at)"
-        " values ('{m}', 'test', '{aud}', 'x', now(), now())"
-    ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
-    ),
-    "vault.job": (
-        "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at, ended_at)"
-        " values ('{m}', 'test', '{aud}', 'reseal', 'done', now(), 'x', now(), now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"
