@@ -33,6 +33,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_epoch_2": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_3": frozenset({"select", "truncate"}),
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
+        "vault.reveal": frozenset({"select", "insert", "delete"}),
+        "vault.reveal_stop": _CHANGE,
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
@@ -310,6 +312,13 @@ ROWS: Final[dict[str, str]] = {
     ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
+    ),
+    "vault.reveal": (
+        "(merchant_id, mode, event_id, token_id, caller, purpose, revealed_at)"
+        " values ('{m}', 'test', '{aud}', 't', 'x', 'dispute', now())"
+    ),
+    "vault.reveal_stop": (
+        "(merchant_id, mode, caller, count, stopped_at, ends_at) values ('{m}', 'test', '{aud}', 1, now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

@@ -25,6 +25,7 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.process import Process, present
+from strongroom.compose.reveal import NoRules, reveals_of
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
     answers_of,
@@ -54,6 +55,7 @@ from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.connections import VaultConnections
+from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
@@ -127,6 +129,9 @@ class Composer(Process):
             VAULT_ROUTES,
             {
                 "vault": vault,
+                "reveals": reveals_of(
+                    self, database, CardSealer(keyring), await self.container_rules(), recorder
+                ),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -136,6 +141,10 @@ class Composer(Process):
             carries_cards=True,
             lean_lane=lean_lane,
         )
+
+    async def container_rules(self) -> ContainerRules:
+        """Return who may do what with the tokens of which container."""
+        return NoRules()
 
     async def _vault_approvals(self, core: Database) -> ApprovalGate:
         """Compose four eyes for the vault's routes: asked for, used and recorded in the core database."""
