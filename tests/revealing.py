@@ -1,70 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Strongroom in which cards can be shown: rules that a test sets, a merchant, its people and its keys."""
+"""A Strongroom in which cards can be shown: a merchant, its people and keys, and the rule that lets them."""
 
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from approving import Two
 from database import Databases
 from members import Member
-from service import Caller, ComposerWithStore, Service, Tenant, running
+from service import Caller, Service, Tenant, running
 from strongroom.db.logins import Domain
-from strongroom.kernel.errors import Denied
-from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
-from strongroom.kernel.principal import KeyKind, Principal
-from strongroom.vault.containers.model import Access, Granted, Transform
-from strongroom.vault.containers.ports import ContainerRules
+from strongroom.kernel.principal import KeyKind
 from strongroom.vault.reveal.service import Reveals
 
 VISA = "4242424242424242"
 WISH = {"purpose": "dispute"}
 APPROVAL = "strongroom-approval"
-
-
-class AccessRefused(Denied):
-    """No rule gives as much."""
-
-    code = "vault_access_refused"
-
-
-@dataclass
-class RulesInTests:
-    """Gives everybody as much as a test says, by container."""
-
-    access: dict[str, Access] = field(default_factory=dict)
-
-    async def granted(self, principal: Principal, container: str) -> Granted | None:  # noqa: ARG002
-        access = self.access.get(container, Access.REVEAL)
-        return Granted(access, Transform.REVEAL if access is Access.REVEAL else Transform.MASK)
-
-    async def require(self, principal: Principal, container: str, wanted: Access) -> Granted:
-        granted = await self.granted(principal, container)
-        if granted is None or not granted.access.covers(wanted):
-            raise AccessRefused
-        return granted
-
-    async def require_payments(
-        self, merchant: MerchantId, mode: Mode, container: str, wanted: Access
-    ) -> Granted:
-        raise AssertionError(f"no payment of {merchant} is made here", mode, container, wanted)
-
-
-class ComposerWithRules(ComposerWithStore):
-    """Composes with rules that a test sets."""
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self.rules = RulesInTests()
-
-    async def container_rules(self, *_given: Any) -> ContainerRules:
-        return self.rules
 
 
 @dataclass
@@ -90,7 +48,9 @@ class Ground:
             permissions=[Permission.VAULT_TOKEN_REVEAL],
         )
         token = await service.vault(tenant.keys[mode]).token(number)
-        return cls(service, tenant, asker, other, made.text.expose(), token)
+        ground = cls(service, tenant, asker, other, made.text.expose(), token)
+        await ground.rule("reveal", priority=500)
+        return ground
 
     @property
     def path(self) -> str:
@@ -107,11 +67,22 @@ class Ground:
         reveals: Reveals = app.state.reveals
         return reveals
 
-    @property
-    def rules(self) -> RulesInTests:
-        composer: Any = self.service.composer
-        rules: RulesInTests = composer.rules
-        return rules
+    async def rule(self, access: str, priority: int = 1, **more: Any) -> None:
+        """Say what everybody may do in the container where the card is; to reveal takes both."""
+        body = {
+            "container": "default",
+            "priority": priority,
+            "grantee_kind": "anybody",
+            "grantee": "*",
+            "access": access,
+            **more,
+        }
+        asker = self.service.vault(self.asker.key)
+        answer = await asker.post("/v1/access-rules", body)
+        if answer.status_code == 202:
+            two = Two(asker, self.service.console(self.other.key))
+            answer = await two.done("/v1/access-rules", body)
+        assert answer.status_code == 201, answer.text
 
     async def ask(
         self, key: str | None = None, body: object = None, path: str | None = None, **more: Any
@@ -144,13 +115,12 @@ class Ground:
 
 @asynccontextmanager
 async def revealing(databases: Databases, folder: Path, **settings: Any) -> AsyncIterator[Service]:
-    """Lend a Strongroom whose rules a test sets."""
+    """Lend a Strongroom with bounds that no test meets unless it asks for them."""
     async with running(
         databases,
         folder,
         listens=False,
         worker=False,
-        composer_class=ComposerWithRules,
         **{"reveals_per_minute": 1_000_000, "reveal_burst_count": 1_000_000, **settings},
     ) as service:
         yield service

@@ -39,10 +39,8 @@ async def stepped(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ground(stepped: tuple[Service, SteppedClock]) -> AsyncIterator[Ground]:
-    ground = await Ground.on(stepped[0])
-    yield ground
-    ground.rules.access.clear()
+async def ground(stepped: tuple[Service, SteppedClock]) -> Ground:
+    return await Ground.on(stepped[0])
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> None:
@@ -153,12 +151,12 @@ async def without_permission(ground: Ground) -> httpx.Response:
 
 
 async def where_the_rule_says(ground: Ground, access: Access) -> httpx.Response:
-    ground.rules.access["default"] = access
+    await ground.rule(access)
     return await ground.ask()
 
 
 async def the_person_where_the_rule_says_use(ground: Ground) -> httpx.Response:
-    ground.rules.access["default"] = Access.USE
+    await ground.rule(Access.USE)
     return await ground.ask(ground.asker.key)
 
 

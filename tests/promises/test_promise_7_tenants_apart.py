@@ -79,6 +79,7 @@ CHANGEABLE = {
     "payments.refund": "status = status",
     "vault.connection": "status = status",
     "vault.reveal_stop": "ends_at = ends_at",
+    "vault.container": "description = description",
     "webhooks.delivery": "status = status",
     "webhooks.endpoint": "status = status",
     "webhooks.notice": "state = state",

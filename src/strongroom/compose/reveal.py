@@ -10,38 +10,12 @@ from strongroom.config import Settings
 from strongroom.db.pool import Database
 from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.jobs import Task
-from strongroom.kernel.errors import Denied
-from strongroom.kernel.ids import MerchantId
-from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import Principal
-from strongroom.vault.containers.model import Access, Granted
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.reveal.burst import Bounds
 from strongroom.vault.reveal.service import Reveals
 from strongroom.vault.sealing import CardSealer
 
 FORGET_SECONDS: Final = 3_600.0
-
-
-class NoRules:
-    """No access rules are read here: nobody is let at a card."""
-
-    async def granted(self, principal: Principal, container: str) -> Granted | None:
-        """Return that no rule matches."""
-        del principal, container
-        return None
-
-    async def require(self, principal: Principal, container: str, wanted: Access) -> Granted:
-        """Refuse."""
-        del principal, container, wanted
-        raise Denied("no access rule lets this caller do that with the tokens of this container")
-
-    async def require_payments(
-        self, merchant: MerchantId, mode: Mode, container: str, wanted: Access
-    ) -> Granted:
-        """Refuse."""
-        del merchant, mode, container, wanted
-        raise Denied("no access rule lets payments do that with the tokens of this container")
 
 
 def bounds_of(settings: Settings) -> Bounds:

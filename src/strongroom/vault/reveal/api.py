@@ -15,6 +15,7 @@ from strongroom.http.requires import admitted, principal_of, request_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.vault.finding import Caller
 from strongroom.vault.ports import Vault
 from strongroom.vault.reveal import examples
 from strongroom.vault.reveal.service import Reveals
@@ -27,7 +28,7 @@ from strongroom.vault.reveal.wire import (
     kept_out,
     stop_out,
 )
-from strongroom.vault.tokens import PAGE_ROWS_MAX, Caller
+from strongroom.vault.tokens import PAGE_ROWS_MAX
 
 _Request: TypeAlias = LitestarRequest[Any, Any, State]
 

@@ -5,11 +5,13 @@ It is recorded, and the record is committed, before anything is opened (promise 
 after that leaves a record of a card that nobody saw, never a card that was seen without one.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import Final, final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -17,11 +19,12 @@ from strongroom.audit import Action, NewRecord, Recorder
 from strongroom.db.pool import Database, ReadOnly, Transaction
 from strongroom.http.rate_limit import RateLimiter
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.ids import TokenId, is_id
+from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.telemetry.reveal_metrics import RevealMetrics
 from strongroom.vault.containers.model import Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.errors import TokenUnknown
+from strongroom.vault.finding import Caller
 from strongroom.vault.reveal import store
 from strongroom.vault.reveal.burst import Bounds, Verdict, counted_from, decide
 from strongroom.vault.reveal.errors import (
@@ -34,7 +37,6 @@ from strongroom.vault.reveal.model import Kept, Stop, Wish
 from strongroom.vault.reveal.store import SealedCard
 from strongroom.vault.reveal.wire import RevealedCard, RevealedOut
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.tokens import Caller
 
 STOPS_MAX: Final = 100
 CLEAR: Final = "clear"
@@ -75,6 +77,10 @@ class Reveals:
         self._metrics = metrics
         self._bounds = bounds
         self._rate = rate
+        #: Of one caller's requests one waits in the database; the others wait here, where they hold no connection.
+        self._turns: WeakValueDictionary[tuple[MerchantId, str], asyncio.Lock] = (
+            WeakValueDictionary()
+        )
 
     async def require_possible(self, caller: Caller, token_id: str) -> None:
         """Refuse what could not be shown anyway, so that no second person is asked for it. Raises as `reveal`."""
@@ -106,8 +112,9 @@ class Reveals:
         #  4. Open it.
         #  5. Encrypt it to the caller's key, if they gave one.
         now = self._clock.now()
-        stopped = False
-        async with self._database.transaction([caller.principal.merchant]) as tx:
+        principal = caller.principal
+        turn = self._turns.setdefault((principal.merchant, principal.subject), asyncio.Lock())
+        async with turn, self._database.transaction([principal.merchant]) as tx:
             stopped = await self._stopped(tx, caller, token_id, now)  # (1)
             if not stopped:
                 card = await self._showable(tx, caller, token_id, now)  # (2)
@@ -117,8 +124,8 @@ class Reveals:
         # Crash here: the record says revealed, and nobody saw the card.
         pan = await self._sealer.open_number(  # (4)
             card.sealed_number,
-            mode=caller.principal.mode,
-            merchant=caller.principal.merchant,
+            mode=principal.mode,
+            merchant=principal.merchant,
             token=TokenId(token_id),
             key_version=card.key_version,
         )
@@ -127,14 +134,14 @@ class Reveals:
         )
         out = RevealedOut(
             token=token_id,
-            mode=caller.principal.mode.value,
+            mode=principal.mode.value,
             brand=card.brand,
             purpose=wish.purpose.value,
             record=record.event_id,
             card=shown if wish.recipient is None else None,
             jwe=None if wish.recipient is None else wish.recipient.encrypt(_encode(shown)),  # (5)
         )
-        self._metrics.revealed(caller.principal.mode.value, _method(wish))
+        self._metrics.revealed(principal.mode.value, _method(wish))
         return Revealed(out, record)
 
     async def stops(self, caller: Caller) -> Sequence[Stop]:
