@@ -78,6 +78,7 @@ CHANGEABLE = {
     "payments.payment": "status = status",
     "payments.refund": "status = status",
     "vault.connection": "status = status",
+    "vault.reveal_stop": "ends_at = ends_at",
     "vault.container": "description = description",
     "webhooks.delivery": "status = status",
     "webhooks.endpoint": "status = status",

@@ -39,6 +39,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
+        "vault.reveal": frozenset({"select", "insert", "delete"}),
+        "vault.reveal_stop": _CHANGE,
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
@@ -331,6 +333,13 @@ ROWS: Final[dict[str, str]] = {
     ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
+    ),
+    "vault.reveal": (
+        "(merchant_id, mode, event_id, token_id, caller, purpose, revealed_at)"
+        " values ('{m}', 'test', '{aud}', 't', 'x', 'dispute', now())"
+    ),
+    "vault.reveal_stop": (
+        "(merchant_id, mode, caller, count, stopped_at, ends_at) values ('{m}', 'test', '{aud}', 1, now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

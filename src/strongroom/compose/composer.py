@@ -28,6 +28,7 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.process import Process, present
+from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
     answers_of,
@@ -154,6 +155,7 @@ class Composer(Process):
             {
                 "vault": vault,
                 "jobs": work.jobs,
+                "reveals": reveals_of(self, database, sealer, rules, recorder),
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
