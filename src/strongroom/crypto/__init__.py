@@ -11,7 +11,15 @@ from strongroom.crypto.aead import (
     algorithm_of,
     encode_parts,
 )
-from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256, sha512
+from strongroom.crypto.digest import (
+    SHA256_BYTES,
+    equal,
+    hkdf_sha256,
+    hmac_sha256,
+    hmac_sha512,
+    sha256,
+    sha512,
+)
 from strongroom.crypto.errors import (
     CannotOpen,
     CertificateUnreadable,
@@ -67,6 +75,7 @@ __all__ = [
     "equal",
     "hkdf_sha256",
     "hmac_sha256",
+    "hmac_sha512",
     "issue_client_certificate",
     "issue_server_certificate",
     "make_authority",
