@@ -54,11 +54,15 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     (
         Domain.CORE,
         Login.VAULT,
-    ): {  # authenticates its own callers, and sees nothing else of this database
+    ): {  # authenticates its own callers, asks for approvals, and sees nothing else of this database
+        "audit.address": frozenset({"insert"}),
+        "audit.event": frozenset({"insert*"}),
         "identity.api_key": _MOVE,  # and notes when a key was used
+        "identity.approval": _ASK,
         "identity.merchant": _READ,
         "identity.network": _READ,
         "identity.network_change": _READ,
+        "identity.person": frozenset({"select*"}),  # who may approve, as for the gateway
         "identity.revocation": _READ,
         "identity.signing_key": _READ,
         "identity.used_once": _ADD,

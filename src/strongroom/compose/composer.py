@@ -42,6 +42,7 @@ from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
+from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
@@ -124,13 +125,23 @@ class Composer(Process):
         return await self._listener(
             "vault",
             VAULT_ROUTES,
-            {"vault": vault, "audit": await self._reader(database, keyring, recorder, "vault")},
+            {
+                "vault": vault,
+                "approvals": await self._vault_approvals(core),
+                "audit": await self._reader(database, keyring, recorder, "vault"),
+            },
             vault_document,
             core,
             recorder,
             carries_cards=True,
             lean_lane=lean_lane,
         )
+
+    async def _vault_approvals(self, core: Database) -> ApprovalGate:
+        """Compose four eyes for the vault's routes: asked for, used and recorded in the core database."""
+        keyring = await self.keyring(core, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(core, keyring)
+        return await access_parts.gate_of(self, core, keyring, recorder)
 
     def _open_forwarding(
         self, database: Database, keyring: Keyring, epochs: CvcEpochs, recorder: EventRecorder
