@@ -33,6 +33,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_epoch_2": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_3": frozenset({"select", "truncate"}),
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
+        "vault.destination": _CHANGE,
+        "vault.forward": _CHANGE | {"delete"},
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
@@ -310,6 +312,15 @@ ROWS: Final[dict[str, str]] = {
     ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
+    ),
+    "vault.destination": (
+        "(merchant_id, mode, destination_id, name, config, sealed, key_version, status, created_by, created_at,"
+        " updated_at, credentials_changed_at)"
+        " values ('{m}', 'test', '{aud}', 'x', '{{}}', '', 1, 'active', 'x', now(), now(), now())"
+    ),
+    "vault.forward": (
+        "(merchant_id, mode, key, claim, fingerprint, destination_id, cvc_state, begun_at, lease_until)"
+        f" values ('{{m}}', 'test', '{{aud}}', 'x', {_HASH}, 'x', 'absent', now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

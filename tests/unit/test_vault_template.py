@@ -257,4 +257,4 @@ def test_the_digits_are_asked_for_in_one_place() -> None:
         for path in sorted(source.rglob("*.py"))
         if ".digits_for_forwarding(" in path.read_text("utf-8")
     ]
-    assert asking == ["vault/forward.py"]
+    assert asking == ["vault/opening.py"]

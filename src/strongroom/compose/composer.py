@@ -24,6 +24,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.forwarding import NoRules, forward_desk
 from strongroom.compose.process import Process, present
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
@@ -39,7 +40,7 @@ from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge, Rates
-from strongroom.http.limits import BULK_BODY_BYTES_MAX
+from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.approvals.gate import ApprovalGate
@@ -54,6 +55,7 @@ from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.connections import VaultConnections
+from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
@@ -127,6 +129,15 @@ class Composer(Process):
             VAULT_ROUTES,
             {
                 "vault": vault,
+                "forwarding": forward_desk(
+                    self,
+                    database=database,
+                    keyring=keyring,
+                    recorder=recorder,
+                    epochs=epochs,
+                    maker=maker,
+                    rules=self.container_rules(),
+                ),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -136,6 +147,10 @@ class Composer(Process):
             carries_cards=True,
             lean_lane=lean_lane,
         )
+
+    def container_rules(self) -> ContainerRules:
+        """Return who knows what callers may do with tokens."""
+        return NoRules()
 
     async def _vault_approvals(self, core: Database) -> ApprovalGate:
         """Compose four eyes for the vault's routes: asked for, used and recorded in the core database."""
@@ -382,7 +397,10 @@ class Composer(Process):
             rates=rates or rates_of(site.settings),
             watcher=TelemetryWatcher(site.log, site.metrics, denials),
             carries_cards=carries_cards,
-            body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
+            body_bytes_max={
+                "/v1/tokens/bulk": BULK_BODY_BYTES_MAX,
+                "/v1/forward": FORWARD_BODY_BYTES_MAX,
+            },
             lean_lane=lean_lane,
             callers=callers_of(site, name, denials),
             gate=await gate_of(self, identity_database, name),

@@ -34,9 +34,10 @@ def with_identity(context: ssl.SSLContext, identity: TlsIdentity) -> None:
         IdentityUnusable: the two do not belong together, are not PEM, are encrypted, or this machine has no way to
             read them out of memory.
     """
-    with _in_memory(identity.certificate) as certificate, _in_memory(
-        identity.private_key.expose()
-    ) as key:
+    with (
+        _in_memory(identity.certificate) as certificate,
+        _in_memory(identity.private_key.expose()) as key,
+    ):
         try:
             context.load_cert_chain(certificate, key, password=_no_password)
         except (OSError, ValueError):  # an ssl.SSLError is an OSError

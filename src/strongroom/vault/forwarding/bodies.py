@@ -54,9 +54,7 @@ class _Filled:
     text: Text
 
 
-_Tree: TypeAlias = Union[
-    bool, int, float, str, _Filled, "list[_Tree]", "dict[str, _Tree]", None
-]
+_Tree: TypeAlias = Union[bool, int, float, str, _Filled, "list[_Tree]", "dict[str, _Tree]", None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,11 @@ def wrong_credentials(
     # The name of what is not wanted is the caller's own text, and is not repeated.
     if credentials.keys() - needed - optional:
         wrong.append(FieldError(at, "unknown_field", "there is a credential that nothing uses"))
-    for name in sorted((needed | optional) & credentials.keys()):
-        if not _stands(name, credentials[name]):
-            wrong.append(FieldError(f"{at}/{name}", "malformed", "printable ASCII, and not empty"))
+    wrong += [
+        FieldError(f"{at}/{name}", "malformed", "printable ASCII, and not empty")
+        for name in sorted((needed | optional) & credentials.keys())
+        if not _stands(name, credentials[name])
+    ]
     if ":" in credentials.get("username", ""):
         wrong.append(
             FieldError(f"{at}/username", "malformed", "a user's name has no colon (RFC 7617 §2)")

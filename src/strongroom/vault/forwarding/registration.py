@@ -83,7 +83,9 @@ def _wrong_config(config: Config, mode: Mode, policy: EgressPolicy) -> Sequence[
     wrong += _wrong_auth(config)
     if bool(config.tokenize) != (config.answers == "tokenize"):
         wrong.append(
-            FieldError("/tokenize", "tokenize_wrong", "say where cards stand, with answers tokenize")
+            FieldError(
+                "/tokenize", "tokenize_wrong", "say where cards stand, with answers tokenize"
+            )
         )
     if config.tokenize and config.content_type is ContentType.XML:
         wrong.append(
@@ -120,7 +122,9 @@ def _wrong_auth(config: Config) -> Sequence[FieldError]:
     elif config.auth is AuthKind.HEADER and (
         HEADER_NAME.fullmatch(config.auth_header) is None or _frames(config.auth_header)
     ):
-        wrong.append(FieldError("/auth_header", "header_refused", "no secret stands in this header"))
+        wrong.append(
+            FieldError("/auth_header", "header_refused", "no secret stands in this header")
+        )
     if (config.auth is AuthKind.HMAC) != (config.hmac is not None):
         wrong.append(FieldError("/hmac", "auth_wrong", "how auth `hmac` signs"))
     elif config.hmac is not None:

@@ -28,7 +28,9 @@ _REFERENCE: Final = re.compile(
     r"&(?:amp|lt|gt|quot|apos|#(?:[1-9][0-9]{0,6})|#x[1-9A-Fa-f][0-9A-Fa-f]{0,5});"
 )
 #: XML 1.0 §2.2, without the characters that no terminal and no form has.
-_NO_CHARACTER: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
+_NO_CHARACTER: Final = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]"
+)
 _ESCAPES: Final = {ord(each): f"&#{ord(each)};" for each in "&<>\"'\t\n\r"}
 
 #: A body as it is written: pieces of markup, and texts with slots in between.

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Composes destinations and forwards for the vault's listener."""
+
+from typing import Final
+
+from strongroom.audit.recorder import EventRecorder
+from strongroom.compose.process import Process
+from strongroom.db.pool import Database
+from strongroom.jobs import Task
+from strongroom.kernel.errors import Denied
+from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.mode import Mode
+from strongroom.kernel.principal import Principal
+from strongroom.keys.keyring import Keyring
+from strongroom.vault.containers.model import Access, Granted
+from strongroom.vault.containers.ports import ContainerRules
+from strongroom.vault.create import TokenMaker
+from strongroom.vault.cvc import CvcEpochs
+from strongroom.vault.forwarding import store
+from strongroom.vault.forwarding.book import DestinationBook
+from strongroom.vault.forwarding.ports import ForwardDesk
+from strongroom.vault.forwarding.service import Forwarding
+from strongroom.vault.sealing import CardSealer
+
+FORGET_SECONDS: Final = 1.0
+RETENTION_SECONDS: Final = 3_600.0
+
+
+class NoRules:
+    """Knows no rule, so that nobody may use a card. Stands where no rules were composed."""
+
+    async def granted(self, principal: Principal, container: str) -> Granted | None:  # noqa: ARG002 - the port's
+        """Return that no rule matches."""
+        return None
+
+    async def require(self, principal: Principal, container: str, wanted: Access) -> Granted:  # noqa: ARG002
+        """Refuse."""
+        raise Denied
+
+    async def require_payments(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        container: str,
+        wanted: Access,  # noqa: ARG002
+    ) -> Granted:
+        """Refuse."""
+        raise Denied
+
+
+def forward_desk(
+    process: Process,
+    *,
+    database: Database,
+    keyring: Keyring,
+    recorder: EventRecorder,
+    epochs: CvcEpochs,
+    maker: TokenMaker,
+    rules: ContainerRules,
+) -> ForwardDesk:
+    """Return what the routes of forwards call (`state.forwarding`), with what keeps it in order."""
+    book = DestinationBook(
+        database=database,
+        keyring=keyring,
+        policy=process.policy,
+        recorder=recorder,
+        clock=process.site.clock,
+    )
+    process.on_close(book.close)
+
+    async def forget_past() -> int:
+        return await store.forget_past(database)
+
+    process.periodic(
+        [
+            Task("destinations", FORGET_SECONDS, book.forget),
+            Task("past-forwards", RETENTION_SECONDS, forget_past),
+        ]
+    )
+    forwarding = Forwarding(
+        database=database,
+        book=book,
+        sealer=CardSealer(keyring),
+        epochs=epochs,
+        rules=rules,
+        egress=process.egress(),
+        maker=maker,
+        recorder=recorder,
+    )
+    return ForwardDesk(book, forwarding)
