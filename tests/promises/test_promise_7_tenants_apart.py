@@ -80,6 +80,7 @@ CHANGEABLE = {
     "vault.connection": "status = status",
     "vault.destination": "status = status",
     "vault.forward": "status = status",
+    "vault.container": "description = description",
     "webhooks.delivery": "status = status",
     "webhooks.endpoint": "status = status",
     "webhooks.notice": "state = state",

@@ -25,8 +25,11 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _ADD,
         "keys.data_key": frozenset({"select", "insert", "update"}),
         "strongroom.migration": _READ,
+        "vault.access_rule": frozenset({"select", "insert", "delete"}),
         "vault.card_identity": frozenset({"select", "insert", "delete"}),
         "vault.connection": _CHANGE,
+        "vault.container": frozenset({"select", "insert", "update*", "delete"}),
+        "vault.container_change": _CHANGE,
         "vault.cvc_epoch": _ADD,
         "vault.cvc_epoch_0": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_1": frozenset({"select", "truncate"}),
@@ -304,6 +307,14 @@ ROWS: Final[dict[str, str]] = {
     ),
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"
+    ),
+    "vault.access_rule": (
+        "(merchant_id, mode, rule_id, container, priority, grantee_kind, grantee, access, transform, created_by,"
+        " created_at) values ('{m}', 'test', '{aud}', 'cards', 1, 'key', '*', 'use', 'mask', 'x', now())"
+    ),
+    "vault.container": (
+        "(merchant_id, mode, name, created_by, created_at, updated_at)"
+        " values ('{m}', 'test', '{aud}', 'x', now(), now())"
     ),
     "vault.connection": (
         "(merchant_id, mode, connection_id, processor, base_url, sealed_credentials, key_version, status, created_at,"

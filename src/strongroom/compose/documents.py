@@ -24,6 +24,7 @@ from strongroom.payments import api as payments_api
 from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
+from strongroom.vault.containers import api as containers_api
 from strongroom.vault.forwarding import api as forwarding_api
 from strongroom.webhooks import api as webhooks_api
 from strongroom.webhooks import event_schemas
@@ -32,6 +33,7 @@ from strongroom.webhooks.inbound import api as inbound_api
 VAULT_ROUTES: Final = (
     *vault_api.ROUTES,
     *forwarding_api.ROUTES,
+    *containers_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

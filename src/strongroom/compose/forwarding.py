@@ -7,45 +7,18 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.process import Process
 from strongroom.db.pool import Database
 from strongroom.jobs import Task
-from strongroom.kernel.errors import Denied
-from strongroom.kernel.ids import MerchantId
-from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import Principal
 from strongroom.keys.keyring import Keyring
-from strongroom.vault.containers.model import Access, Granted
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.forwarding import store
 from strongroom.vault.forwarding.book import DestinationBook
-from strongroom.vault.forwarding.ports import ForwardDesk
+from strongroom.vault.forwarding.desk import ForwardDesk
 from strongroom.vault.forwarding.service import Forwarding
 from strongroom.vault.sealing import CardSealer
 
 FORGET_SECONDS: Final = 1.0
 RETENTION_SECONDS: Final = 3_600.0
-
-
-class NoRules:
-    """Knows no rule, so that nobody may use a card. Stands where no rules were composed."""
-
-    async def granted(self, principal: Principal, container: str) -> Granted | None:  # noqa: ARG002 - the port's
-        """Return that no rule matches."""
-        return None
-
-    async def require(self, principal: Principal, container: str, wanted: Access) -> Granted:  # noqa: ARG002
-        """Refuse."""
-        raise Denied
-
-    async def require_payments(
-        self,
-        merchant: MerchantId,
-        mode: Mode,
-        container: str,
-        wanted: Access,  # noqa: ARG002
-    ) -> Granted:
-        """Refuse."""
-        raise Denied
 
 
 def forward_desk(

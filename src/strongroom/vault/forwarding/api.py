@@ -21,9 +21,10 @@ from strongroom.kernel.cardlike import has_cardlike_bytes
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding import examples
+from strongroom.vault.forwarding.desk import ForwardDesk
 from strongroom.vault.forwarding.model import Forwarded, Outcome
-from strongroom.vault.forwarding.ports import ForwardDesk
 from strongroom.vault.forwarding.requests import Asked
 from strongroom.vault.forwarding.service import Sender
 from strongroom.vault.forwarding.wire import (
@@ -39,7 +40,7 @@ from strongroom.vault.forwarding.wire import (
     preview_out,
     secrets_of,
 )
-from strongroom.vault.tokens import PAGE_ROWS_MAX, Caller
+from strongroom.vault.tokens import PAGE_ROWS_MAX
 
 #: The destination's own, beside ours: what it said, and how long it took.
 DESTINATION_STATUS: Final = "strongroom-destination-status"

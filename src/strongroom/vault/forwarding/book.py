@@ -32,6 +32,7 @@ from strongroom.kernel.ids import DestinationId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeys, KeyName
+from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding import store
 from strongroom.vault.forwarding.credentials import (
     CERTIFICATE,
@@ -49,7 +50,6 @@ from strongroom.vault.forwarding.errors import (
 from strongroom.vault.forwarding.model import DESTINATIONS_MAX, Config, Destination
 from strongroom.vault.forwarding.registration import require_registrable, target_of
 from strongroom.vault.forwarding.store import Row
-from strongroom.vault.tokens import Caller
 
 OPEN_SECONDS: Final = 1
 OPEN_MAX: Final = 1_000

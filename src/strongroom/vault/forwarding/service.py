@@ -26,6 +26,7 @@ from strongroom.vault.create import Asked as TokenAsked
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
 from strongroom.vault.errors import TokenUnknown
+from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding import returning, store
 from strongroom.vault.forwarding.book import DestinationBook, OpenDestination
 from strongroom.vault.forwarding.credentials import (
@@ -43,7 +44,6 @@ from strongroom.vault.forwarding.requests import Asked, Read, read_request
 from strongroom.vault.forwarding.values import CardFacts, OpenCard, masked, value_of
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.tokens import Caller
 from strongroom.vault.wire import CardIn, TokenIn
 
 #: How long after its time-out a forward counts as being sent: what its process needs to save the outcome.
