@@ -11,7 +11,15 @@ from strongroom.crypto.aead import (
     algorithm_of,
     encode_parts,
 )
-from strongroom.crypto.digest import SHA256_BYTES, equal, hkdf_sha256, hmac_sha256, sha256, sha512
+from strongroom.crypto.digest import (
+    SHA256_BYTES,
+    Sha256,
+    equal,
+    hkdf_sha256,
+    hmac_sha256,
+    sha256,
+    sha512,
+)
 from strongroom.crypto.errors import (
     CannotOpen,
     CertificateUnreadable,
@@ -52,6 +60,7 @@ __all__ = [
     "PassphraseTooShort",
     "Place",
     "Sealer",
+    "Sha256",
     "SignatureInvalid",
     "SigningKey",
     "aes_gcm_decrypt",

@@ -17,6 +17,11 @@ grant select, insert, update (sealed_credentials, key_version, status, updated_a
 grant select, insert, update (description, retention_days, updated_at), delete on vault.container to strongroom_vault;
 grant select, insert, delete on vault.access_rule to strongroom_vault;
 grant select, insert, update on vault.job to strongroom_vault;
+grant select, insert on vault.import_key, vault.import_part to strongroom_vault;
+grant select, insert, update (state, received, consumed, layout, rows, created, duplicates, refused, digest, problem, job_id,
+                              updated_at, ended_at) on vault.import to strongroom_vault;
+grant select, insert, delete on vault.import_piece to strongroom_vault;
+grant select, insert on vault.export_piece to strongroom_vault;
 grant select, insert on vault.cvc_epoch to strongroom_vault;
 grant select, truncate on vault.cvc_epoch_0, vault.cvc_epoch_1, vault.cvc_epoch_2, vault.cvc_epoch_3 to strongroom_vault;
 grant execute on all functions in schema vault to strongroom_vault;
