@@ -25,14 +25,17 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _ADD,
         "keys.data_key": frozenset({"select", "insert", "update"}),
         "strongroom.migration": _READ,
+        "vault.access_rule": frozenset({"select", "insert", "delete"}),
         "vault.card_identity": frozenset({"select", "insert", "delete"}),
         "vault.connection": _CHANGE,
+        "vault.container": frozenset({"select", "insert", "update*", "delete"}),
         "vault.cvc_epoch": _ADD,
         "vault.cvc_epoch_0": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_1": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_2": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_3": frozenset({"select", "truncate"}),
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
+        "vault.job": frozenset({"select", "insert", "update"}),
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
@@ -54,11 +57,15 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     (
         Domain.CORE,
         Login.VAULT,
-    ): {  # authenticates its own callers, and sees nothing else of this database
+    ): {  # authenticates its own callers, asks for approvals, and sees nothing else of this database
+        "audit.address": frozenset({"insert"}),
+        "audit.event": frozenset({"insert*"}),
         "identity.api_key": _MOVE,  # and notes when a key was used
+        "identity.approval": _ASK,
         "identity.merchant": _READ,
         "identity.network": _READ,
         "identity.network_change": _READ,
+        "identity.person": frozenset({"select*"}),  # who may approve, as for the gateway
         "identity.revocation": _READ,
         "identity.signing_key": _READ,
         "identity.used_once": _ADD,
@@ -296,6 +303,10 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'pay_{m}', 'a', 1, 'AED', 'pending', now(), now())"
     ),
+    "vault.access_rule": (
+        "(merchant_id, mode, rule_id, container, priority, grantee_kind, grantee, access, transform, created_by,"
+        " created_at) values ('{m}', 'test', '{aud}', 'default', 1, 'anybody', '', 'none', 'mask', 'x', now())"
+    ),
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"
     ),
@@ -304,8 +315,16 @@ ROWS: Final[dict[str, str]] = {
         " updated_at)"
         " values ('{m}', 'test', '{aud}', 'simulator', 'https://api.example.com', '', 1, 'active', now(), now())"
     ),
+    "vault.container": (
+        "(merchant_id, mode, name, created_by, created_at, updated_at)"
+        " values ('{m}', 'test', '{aud}', 'x', now(), now())"
+    ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
+    ),
+    "vault.job": (
+        "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at, ended_at)"
+        " values ('{m}', 'test', '{aud}', 'reseal', 'done', now(), 'x', now(), now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

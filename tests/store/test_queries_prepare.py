@@ -32,6 +32,7 @@ SCHEMAS: Final = {
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
+    "vault.work": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "webhooks": {
         "webhooks",
@@ -79,6 +80,7 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
+    "vault.work": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
 }
@@ -159,6 +161,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.state_merchant": _EVERYBODY,  # names no table
     "payments.touch_connection": _GATEWAY,
     "vault.be_expiry_job": _EVERYBODY,  # names no table
+    "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,
     "webhooks.disable_endpoint": _PAYMENTS,

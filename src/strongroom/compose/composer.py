@@ -34,6 +34,7 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
+from strongroom.compose.vault_work import VaultWork
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
@@ -42,6 +43,7 @@ from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
+from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
 from strongroom.identity.service import IdentityService
@@ -109,6 +111,7 @@ class Composer(Process):
         vault = Vault(
             maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
         )
+        work = VaultWork(self, database, recorder)
         self._open_forwarding(database, keyring, epochs, recorder)
         self._vault_recorder = recorder
         await self._core_role(core)
@@ -121,16 +124,28 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        await work.start()
         return await self._listener(
             "vault",
             VAULT_ROUTES,
-            {"vault": vault, "audit": await self._reader(database, keyring, recorder, "vault")},
+            {
+                "vault": vault,
+                "jobs": work.jobs,
+                "approvals": await self._vault_approvals(core),
+                "audit": await self._reader(database, keyring, recorder, "vault"),
+            },
             vault_document,
             core,
             recorder,
             carries_cards=True,
             lean_lane=lean_lane,
         )
+
+    async def _vault_approvals(self, core: Database) -> ApprovalGate:
+        """Compose four eyes for the vault's routes: asked for, used and recorded in the core database."""
+        keyring = await self.keyring(core, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(core, keyring)
+        return await access_parts.gate_of(self, core, keyring, recorder)
 
     def _open_forwarding(
         self, database: Database, keyring: Keyring, epochs: CvcEpochs, recorder: EventRecorder

@@ -25,6 +25,7 @@ from strongroom.telemetry.work_metrics import (
     InboundMetrics,
     JobMetrics,
     PaymentMetrics,
+    VaultJobMetrics,
     WebhookMetrics,
 )
 
@@ -332,6 +333,7 @@ class Metrics:
         self.audit = AuditMetrics(registry)
         self.identity = IdentityMetrics(registry)
         self.jobs = JobMetrics(registry)
+        self.vault_jobs = VaultJobMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
         self.inbound = InboundMetrics(registry)
         self.payments = PaymentMetrics(registry)
