@@ -29,12 +29,18 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.card_identity": frozenset({"select", "insert", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
+        "vault.container_change": _CHANGE,
         "vault.cvc_epoch": _ADD,
         "vault.cvc_epoch_0": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_1": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_2": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_3": frozenset({"select", "truncate"}),
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
+        "vault.export_piece": _ADD,
+        "vault.import": _CHANGE,
+        "vault.import_key": _ADD,
+        "vault.import_part": _ADD,
+        "vault.import_piece": frozenset({"select", "insert", "delete"}),
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
     },
@@ -310,17 +316,39 @@ ROWS: Final[dict[str, str]] = {
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"
     ),
-    "vault.connection": (
-        "(merchant_id, mode, connection_id, processor, base_url, sealed_credentials, key_version, status, created_at,"
-        " updated_at)"
-        " values ('{m}', 'test', '{aud}', 'simulator', 'https://api.example.com', '', 1, 'active', now(), now())"
+    "vault.access_rule": (
+        "(merchant_id, mode, rule_id, container, priority, grantee_kind, grantee, access, transform, created_by,"
+        " created_at) values ('{m}', 'test', '{aud}', 'cards', 1, 'key', '*', 'use', 'mask', 'x', now())"
     ),
     "vault.container": (
         "(merchant_id, mode, name, created_by, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'x', now(), now())"
     ),
+    "vault.connection": (
+        "(merchant_id, mode, connection_id, processor, base_url, sealed_credentials, key_version, status, created_at,"
+        " updated_at)"
+        " values ('{m}', 'test', '{aud}', 'simulator', 'https://api.example.com', '', 1, 'active', now(), now())"
+    ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
+    ),
+    "vault.export_piece": (
+        "(merchant_id, mode, job_id, number, cards, content, digest, created_at)"
+        f" values ('{{m}}', 'test', '{{aud}}', 0, 1, '', {_HASH}, now())"
+    ),
+    "vault.import": (
+        "(merchant_id, mode, import_id, state, wish, created_by, created_at, updated_at)"
+        " values ('{m}', 'test', '{aud}', 'open', '{{}}', 'x', now(), now())"
+    ),
+    "vault.import_key": (
+        "(merchant_id, mode, key_id, certificate, public_jwk, sealed_private, key_version, created_by, created_at)"
+        " values ('{m}', 'test', '{aud}', '', '', '', 1, 'x', now())"
+    ),
+    "vault.import_part": (
+        "(merchant_id, mode, import_id, first_row, rows, results) values ('{m}', 'test', '{aud}', 0, 1, '')"
+    ),
+    "vault.import_piece": (
+        "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
     ),
     "vault.job": (
         "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at, ended_at)"

@@ -34,6 +34,8 @@ SCHEMAS: Final = {
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault.work": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
+    "vault.containers": {"vault"},
+    "vault.transfer": {"vault"},
     "webhooks": {
         "webhooks",
         "jobs",
@@ -81,6 +83,8 @@ RUN_BY: Final = {
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
+    "vault.containers": {Domain.VAULT: {Login.VAULT}},
+    "vault.transfer": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
 }

@@ -9,6 +9,7 @@ from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose import access as access_parts
+from strongroom.compose import containers as container_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
 from strongroom.compose.console import console_state, people_of
@@ -34,6 +35,7 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
+from strongroom.compose.transfer import transfer_of
 from strongroom.compose.vault_work import VaultWork
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
@@ -55,6 +57,8 @@ from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.connections import VaultConnections
+from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
@@ -86,7 +90,9 @@ class Composer(Process):
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
         sink = TokenSink(database)
+        rules = await container_parts.rules_of(self, database)
         maker = TokenMaker(
+            rules=rules,
             sealer=CardSealer(keyring),
             epochs=epochs,
             recorder=recorder,
@@ -107,12 +113,20 @@ class Composer(Process):
             recorder=recorder,
             clock=site.clock,
             metrics=site.metrics.vault,
+            rules=rules,
         )
         vault = Vault(
-            maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
+            maker,
+            BulkMaker(maker, bulk_writer),
+            tokens,
+            recorder,
+            site.clock,
+            site.metrics.vault,
+            rules,
         )
         work = VaultWork(self, database, recorder)
-        self._open_forwarding(database, keyring, epochs, recorder)
+        transfer = transfer_of(self, database, keyring, recorder, rules, work)
+        self._open_forwarding(database, keyring, epochs, recorder, rules)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -131,6 +145,8 @@ class Composer(Process):
             {
                 "vault": vault,
                 "jobs": work.jobs,
+                "transfer": transfer,
+                "containers": ContainerDesk(database, recorder, site.clock, rules),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -148,7 +164,12 @@ class Composer(Process):
         return await access_parts.gate_of(self, core, keyring, recorder)
 
     def _open_forwarding(
-        self, database: Database, keyring: Keyring, epochs: CvcEpochs, recorder: EventRecorder
+        self,
+        database: Database,
+        keyring: Keyring,
+        epochs: CvcEpochs,
+        recorder: EventRecorder,
+        rules: RuleFeed,
     ) -> None:
         """Compose what the vault offers to payments in this process."""
         site = self.site
@@ -171,6 +192,7 @@ class Composer(Process):
             egress=self.egress(),
             recorder=recorder,
             clock=site.clock,
+            rules=rules,
         )
         self._stack.callback(forwarder.close)
         self._forwarder = forwarder
@@ -304,6 +326,10 @@ class Composer(Process):
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
         keyring = await self.keyring(database, Purpose.AUDIT)
         return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
+
+    async def operator_containers(self) -> ContainerDesk:
+        """Compose containers and access rules for the operators' commands, under the vault's login."""
+        return await container_parts.operator_desk(self)
 
     async def operator_access(self) -> AccessReviews:
         """Compose reviews of access for the operators' commands, under the console's login."""

@@ -24,6 +24,7 @@ from strongroom.kernel.schemes import SYNTHETIC
 from strongroom.vault.answers import Cleaner
 from strongroom.vault.calls import CVC_ABSENT, CVC_HELD, CVC_USED, CardFacts, Forward, Forwarded
 from strongroom.vault.connections import OpenConnection, VaultConnections
+from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
 from strongroom.vault.destinations import JSON, SIMULATOR, Destinations, Matched
 from strongroom.vault.errors import CardNotForProcessor, TemplateRefused, TokenUnknown
@@ -74,8 +75,10 @@ class VaultForwarder:
         egress: HttpSender,
         recorder: Recorder,
         clock: Clock,
+        rules: ContainerRules,
         held: HeldCvcs | None = None,
     ) -> None:
+        self._rules = rules
         self._database = database
         self._sealer = sealer
         self._epochs = epochs

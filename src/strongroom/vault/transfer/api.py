@@ -16,7 +16,7 @@ from strongroom.http.requires import principal_of, request_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
-from strongroom.vault.tokens import Caller
+from strongroom.vault.finding import Caller
 from strongroom.vault.transfer import examples
 from strongroom.vault.transfer.export import ExportWish
 from strongroom.vault.transfer.imports import PAGE_ROWS_MAX
@@ -300,7 +300,7 @@ async def read_piece(
     )
 
 
-IMPORT_ROUTES: Final = (
+ROUTES: Final = (
     begin_import,
     put_content,
     list_imports,
@@ -309,5 +309,7 @@ IMPORT_ROUTES: Final = (
     read_import,
     cancel_import,
     read_results,
+    begin_export,
+    read_export,
+    read_piece,
 )
-EXPORT_ROUTES: Final = (begin_export, read_export, read_piece)

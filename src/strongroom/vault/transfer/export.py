@@ -28,12 +28,13 @@ from strongroom.kernel.mode import Mode
 from strongroom.vault.containers.model import CONTAINER_NAME, Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.tokens import Caller
+from strongroom.vault.finding import Caller
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
 from strongroom.vault.transfer.model import Encryption
 from strongroom.vault.transfer.store import QUERIES
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
+from strongroom.vault.work.pace import batch
 from strongroom.vault.work.ports import Jobs
 
 #: Cards of one piece: one OpenPGP message, or so many lines.
@@ -184,7 +185,7 @@ class Exports:
             return await self._write(job, tx, after, upto, number)
         scope = (job.merchant_id, job.mode, job.params["container"])
         rows = await tx.rows(
-            QUERIES["ids_to_export"], *scope, after, job.created_at, PIECE_CARDS
+            QUERIES["ids_to_export"], *scope, after, job.created_at, batch(job, PIECE_CARDS)
         )
         if not rows:
             digests = await tx.rows(

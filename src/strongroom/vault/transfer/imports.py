@@ -23,7 +23,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.tokens import Caller
+from strongroom.vault.finding import Caller
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.columns import check_wish, find_columns
 from strongroom.vault.transfer.errors import (

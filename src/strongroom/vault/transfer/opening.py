@@ -21,7 +21,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKey, DataKeys, KeyName
 from strongroom.vault.errors import CannotReadCard
-from strongroom.vault.tokens import Caller
+from strongroom.vault.finding import Caller
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ImportKeyUnknown
 from strongroom.vault.transfer.store import QUERIES
