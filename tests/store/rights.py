@@ -375,10 +375,6 @@ ROWS: Final[dict[str, str]] = {
     "vault.import_piece": (
         "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
     ),
-    "vault.job": (
-        "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at, ended_at)"
-        " values ('{m}', 'test', '{aud}', 'reseal', 'done', now(), 'x', now(), now(), now())"
-    ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"
         " single_use, created_by, created_at)"

@@ -39,7 +39,6 @@ VAULT_ROUTES: Final = (
     *reveal_api.ROUTES,
     *forwarding_api.ROUTES,
     *containers_api.ROUTES,
-    *containers_api.ROUTES,
     *transfer_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
