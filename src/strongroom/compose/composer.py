@@ -34,7 +34,8 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
-from strongroom.compose.vault_work import VaultWork
+from strongroom.compose.vault_work import VaultWork, rotation_state
+from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
@@ -87,7 +88,7 @@ class Composer(Process):
         )
         sink = TokenSink(database)
         maker = TokenMaker(
-            sealer=CardSealer(keyring),
+            sealer=CardSealer(keyring, Algorithm(site.settings.card_algorithm), site.clock),
             epochs=epochs,
             recorder=recorder,
             writer=self.writer(
@@ -124,6 +125,7 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        rotation = await rotation_state(self, database, keyring, recorder, work)
         await work.start()
         return await self._listener(
             "vault",
@@ -131,6 +133,7 @@ class Composer(Process):
             {
                 "vault": vault,
                 "jobs": work.jobs,
+                **rotation,
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },

@@ -13,18 +13,21 @@ from strongroom.keys.errors import (
     RootDisabled,
 )
 from strongroom.keys.model import (
+    CACHE_SECONDS,
     PLATFORM_MERCHANT,
     PLATFORM_MODE,
     DataKey,
     DataKeyRow,
+    KeyChange,
     KeyState,
     NewDataKey,
     RootInfo,
 )
-from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore
+from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore, WatchedKeys, Within
 from strongroom.keys.purposes import ROLE_ROOTS, KeyName, Purpose, roots_of
 
 __all__ = [
+    "CACHE_SECONDS",
     "PLATFORM_MERCHANT",
     "PLATFORM_MODE",
     "ROLE_ROOTS",
@@ -35,6 +38,7 @@ __all__ = [
     "DataKeyTable",
     "DataKeyUnknown",
     "DataKeys",
+    "KeyChange",
     "KeyFileUnsafe",
     "KeyName",
     "KeyRowAltered",
@@ -47,5 +51,7 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "WatchedKeys",
+    "Within",
     "roots_of",
 ]
