@@ -26,6 +26,7 @@ from strongroom.cli import (
     pki,
     provider,
     refund,
+    scan,
     serve,
     service,
     setup,
@@ -71,6 +72,7 @@ for noun in (
     access,
     simulator,
     pki,
+    scan,
     doctor,
 ):
     noun.register(app)
