@@ -29,6 +29,7 @@ from strongroom.cli import (
     pki,
     provider,
     refund,
+    scan,
     serve,
     service,
     setup,
@@ -77,6 +78,7 @@ for noun in (
     access,
     simulator,
     pki,
+    scan,
     doctor,
 ):
     noun.register(app)
