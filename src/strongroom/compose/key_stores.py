@@ -7,12 +7,18 @@ take longer to import than everything else of a server, and a process needs one 
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
+from strongroom.compose.secrets import open_secrets, transit_identity
 from strongroom.compose.site import KeyFile, key_file
 from strongroom.config import KeyStoreName, Settings
 from strongroom.kernel.secret import Secret
 from strongroom.keys import KeyStore, KeyStoreRefused, Purpose
 from strongroom.keys.stores.file import FileKeyStore
+
+if TYPE_CHECKING:
+    from strongroom.keys.stores.pkcs11 import Pkcs11KeyStore
 
 
 async def open_key_store(
@@ -35,6 +41,8 @@ async def open_key_store(
             return await _file(role_keys or (KeyFile(key_file(settings), passphrase),))
         case KeyStoreName.AWS_KMS:
             return await _aws_kms(settings, purposes)
+        case KeyStoreName.PKCS11:
+            return await open_pkcs11(settings, purposes)
         case KeyStoreName.GCP_KMS:
             return _gcp_kms(settings, purposes)
         case KeyStoreName.TRANSIT:
@@ -73,31 +81,30 @@ def _gcp_kms(settings: Settings, purposes: frozenset[Purpose]) -> KeyStore:
 
 def _transit(settings: Settings, purposes: frozenset[Purpose]) -> KeyStore:
     from strongroom.keys.stores.transit import TransitKeyStore  # noqa: PLC0415
-    from strongroom.keys.stores.transit_login import (  # noqa: PLC0415
-        AppRole,
-        TokenFile,
-        TransitIdentity,
-    )
 
-    identity: TransitIdentity
-    if settings.transit_token_file is not None:
-        identity = TokenFile(settings.transit_token_file)
-    elif settings.transit_role_id is not None and settings.transit_secret_id_file is not None:
-        identity = AppRole(
-            settings.transit_role_id,
-            settings.transit_secret_id_file,
-            settings.transit_approle_mount,
-        )
-    else:
-        raise KeyStoreRefused("no login to the Transit store is set")
     return TransitKeyStore.open(
         _named(settings.transit_key_prefix, purposes),
-        identity,
+        transit_identity(settings),
         url=settings.transit_url or "",
         mount=settings.transit_mount,
         namespace=settings.transit_namespace,
         authorities=settings.transit_ca,
     )
+
+
+async def open_pkcs11(
+    settings: Settings, purposes: frozenset[Purpose] = frozenset(Purpose)
+) -> "Pkcs11KeyStore":
+    """Open the token that the settings name, whose roots can be made, too. The PIN is read whenever it is needed."""
+    from strongroom.keys.stores.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - see above
+    from strongroom.keys.stores.pkcs11_token import TokenPlace  # noqa: PLC0415 - see above
+
+    module, pin = settings.pkcs11_module, settings.pkcs11_pin
+    if module is None or pin is None:
+        raise KeyStoreRefused("set STRONGROOM_PKCS11_MODULE and STRONGROOM_PKCS11_PIN")
+    place = TokenPlace(str(module), settings.pkcs11_token, settings.pkcs11_key_prefix)
+    book = open_secrets(settings)
+    return await Pkcs11KeyStore.open(place, partial(book.anew, pin), purposes=purposes)
 
 
 def _named(prefix: str, purposes: frozenset[Purpose]) -> dict[Purpose, str]:

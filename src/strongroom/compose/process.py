@@ -26,6 +26,7 @@ from strongroom.kernel.invariant import Bug
 from strongroom.keys import KeyName, KeyStore, Purpose, roots_of
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.keys.stores.guarded import GuardedKeyStore
 from strongroom.keys.stores.metered import MeteredKeyStore
 from strongroom.telemetry.health import Check, HealthRegistry
 from strongroom.telemetry.security import SecurityEvents
@@ -92,7 +93,8 @@ class Process:
                 purposes=roots_of(site.roles),
                 role_keys=site.role_keys,
             )
-            self._store = MeteredKeyStore(opened, self.site.metrics.keys)
+            metrics = self.site.metrics.keys
+            self._store = GuardedKeyStore(MeteredKeyStore(opened, metrics), metrics)
             self.on_close(self._store.close)
         return self._store
 

@@ -47,6 +47,9 @@ def missing(given: Mapping[str, Any]) -> list[str]:
             return [] if given.get("gcp_kms_key_ring") else [_needs("GCP_KMS_KEY_RING")]
         case KeyStoreName.TRANSIT:
             return _missing_for_transit(given)
+        case KeyStoreName.PKCS11:
+            needed = ("pkcs11_module", "pkcs11_pin")
+            return [_needs(name.upper()) for name in needed if not given.get(name)]
         case _:
             return []
 
@@ -54,6 +57,8 @@ def missing(given: Mapping[str, Any]) -> list[str]:
 def faults_of_stores(settings: Settings) -> list[str]:
     """Return what of these settings production refuses (promise 8)."""
     found = []
+    if settings.key_store is KeyStoreName.PKCS11 and "softhsm" in str(settings.pkcs11_module):
+        found.append("STRONGROOM_PKCS11_MODULE is SoftHSM, which keeps the roots in files")
     if settings.gcp_kms_endpoint:
         found.append("STRONGROOM_GCP_KMS_ENDPOINT points Google Cloud KMS at another endpoint")
     if (settings.transit_url or "").startswith("http://"):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
 from strongroom.config.key_stores import missing, read_address, read_key_ring, read_purposes
+from strongroom.config.references import SecretReference, parse_login_passwords, parse_reference
 from strongroom.config.settings import (
     Environment,
     ForwardedHeader,
@@ -20,6 +21,7 @@ from strongroom.config.settings import (
     Settings,
 )
 from strongroom.kernel.addresses import parse_network
+from strongroom.kernel.region import REGION
 from strongroom.kernel.secret import Secret
 
 PREFIX: Final = "STRONGROOM_"
@@ -140,33 +142,16 @@ def _holds_google_key(file: Path) -> bool:
     return not isinstance(content, dict) or content.get("type") != "external_account"
 
 
+def process_environment() -> Mapping[str, str]:
+    """Return this process's variables, for references to secrets that stand there."""
+    return os.environ
+
+
 def client_key(environment: Mapping[str, str] | None = None) -> Secret[str] | None:
     """Return the API key that a client of a vault finds in the environment."""
     variables = os.environ if environment is None else environment
     text = variables.get(CLIENT_KEY, "").strip()
     return Secret(text) if text else None
-
-
-def resolve_secret(reference: str, variables: Mapping[str, str]) -> Secret[str]:
-    """Follow a reference to a secret.
-
-    Raises:
-        ValueError: it is not a reference, or what it names is empty or not there. Never holds the value.
-    """
-    scheme, colon, rest = reference.partition(":")
-    if colon and scheme == "env":
-        if not variables.get(rest):
-            raise ValueError(f"the variable {rest} is empty")
-        return Secret(variables[rest])
-    if colon and scheme == "file":
-        try:
-            text = Path(rest).read_text("utf-8").strip()
-        except OSError as error:
-            raise ValueError(f"{rest}: {error.strerror}") from None
-        if not text:
-            raise ValueError(f"the file {rest} is empty")
-        return Secret(text)
-    raise ValueError("a secret is given as a reference, env:NAME or file:PATH")
 
 
 def _without_a_proxy(given: Mapping[str, Any]) -> list[str]:
@@ -213,11 +198,25 @@ def _count(text: str, _variables: Mapping[str, str]) -> int:
     return int(text)
 
 
+def _count_or_none(text: str, variables: Mapping[str, str]) -> int:
+    return 0 if text == "0" else _count(text, variables)
+
+
 def _path(text: str, _variables: Mapping[str, str]) -> Path:
     return Path(text).expanduser()
 
 
+def _reference(text: str, _variables: Mapping[str, str]) -> SecretReference:
+    return parse_reference(text)
+
+
 def _text(text: str, _variables: Mapping[str, str]) -> str:
+    return text
+
+
+def _region(text: str, _variables: Mapping[str, str]) -> str:
+    if not REGION.fullmatch(text):
+        raise ValueError("a region is a word like `uae` or `me-central-1`")
     return text
 
 
@@ -294,15 +293,21 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,
-    "vault_database": resolve_secret,
-    "core_database": resolve_secret,
+    "vault_database": _reference,
+    "core_database": _reference,
     "login_secrets": _path,
+    "login_passwords": lambda text, _: parse_login_passwords(text),
+    "secret_seconds": _count,
     "postgres_binaries": _path,
     "key_store": lambda text, _: KeyStoreName(text),
-    "key_file_passphrase": resolve_secret,
+    "key_file_passphrase": _reference,
     "aws_region": _text,
     "aws_endpoint": _text,
     "aws_kms_key_prefix": _text,
+    "pkcs11_module": _path,
+    "pkcs11_token": _text,
+    "pkcs11_pin": _reference,
+    "pkcs11_key_prefix": _text,
     "aws_kms_merchant_keys": read_purposes,
     "gcp_kms_key_ring": read_key_ring,
     "gcp_kms_key_prefix": _text,
@@ -334,6 +339,10 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "rate_stranger_per_second": _count,
     "rate_visitor_per_second": _count,
     "rate_login_per_minute": _count,
+    "reveals_per_minute": _count,
+    "reveal_burst_count": _count,
+    "reveal_burst_seconds": _count,
+    "reveal_stop_seconds": _count_or_none,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,
@@ -341,5 +350,5 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "delivery_delays_seconds": _counts,
     "worker": _truth,
     "worker_poll_ms": _count,
-    "vault_region": _text,
+    "vault_region": _region,
 }
