@@ -118,7 +118,7 @@ def read(answered: Answered, shape: type[_Shape]) -> _Shape:
     """Return the body of an answer. Raises KeyStoreUnavailable for one of another shape."""
     try:
         return msgspec.json.decode(answered.body, type=shape)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         # Not chained: what does not decode may hold a key, and a chained error would print what it met.
         raise KeyStoreUnavailable from None
 
@@ -131,7 +131,7 @@ def refusal(
         return KeyStoreUnavailable()
     try:
         words = " ".join(msgspec.json.decode(answered.body, type=_Errors).errors)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         words = ""
     if answered.status == _NOT_FOUND or _UNKNOWN_KEY in words:
         return KeyStoreRefused(f"the Transit store knows no key {name}")
