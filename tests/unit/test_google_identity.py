@@ -97,6 +97,17 @@ async def test_while_no_new_one_is_granted_the_present_one_serves_to_its_end() -
         await tokens.token()
 
 
+async def test_who_waits_for_a_token_when_it_closes_hears_that_there_is_none() -> None:
+    grants = Grants()
+    grants.gate.clear()
+    tokens = CachedTokens(grants, now=Time())
+    waiting = [asyncio.create_task(tokens.token()) for _ in range(3)]
+    await asyncio.sleep(0)
+    await tokens.close()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(result) for result in results} == {ServiceAway}
+
+
 async def test_a_forgotten_token_is_not_used_again() -> None:
     grants = Grants()
     tokens = CachedTokens(grants, now=Time())

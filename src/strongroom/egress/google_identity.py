@@ -20,6 +20,7 @@ from strongroom.egress.fixed import FixedService, ServiceAway
 from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
+from strongroom.kernel.tasks import is_being_cancelled
 
 METADATA_URL: Final = "http://metadata.google.internal"
 METADATA_PATH: Final = "/computeMetadata/v1/instance/service-accounts/default/token"
@@ -93,6 +94,10 @@ class CachedTokens:
         try:
             # Shielded: a caller that gives up does not take the others' token away.
             await asyncio.shield(self._flight)
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            raise ServiceAway from None  # closed meanwhile
         except StrongroomError:
             if present is not None and left > 0:
                 return present[0]

@@ -25,6 +25,7 @@ from botocore.parsers import ResponseParserError
 
 from strongroom.crypto import DATA_KEY_BYTES
 from strongroom.kernel.secret import Secret
+from strongroom.kernel.tasks import is_being_cancelled
 from strongroom.keys.context import bound_context, check_plaintext
 from strongroom.keys.errors import (
     CannotUnwrap,
@@ -272,6 +273,10 @@ class AwsKmsKeyStore:
         try:
             async with asyncio.timeout(self._call_timeout_seconds):
                 yield
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            raise KeyStoreUnavailable from None  # closed while this call waited for a connection
         except ClientError as error:
             raise _translated(error, key_id) from error
         except (NoCredentialsError, PartialCredentialsError, ParamValidationError) as error:
