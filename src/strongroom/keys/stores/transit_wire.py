@@ -99,6 +99,8 @@ def packed(ciphertext: str) -> bytes:
         content = base64.b64decode(matched[2], validate=True)
     except binascii.Error:
         raise KeyStoreUnavailable from None
+    if base64.b64encode(content).decode() != matched[2]:
+        raise KeyStoreUnavailable
     return _FORMAT + int(matched[1]).to_bytes(_VERSION_BYTES, "big") + content
 
 
