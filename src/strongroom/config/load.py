@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
+from strongroom.config.key_store_settings import KeyStoreName
 from strongroom.config.key_stores import missing, read_address, read_key_ring, read_purposes
 from strongroom.config.references import SecretReference, parse_login_passwords, parse_reference
 from strongroom.config.settings import (
     CardAlgorithm,
     Environment,
     ForwardedHeader,
-    KeyStoreName,
     Listener,
     PasskeyAttestation,
     Settings,
