@@ -18,6 +18,7 @@ from strongroom.cli import (
     event,
     init,
     key,
+    key_store,
     listen,
     login,
     merchant,
@@ -27,6 +28,7 @@ from strongroom.cli import (
     pki,
     provider,
     refund,
+    secret,
     serve,
     service,
     setup,
@@ -73,6 +75,8 @@ for noun in (
     access,
     simulator,
     pki,
+    key_store,
+    secret,
     doctor,
 ):
     noun.register(app)

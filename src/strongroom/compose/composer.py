@@ -296,6 +296,12 @@ class Composer(Process):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
 
+    async def operator_recorder(self) -> tuple[Database, Recorder]:
+        """Compose what an operator's change outside the database is recorded by, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.AUDIT)
+        return database, await self.recorder(database, keyring)
+
     async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
         """Compose signing keys and services for the operators' commands, under the console's login."""
         return await session_parts.operator_parts(self)

@@ -11,6 +11,7 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretNotTaken,
     SecretsMissing,
     SecretUnreadable,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretNotTaken",
     "SecretUnreadable",
     "SecretsMissing",
     "roots_of",
