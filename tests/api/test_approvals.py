@@ -17,8 +17,12 @@ from service import Service, Tenant, running
 from strongroom.compose import GATEWAY_ROUTES
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
+from strongroom.http import Request
 from strongroom.http.app import build_app, build_listener
+from strongroom.http.approval import ApprovalAsked
 from strongroom.http.requires import ApprovalsUnknownHere
+from strongroom.identity.approvals.errors import ApprovalNotUsable
+from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.kernel.clock import SteppedClock, SystemClock
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
@@ -327,3 +331,42 @@ async def test_a_listener_with_a_marked_route_and_no_gate_is_not_built(desk: Des
             body_bytes_max={},
             lean_lane=False,
         )
+
+
+async def test_the_vault_asks_and_takes_back_under_its_own_login(desk: Desk) -> None:
+    """Its login on the core database does what a marked route of its listener needs, and its recorder records it."""
+    app: Any = desk.service.edges["vault"]._app
+    gate: ApprovalGate = app.state.approvals
+    token = new_id("tok")
+
+    def request(**headers: str) -> Request:
+        made = Request(
+            listener="vault",
+            method="POST",
+            path=f"/v1/tokens/{token}/reveal",
+            query="",
+            headers=headers,
+            address="192.0.2.7",
+            request_id="req_gate",
+            trace_hash="ab" * 32,
+            started=0.0,
+        )
+        made.route = "/v1/tokens/{token_id:str}/reveal"
+        made.principal = desk.asker.principal
+        return made
+
+    with pytest.raises(ApprovalAsked) as waiting:
+        await gate.admit(request(), "token_reveal", token)
+    asked = json.loads(waiting.value.answer.body)
+    assert (asked["object_id"], asked["route"]) == (token, "/v1/tokens/{token_id}/reveal")
+    named = request(**{HEADER: asked["id"]})
+    with pytest.raises(ApprovalNotUsable):
+        await gate.admit(named, "token_reveal", token)
+    assert (await desk.decide(asked["id"])).status_code == 200
+    await gate.admit(named, "token_reveal", token)
+    with pytest.raises(ApprovalNotUsable):  # once
+        await gate.admit(named, "token_reveal", token)
+    requested, granted, used = await desk.people.records(asked["id"])
+    assert requested["actor"] == used["actor"] == desk.asker.id
+    assert granted["actor"] == desk.other.id
+    assert used["origin"] == requested["origin"] is not None

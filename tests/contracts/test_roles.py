@@ -92,9 +92,9 @@ def initialised(folder: Path) -> Settings:
     here.make_keys()
     assert here.split_keys() == len(ROLES)
     authorities = Authorities(port_folder(chosen), here.clock.now())
-    authorities.make()
+    authorities.make().carry_out()
     for name in authorities.due():
-        authorities.issue(name, ["127.0.0.1"], timedelta(days=30))
+        authorities.issue(name, ["127.0.0.1"], timedelta(days=30)).carry_out()
     return chosen
 
 

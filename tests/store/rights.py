@@ -30,6 +30,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.card_identity": frozenset({"select", "insert", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
+        "vault.container_change": _CHANGE,
         "vault.cvc_epoch": _ADD,
         "vault.cvc_epoch_0": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_1": frozenset({"select", "truncate"}),
@@ -38,6 +39,10 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
+        "vault.reveal": frozenset({"select", "insert", "delete"}),
+        "vault.reveal_stop": _CHANGE,
+        "vault.destination": _CHANGE,
+        "vault.forward": _CHANGE | {"delete"},
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
@@ -59,11 +64,15 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
     (
         Domain.CORE,
         Login.VAULT,
-    ): {  # authenticates its own callers, and sees nothing else of this database
+    ): {  # authenticates its own callers, asks for approvals, and sees nothing else of this database
+        "audit.address": frozenset({"insert"}),
+        "audit.event": frozenset({"insert*"}),
         "identity.api_key": _MOVE,  # and notes when a key was used
+        "identity.approval": _ASK,
         "identity.merchant": _READ,
         "identity.network": _READ,
         "identity.network_change": _READ,
+        "identity.person": frozenset({"select*"}),  # who may approve, as for the gateway
         "identity.revocation": _READ,
         "identity.signing_key": _READ,
         "identity.used_once": _ADD,
@@ -326,6 +335,22 @@ ROWS: Final[dict[str, str]] = {
     ),
     "vault.cvc_use": (
         "(merchant_id, mode, cvc_id, used_at) values ('{m}', 'test', '{aud}', now())"
+    ),
+    "vault.reveal": (
+        "(merchant_id, mode, event_id, token_id, caller, purpose, revealed_at)"
+        " values ('{m}', 'test', '{aud}', 't', 'x', 'dispute', now())"
+    ),
+    "vault.reveal_stop": (
+        "(merchant_id, mode, caller, count, stopped_at, ends_at) values ('{m}', 'test', '{aud}', 1, now(), now())"
+    ),
+    "vault.destination": (
+        "(merchant_id, mode, destination_id, name, config, sealed, key_version, status, created_by, created_at,"
+        " updated_at, credentials_changed_at)"
+        " values ('{m}', 'test', '{aud}', 'x', '{{}}', '', 1, 'active', 'x', now(), now(), now())"
+    ),
+    "vault.forward": (
+        "(merchant_id, mode, key, claim, fingerprint, destination_id, cvc_state, begun_at, lease_until)"
+        f" values ('{{m}}', 'test', '{{aud}}', 'x', {_HASH}, 'x', 'absent', now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

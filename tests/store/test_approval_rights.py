@@ -16,13 +16,20 @@ PERMITTED = (
 )
 
 
+#: The listeners that ask for approvals and use them, and decide none.
+ASKING = pytest.mark.parametrize("login", [Login.GATEWAY, Login.VAULT])
+
+
+@ASKING
 @pytest.mark.parametrize("statement", [DECIDED, PERMITTED])
-async def test_the_gateway_cannot_approve(databases: Databases, statement: str) -> None:
+async def test_a_listener_cannot_approve(
+    databases: Databases, statement: str, login: Login
+) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await as_login(databases, Domain.CORE, Login.GATEWAY, statement)
+        await as_login(databases, Domain.CORE, login, statement)
 
 
-@pytest.mark.parametrize("login", [Login.VAULT, Login.WORKER, Login.WEBHOOKS, Login.SEALER])
+@pytest.mark.parametrize("login", [Login.WORKER, Login.WEBHOOKS, Login.SEALER])
 async def test_others_do_not_see_them(databases: Databases, login: Login) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await as_login(databases, Domain.CORE, login, "select 1 from identity.approval")
@@ -45,12 +52,11 @@ async def test_the_table_itself_refuses(databases: Databases, change: str) -> No
         )
 
 
-async def test_the_gateway_sees_no_name_of_a_person(databases: Databases) -> None:
+@ASKING
+async def test_a_listener_sees_no_name_of_a_person(databases: Databases, login: Login) -> None:
     for column in ("email", "name"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await as_login(
-                databases, Domain.CORE, Login.GATEWAY, f"select {column} from identity.person"
-            )
+            await as_login(databases, Domain.CORE, login, f"select {column} from identity.person")
 
 
 @pytest.mark.parametrize("table", ["identity.approval", "identity.break_glass"])
@@ -74,9 +80,8 @@ async def test_the_jobs_see_whose_is_over_and_change_nothing_by_it(
     )
 
 
-async def test_the_gateway_is_no_job(databases: Databases) -> None:
+@ASKING
+async def test_a_listener_is_no_job(databases: Databases, login: Login) -> None:
     await databases.run(Domain.CORE, row_of("identity.approval", THEIRS))
     sql = "select merchant_id from identity.approval"
-    assert (
-        await as_login(databases, Domain.CORE, Login.GATEWAY, sql, merchants="", job="expiry") == []
-    )
+    assert await as_login(databases, Domain.CORE, login, sql, merchants="", job="expiry") == []

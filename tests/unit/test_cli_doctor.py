@@ -291,9 +291,9 @@ def test_the_certificates_of_the_internal_port_are_looked_at(here: Installation)
     assert internal_port.certificates(here, NOW) == []
     assert internal_port.secret_files(here) == []
     authorities = Authorities(port_folder(here.settings), NOW)
-    authorities.make()
+    authorities.make().carry_out()
     for name in authorities.due():
-        authorities.issue(name, ["127.0.0.1"], timedelta(days=30))
+        authorities.issue(name, ["127.0.0.1"], timedelta(days=30)).carry_out()
     assert [each.level for each in internal_port.certificates(here, NOW)] == [OK]
     keys = {file.path.name for file in internal_port.secret_files(here)}
     assert keys == {"authority-1.key", "server.key", "gateway.key", "worker.key"}

@@ -35,10 +35,8 @@ async def gate_of(
 ) -> ApprovalGate:
     """Return what stands before a listener's marked routes, under that listener's login (`state.approvals`).
 
-    The gateway and the console have one. A listener that gets its first marked route (the vault's reveal) is not built
-    without: give its core login what the gateway's has for approvals (db/grants/core.sql: select, insert and update
-    (used_at) on identity.approval, role and status of identity.person, and to add to audit.event and audit.address),
-    and compose this with its core database and a recorder of that.
+    The gateway, the vault and the console have one: each with a core login that may ask for approvals and use them
+    (db/grants/core.sql), a keyring that opens `Purpose.IDENTITY`, and a recorder of the core database.
     """
     key = await platform_secret(keyring, KeyName.APPROVAL_FINGERPRINT)
     return ApprovalGate(database, key, recorder, process.site.clock)

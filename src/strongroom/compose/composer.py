@@ -11,6 +11,7 @@ from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.sinks.region import pinned_region
 from strongroom.compose import access as access_parts
+from strongroom.compose import containers as container_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
 from strongroom.compose.console import console_state, people_of
@@ -26,7 +27,9 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.forwarding import forward_desk
 from strongroom.compose.process import Process, present
+from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
     answers_of,
@@ -36,14 +39,16 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
+from strongroom.compose.vault_work import VaultWork
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge, Rates
-from strongroom.http.limits import BULK_BODY_BYTES_MAX
+from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
+from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
 from strongroom.identity.regions import MerchantRegions
@@ -57,6 +62,8 @@ from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.canary import put_canary
 from strongroom.vault.connections import VaultConnections
+from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
@@ -95,7 +102,9 @@ class Composer(Process):
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
         sink = TokenSink(database)
+        rules = await container_parts.rules_of(self, database)
         maker = TokenMaker(
+            rules=rules,
             sealer=sealer,
             epochs=epochs,
             recorder=recorder,
@@ -116,11 +125,19 @@ class Composer(Process):
             recorder=recorder,
             clock=site.clock,
             metrics=site.metrics.vault,
+            rules=rules,
         )
         vault = Vault(
-            maker, BulkMaker(maker, bulk_writer), tokens, recorder, site.clock, site.metrics.vault
+            maker,
+            BulkMaker(maker, bulk_writer),
+            tokens,
+            recorder,
+            site.clock,
+            site.metrics.vault,
+            rules,
         )
-        self._open_forwarding(database, keyring, sealer, epochs, recorder)
+        work = VaultWork(self, database, recorder)
+        self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -132,16 +149,40 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        await work.start()
         return await self._listener(
             "vault",
             VAULT_ROUTES,
-            {"vault": vault, "audit": await self._reader(database, keyring, recorder, "vault")},
+            {
+                "vault": vault,
+                "jobs": work.jobs,
+                "reveals": reveals_of(self, database, sealer, rules, recorder),
+                "forwarding": forward_desk(
+                    self,
+                    database=database,
+                    keyring=keyring,
+                    sealer=sealer,
+                    recorder=recorder,
+                    epochs=epochs,
+                    maker=maker,
+                    rules=rules,
+                ),
+                "containers": ContainerDesk(database, recorder, site.clock, rules),
+                "approvals": await self._vault_approvals(core),
+                "audit": await self._reader(database, keyring, recorder, "vault"),
+            },
             vault_document,
             core,
             recorder,
             carries_cards=True,
             lean_lane=lean_lane,
         )
+
+    async def _vault_approvals(self, core: Database) -> ApprovalGate:
+        """Compose four eyes for the vault's routes: asked for, used and recorded in the core database."""
+        keyring = await self.keyring(core, Purpose.IDENTITY, Purpose.AUDIT)
+        recorder = await self.recorder(core, keyring)
+        return await access_parts.gate_of(self, core, keyring, recorder)
 
     def _open_forwarding(
         self,
@@ -150,6 +191,7 @@ class Composer(Process):
         sealer: CardSealer,
         epochs: CvcEpochs,
         recorder: EventRecorder,
+        rules: RuleFeed,
     ) -> None:
         """Compose what the vault offers to payments in this process."""
         site = self.site
@@ -172,6 +214,7 @@ class Composer(Process):
             egress=self.egress(),
             recorder=recorder,
             clock=site.clock,
+            rules=rules,
         )
         self._stack.callback(forwarder.close)
         self._forwarder = forwarder
@@ -312,6 +355,10 @@ class Composer(Process):
         keyring = await self.keyring(database, Purpose.AUDIT)
         return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
 
+    async def operator_containers(self) -> ContainerDesk:
+        """Compose containers and access rules for the operators' commands, under the vault's login."""
+        return await container_parts.operator_desk(self)
+
     async def operator_access(self) -> AccessReviews:
         """Compose reviews of access for the operators' commands, under the console's login."""
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
@@ -393,7 +440,10 @@ class Composer(Process):
             rates=rates or rates_of(site.settings),
             watcher=TelemetryWatcher(site.log, site.metrics, denials),
             carries_cards=carries_cards,
-            body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
+            body_bytes_max={
+                "/v1/tokens/bulk": BULK_BODY_BYTES_MAX,
+                "/v1/forward": FORWARD_BODY_BYTES_MAX,
+            },
             lean_lane=lean_lane,
             callers=callers_of(site, name, denials),
             gate=await gate_of(self, identity_database, name),

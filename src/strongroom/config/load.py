@@ -198,6 +198,10 @@ def _count(text: str, _variables: Mapping[str, str]) -> int:
     return int(text)
 
 
+def _count_or_none(text: str, variables: Mapping[str, str]) -> int:
+    return 0 if text == "0" else _count(text, variables)
+
+
 def _path(text: str, _variables: Mapping[str, str]) -> Path:
     return Path(text).expanduser()
 
@@ -335,6 +339,10 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "rate_stranger_per_second": _count,
     "rate_visitor_per_second": _count,
     "rate_login_per_minute": _count,
+    "reveals_per_minute": _count,
+    "reveal_burst_count": _count,
+    "reveal_burst_seconds": _count,
+    "reveal_stop_seconds": _count_or_none,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,

@@ -427,6 +427,29 @@ class Settings:
             "Steps of logins a minute from one address (IPv6: one /64); half as many at once."
         ),
     )
+    reveals_per_minute: int = field(
+        default=60,
+        metadata=_says(
+            "Cards that one caller is shown a minute by one process; half as many at once."
+        ),
+    )
+    reveal_burst_count: int = field(
+        default=30,
+        metadata=_says(
+            "Cards that one caller is usually shown within the window at most, over all processes; the next one is a "
+            "burst, which is a critical security event."
+        ),
+    )
+    reveal_burst_seconds: int = field(
+        default=300, metadata=_says("The window in which reveals of one caller are counted.")
+    )
+    reveal_stop_seconds: int = field(
+        default=3_600,
+        metadata=_says(
+            "For how long a caller whose reveals were a burst is shown none, unless an admin lifts it; 0: an alarm "
+            "only."
+        ),
+    )
     egress_loopback: tuple[str, ...] = field(
         default=(),
         metadata=_says(

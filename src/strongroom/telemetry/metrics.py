@@ -19,12 +19,14 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from strongroom.telemetry.log import LogObserver
 from strongroom.telemetry.login_metrics import LoginMetrics
+from strongroom.telemetry.reveal_metrics import RevealMetrics
 from strongroom.telemetry.work_metrics import (
     EgressMetrics,
     IdentityMetrics,
     InboundMetrics,
     JobMetrics,
     PaymentMetrics,
+    VaultJobMetrics,
     WebhookMetrics,
 )
 
@@ -348,10 +350,12 @@ class Metrics:
         self.http = HttpMetrics(registry)
         self.group_commit = GroupCommitMetrics(registry)
         self.vault = VaultMetrics(registry)
+        self.reveals = RevealMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
         self.identity = IdentityMetrics(registry)
         self.jobs = JobMetrics(registry)
+        self.vault_jobs = VaultJobMetrics(registry)
         self.webhooks = WebhookMetrics(registry)
         self.inbound = InboundMetrics(registry)
         self.payments = PaymentMetrics(registry)

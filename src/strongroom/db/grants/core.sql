@@ -9,8 +9,11 @@ revoke all on all functions in schema audit, idempotency, jobs, webhooks, paymen
     from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer, strongroom_webhooks,
          strongroom_worker;
 
--- The vault authenticates its own callers: it reads keys by their hash, and nothing else of this database.
-grant usage on schema strongroom, keys, identity to strongroom_vault;
+-- The vault authenticates its own callers: it reads keys by their hash. What takes two people on its listener is asked for
+-- and used here (see identity.approval below), with a record of both; it reads no record of this database.
+grant usage on schema strongroom, keys, audit, identity to strongroom_vault;
+grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
+grant insert on audit.address to strongroom_vault;
 grant select on strongroom.migration, identity.merchant, identity.api_key to strongroom_vault;
 grant select, insert on keys.data_key to strongroom_vault;
 
@@ -125,14 +128,15 @@ grant select on identity.network, identity.network_change to strongroom_gateway,
 grant select, insert, update (sign_count, backed_up, name, last_used_at), delete on identity.passkey
     to strongroom_console;
 grant select, insert, delete on identity.passkey_challenge to strongroom_console;
--- Four eyes: asked for and used at the gateway and the console, decided at the console alone. Whoever holds the gateway's
--- login can neither approve nor make a row that is approved; of people it sees who may decide, and no name or address.
+-- Four eyes: asked for and used at the gateway, the vault and the console, decided at the console alone. Whoever holds
+-- the gateway's or the vault's login can neither approve nor make a row that is approved; of people they see who may
+-- decide, and no name or address.
 grant select, insert (merchant_id, approval_id, mode, action, listener, method, route, object_id, fingerprint,
                       requested_by, requested_at, expires_at)
-    on identity.approval to strongroom_gateway, strongroom_console;
-grant update (used_at) on identity.approval to strongroom_gateway, strongroom_console;
+    on identity.approval to strongroom_gateway, strongroom_vault, strongroom_console;
+grant update (used_at) on identity.approval to strongroom_gateway, strongroom_vault, strongroom_console;
 grant update (state, decided_by, decided_at, reason) on identity.approval to strongroom_console;
-grant select (merchant_id, person_id, role, status) on identity.person to strongroom_gateway;
+grant select (merchant_id, person_id, role, status) on identity.person to strongroom_gateway, strongroom_vault;
 
 -- Break-glass and access reviews are the console's. When a key was used is noted by whoever checks keys.
 grant select, insert, update (expires_at, extended_at, ended_at, ended_by) on identity.break_glass to strongroom_console;
