@@ -2,7 +2,7 @@
 """Another value for a secret, in four steps of which each may be done twice: create, set, test, finish.
 
 To rotate a secret:
- 1. Create: a new value is kept as pending beside the current one, or the pending one of a run that was cut off is taken.
+ 1. Create: a new value is kept as pending beside the current one; one of a run that was cut off is taken instead.
  2. Set: whoever checks the secret takes the pending value from now on.
  3. Test: it does.
  4. Finish: the pending value becomes the current one.
