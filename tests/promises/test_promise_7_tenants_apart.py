@@ -82,6 +82,7 @@ CHANGEABLE = {
     "vault.destination": "status = status",
     "vault.forward": "status = status",
     "vault.container": "description = description",
+    "vault.import": "state = state",
     "webhooks.delivery": "status = status",
     "webhooks.endpoint": "status = status",
     "webhooks.notice": "state = state",

@@ -37,6 +37,11 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_epoch_2": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_3": frozenset({"select", "truncate"}),
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
+        "vault.export_piece": _ADD,
+        "vault.import": _CHANGE,
+        "vault.import_key": _ADD,
+        "vault.import_part": _ADD,
+        "vault.import_piece": frozenset({"select", "insert", "delete"}),
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
         "vault.reveal": frozenset({"select", "insert", "delete"}),
@@ -351,6 +356,24 @@ ROWS: Final[dict[str, str]] = {
     "vault.forward": (
         "(merchant_id, mode, key, claim, fingerprint, destination_id, cvc_state, begun_at, lease_until)"
         f" values ('{{m}}', 'test', '{{aud}}', 'x', {_HASH}, 'x', 'absent', now(), now())"
+    ),
+    "vault.export_piece": (
+        "(merchant_id, mode, job_id, number, cards, content, digest, created_at)"
+        f" values ('{{m}}', 'test', '{{aud}}', 0, 1, '', {_HASH}, now())"
+    ),
+    "vault.import": (
+        "(merchant_id, mode, import_id, state, wish, created_by, created_at, updated_at)"
+        " values ('{m}', 'test', '{aud}', 'open', '{{}}', 'x', now(), now())"
+    ),
+    "vault.import_key": (
+        "(merchant_id, mode, key_id, certificate, public_jwk, sealed_private, key_version, created_by, created_at)"
+        " values ('{m}', 'test', '{aud}', '', '', '', 1, 'x', now())"
+    ),
+    "vault.import_part": (
+        "(merchant_id, mode, import_id, first_row, rows, results) values ('{m}', 'test', '{aud}', 0, 1, '')"
+    ),
+    "vault.import_piece": (
+        "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

@@ -37,6 +37,7 @@ SCHEMAS: Final = {
     "vault.forwarding": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "vault.containers": {"vault"},
+    "vault.transfer": {"vault"},
     "webhooks": {
         "webhooks",
         "jobs",
@@ -89,6 +90,7 @@ RUN_BY: Final = {
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
+    "vault.transfer": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
 }

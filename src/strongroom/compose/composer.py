@@ -39,6 +39,7 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
+from strongroom.compose.transfer import transfer_of
 from strongroom.compose.vault_work import VaultWork
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
@@ -138,6 +139,7 @@ class Composer(Process):
         )
         work = VaultWork(self, database, recorder)
         self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
+        transfer = transfer_of(self, database, keyring, sealer, recorder, rules, work)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -167,6 +169,7 @@ class Composer(Process):
                     maker=maker,
                     rules=rules,
                 ),
+                "transfer": transfer,
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),

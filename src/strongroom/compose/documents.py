@@ -27,6 +27,7 @@ from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
 from strongroom.vault.forwarding import api as forwarding_api
 from strongroom.vault.reveal import api as reveal_api
+from strongroom.vault.transfer import api as transfer_api
 from strongroom.vault.work import api as work_api
 from strongroom.webhooks import api as webhooks_api
 from strongroom.webhooks import event_schemas
@@ -38,6 +39,7 @@ VAULT_ROUTES: Final = (
     *reveal_api.ROUTES,
     *forwarding_api.ROUTES,
     *containers_api.ROUTES,
+    *transfer_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

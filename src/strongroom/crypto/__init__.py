@@ -13,6 +13,7 @@ from strongroom.crypto.aead import (
 )
 from strongroom.crypto.digest import (
     SHA256_BYTES,
+    Sha256,
     equal,
     hkdf_sha256,
     hmac_sha256,
@@ -70,6 +71,7 @@ __all__ = [
     "Place",
     "RecipientRefused",
     "Sealer",
+    "Sha256",
     "SignatureInvalid",
     "SigningKey",
     "aes_gcm_decrypt",
