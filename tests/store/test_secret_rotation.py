@@ -2,7 +2,10 @@
 """Passwords of database logins, rotated on a real server: cut off at every step, with connections old and new."""
 
 import asyncio
+import base64
 import functools
+import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -149,8 +152,8 @@ async def a_pool(
     databases: Databases, keeper: SecretKeeper, reference: SecretReference
 ) -> AsyncIterator[Database]:
     """Lend a pool as a server has it: its password is asked for whenever it connects."""
-    clock = asyncio.get_running_loop().time
-    book = SecretBook({reference.scheme: keeper}, clock, 60)
+    hours = itertools.count()  # between two questions much time passes
+    book = SecretBook({reference.scheme: keeper}, lambda: next(hours) * 3_600.0, 1e9)
     await book.load({"password": reference})
     address = replace(
         databases.address(Domain.CORE, LOGIN), passwords=LoginPassword(book, reference)
@@ -261,7 +264,7 @@ async def test_a_new_password_that_is_not_taken_does_not_become_current(tmp_path
 async def test_a_secret_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(SecretUnreadable):
         await begin(FileSecrets(), parse_reference(f"file:{tmp_path / 'none'}"), a_value)
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
 
 
 # --- the whole of it, recorded -----------------------------------------------------------------------------
@@ -347,20 +350,18 @@ async def test_what_is_only_read_here_is_rotated_where_it_is_kept(
     databases: Databases, tmp_path: Path
 ) -> None:
     settings = Settings(state=tmp_path / "state")
-    async with rotation_of(databases, settings) as (rotation, composer):
+    async with rotation_of(databases, settings) as (_, composer):
         elsewhere = replace(settings, login_passwords="vault:secret/{login}#password")
-        rotation = SecretRotation(
+        reading = SecretRotation(
             replace(composer.site, settings=elsewhere), *await composer.operator_recorder()
         )
         with pytest.raises(SecretNotTaken, match="only read here"):
-            await rotation.rotate(LOGIN, "operator:uid:0")
+            await reading.rotate(LOGIN, "operator:uid:0")
     assert await records(databases) == []
 
 
 def test_the_verifier_is_that_of_the_standard() -> None:
     """RFC 7677 §3, whose exchange a server can only have answered from these two keys."""
-    import base64
-
     made = scram_verifier(
         Secret("pencil"), salt=base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ=="), iterations=4096
     )
