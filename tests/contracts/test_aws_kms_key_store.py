@@ -16,7 +16,7 @@ from aiobotocore.session import AioSession, get_session
 
 from contracts.fake_aws_kms import PREFIX, REGION, FakeAwsKms
 from contracts.fakes import MemoryDataKeyTable
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from peer import Peer, peer
 from strongroom.kernel.clock import SteppedClock
 from strongroom.keys import (
@@ -78,20 +78,42 @@ class TestStrictAwsKmsKeyStore(KeyStoreContract):
     refuses_foreign_bytes_with = (CannotUnwrap, KeyStoreRefused)
 
     @pytest.fixture
-    async def store(self) -> AsyncIterator[KeyStore]:
-        async with store_at(FakeAwsKms()) as (store, _):
+    def fake(self) -> FakeAwsKms:
+        return FakeAwsKms()
+
+    @pytest.fixture
+    async def store(self, fake: FakeAwsKms) -> AsyncIterator[KeyStore]:
+        async with store_at(fake) as (store, _):
             yield store
+
+    @pytest.fixture
+    def rotate(self, fake: FakeAwsKms) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.aliases[PREFIX + purpose].rotate()
+
+        return rotate
 
 
 class TestAwsKmsKeyStoreWithMerchantKeys(KeyStoreContract):
     refuses_foreign_bytes_with = (CannotUnwrap, KeyStoreRefused)
 
     @pytest.fixture
-    async def store(self) -> AsyncIterator[KeyStore]:
+    def fake(self) -> FakeAwsKms:
         fake = FakeAwsKms()
         for purpose in Purpose:
             for merchant in MERCHANTS:
                 fake.add(f"{PREFIX}{purpose}-{merchant}")
+        return fake
+
+    @pytest.fixture
+    def rotate(self, fake: FakeAwsKms) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.aliases[f"{PREFIX}{purpose}-mer_1"].rotate()
+
+        return rotate
+
+    @pytest.fixture
+    async def store(self, fake: FakeAwsKms) -> AsyncIterator[KeyStore]:
         async with store_at(fake, merchant_keys=frozenset(Purpose)) as (store, _):
             yield store
 

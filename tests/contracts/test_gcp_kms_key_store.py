@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from contracts.fake_google_kms import TOKEN, FakeGoogleKms, created, key_name
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from peer import Behaviour, Peer, answer, cut, peer, reset, says, silent
 from strongroom.egress.fixed import ServiceAway
 from strongroom.egress.google_identity import CachedTokens, Granted, IdentityRefused
@@ -64,9 +64,20 @@ async def store_at(
 
 class TestGcpKmsKeyStore(KeyStoreContract):
     @pytest.fixture
-    async def store(self) -> AsyncIterator[KeyStore]:
-        async with store_at(FakeGoogleKms().behaviour()) as (store, _):
+    def fake(self) -> FakeGoogleKms:
+        return FakeGoogleKms()
+
+    @pytest.fixture
+    async def store(self, fake: FakeGoogleKms) -> AsyncIterator[KeyStore]:
+        async with store_at(fake.behaviour()) as (store, _):
             yield store
+
+    @pytest.fixture
+    def rotate(self, fake: FakeGoogleKms) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.keys[key_name(purpose)].rotate()
+
+        return rotate
 
 
 CALLS: dict[str, Callable[[KeyStore], Any]] = {

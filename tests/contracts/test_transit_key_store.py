@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from contracts.fake_transit import MADE, MOUNT, NAMESPACE, FakeTransit, key_name
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from peer import Behaviour, Peer, answer, cut, peer, reset, says, silent
 from strongroom.keys import (
     CannotUnwrap,
@@ -65,21 +65,31 @@ def faked() -> FakeTransit:
 
 class TestTransitKeyStore(KeyStoreContract):
     @pytest.fixture
-    async def store(self, token_file: Path) -> AsyncIterator[KeyStore]:
-        async with store_at(faked().behaviour(), token_file) as (store, _):
+    def fake(self) -> FakeTransit:
+        return faked()
+
+    @pytest.fixture
+    async def store(self, fake: FakeTransit, token_file: Path) -> AsyncIterator[KeyStore]:
+        async with store_at(fake.behaviour(), token_file) as (store, _):
             yield store
 
+    @pytest.fixture
+    def rotate(self, fake: FakeTransit) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.keys[key_name(purpose)].rotate()
 
-class TestDerivedTransitKeyStore(KeyStoreContract):
+        return rotate
+
+
+class TestDerivedTransitKeyStore(TestTransitKeyStore):
     """Keys that derive one for each context, which is then bound twice."""
 
     @pytest.fixture
-    async def store(self, token_file: Path) -> AsyncIterator[KeyStore]:
+    def fake(self) -> FakeTransit:
         fake = faked()
         for key in fake.keys.values():
             key.settings["derived"] = True
-        async with store_at(fake.behaviour(), token_file) as (store, _):
-            yield store
+        return fake
 
 
 CALLS: dict[str, Callable[[KeyStore], Any]] = {
