@@ -145,8 +145,9 @@ async def test_a_key_that_signs_is_no_root() -> None:
     fake.keys[key_name(Purpose.CARD)].purpose = "ASYMMETRIC_SIGN"
     async with store_at(fake.behaviour()) as (store, _):
         for call in CALLS.values():
-            with pytest.raises(KeyStoreRefused):
+            with pytest.raises(KeyStoreRefused) as raised:
                 await call(store)
+            assert type(raised.value) is KeyStoreRefused, "it is not off: it is another kind"
 
 
 async def test_a_role_has_only_the_roots_it_was_granted() -> None:
