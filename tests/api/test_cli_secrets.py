@@ -123,3 +123,23 @@ def test_a_login_gets_another_password(site: Installed) -> None:
 @pytest.mark.parametrize("arguments", [[], ["nobody"], ["strongroom_vault", "--all"]])
 def test_which_logins_must_be_said(site: Installed, arguments: list[str]) -> None:
     assert site.run("secret", "rotate", *arguments).code == 2
+
+
+def test_an_installation_on_a_token_rotates_a_root(hsm: CommandLine) -> None:
+    with installed(free_ports(4)) as made:
+        # No data key was made yet, so another key store can still be named.
+        in_token = {
+            name: value for name, value in hsm.variables.items() if name != "STRONGROOM_STATE"
+        }
+        run = CommandLine(made.run.folder, made.run.variables | in_token)
+        run.done("key-store", "init")
+        ended = run.done("key-store", "rotate", "card")
+        assert "of the root card wraps from now on" in ended.plain
+        shown = run("key-store", "show", "--json").json
+        versions = {each["purpose"]: each["key_id"].rpartition("/")[2] for each in shown}
+        assert int(versions["card"]) == int(versions["audit"]) + 1
+        report = run("doctor", "--json").json
+        assert not [each for each in report["findings"] if each["level"] == "fail"]
+        assert run("key-store", "rotate", "cards").code == 2
+        ended = run("key-store", "rotate", "card", STRONGROOM_KEY_STORE="file")
+        assert (ended.code, "key_store_makes_no_roots" in ended.plain) == (1, True)

@@ -12,6 +12,8 @@ from strongroom.kernel.errors import StrongroomError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from strongroom.cli.installation import Installation
+    from strongroom.compose import Composer
     from strongroom.keys import Purpose, RootInfo
 
 _JSON = typer.Option(False, "--json", help="Print JSON.")
@@ -28,6 +30,7 @@ def register(app: typer.Typer) -> None:
     noun = typer.Typer(no_args_is_help=True, help="The roots in the key store.")
     noun.command("show", epilog="Example: strongroom key-store show")(show)
     noun.command("init", epilog="Example: strongroom key-store init")(init)
+    noun.command("rotate", epilog="Example: strongroom key-store rotate card")(rotate)
     app.add_typer(noun, name="key-store")
 
 
@@ -70,12 +73,10 @@ def show(*, as_json: bool = _JSON) -> None:
 def init(*, as_json: bool = _JSON) -> None:
     """Have the HSM make the roots that its token does not hold yet. They never leave it. Safe to repeat."""
     from strongroom.compose import open_pkcs11
-    from strongroom.config import KeyStoreName
     from strongroom.keys import Purpose
 
     here = installation()
-    if here.settings.key_store is not KeyStoreName.PKCS11:
-        raise NotAToken
+    _require_token(here)
 
     async def work() -> "list[tuple[Purpose, int]]":
         store = await open_pkcs11(here.settings)
@@ -92,3 +93,30 @@ def init(*, as_json: bool = _JSON) -> None:
         out.print(f"made in the token {here.settings.pkcs11_token}: {names}", soft_wrap=True)
     else:
         out.print(f"the token {here.settings.pkcs11_token} holds every root already")
+
+
+def rotate(
+    purpose: str = typer.Argument(help="audit, card, credential, identity or webhook."),
+) -> None:
+    """Have the HSM make the next version of a root. It wraps from now on; what older ones wrapped opens as before."""
+    from strongroom.cli.operating import actor, composed
+    from strongroom.compose import rotate_token_root
+    from strongroom.keys import Purpose
+
+    known = {each.value: each for each in Purpose}
+    if purpose not in known:
+        raise typer.BadParameter(f"one of {', '.join(sorted(known))}")
+    _require_token(installation())
+
+    async def work(composer: "Composer") -> int:
+        database, recorder = await composer.operator_recorder()
+        return await rotate_token_root(composer.site, database, recorder, known[purpose], actor())
+
+    out.print(f"version {composed(work)} of the root {purpose} wraps from now on")
+
+
+def _require_token(here: "Installation") -> None:
+    from strongroom.config import KeyStoreName
+
+    if here.settings.key_store is not KeyStoreName.PKCS11:
+        raise NotAToken

@@ -14,6 +14,7 @@ from strongroom.compose.documents import (
     webhooks_document,
 )
 from strongroom.compose.key_stores import open_key_store, open_pkcs11
+from strongroom.compose.root_rotation import rotate_token_root
 from strongroom.compose.secret_rotation import SecretRotation
 from strongroom.compose.secrets import (
     LoginPassword,
@@ -57,6 +58,7 @@ __all__ = [
     "open_pkcs11",
     "open_secrets",
     "platform_secret",
+    "rotate_token_root",
     "split_key_file",
     "system_clock",
     "vault_document",

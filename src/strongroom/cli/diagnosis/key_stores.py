@@ -27,7 +27,9 @@ def remedy(settings: Settings, error: Exception) -> str:
         case KeyStoreName.FILE:
             return "restore the folder `keys` from your backup, file and passphrase of one day"
         case KeyStoreName.PKCS11 if isinstance(error, KeyStoreUnavailable):
-            return "check STRONGROOM_PKCS11_MODULE and _TOKEN, and that this account reaches the HSM"
+            return (
+                "check STRONGROOM_PKCS11_MODULE and _TOKEN, and that this account reaches the HSM"
+            )
         case KeyStoreName.PKCS11:
             return "check PIN and roots (strongroom key-store init): docs/howto/use-an-hsm.md"
         case _ if isinstance(error, KeyStoreUnavailable):
