@@ -20,6 +20,7 @@ from strongroom.cli import (
     init,
     job,
     key,
+    key_store,
     listen,
     login,
     merchant,
@@ -30,6 +31,7 @@ from strongroom.cli import (
     provider,
     refund,
     scan,
+    secret,
     serve,
     service,
     setup,
@@ -79,6 +81,8 @@ for noun in (
     simulator,
     pki,
     scan,
+    key_store,
+    secret,
     doctor,
 ):
     noun.register(app)

@@ -11,6 +11,7 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretNotTaken,
     SecretsMissing,
     SecretUnreadable,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretNotTaken",
     "SecretUnreadable",
     "SecretsMissing",
     "WatchedKeys",

@@ -18,7 +18,7 @@ from strongroom.config.roles import ServedRole
 from strongroom.crypto import CertificateUnreadable, certificate_expiry
 from strongroom.db.logins import Login
 from strongroom.kernel.errors import StrongroomError
-from strongroom.keys import roots_of
+from strongroom.keys import SecretsMissing, roots_of
 
 INITIALISE: Final = "strongroom init"
 _OTHERS_WRITE: Final = 0o022
@@ -108,7 +108,7 @@ def secret_files(here: Installation) -> list[SecretFile]:
             f"the password of the login {login}",
             INITIALISE if here.uses_embedded else f"{INITIALISE} --administrator URL",
         )
-        for login in Login
+        for login in (Login if settings.login_passwords is None else ())
     ]
     # Made anew these would be other ones: what was sealed with the old ones would stay sealed for ever.
     if settings.key_store is KeyStoreName.FILE:
@@ -164,6 +164,22 @@ def secrets(files: Sequence[SecretFile]) -> list[Finding]:
         elif status.st_size == 0:
             found.append(fail(name, f"{file.what} is empty ({file.path})", file.bring_back))
     return found or [ok("files.secret", f"{len(files)} secret files, each its owner's alone")]
+
+
+def references(here: Installation) -> list[Finding]:
+    """Follow the references to secrets that are kept elsewhere."""
+    from strongroom.compose import wanted_secrets
+
+    name = "secrets.elsewhere"
+    try:
+        _ = here.secrets
+    except SecretsMissing as missing:
+        return [
+            fail(name, f"{setting}: {fault}", "strongroom secret list, once it is mended")
+            for setting, fault in missing.faults.items()
+        ]
+    wanted = wanted_secrets(here.settings, sorted(Login))
+    return [ok(name, f"{len(wanted)} secrets that are kept elsewhere are read")] if wanted else []
 
 
 async def key_store(here: Installation) -> list[Finding]:

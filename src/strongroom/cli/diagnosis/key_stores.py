@@ -14,6 +14,8 @@ def place(settings: Settings) -> str:
             where = settings.gcp_kms_key_ring
         case KeyStoreName.TRANSIT:
             where = f"{settings.transit_url}, {settings.transit_mount}"
+        case KeyStoreName.PKCS11:
+            where = f"{settings.pkcs11_module}, {settings.pkcs11_token}"
         case _:
             where = None
     return f"{settings.key_store}, {where}" if where else str(settings.key_store)
@@ -24,6 +26,12 @@ def remedy(settings: Settings, error: Exception) -> str:
     match settings.key_store:
         case KeyStoreName.FILE:
             return "restore the folder `keys` from your backup, file and passphrase of one day"
+        case KeyStoreName.PKCS11 if isinstance(error, KeyStoreUnavailable):
+            return (
+                "check STRONGROOM_PKCS11_MODULE and _TOKEN, and that this account reaches the HSM"
+            )
+        case KeyStoreName.PKCS11:
+            return "check PIN and roots (strongroom key-store init): docs/howto/use-an-hsm.md"
         case _ if isinstance(error, KeyStoreUnavailable):
             return "check the network; then strongroom doctor again"
         case KeyStoreName.GCP_KMS:
