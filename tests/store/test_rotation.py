@@ -109,7 +109,8 @@ async def test_deleted_and_changed_rows_are_left(
     """One token is deleted and another changed while a page that holds them is in the job's hands."""
     tokens = await ground.fill(process, 1, 30)
     rotated = await process.rotation.rotate(ground.by, KeyName.CARD)
-    real, meanwhile = process.keyring.version, []
+    real = process.keyring.version
+    meanwhile: list[str] = []
 
     async def version(*of: Any) -> DataKey:
         if not meanwhile:  # the page is read, and nothing is written yet

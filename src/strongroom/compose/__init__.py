@@ -13,6 +13,7 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
+from strongroom.compose.operator_keys import OperatorKeys
 from strongroom.compose.site import (
     Addresses,
     KeyFile,
@@ -33,6 +34,7 @@ __all__ = [
     "Addresses",
     "Composer",
     "KeyFile",
+    "OperatorKeys",
     "Site",
     "console_document",
     "events_document",

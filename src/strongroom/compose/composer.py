@@ -24,6 +24,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.operator_keys import OperatorKeys, operator_keys_of
 from strongroom.compose.process import Process, present
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
@@ -301,6 +302,10 @@ class Composer(Process):
     async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
         """Compose signing keys and services for the operators' commands, under the console's login."""
         return await session_parts.operator_parts(self)
+
+    async def operator_keys(self) -> OperatorKeys:
+        """Compose encryption keys for the operators' commands, under the vault's and the console's logins."""
+        return await operator_keys_of(self)
 
     async def operator_networks(self) -> NetworksService:
         """Compose allow-lists for the operators' commands, under the console's login."""
