@@ -24,6 +24,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.key_periods import watch_periods
 from strongroom.compose.operator_keys import OperatorKeys, operator_keys_of
 from strongroom.compose.process import Process, present
 from strongroom.compose.sign_on import providers_of
@@ -55,6 +56,7 @@ from strongroom.identity.sso.providers import Providers
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
+from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.create import TokenMaker
@@ -125,6 +127,12 @@ class Composer(Process):
                 Task("expired-tokens", RETENTION_SECONDS, tokens.delete_expired),
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
+        )
+        watch_periods(
+            self,
+            Domain.VAULT,
+            PostgresDataKeyTable(database, site.clock),
+            (Purpose.CARD, Purpose.CREDENTIAL),
         )
         rotation = await rotation_state(self, database, keyring, recorder, work)
         await work.start()
@@ -248,6 +256,12 @@ class Composer(Process):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         await self._core_role(database)
         denials = self._denials("console", recorder)
+        watch_periods(
+            self,
+            Domain.CORE,
+            PostgresDataKeyTable(database, self.site.clock),
+            (Purpose.IDENTITY, Purpose.AUDIT),
+        )
         return await self._listener(
             "console",
             CONSOLE_ROUTES,

@@ -231,6 +231,19 @@ class KeyMetrics:
             buckets=LATENCY_SECONDS,
             registry=registry,
         )
+        #: `domain` is the database; a root is `root:` and its purpose.
+        self.age = Gauge(
+            "strongroom_key_age_seconds",
+            "How old the oldest version of a key is that seals now.",
+            ["domain", "name"],
+            registry=registry,
+        )
+        self.overdue = Gauge(
+            "strongroom_keys_overdue",
+            "Keys whose cryptoperiod is over and that still seal. Should be 0.",
+            ["domain", "name"],
+            registry=registry,
+        )
 
 
 @final
