@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from contracts.fakes import FakeKeyStore
 from database import Databases
 from peer import Peer, answer, peer, says
+from residence import AtHome
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
@@ -34,6 +35,7 @@ from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault import BodySignature, Destination, Forward, Json, Route, Slot, Template, slot
 from strongroom.vault.connections import VaultConnections
+from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
@@ -120,6 +122,8 @@ class Process:
     forwarder: VaultForwarder
     maker: TokenMaker
     egress: Egress
+    rules: RuleFeed
+    rules_database: Database
 
 
 @dataclass(slots=True)
@@ -226,7 +230,11 @@ async def started(
         clock=clock,
     )
     egress = Egress(policy)
-    sealer = CardSealer(keyring)
+    sealer = CardSealer(keyring, AtHome())
+    # On connections of its own: those of `database` are counted.
+    rules_database = Database(databases.address(Domain.VAULT, Login.VAULT), connections_max=1)
+    await rules_database.open()
+    rules = RuleFeed(rules_database)
     forwarder = VaultForwarder(
         database=database,
         sealer=sealer,
@@ -236,11 +244,16 @@ async def started(
         egress=egress,
         recorder=recorder,
         clock=clock,
+        rules=rules,
         held=held,
     )
     writer: GroupWriter[TokenWrite, Written] = GroupWriter(TokenSink(database))
-    maker = TokenMaker(sealer=sealer, epochs=epochs, recorder=recorder, writer=writer, clock=clock)
-    return Process(database, keyring, epochs, connections, forwarder, maker, egress)
+    maker = TokenMaker(
+        sealer=sealer, epochs=epochs, recorder=recorder, writer=writer, clock=clock, rules=rules
+    )
+    return Process(
+        database, keyring, epochs, connections, forwarder, maker, egress, rules, rules_database
+    )
 
 
 async def ended(process: Process) -> None:
@@ -249,6 +262,7 @@ async def ended(process: Process) -> None:
     await process.egress.close()
     await process.keyring.close()
     await process.database.close()
+    await process.rules_database.close()
 
 
 @asynccontextmanager

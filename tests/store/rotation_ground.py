@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts.fakes import FakeKeyStore
 from database import Databases
+from residence import AtHome
 from store.work_ground import ROW_KEY, until
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
@@ -29,13 +30,15 @@ from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics, VaultMetrics
 from strongroom.telemetry.sink import MemorySink
+from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
+from strongroom.vault.finding import Caller
 from strongroom.vault.rotation.columns import COLUMNS
 from strongroom.vault.rotation.reseal import ResealHandler
 from strongroom.vault.rotation.service import By, KeyRotation
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.tokens import Caller, Tokens
+from strongroom.vault.tokens import Tokens
 from strongroom.vault.wire import CardIn, TokenIn
 from strongroom.vault.work.model import Job, JobKind, JobState
 from strongroom.vault.work.runner import Runner
@@ -120,7 +123,8 @@ class Ground:
         epochs = CvcEpochs(
             database, self.store, recorder, self.clock, VaultMetrics(CollectorRegistry())
         )
-        sealer = CardSealer(keyring, algorithm, self.clock)
+        sealer = CardSealer(keyring, AtHome(), algorithm, self.clock)
+        rules = RuleFeed(database)
         writer = GroupWriter(TokenSink(database))
         handler = ResealHandler(keyring, recorder, self.clock, COLUMNS, page_rows=page_rows)
         jobs = JobService(database, recorder, self.clock, {JobKind.RESEAL: handler})
@@ -129,7 +133,12 @@ class Ground:
             keyring,
             sealer,
             TokenMaker(
-                sealer=sealer, epochs=epochs, recorder=recorder, writer=writer, clock=self.clock
+                sealer=sealer,
+                epochs=epochs,
+                recorder=recorder,
+                writer=writer,
+                clock=self.clock,
+                rules=rules,
             ),
             Tokens(
                 database=database,
@@ -137,6 +146,7 @@ class Ground:
                 recorder=recorder,
                 clock=self.clock,
                 metrics=VaultMetrics(CollectorRegistry()),
+                rules=rules,
             ),
             jobs,
             handler,

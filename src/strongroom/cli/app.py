@@ -10,6 +10,7 @@ from strongroom import __version__
 from strongroom.cli import (
     access,
     audit,
+    backup,
     connection,
     demo,
     doctor,
@@ -72,6 +73,7 @@ for noun in (
     keys,
     listen,
     audit,
+    backup,
     access,
     simulator,
     pki,

@@ -11,6 +11,8 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretsMissing,
+    SecretUnreadable,
 )
 from strongroom.keys.model import (
     CACHE_SECONDS,
@@ -52,6 +54,8 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretUnreadable",
+    "SecretsMissing",
     "WatchedKeys",
     "Within",
     "roots_of",

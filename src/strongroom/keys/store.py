@@ -53,6 +53,12 @@ class PostgresDataKeyTable:
             raise Bug("a data key that was just added is not there")
         return _data_key(kept)
 
+    async def living(self) -> Sequence[tuple[str, str, str, int]]:
+        """Return (merchant, mode, name, version) of every key that is not destroyed, as far as this login sees."""
+        async with self._database.transaction() as tx:
+            rows = await tx.rows(_QUERIES["every_data_key"])
+        return [(row["merchant_id"], row["mode"], row["name"], row["version"]) for row in rows]
+
     async def versions(self, merchant: str, mode: str, name: str) -> Sequence[DataKeyRow]:
         """Return every version, oldest first, in any state."""
         async with self._database.transaction([MerchantId(merchant)]) as read:

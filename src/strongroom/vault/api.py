@@ -26,8 +26,9 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.vault import examples
 from strongroom.vault.create import Asked, view_of
+from strongroom.vault.finding import Caller
 from strongroom.vault.ports import Vault
-from strongroom.vault.tokens import PAGE_ROWS_MAX, Caller
+from strongroom.vault.tokens import PAGE_ROWS_MAX
 from strongroom.vault.wire import (
     CvcDiscarded,
     CvcIn,
@@ -202,7 +203,7 @@ async def list_tokens(
     if cursor is not None and not is_id("tok", cursor):
         raise Invalid(FieldError("/cursor", "cursor_malformed", "this is not a cursor"))
     page, following = await state.vault.tokens.list(await _caller(state, request), cursor, limit)
-    return TokenPage([view_of(token) for token in page], following is not None, following)
+    return TokenPage([view_of(each.token) for each in page], following is not None, following)
 
 
 @get(
@@ -217,7 +218,8 @@ async def read_token(
     request: LitestarRequest[Any, Any, State], state: State, token_id: str
 ) -> TokenOut:
     """Return a token, masked."""
-    return view_of(await state.vault.tokens.read(await _caller(state, request), token_id))
+    seen = await state.vault.tokens.read(await _caller(state, request), token_id)
+    return view_of(seen.token)
 
 
 @delete(
@@ -253,7 +255,8 @@ async def keep_token(
 ) -> TokenOut:
     """Make a single-use token lasting."""
     caller = await _caller(state, request)
-    return view_of(await state.vault.tokens.keep(caller, token_id, data.metadata))
+    seen = await state.vault.tokens.keep(caller, token_id, data.metadata)
+    return view_of(seen.token)
 
 
 @post(

@@ -14,6 +14,7 @@ import msgspec
 from strongroom.db.group_commit import GroupWriter
 from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.kernel.errors import Invalid, StrongroomError
+from strongroom.vault.containers.model import DEFAULT_CONTAINER
 from strongroom.vault.create import (
     Asked,
     Draft,
@@ -58,6 +59,8 @@ class BulkMaker:
         Raises:
             IdempotencyMismatch, Unavailable: see each; nothing was written.
         """
+        access = await self._maker.rules.of(asked.principal)
+        access.require_target(DEFAULT_CONTAINER)
         items: list[_Item] = []
         for index, raw in enumerate(wishes.tokens):
             items.append(_read(index, raw, asked))

@@ -22,6 +22,8 @@ from strongroom.kernel.ids import TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.vault.cards import read_card, read_metadata
+from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.model import DEFAULT_CONTAINER
 from strongroom.vault.cvc import CvcEpochs, SealedCvc
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
@@ -75,9 +77,11 @@ class TokenMaker:
         recorder: Recorder,
         writer: GroupWriter[TokenWrite, Written],
         clock: Clock,
+        rules: RuleFeed,
     ) -> None:
         self.clock = clock
         self.recorder = recorder
+        self.rules = rules
         self._sealer = sealer
         self._epochs = epochs
         self._writer = writer
@@ -86,9 +90,11 @@ class TokenMaker:
         """Make one token.
 
         Raises:
-            Invalid, IdempotencyMismatch, Unavailable: see each; nothing was written.
+            Invalid, AccessRefused, ContainerUnknown, IdempotencyMismatch, Unavailable: see each; nothing was written.
         """
         draft = read_wish(wish, asked)  # (1)
+        access = await self.rules.of(asked.principal)
+        access.require_target(DEFAULT_CONTAINER)
         principal = asked.principal
         keys = self._sealer.recent(principal.merchant, principal.mode) or await self._sealer.keys(
             principal.merchant, principal.mode

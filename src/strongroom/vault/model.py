@@ -6,6 +6,7 @@ from datetime import datetime
 
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
+from strongroom.vault.containers.model import DEFAULT_CONTAINER
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,4 @@ class StoredToken:
     metadata: dict[str, str]
     created_by: str
     created_at: datetime
+    container: str = DEFAULT_CONTAINER

@@ -7,6 +7,7 @@ from strongroom.audit import Recorder
 from strongroom.kernel.clock import Clock
 from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.tokens import Tokens
 
@@ -21,3 +22,4 @@ class Vault:
     recorder: Recorder
     clock: Clock
     metrics: VaultMetrics
+    rules: RuleFeed

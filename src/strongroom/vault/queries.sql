@@ -13,29 +13,57 @@ select claim, fingerprint, status, object_id, response from idempotency.request
 -- name: token_by_id (merchant, mode, token, now)
 -- One token that has not expired.
 select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container
   from vault.token
  where merchant_id = $1 and mode = $2 and token_id = $3 and (expires_at is null or expires_at > $4);
 
 -- name: tokens_by_id (merchants, tokens)
 -- Tokens that known cards already have.
 select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container
   from vault.token
  where merchant_id = any ($1::text[]) and token_id = any ($2::text[]);
 
--- name: list_tokens (merchant, mode, before_token, now, limit)
--- A page of a tenant's tokens, newest first.
+-- name: container_of_token (merchant, mode, token)
+-- Where a token stands, held there until this transaction ends.
+select container from vault.token where merchant_id = $1 and mode = $2 and token_id = $3 for update;
+
+-- name: list_tokens (merchant, mode, before_token, now, limit, containers)
+-- A page of a tenant's tokens in some containers, newest first.
 select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container
   from vault.token
  where merchant_id = $1 and mode = $2 and token_id < $3 and (expires_at is null or expires_at > $4)
+   and container = any ($6::text[])
  order by token_id desc
+ limit $5;
+
+-- name: list_contained (merchant, mode, before_token, now, limit, containers)
+-- Likewise where `default` is not among them: a few rows of each container, by their own index.
+select t.merchant_id, t.mode, t.token_id, t.sealed_number, t.key_version, t.brand, t.bin, t.last4, t.exp_month,
+       t.exp_year, t.fingerprint, t.fingerprint_version, t.single_use, t.expires_at, t.metadata, t.created_by,
+       t.created_at, t.container
+  from unnest($6::text[]) as c (name)
+ cross join lateral (
+       select k.merchant_id, k.mode, k.token_id, k.sealed_number, k.key_version, k.brand, k.bin, k.last4, k.exp_month,
+              k.exp_year, k.fingerprint, k.fingerprint_version, k.single_use, k.expires_at,
+              k.metadata::text as metadata, k.created_by, k.created_at, k.container
+         from vault.token k
+        where k.merchant_id = $1 and k.mode = $2 and k.container = c.name and k.container <> 'default'
+          and k.token_id < $3 and (k.expires_at is null or k.expires_at > $4)
+        order by k.token_id desc
+        limit $5) t
+ order by t.token_id desc
  limit $5;
 
 -- name: delete_token (merchant, mode, token)
 -- Removes a token; says what it had, so that its identity goes with it.
 delete from vault.token where merchant_id = $1 and mode = $2 and token_id = $3
+returning token_id, brand, last4, fingerprint, fingerprint_version;
+
+-- name: delete_expired_token (merchant, mode, token)
+-- Likewise, if its time has passed: one that was kept meanwhile stays.
+delete from vault.token where merchant_id = $1 and mode = $2 and token_id = $3 and expires_at <= now()
 returning token_id, brand, last4, fingerprint, fingerprint_version;
 
 -- name: delete_identity (merchant, mode, fingerprint_version, fingerprint, token)
@@ -45,10 +73,11 @@ delete from vault.card_identity
 
 -- name: keep_token (merchant, mode, token, metadata, now)
 -- A single-use token becomes lasting.
-update vault.token set single_use = false, expires_at = null, metadata = coalesce($4::text::jsonb, metadata)
+update vault.token set single_use = false, expires_at = case when single_use then null else expires_at end,
+       metadata = coalesce($4::text::jsonb, metadata)
  where merchant_id = $1 and mode = $2 and token_id = $3 and (expires_at is null or expires_at > $5)
 returning merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at;
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container;
 
 -- name: be_expiry_job ()
 -- States that this transaction does retention (row-level security).
@@ -143,3 +172,19 @@ returning processor;
 update vault.connection set status = 'disabled', updated_at = $4
  where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
 returning processor;
+
+-- name: put_canary (sealed, key_version, now)
+-- The sealed value by which a restored backup shows that it opens.
+insert into vault.canary (name, sealed, key_version, made_at) values ('backup', $1, $2, $3) on conflict do nothing;
+
+-- name: canary ()
+-- That value.
+select sealed, key_version from vault.canary where name = 'backup';
+
+-- name: pin_region (region, now)
+-- The region that this database was made for; the first one stays.
+insert into vault.region (region, made_at) values ($1, $2) on conflict do nothing;
+
+-- name: pinned_region ()
+-- That region.
+select region from vault.region;

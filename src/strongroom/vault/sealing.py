@@ -13,6 +13,7 @@ from strongroom.keys import DataKey, DataKeys, KeyName
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
+from strongroom.vault.residency import Residency
 
 CARD_PURPOSE: Final = "card"
 NUMBER_FIELD: Final = "number"
@@ -64,16 +65,20 @@ class CardSealer:
     def __init__(
         self,
         keyring: DataKeys,
+        residency: Residency,
         algorithm: Algorithm = Algorithm.A256CBC_HS512,
         clock: Clock | None = None,
     ) -> None:
         self._keyring = keyring
+        self._residency = residency
         self._algorithm = algorithm
         self._clock = clock or SystemClock()
 
     def recent(self, merchant: MerchantId, mode: Mode) -> MerchantKeys | None:
         """Return a merchant's keys if all of them are open now, without waiting; counts a use of each."""
         keyring = self._keyring
+        if not self._residency.known(merchant):
+            return None
         card = keyring.cached(merchant, mode, KeyName.CARD)
         fingerprint = keyring.cached(merchant, mode, KeyName.FINGERPRINT)
         idempotency = keyring.cached(merchant, mode, KeyName.IDEMPOTENCY)
@@ -106,8 +111,10 @@ class CardSealer:
         """Return a merchant's keys, opening or making them where needed.
 
         Raises:
+            MerchantElsewhere: their cards rest in another region.
             KeyStoreUnavailable: they are not open and the key store does not answer.
         """
+        await self._residency.require(merchant)
         rotated = False
         for _ in range(3):  # a key may run out between the opening of the first and of the last
             if (keys := self.recent(merchant, mode)) is not None:
@@ -136,9 +143,11 @@ class CardSealer:
         """Open what `vault.use_token` gave out.
 
         Raises:
+            MerchantElsewhere: this merchant's cards rest in another region.
             CannotReadCard: the row was altered, moved, or its key is lost.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
+        await self._residency.require(merchant)
         key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
         try:
             algorithm = algorithm_of(sealed)

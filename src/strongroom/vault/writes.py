@@ -342,4 +342,5 @@ def stored_token(row: Record) -> StoredToken:
         msgspec.json.decode(row["metadata"], type=dict[str, str]) if row["metadata"] else {},
         row["created_by"],
         row["created_at"],
+        row["container"],
     )

@@ -83,3 +83,40 @@ class AccessRule:
     transform: Transform
     created_by: str
     created_at: datetime
+
+
+#: Every caller of a kind, where a rule names no single one.
+EVERY: Final = "*"
+#: A rule about every container of the merchant.
+EVERYWHERE: Final = "/"
+CONTAINERS_MAX: Final = 100
+RULES_MAX: Final = 200
+PRIORITY_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a merchant's tokens. `default` is there without a row."""
+
+    merchant_id: MerchantId
+    mode: Mode
+    name: str
+    description: str
+    #: Tokens are deleted so many days after they were made; None: when somebody does it.
+    retention_days: int | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWish:
+    """What somebody wants a rule to be."""
+
+    container: str
+    priority: int
+    grantee_kind: GranteeKind
+    grantee: str
+    access: Access
+    #: None: as much as the access shows at most.
+    transform: Transform | None = None

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds a caller's token and records what is done with it, in the transaction that does it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from strongroom.audit import Action, Origin, Recorder
+from strongroom.db.pool import ReadOnly, Transaction
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import MerchantId, TokenId, is_id
+from strongroom.kernel.mode import Mode
+from strongroom.kernel.principal import Principal
+from strongroom.vault.containers.decision import CallerAccess
+from strongroom.vault.containers.model import Access, Granted
+from strongroom.vault.errors import TokenUnknown
+from strongroom.vault.model import StoredToken
+from strongroom.vault.writes import QUERIES, stored_token
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who acts, and whence."""
+
+    principal: Principal
+    origin: Origin
+
+    @property
+    def scope(self) -> tuple[MerchantId, Mode]:
+        """The tenant and mode that everything is looked up in."""
+        return self.principal.merchant, self.principal.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A token, and how much of it the caller is shown."""
+
+    token: StoredToken
+    granted: Granted
+
+
+class TokenFinder:
+    """Finds tokens by id for those whom the access rules let at them."""
+
+    def __init__(self, recorder: Recorder, clock: Clock) -> None:
+        self.recorder = recorder
+        self.clock = clock
+
+    async def find(
+        self, read: ReadOnly, caller: Caller, access: CallerAccess, token_id: str, wanted: Access
+    ) -> Seen:
+        """Return a token that has not expired.
+
+        Raises:
+            TokenUnknown: not there for this tenant and mode.
+            AccessRefused: the rules of its container do not let the caller do that.
+        """
+        require_form(token_id)
+        row = await read.row(QUERIES["token_by_id"], *caller.scope, token_id, self.clock.now())
+        if row is None:
+            raise TokenUnknown
+        token = stored_token(row)
+        return Seen(token, access.require(token.container, wanted))
+
+    async def record(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        action: Action,
+        thing: TokenId | None,
+        details: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Put the record of what a caller does into its transaction."""
+        merchant, mode = caller.scope
+        record = self.recorder.make(
+            action,
+            actor=caller.principal.subject,
+            merchant=merchant,
+            mode=mode,
+            thing=thing,
+            origin=caller.origin,
+            now=self.clock.now(),
+            details=details,
+        )
+        await self.recorder.insert(tx, record)
+
+
+def require_form(token_id: str) -> None:
+    """What has not a token's form is no token: the database need not be asked, and the text is not kept.
+
+    Raises:
+        TokenUnknown: it has another form.
+    """
+    if not is_id("tok", token_id):
+        raise TokenUnknown
