@@ -43,6 +43,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.import_key": _ADD,
         "vault.import_part": _ADD,
         "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
         "vault.reveal": frozenset({"select", "insert", "delete"}),
@@ -198,6 +199,11 @@ ROWS: Final[dict[str, str]] = {
     "vault.container": (
         "(merchant_id, mode, name, created_by, created_at, updated_at)"
         " values ('{m}', 'test', 'c{aud}', 'me', now(), now())"
+    ),
+    "vault.erasure": (
+        "(merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,"
+        " look_at, complete_at)"
+        " values ('{m}', 'test', '{aud}', 'token', 'destroyed', 1, 1, 'x', now(), now(), now(), now())"
     ),
     "vault.job": (
         "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at)"

@@ -34,6 +34,7 @@ SCHEMAS: Final = {
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
+    "vault.erasure": {"vault", "keys"},  # a deletion finds out which key sealed what it deletes
     "vault.reveal": {"vault"},
     "vault.forwarding": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
@@ -89,6 +90,7 @@ RUN_BY: Final = {
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
+    "vault.erasure": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
@@ -179,6 +181,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.rotation.lock_key": _EVERYBODY,  # names no table
     "vault.rotation.take_time": _EVERYBODY,  # names no table
+    "vault.erasure.be_eraser": _EVERYBODY,  # names no table
+    "vault.erasure.state_erasing": _EVERYBODY,  # names no table
+    "vault.erasure.newest_card_key": _EVERYBODY,  # names the keys alone
     "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
     "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table

@@ -27,6 +27,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.erasure import erasures_of
 from strongroom.compose.forwarding import forward_desk
 from strongroom.compose.key_periods import watch_periods
 from strongroom.compose.operator_keys import OperatorKeys, operator_keys_of
@@ -167,6 +168,7 @@ class Composer(Process):
             (Purpose.CARD, Purpose.CREDENTIAL),
         )
         rotation = await rotation_state(self, database, keyring, recorder, work)
+        erasures = erasures_of(self, database, keyring, recorder, rules, work, rotation["rotation"])
         await work.start()
         return await self._listener(
             "vault",
@@ -188,6 +190,7 @@ class Composer(Process):
                 "transfer": transfer,
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
                 **rotation,
+                "erasures": erasures,
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },

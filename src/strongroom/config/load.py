@@ -356,5 +356,6 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "delivery_delays_seconds": _counts,
     "worker": _truth,
     "worker_poll_ms": _count,
+    "key_backup_days": _count,
     "vault_region": _region,
 }

@@ -475,6 +475,13 @@ class Settings:
         default=1_095,
         metadata=_says("Days after which a key that hashes or makes fingerprints is overdue."),
     )
+    key_backup_days: int = field(
+        default=35,
+        metadata=_says(
+            "Days for which backups of wrapped keys are kept at most; an erasure is complete so long after its key is "
+            "destroyed."
+        ),
+    )
     key_days_root: int = field(
         default=730, metadata=_says("Days after which a root key in the key store is overdue.")
     )

@@ -9,8 +9,8 @@ from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, algorithm_of
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKey, DataKeys, KeyName
-from strongroom.vault.errors import CannotReadCard
+from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName
+from strongroom.vault.errors import CannotReadCard, MerchantErased
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.residency import Residency
@@ -112,6 +112,7 @@ class CardSealer:
 
         Raises:
             MerchantElsewhere: their cards rest in another region.
+            MerchantErased: every key of theirs was destroyed.
             KeyStoreUnavailable: they are not open and the key store does not answer.
         """
         await self._residency.require(merchant)
@@ -120,7 +121,10 @@ class CardSealer:
             if (keys := self.recent(merchant, mode)) is not None:
                 return keys
             for name in (KeyName.CARD, KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
-                key = await self._keyring.current(merchant, mode, name)
+                try:
+                    key = await self._keyring.current(merchant, mode, name)
+                except DataKeyDestroyed:
+                    raise MerchantErased from None
                 rotated = rotated or key.version > 1
             if rotated:
                 for name in (KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
