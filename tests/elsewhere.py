@@ -83,9 +83,10 @@ async def waiting_job(service: Service, merchant: MerchantId, mode: Mode) -> str
     job = new_id("job")
     await service.look(
         Domain.VAULT,
-        """insert into vault.job (merchant_id, mode, job_id, kind, state, total, run_at, created_by, created_at,
-                  updated_at)
-           values ($1, $2, $3, 'reseal', 'waiting', 10, '2099-12-31', 'tests', now(), now())""",
+        """insert into vault.job (merchant_id, mode, job_id, kind, state, params, total, run_at, created_by,
+                  created_at, updated_at)
+           values ($1, $2, $3, 'reseal', 'waiting', '{"name": "card", "to": 1, "algorithm": "A256CBC-HS512"}', 10,
+                  '2099-12-31', 'operator:tests', now(), now())""",
         merchant,
         mode.value,
         job,

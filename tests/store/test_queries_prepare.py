@@ -163,6 +163,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "keys.be_key_watch": _EVERYBODY,  # names no table
     "keys.key_changes": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.note_key_change": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.rewrap_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,

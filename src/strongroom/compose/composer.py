@@ -29,6 +29,8 @@ from strongroom.compose.documents import (
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.erasure import erasures_of
 from strongroom.compose.forwarding import forward_desk
+from strongroom.compose.key_periods import watch_periods
+from strongroom.compose.operator_keys import OperatorKeys, operator_keys_of
 from strongroom.compose.process import Process, present
 from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
@@ -62,6 +64,7 @@ from strongroom.identity.sso.providers import Providers
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
+from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.canary import put_canary
 from strongroom.vault.connections import VaultConnections
@@ -157,6 +160,12 @@ class Composer(Process):
                 Task("expired-tokens", RETENTION_SECONDS, tokens.delete_expired),
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
+        )
+        watch_periods(
+            self,
+            Domain.VAULT,
+            PostgresDataKeyTable(database, site.clock),
+            (Purpose.CARD, Purpose.CREDENTIAL),
         )
         rotation = await rotation_state(self, database, keyring, recorder, work)
         erasures = erasures_of(self, database, keyring, recorder, rules, work, rotation["rotation"])
@@ -302,6 +311,12 @@ class Composer(Process):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         await self._core_role(database)
         denials = self._denials("console", recorder)
+        watch_periods(
+            self,
+            Domain.CORE,
+            PostgresDataKeyTable(database, self.site.clock),
+            (Purpose.IDENTITY, Purpose.AUDIT),
+        )
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
@@ -362,6 +377,10 @@ class Composer(Process):
     async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
         """Compose signing keys and services for the operators' commands, under the console's login."""
         return await session_parts.operator_parts(self)
+
+    async def operator_keys(self) -> OperatorKeys:
+        """Compose encryption keys for the operators' commands, under the vault's and the console's logins."""
+        return await operator_keys_of(self)
 
     async def operator_networks(self) -> NetworksService:
         """Compose allow-lists for the operators' commands, under the console's login."""

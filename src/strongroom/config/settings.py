@@ -351,7 +351,7 @@ class Settings(KeyStoreSettings):
     )
     key_backup_days: int = field(
         default=35,
-        metadata=_says(
+        metadata=says(
             "Days for which backups of wrapped keys are kept at most; an erasure is complete so long after its key is "
             "destroyed."
         ),

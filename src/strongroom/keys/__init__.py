@@ -27,10 +27,11 @@ from strongroom.keys.model import (
     RootInfo,
 )
 from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore, WatchedKeys, Within
-from strongroom.keys.purposes import ROLE_ROOTS, KeyName, Purpose, roots_of
+from strongroom.keys.purposes import KEYRING_MAC, ROLE_ROOTS, KeyName, Purpose, roots_of
 
 __all__ = [
     "CACHE_SECONDS",
+    "KEYRING_MAC",
     "PLATFORM_MERCHANT",
     "PLATFORM_MODE",
     "ROLE_ROOTS",
