@@ -79,6 +79,7 @@ CHANGEABLE = {
     "payments.refund": "status = status",
     "vault.connection": "status = status",
     "vault.container": "description = description",
+    "vault.token_detail": "key_version = key_version",
     "webhooks.delivery": "status = status",
     "webhooks.endpoint": "status = status",
     "webhooks.notice": "state = state",

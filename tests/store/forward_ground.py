@@ -38,6 +38,7 @@ from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import DetailSealer
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.held import HeldCvcs
 from strongroom.vault.sealing import CardSealer
@@ -237,6 +238,7 @@ async def started(
     forwarder = VaultForwarder(
         database=database,
         sealer=sealer,
+        details=DetailSealer(keyring),
         epochs=epochs,
         connections=connections,
         destinations=destinations,

@@ -34,6 +34,7 @@ SCHEMAS: Final = {
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "vault.containers": {"vault"},
+    "vault.search": {"vault"},
     "webhooks": {
         "webhooks",
         "jobs",
@@ -81,6 +82,7 @@ RUN_BY: Final = {
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
+    "vault.search": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
 }

@@ -54,17 +54,21 @@ from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.changes import TokenChanger
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import DetailSealer
+from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
 
@@ -105,6 +109,7 @@ class Composer(Process):
         bulk_writer = self.writer(
             sink, "tokens_bulk", rows_max=1, queue_rows_max=BULK_CALLS_WAITING_MAX
         )
+        finder = TokenFinder(recorder, site.clock, DetailSealer(keyring))
         tokens = Tokens(
             database=database,
             epochs=epochs,
@@ -112,6 +117,7 @@ class Composer(Process):
             clock=site.clock,
             metrics=site.metrics.vault,
             rules=rules,
+            finder=finder,
         )
         vault = Vault(
             maker,
@@ -121,6 +127,8 @@ class Composer(Process):
             site.clock,
             site.metrics.vault,
             rules,
+            TokenChanger(database, rules, finder),
+            TokenSearch(database, rules, finder, keyring),
         )
         self._open_forwarding(database, keyring, epochs, recorder, rules)
         self._vault_recorder = recorder
@@ -179,6 +187,7 @@ class Composer(Process):
         forwarder = VaultForwarder(
             database=database,
             sealer=CardSealer(keyring),
+            details=DetailSealer(keyring),
             epochs=epochs,
             connections=connections,
             destinations=destinations,

@@ -25,12 +25,14 @@ from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
+from strongroom.vault.search import api as search_api
 from strongroom.webhooks import api as webhooks_api
 from strongroom.webhooks import event_schemas
 from strongroom.webhooks.inbound import api as inbound_api
 
 VAULT_ROUTES: Final = (
     *vault_api.ROUTES,
+    *search_api.ROUTES,
     *containers_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,

@@ -10,7 +10,10 @@ from strongroom.vault.calls import (
     Forward,
     Forwarded,
     Forwarder,
+    NetworkTokenFacts,
+    StoredCredentialFacts,
 )
+from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.errors import (
     CannotReadCard,
@@ -19,6 +22,7 @@ from strongroom.vault.errors import (
     ConnectionDisabled,
     ConnectionExists,
     ConnectionUnknown,
+    CryptogramUsed,
     CvcExpired,
     CvcInvalid,
     CvcUsed,
@@ -32,6 +36,7 @@ __all__ = [
     "CVC_HELD",
     "CVC_USED",
     "SIMULATOR",
+    "AccessRefused",
     "BodySignature",
     "CannotReadCard",
     "CannotReadCredentials",
@@ -41,6 +46,7 @@ __all__ = [
     "ConnectionExists",
     "ConnectionUnknown",
     "Connections",
+    "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
     "CvcUsed",
@@ -49,8 +55,10 @@ __all__ = [
     "Forwarded",
     "Forwarder",
     "Json",
+    "NetworkTokenFacts",
     "Route",
     "Slot",
+    "StoredCredentialFacts",
     "Template",
     "TemplateRefused",
     "TokenUnknown",

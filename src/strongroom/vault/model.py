@@ -31,3 +31,8 @@ class StoredToken:
     created_by: str
     created_at: datetime
     container: str = DEFAULT_CONTAINER
+    #: `network_token`; None: a card.
+    kind: str | None = None
+    pan_alias: str | None = None
+    #: What is sealed beside the number, by name.
+    details: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ class MerchantKeys(NamedTuple):
 
     def fingerprinted(self, pan: Pan) -> bytes:
         """Return the keyed fingerprint of the whole number (PCI DSS 3.5.1.1)."""
-        return hmac_sha256(self.fingerprint.secret.expose(), pan.identity())
+        return fingerprint_under(self.fingerprint, pan)
 
     def request_fingerprint(self, canonical: bytes) -> bytes:
         """Return the keyed fingerprint of a request's body."""
@@ -92,6 +92,11 @@ class CardSealer:
             return Pan.from_sealed(sealer.open(sealed, _place(mode, merchant, token, key_version)))
         except CannotOpen:
             raise CannotReadCard from None
+
+
+def fingerprint_under(key: DataKey, pan: Pan) -> bytes:
+    """Return the keyed fingerprint of a whole number under one version of a merchant's key (PCI DSS 3.5.1.1)."""
+    return hmac_sha256(key.secret.expose(), pan.identity())
 
 
 def _place(mode: Mode, merchant: MerchantId, token: TokenId, key_version: int) -> Place:

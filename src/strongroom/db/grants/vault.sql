@@ -16,6 +16,7 @@ grant select, insert, update (sealed_credentials, key_version, status, updated_a
     to strongroom_vault;
 grant select, insert, update (description, retention_days, updated_at), delete on vault.container to strongroom_vault;
 grant select, insert, delete on vault.access_rule to strongroom_vault;
+grant select, insert, update (sealed, key_version, expires_at), delete on vault.token_detail to strongroom_vault;
 grant select, insert, update (version) on vault.container_change to strongroom_vault;
 grant select, insert, update on vault.job to strongroom_vault;
 grant select, insert on vault.cvc_epoch to strongroom_vault;
