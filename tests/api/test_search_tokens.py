@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Searching tokens: by what may be shown, by a number's fingerprint under every version of its key; bounded, recorded."""
+"""Searching tokens: by what may be shown, or by a number under every version of its key; bounded, limited, recorded."""
 
 import json
 from typing import Any
@@ -75,7 +75,7 @@ FOUND: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "expected"), FOUND, ids=lambda each: json.dumps(each))
+@pytest.mark.parametrize(("asked", "expected"), FOUND, ids=json.dumps)
 async def test_what_is_found(
     service: Service, shop: Tenant, ids: dict[str, str], asked: dict[str, Any], expected: list[str]
 ) -> None:

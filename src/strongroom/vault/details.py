@@ -18,6 +18,7 @@ from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKey, DataKeys, KeyName
+from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.sealing import CARD_PURPOSE
 from strongroom.vault.wire import BillingAddress, NetworkTokenIn, StoredCredential, TokenIn
@@ -108,6 +109,7 @@ class DetailSealer:
     async def _opened(
         self, row: SealedDetail, mode: Mode, merchant: MerchantId, token: TokenId
     ) -> bytes:
+        require_envelope(row.sealed)
         key = await self._keyring.version(merchant, mode, KeyName.CARD, row.key_version)
         place = _place(row.field, mode, merchant, token, row.key_version)
         try:

@@ -18,6 +18,8 @@ Refused
 └── ConnectionDisabled      409
 TemplateRefused             500   an adapter asked for what it did not register: a bug of ours
 CannotReadCard              503   data altered or key lost: page someone
+├── CardEnvelopeCut         503   a part of it is missing
+└── CardEnvelopeUnknown     503   of no format that was shipped
 CannotReadCredentials       503   likewise, of a connection
 """
 
@@ -112,6 +114,18 @@ class CannotReadCard(Unavailable):
 
     code = "card_unreadable"
     retry_after_seconds: ClassVar[int] = 60
+
+
+class CardEnvelopeCut(CannotReadCard):
+    """A stored card is not whole: a part of what was sealed is missing."""
+
+    code = "card_envelope_cut"
+
+
+class CardEnvelopeUnknown(CannotReadCard):
+    """A stored card is of a format that this release does not know."""
+
+    code = "card_envelope_unknown"
 
 
 class CannotReadCredentials(Unavailable):

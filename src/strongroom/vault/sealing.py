@@ -7,6 +7,7 @@ from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, hmac_sha256
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKey, DataKeys, KeyName
+from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
@@ -83,9 +84,11 @@ class CardSealer:
         """Open what `vault.use_token` gave out.
 
         Raises:
-            CannotReadCard: the row was altered, moved, or its key is lost.
+            CannotReadCard: the row was altered, moved, or its key is lost; one that is cut or of an unknown format
+                has an error of its own.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
+        require_envelope(sealed)
         key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
         sealer = key.sealer(Algorithm.A256CBC_HS512, CARD_PURPOSE)
         try:
