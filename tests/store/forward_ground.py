@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from contracts.fakes import FakeKeyStore
 from database import Databases
 from peer import Peer, answer, peer, says
+from residence import AtHome
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
@@ -135,6 +136,7 @@ class Process:
     egress: Egress
     rules: RuleFeed
     rules_database: Database
+    details: DetailSealer
 
 
 @dataclass(slots=True)
@@ -257,7 +259,7 @@ async def started(
         clock=clock,
     )
     egress = Egress(policy)
-    sealer = CardSealer(keyring)
+    sealer = CardSealer(keyring, AtHome())
     # On connections of its own: those of `database` are counted.
     rules_database = Database(databases.address(Domain.VAULT, Login.VAULT), connections_max=1)
     await rules_database.open()
@@ -265,7 +267,7 @@ async def started(
     forwarder = VaultForwarder(
         database=database,
         sealer=sealer,
-        details=DetailSealer(keyring),
+        details=DetailSealer(sealer),
         epochs=epochs,
         connections=connections,
         destinations=destinations,
@@ -280,7 +282,16 @@ async def started(
         sealer=sealer, epochs=epochs, recorder=recorder, writer=writer, clock=clock, rules=rules
     )
     return Process(
-        database, keyring, epochs, connections, forwarder, maker, egress, rules, rules_database
+        database,
+        keyring,
+        epochs,
+        connections,
+        forwarder,
+        maker,
+        egress,
+        rules,
+        rules_database,
+        DetailSealer(sealer),
     )
 
 

@@ -24,7 +24,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import complete_luhn
 from strongroom.keys import KeyName, Purpose
 from strongroom.vault import TokenUnknown
-from strongroom.vault.details import DetailSealer, SealedDetail
+from strongroom.vault.details import SealedDetail
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -176,7 +176,7 @@ async def holder(
         await connection.close()
     process = await started(ground.databases, ground.store, ground.clock)
     try:
-        opened = await DetailSealer(process.keyring).open(
+        opened = await process.details.open(
             [SealedDetail(row["field"], row["sealed"], row["key_version"]) for row in rows],
             mode,
             merchant or ground.merchant,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plans of searches and lists over many rows, as the vault's login sees them: by an index, or a bounded part of one."""
+"""The plans of searches and lists over many rows, as the vault's login sees them: by an index, or a bounded look."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,7 +27,8 @@ insert into vault.token (merchant_id, mode, token_id, sealed_number, key_version
 select case when n % 2 = 0 then '{merchant}' else 'mer_01KAHX3MZ4V8Q2T6N0R5W7Y9CC' end, 'test',
        'tok_' || lpad(upper(to_hex(n)), 26, '0'), decode(repeat('00', 81), 'hex'), 1, 'visa',
        lpad((400000 + n % 40)::text, 6, '0'), lpad((n * 7919 % 10000)::text, 4, '0'), 1 + n % 12, 2027 + n % 6,
-       false, 'key', now(), jsonb_build_object('customer', n::text), case when n % 20 = 0 then 'cards' else 'default' end
+       false, 'key', now(), jsonb_build_object('customer', n::text),
+       case when n % 20 = 0 then 'cards' else 'default' end
   from generate_series(1, {rows}) n
 """
 

@@ -25,13 +25,12 @@ from strongroom.vault.details import (
     HOLDER,
     NETWORK_TOKEN,
     STORED_CREDENTIAL,
-    DetailRow,
     network_token_details,
     read_details,
 )
 from strongroom.vault.errors import NotANetworkToken, SingleUse, TokenUnknown
 from strongroom.vault.finding import Caller, Seen, TokenFinder
-from strongroom.vault.model import StoredToken
+from strongroom.vault.model import DetailRow, StoredToken
 from strongroom.vault.wire import NetworkTokenIn, TokenChangeIn
 from strongroom.vault.writes import QUERIES
 

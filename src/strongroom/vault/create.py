@@ -208,7 +208,12 @@ class TokenMaker:
             kind=None if wish.network_token is None else NETWORK_TOKEN,
             pan_alias=new_alias(pan) if wish.alias else None,
             details=seal_details(
-                draft.details, keys.card, principal.mode, principal.merchant, token
+                draft.details,
+                keys.card.version,
+                keys.sealer,
+                principal.mode,
+                principal.merchant,
+                token,
             )
             if draft.details
             else (),

@@ -12,15 +12,15 @@ from typing import Final, LiteralString, NamedTuple
 
 import msgspec
 
-from strongroom.crypto import Algorithm, CannotOpen, Place
+from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKey, DataKeys, KeyName
 from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard
-from strongroom.vault.sealing import CARD_PURPOSE
+from strongroom.vault.model import DetailRow
+from strongroom.vault.sealing import CARD_PURPOSE, CardSealer
 from strongroom.vault.wire import BillingAddress, NetworkTokenIn, StoredCredential, TokenIn
 
 HOLDER: Final = "holder"
@@ -38,18 +38,8 @@ FIELDS: Final[Sequence[LiteralString]] = (
 #: A cryptogram serves one payment, soon; networks end it within a day.
 CRYPTOGRAM_LIFE: Final = timedelta(days=1)
 _PADDED_TO: Final = 64
-_ALGORITHM: Final = Algorithm.A256CBC_HS512
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class DetailRow(NamedTuple):
-    """One row of `vault.token_detail`, in the order of `put_tokens`."""
-
-    field: str
-    sealed: bytes
-    key_version: int
-    expires_at: datetime | None
 
 
 class SealedDetail(NamedTuple):
@@ -78,10 +68,10 @@ class Details:
 
 
 class DetailSealer:
-    """Opens details with the merchants' keys, by way of the keyring's bounded cache."""
+    """Opens and seals details with the merchants' card keys."""
 
-    def __init__(self, keyring: DataKeys) -> None:
-        self._keyring = keyring
+    def __init__(self, sealer: CardSealer) -> None:
+        self._sealer = sealer
 
     async def open(
         self, rows: Iterable[SealedDetail], mode: Mode, merchant: MerchantId, token: TokenId
@@ -109,11 +99,11 @@ class DetailSealer:
     async def _opened(
         self, row: SealedDetail, mode: Mode, merchant: MerchantId, token: TokenId
     ) -> bytes:
-        require_envelope(row.sealed)
-        key = await self._keyring.version(merchant, mode, KeyName.CARD, row.key_version)
-        place = _place(row.field, mode, merchant, token, row.key_version)
+        algorithm = require_envelope(row.sealed)
+        key = await self._sealer.card_key(merchant, mode, row.key_version)
+        place = _place(row.field, mode, merchant, token, row.key_version, algorithm)
         try:
-            return key.sealer(_ALGORITHM, CARD_PURPOSE).open(row.sealed, place)
+            return key.sealer(algorithm, CARD_PURPOSE).open(row.sealed, place)
         except CannotOpen:
             raise CannotReadCard from None
 
@@ -123,8 +113,9 @@ class DetailSealer:
         """Seal details of a token that is there, under the current key."""
         if not values:
             return ()
-        key = await self._keyring.current(merchant, mode, KeyName.CARD)
-        return seal_details(values, key, mode, merchant, token)
+        key = await self._sealer.card_key(merchant, mode)
+        sealer = key.sealer(self._sealer.algorithm, CARD_PURPOSE)
+        return seal_details(values, key.version, sealer, mode, merchant, token)
 
 
 _KINDS: Final[Mapping[str, type]] = {
@@ -136,7 +127,12 @@ _KINDS: Final[Mapping[str, type]] = {
 
 
 def seal_details(
-    values: Mapping[str, object], key: DataKey, mode: Mode, merchant: MerchantId, token: TokenId
+    values: Mapping[str, object],
+    key_version: int,
+    sealer: Sealer,
+    mode: Mode,
+    merchant: MerchantId,
+    token: TokenId,
 ) -> Sequence[DetailRow]:
     """Seal details for their token only. A cryptogram comes with the moment at which it is gone."""
     rows = []
@@ -146,9 +142,8 @@ def seal_details(
             value, expires_at = value  # noqa: PLW2901 - the value proper
         text = _encode(value)
         padded = text.ljust(-(-len(text) // _PADDED_TO) * _PADDED_TO)
-        place = _place(field, mode, merchant, token, key.version)
-        sealed = key.sealer(_ALGORITHM, CARD_PURPOSE).seal(padded, place)
-        rows.append(DetailRow(field, sealed, key.version, expires_at))
+        place = _place(field, mode, merchant, token, key_version, sealer.algorithm)
+        rows.append(DetailRow(field, sealer.seal(padded, place), key_version, expires_at))
     return tuple(rows)
 
 
@@ -224,12 +219,19 @@ def read_details(
         raise Invalid(*wrong)
 
 
-def _place(field: str, mode: Mode, merchant: MerchantId, token: TokenId, key_version: int) -> Place:
+def _place(
+    field: str,
+    mode: Mode,
+    merchant: MerchantId,
+    token: TokenId,
+    key_version: int,
+    algorithm: Algorithm,
+) -> Place:
     name = next((each for each in FIELDS if each == field), None)
     if name is None:
         raise CannotReadCard("a detail is of no kind that this release knows")
     return Place(
-        algorithm=_ALGORITHM,
+        algorithm=algorithm,
         mode=mode,
         merchant=merchant,
         object_id=token,

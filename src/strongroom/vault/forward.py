@@ -52,6 +52,7 @@ from strongroom.vault.errors import (
     TokenUnknown,
 )
 from strongroom.vault.held import HeldCvcs, Use
+from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, filled
 from strongroom.vault.writes import QUERIES
@@ -227,7 +228,8 @@ class VaultForwarder:
             checked = await self._epochs.check(request.cvc, request.mode, request.merchant, token)
         row = await self._recorded(request, token, matched, facts, checked)  # (3)
         # Crash here: the record says used, CVC and cryptogram are spent, and nothing was opened.
-        pan = await self._sealer.open_number(  # (4)
+        number = await digits_to_send(  # (4)
+            self._sealer,
             row["sealed_number"],
             mode=request.mode,
             merchant=request.merchant,
@@ -236,7 +238,6 @@ class VaultForwarder:
         )
         if checked is not None:
             code = self._epochs.open_recorded(checked)
-        number = pan.digits_for_forwarding()
         values: dict[Slot, str | int] = {
             Slot.CARD_NUMBER: number,
             Slot.CARD_EXP_MONTH: row["exp_month"],

@@ -11,6 +11,7 @@ from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
+from strongroom.vault.residency import Residency
 
 CARD_PURPOSE: Final = "card"
 NUMBER_FIELD: Final = "number"
@@ -40,12 +41,15 @@ class MerchantKeys(NamedTuple):
 class CardSealer:
     """The merchants' keys of this process, by way of the keyring's bounded cache."""
 
-    def __init__(self, keyring: DataKeys) -> None:
+    def __init__(self, keyring: DataKeys, residency: Residency) -> None:
         self._keyring = keyring
+        self._residency = residency
 
     def recent(self, merchant: MerchantId, mode: Mode) -> MerchantKeys | None:
         """Return a merchant's keys if all of them are open now, without waiting; counts a use of each."""
         keyring = self._keyring
+        if not self._residency.known(merchant):
+            return None
         card = keyring.cached(merchant, mode, KeyName.CARD)
         fingerprint = keyring.cached(merchant, mode, KeyName.FINGERPRINT)
         idempotency = keyring.cached(merchant, mode, KeyName.IDEMPOTENCY)
@@ -59,14 +63,35 @@ class CardSealer:
         """Return a merchant's keys, opening or making them where needed.
 
         Raises:
+            MerchantElsewhere: their cards rest in another region.
             KeyStoreUnavailable: they are not open and the key store does not answer.
         """
+        await self._residency.require(merchant)
         for _ in range(3):  # a key may run out between the opening of the first and of the last
             if (keys := self.recent(merchant, mode)) is not None:
                 return keys
             for name in (KeyName.CARD, KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
                 await self._keyring.current(merchant, mode, name)
         raise CannotReadCard("this merchant's data keys do not stay open")
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What seals from here on."""
+        return Algorithm.A256CBC_HS512
+
+    async def card_key(
+        self, merchant: MerchantId, mode: Mode, version: int | None = None
+    ) -> DataKey:
+        """Return a key of cards, for what is sealed beside a number; without a version the one that seals now.
+
+        Raises:
+            MerchantElsewhere: this merchant's cards rest in another region.
+            KeyStoreUnavailable, KeysBroken: see each.
+        """
+        await self._residency.require(merchant)
+        if version is None:
+            return await self._keyring.current(merchant, mode, KeyName.CARD)
+        return await self._keyring.version(merchant, mode, KeyName.CARD, version)
 
     async def open(self, token: StoredToken) -> Pan:
         """Open a stored number. Record the use first. Raises as `open_number`."""
@@ -84,10 +109,12 @@ class CardSealer:
         """Open what `vault.use_token` gave out.
 
         Raises:
+            MerchantElsewhere: this merchant's cards rest in another region.
             CannotReadCard: the row was altered, moved, or its key is lost; one that is cut or of an unknown format
                 has an error of its own.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
+        await self._residency.require(merchant)
         require_envelope(sealed)
         key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
         sealer = key.sealer(Algorithm.A256CBC_HS512, CARD_PURPOSE)

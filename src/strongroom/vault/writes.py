@@ -27,8 +27,7 @@ from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.vault.details import DetailRow
-from strongroom.vault.model import StoredToken
+from strongroom.vault.model import DetailRow, StoredToken
 
 QUERIES: Final = load_queries("strongroom.vault")
 #: About what a token, its key and its record add to a statement besides the texts whose length varies.
