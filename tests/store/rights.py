@@ -23,6 +23,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tile": _READ,
         "audit.tree": _READ,
         "idempotency.request": _ADD,
+        "keys.change": _ADD,
         "keys.data_key": frozenset({"select", "insert", "update"}),
         "strongroom.migration": _READ,
         "vault.access_rule": frozenset({"select", "insert", "delete"}),
@@ -175,6 +176,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.password": frozenset({"select", "insert", "update*", "delete"}),
         "identity.totp": frozenset({"select", "insert", "update*", "delete"}),
         "identity.used_once": frozenset({"select", "insert", "delete"}),
+        "keys.change": _ADD,
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -305,6 +307,7 @@ ROWS: Final[dict[str, str]] = {
         " values ('{m}', 'usr_{m}', 'active', '', 1, 0, now())"
         " on conflict (merchant_id, person_id, state) do update set last_step = 1"
     ),
+    "keys.change": "(merchant_id, mode, name, version, what, at) values ('{m}', 'test', '{aud}', 1, 'rotated', now())",
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
         f" values ('{{m}}', 'test', '{{aud}}', 1, 'card', 'active', '', {_HASH}, now())"

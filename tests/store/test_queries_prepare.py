@@ -32,6 +32,7 @@ SCHEMAS: Final = {
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
+    "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.reveal": {"vault"},
     "vault.forwarding": {"vault"},
@@ -87,6 +88,7 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
+    "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
@@ -158,6 +160,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.sso.tenant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "jobs.job_lag": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
+    "keys.be_key_watch": _EVERYBODY,  # names no table
+    "keys.key_changes": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.note_key_change": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,
@@ -173,6 +178,8 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.state_merchant": _EVERYBODY,  # names no table
     "payments.touch_connection": _GATEWAY,
     "vault.be_expiry_job": _EVERYBODY,  # names no table
+    "vault.rotation.lock_key": _EVERYBODY,  # names no table
+    "vault.rotation.take_time": _EVERYBODY,  # names no table
     "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
     "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table

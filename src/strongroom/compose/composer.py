@@ -40,7 +40,8 @@ from strongroom.compose.site import (
     unlimited,
 )
 from strongroom.compose.transfer import transfer_of
-from strongroom.compose.vault_work import VaultWork
+from strongroom.compose.vault_work import VaultWork, rotation_state
+from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
@@ -102,7 +103,12 @@ class Composer(Process):
         pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
         require_same(region, pinned, "the audit sink")
         await put_canary(database, keyring, site.clock)
-        sealer = CardSealer(keyring, Residency(MerchantRegions(core), region))
+        sealer = CardSealer(
+            keyring,
+            Residency(MerchantRegions(core), region),
+            Algorithm(site.settings.card_algorithm),
+            site.clock,
+        )
         epochs = CvcEpochs(
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
@@ -159,6 +165,7 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        rotation = await rotation_state(self, database, keyring, recorder, work)
         await work.start()
         return await self._listener(
             "vault",
@@ -179,6 +186,7 @@ class Composer(Process):
                 ),
                 "transfer": transfer,
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
+                **rotation,
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },

@@ -27,6 +27,7 @@ from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
 from strongroom.vault.forwarding import api as forwarding_api
 from strongroom.vault.reveal import api as reveal_api
+from strongroom.vault.rotation import api as rotation_api
 from strongroom.vault.search import api as search_api
 from strongroom.vault.transfer import api as transfer_api
 from strongroom.vault.work import api as work_api
@@ -42,6 +43,7 @@ VAULT_ROUTES: Final = (
     *forwarding_api.ROUTES,
     *containers_api.ROUTES,
     *transfer_api.ROUTES,
+    *rotation_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

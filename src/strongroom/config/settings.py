@@ -37,6 +37,13 @@ class KeyStoreName(enum.StrEnum):
     TRANSIT = "transit"
 
 
+class CardAlgorithm(enum.StrEnum):
+    """What card numbers are sealed with (RFC 7518 §5.1)."""
+
+    A256CBC_HS512 = "A256CBC-HS512"
+    A256GCM = "A256GCM"
+
+
 class PasskeyAttestation(enum.StrEnum):
     """Whether an authenticator must prove what model it is."""
 
@@ -449,6 +456,27 @@ class Settings:
             "For how long a caller whose reveals were a burst is shown none, unless an admin lifts it; 0: an alarm "
             "only."
         ),
+    )
+    card_algorithm: CardAlgorithm = field(
+        default=CardAlgorithm.A256CBC_HS512,
+        metadata=_says(
+            "What card numbers are sealed with from now on: `A256CBC-HS512` or `A256GCM`. Both open; `strongroom keys "
+            "reseal` moves what is there."
+        ),
+    )
+    key_days_sealing: int = field(
+        default=365,
+        metadata=_says("Days after which a key that seals what lasts is overdue to be rotated."),
+    )
+    key_days_signing: int = field(
+        default=365, metadata=_says("Days after which a key that signs is overdue.")
+    )
+    key_days_hashing: int = field(
+        default=1_095,
+        metadata=_says("Days after which a key that hashes or makes fingerprints is overdue."),
+    )
+    key_days_root: int = field(
+        default=730, metadata=_says("Days after which a root key in the key store is overdue.")
     )
     egress_loopback: tuple[str, ...] = field(
         default=(),

@@ -15,18 +15,21 @@ from strongroom.keys.errors import (
     SecretUnreadable,
 )
 from strongroom.keys.model import (
+    CACHE_SECONDS,
     PLATFORM_MERCHANT,
     PLATFORM_MODE,
     DataKey,
     DataKeyRow,
+    KeyChange,
     KeyState,
     NewDataKey,
     RootInfo,
 )
-from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore
+from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore, WatchedKeys, Within
 from strongroom.keys.purposes import ROLE_ROOTS, KeyName, Purpose, roots_of
 
 __all__ = [
+    "CACHE_SECONDS",
     "PLATFORM_MERCHANT",
     "PLATFORM_MODE",
     "ROLE_ROOTS",
@@ -37,6 +40,7 @@ __all__ = [
     "DataKeyTable",
     "DataKeyUnknown",
     "DataKeys",
+    "KeyChange",
     "KeyFileUnsafe",
     "KeyName",
     "KeyRowAltered",
@@ -51,5 +55,7 @@ __all__ = [
     "RootInfo",
     "SecretUnreadable",
     "SecretsMissing",
+    "WatchedKeys",
+    "Within",
     "roots_of",
 ]

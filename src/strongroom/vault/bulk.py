@@ -24,6 +24,7 @@ from strongroom.vault.create import (
     TokenMaker,
     canonical,
     container_of,
+    known_by,
     read_wish,
     written_anew,
 )
@@ -109,6 +110,17 @@ class BulkMaker:
             tokens=[each.row for each in made.values() if each.row is not None],
             records=[each.record for each in made.values()],
             rebuild=rebuild,
+            elsewhere=[
+                known
+                for place, index in enumerate(origins)
+                if (draft := items[index].draft) is not None
+                for known in known_by(makings.keys, draft, made[index], place)
+            ],
+            fingerprints_before=makings.keys.request_fingerprints_before(
+                b"\n".join(item.canonical for item in items)
+            )
+            if makings.keys.idempotency_before
+            else (),
         )
 
 
