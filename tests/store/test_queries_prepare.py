@@ -184,6 +184,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
     "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table
     "vault.forwarding.be_expiry_job": _EVERYBODY,  # likewise
+    "vault.search.walk_indexes": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,
     "webhooks.disable_endpoint": _PAYMENTS,
