@@ -82,6 +82,7 @@ CHANGEABLE = {
     "vault.destination": "status = status",
     "vault.forward": "status = status",
     "vault.container": "description = description",
+    "vault.token_detail": "key_version = key_version",
     "vault.import": "state = state",
     "webhooks.delivery": "status = status",
     "webhooks.endpoint": "status = status",

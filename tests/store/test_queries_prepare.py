@@ -39,6 +39,7 @@ SCHEMAS: Final = {
     "vault.forwarding": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "vault.containers": {"vault"},
+    "vault.search": {"vault"},
     "vault.transfer": {"vault"},
     "webhooks": {
         "webhooks",
@@ -94,6 +95,7 @@ RUN_BY: Final = {
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
+    "vault.search": {Domain.VAULT: {Login.VAULT}},
     "vault.transfer": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
@@ -188,6 +190,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
     "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table
     "vault.forwarding.be_expiry_job": _EVERYBODY,  # likewise
+    "vault.search.walk_indexes": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,
     "webhooks.disable_endpoint": _PAYMENTS,

@@ -67,18 +67,22 @@ from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.canary import put_canary
+from strongroom.vault.changes import TokenChanger
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import DetailSealer
+from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
 from strongroom.vault.residency import Residency, require_region, require_same
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
 
@@ -130,6 +134,7 @@ class Composer(Process):
         bulk_writer = self.writer(
             sink, "tokens_bulk", rows_max=1, queue_rows_max=BULK_CALLS_WAITING_MAX
         )
+        finder = TokenFinder(recorder, site.clock, DetailSealer(sealer))
         tokens = Tokens(
             database=database,
             epochs=epochs,
@@ -137,6 +142,7 @@ class Composer(Process):
             clock=site.clock,
             metrics=site.metrics.vault,
             rules=rules,
+            finder=finder,
         )
         vault = Vault(
             maker,
@@ -146,6 +152,8 @@ class Composer(Process):
             site.clock,
             site.metrics.vault,
             rules,
+            TokenChanger(database, rules, finder),
+            TokenSearch(database, rules, finder, keyring),
         )
         work = VaultWork(self, database, recorder)
         self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
@@ -231,6 +239,7 @@ class Composer(Process):
         forwarder = VaultForwarder(
             database=database,
             sealer=sealer,
+            details=DetailSealer(sealer),
             epochs=epochs,
             connections=connections,
             destinations=destinations,

@@ -10,7 +10,10 @@ from strongroom.vault.calls import (
     Forward,
     Forwarded,
     Forwarder,
+    NetworkTokenFacts,
+    StoredCredentialFacts,
 )
+from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.discovery import (
     BaselineRefused,
@@ -34,6 +37,7 @@ from strongroom.vault.errors import (
     ConnectionDisabled,
     ConnectionExists,
     ConnectionUnknown,
+    CryptogramUsed,
     CvcExpired,
     CvcInvalid,
     CvcUsed,
@@ -47,6 +51,7 @@ __all__ = [
     "CVC_HELD",
     "CVC_USED",
     "SIMULATOR",
+    "AccessRefused",
     "BaselineRefused",
     "BodySignature",
     "CannotReadCard",
@@ -57,6 +62,7 @@ __all__ = [
     "ConnectionExists",
     "ConnectionUnknown",
     "Connections",
+    "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
     "CvcUsed",
@@ -67,6 +73,7 @@ __all__ = [
     "Forwarded",
     "Forwarder",
     "Json",
+    "NetworkTokenFacts",
     "Route",
     "ScanFinding",
     "ScanForm",
@@ -75,6 +82,7 @@ __all__ = [
     "ScanProgress",
     "ScanReport",
     "Slot",
+    "StoredCredentialFacts",
     "Template",
     "TemplateRefused",
     "TokenUnknown",

@@ -51,4 +51,13 @@ CONNECTIONS: Final = SealedColumn(
     CREDENTIAL_PURPOSE,
     "credentials",
 )
-COLUMNS: Final = (TOKENS, CONNECTIONS)
+#: Holders, addresses and what else is sealed beside a number: the field stands in the row.
+DETAILS: Final = SealedColumn(
+    KeyName.CARD,
+    QUERIES["page_of_details"],
+    QUERIES["reseal_details"],
+    QUERIES["details_key_in_use"],
+    CARD_PURPOSE,
+    "",
+)
+COLUMNS: Final = (TOKENS, DETAILS, CONNECTIONS)
