@@ -51,6 +51,7 @@ PREFIXES: Final = {
     "approval_id": "apr",
     "connection_id": "con",
     "endpoint_id": "whe",
+    "job_id": "job",
     "key_id": "key",
     "network_id": "net",
     "payment_id": "pay",

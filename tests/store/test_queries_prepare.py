@@ -32,6 +32,7 @@ SCHEMAS: Final = {
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
+    "vault.work": {"vault"},
     "vault.reveal": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "vault.containers": {"vault"},
@@ -41,7 +42,7 @@ SCHEMAS: Final = {
     },  # a delivery and a notice commit with the job that deals with them
     "webhooks.inbound": {"webhooks", "jobs"},
 }
-_CORE: Final = LOGINS[Domain.CORE] - {Login.OWNER}
+_CORE: Final = LOGINS[Domain.CORE] - {Login.BACKUP, Login.OWNER}
 
 
 def core(*logins: Login) -> dict[Domain, set[Login]]:
@@ -83,6 +84,7 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
+    "vault.work": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
@@ -165,6 +167,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.state_merchant": _EVERYBODY,  # names no table
     "payments.touch_connection": _GATEWAY,
     "vault.be_expiry_job": _EVERYBODY,  # names no table
+    "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
     "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
@@ -271,7 +274,7 @@ async def test_a_query_is_allowed_to_whoever_needs_it_and_to_nobody_else(
 ) -> None:
     may: dict[Domain, set[Login]] = {}
     for domain in Domain:
-        for login in LOGINS[domain] - {Login.OWNER}:
+        for login in LOGINS[domain] - {Login.BACKUP, Login.OWNER}:
             if await runs(databases, domain, login, query):
                 may.setdefault(domain, set()).add(login)
     assert may == allowed(package, query)

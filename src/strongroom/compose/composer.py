@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The roles of a process: what each opens, in order, under which login, and with which routes."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.audit.sinks.region import pinned_region
 from strongroom.compose import access as access_parts
 from strongroom.compose import containers as container_parts
 from strongroom.compose import payments as payment_parts
@@ -36,6 +38,7 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
+from strongroom.compose.vault_work import VaultWork
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
@@ -47,6 +50,7 @@ from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
+from strongroom.identity.regions import MerchantRegions
 from strongroom.identity.service import IdentityService
 from strongroom.identity.services.ports import ServiceBook
 from strongroom.identity.signing_ports import SigningKeyBook
@@ -55,6 +59,7 @@ from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.canary import put_canary
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.service import ContainerDesk
@@ -65,6 +70,7 @@ from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
+from strongroom.vault.residency import Residency, require_region, require_same
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
@@ -85,6 +91,12 @@ class Composer(Process):
         core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
         keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL)
         recorder = await self.recorder(database, keyring)
+        region = site.settings.vault_region
+        await require_region(database, region, site.clock)
+        pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
+        require_same(region, pinned, "the audit sink")
+        await put_canary(database, keyring, site.clock)
+        sealer = CardSealer(keyring, Residency(MerchantRegions(core), region))
         epochs = CvcEpochs(
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
@@ -92,7 +104,7 @@ class Composer(Process):
         rules = await container_parts.rules_of(self, database)
         maker = TokenMaker(
             rules=rules,
-            sealer=CardSealer(keyring),
+            sealer=sealer,
             epochs=epochs,
             recorder=recorder,
             writer=self.writer(
@@ -123,7 +135,8 @@ class Composer(Process):
             site.metrics.vault,
             rules,
         )
-        self._open_forwarding(database, keyring, epochs, recorder, rules)
+        work = VaultWork(self, database, recorder)
+        self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -135,12 +148,14 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        await work.start()
         return await self._listener(
             "vault",
             VAULT_ROUTES,
             {
                 "vault": vault,
-                "reveals": reveals_of(self, database, CardSealer(keyring), rules, recorder),
+                "jobs": work.jobs,
+                "reveals": reveals_of(self, database, sealer, rules, recorder),
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
@@ -162,6 +177,7 @@ class Composer(Process):
         self,
         database: Database,
         keyring: Keyring,
+        sealer: CardSealer,
         epochs: CvcEpochs,
         recorder: EventRecorder,
         rules: RuleFeed,
@@ -180,7 +196,7 @@ class Composer(Process):
         self.on_close(connections.close)
         forwarder = VaultForwarder(
             database=database,
-            sealer=CardSealer(keyring),
+            sealer=sealer,
             epochs=epochs,
             connections=connections,
             destinations=destinations,
@@ -311,6 +327,12 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
+
+    async def operator_recorder(self) -> tuple[Database, Recorder]:
+        """Compose what an operator's change outside the database is recorded by, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.AUDIT)
+        return database, await self.recorder(database, keyring)
 
     async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
         """Compose signing keys and services for the operators' commands, under the console's login."""

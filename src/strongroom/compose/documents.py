@@ -26,12 +26,14 @@ from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
 from strongroom.vault.reveal import api as reveal_api
+from strongroom.vault.work import api as work_api
 from strongroom.webhooks import api as webhooks_api
 from strongroom.webhooks import event_schemas
 from strongroom.webhooks.inbound import api as inbound_api
 
 VAULT_ROUTES: Final = (
     *vault_api.ROUTES,
+    *work_api.ROUTES,
     *reveal_api.ROUTES,
     *containers_api.ROUTES,
     *audit_api.ROUTES,

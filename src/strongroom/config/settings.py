@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting, with its unit and a sentence. A secret is a reference (`env:`, `file:`), never a value.
+"""Every setting, with its unit and a sentence. A secret is a reference (`config.references`), never a value.
 
 The environment variable is `STRONGROOM_` and the field's name in capitals; docs/reference/config.md is generated.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
-from strongroom.kernel.secret import Secret
+from strongroom.config.references import SecretReference
 
 
 class Environment(enum.StrEnum):
@@ -32,6 +32,9 @@ class KeyStoreName(enum.StrEnum):
 
     AWS_KMS = "aws-kms"
     FILE = "file"
+    PKCS11 = "pkcs11"
+    GCP_KMS = "gcp-kms"
+    TRANSIT = "transit"
 
 
 class PasskeyAttestation(enum.StrEnum):
@@ -193,20 +196,33 @@ class Settings:
             "Serve without TLS (behind a proxy on the same host). Refused in production."
         ),
     )
-    vault_database: Secret[str] | None = field(
+    vault_database: SecretReference | None = field(
         default=None,
         metadata=_says(
             "Reference to the vault database's URL without a user (`file:/run/secrets/vault-dsn`); "
             "without one the embedded PostgreSQL is used."
         ),
     )
-    core_database: Secret[str] | None = field(
+    core_database: SecretReference | None = field(
         default=None, metadata=_says("Reference to the core database's URL; likewise.")
     )
     login_secrets: Path | None = field(
         default=None,
         metadata=_says(
             "Folder with one file a database login that holds its password. Default: `state`/logins."
+        ),
+    )
+    login_passwords: str | None = field(
+        default=None,
+        metadata=_says(
+            "Reference to the logins' passwords with `{login}` in it (`aws-sm:strongroom/{login}`), in the place of "
+            "that folder; read again when a connection is refused."
+        ),
+    )
+    secret_seconds: int = field(
+        default=60,
+        metadata=_says(
+            "How old what a reference led to may be when it is used again, in seconds; then it is read anew."
         ),
     )
     postgres_binaries: Path | None = field(
@@ -217,9 +233,12 @@ class Settings:
     )
     key_store: KeyStoreName = field(
         default=KeyStoreName.FILE,
-        metadata=_says("`file` (sealed with a passphrase; refused in production) or `aws-kms`."),
+        metadata=_says(
+            "`file` (sealed with a passphrase; refused in production), `aws-kms`, `gcp-kms`, `transit` (OpenBao, "
+            "HashiCorp Vault) or `pkcs11` (an HSM)."
+        ),
     )
-    key_file_passphrase: Secret[str] | None = field(
+    key_file_passphrase: SecretReference | None = field(
         default=None,
         metadata=_says(
             "Reference to the passphrase of the key file; without one a random one is kept in `state`."
@@ -234,6 +253,91 @@ class Settings:
         default="alias/strongroom-",
         metadata=_says(
             "Prefix of the KMS key aliases; the purpose follows (`alias/strongroom-card`)."
+        ),
+    )
+    pkcs11_module: Path | None = field(
+        default=None,
+        metadata=_says("The HSM vendor's PKCS#11 library (`/usr/lib/softhsm/libsofthsm2.so`)."),
+    )
+    pkcs11_token: str = field(
+        default="strongroom", metadata=_says("Label of the token that holds the roots.")
+    )
+    pkcs11_pin: SecretReference | None = field(
+        default=None,
+        metadata=_says(
+            "Reference to the PIN of the token's user; read whenever a session is opened."
+        ),
+    )
+    pkcs11_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the roots' labels in the token; the purpose follows."),
+    )
+    aws_kms_merchant_keys: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Purposes (comma-separated: `card,credential`) of which each merchant has a KMS key of its own, by the "
+            "alias prefix, purpose, `-`, merchant; you make those keys. What belongs to no merchant stays on the "
+            "purpose's."
+        ),
+    )
+    gcp_kms_key_ring: str | None = field(
+        default=None,
+        metadata=_says(
+            "Key ring of the roots in Google Cloud KMS (`projects/P/locations/L/keyRings/R`)."
+        ),
+    )
+    gcp_kms_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the keys in that ring; the purpose follows (`strongroom-card`)."),
+    )
+    gcp_kms_endpoint: str | None = field(
+        default=None,
+        metadata=_says("Another endpoint for Google Cloud KMS (a fake). Refused in production."),
+    )
+    gcp_credentials: Path | None = field(
+        default=None,
+        metadata=_says(
+            "File of Google credentials: workload identity federation; a key file is refused in production. Default: "
+            "what GOOGLE_APPLICATION_CREDENTIALS names, else the machine's service account."
+        ),
+    )
+    transit_url: str | None = field(
+        default=None,
+        metadata=_says(
+            "Scheme, host and port of the OpenBao or Vault server. Plain HTTP is refused in production."
+        ),
+    )
+    transit_ca: Path | None = field(
+        default=None,
+        metadata=_says(
+            "PEM file of the authorities of that server's certificate, trusted instead of the machine's; needed in "
+            "production."
+        ),
+    )
+    transit_mount: str = field(
+        default="transit", metadata=_says("Path where the Transit engine is mounted.")
+    )
+    transit_namespace: str | None = field(
+        default=None, metadata=_says("Namespace of the engine and of the login.")
+    )
+    transit_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the Transit keys; the purpose follows (`strongroom-card`)."),
+    )
+    transit_approle_mount: str = field(
+        default="approle", metadata=_says("Path where AppRole is mounted.")
+    )
+    transit_role_id: str | None = field(
+        default=None, metadata=_says("RoleID of this process's AppRole.")
+    )
+    transit_secret_id_file: Path | None = field(
+        default=None,
+        metadata=_says("File with the SecretID of that AppRole (mode 0600); read at each login."),
+    )
+    transit_token_file: Path | None = field(
+        default=None,
+        metadata=_says(
+            "File with a token, in the place of AppRole; read anew when the token is refused. Refused in production."
         ),
     )
     audit_sink: Path | None = field(

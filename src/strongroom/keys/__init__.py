@@ -11,6 +11,8 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretsMissing,
+    SecretUnreadable,
 )
 from strongroom.keys.model import (
     PLATFORM_MERCHANT,
@@ -47,5 +49,7 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretUnreadable",
+    "SecretsMissing",
     "roots_of",
 ]

@@ -30,8 +30,11 @@ class RootInfo:
     purpose: Purpose
     key_id: str
     algorithm: str
+    #: When the version that wraps now was made; the root itself where the store tells no versions (AWS KMS).
     created: datetime
     enabled: bool
+    #: When the store itself makes the next version, where it says so.
+    rotates_at: datetime | None = None
 
 
 class KeyState(enum.StrEnum):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows ↔ wrapped data keys, in PostgreSQL. Implements `DataKeyTable`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from strongroom.db.pool import Database
@@ -52,6 +52,12 @@ class PostgresDataKeyTable:
         if kept is None:
             raise Bug("a data key that was just added is not there")
         return _data_key(kept)
+
+    async def living(self) -> Sequence[tuple[str, str, str, int]]:
+        """Return (merchant, mode, name, version) of every key that is not destroyed, as far as this login sees."""
+        async with self._database.transaction() as tx:
+            rows = await tx.rows(_QUERIES["every_data_key"])
+        return [(row["merchant_id"], row["mode"], row["name"], row["version"]) for row in rows]
 
     async def update(self, row: DataKeyRow) -> None:
         """Put state, wrapped and mac of an existing row. Does nothing to a row that is destroyed."""

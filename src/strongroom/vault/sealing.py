@@ -10,6 +10,7 @@ from strongroom.keys import DataKey, DataKeys, KeyName
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
+from strongroom.vault.residency import Residency
 
 CARD_PURPOSE: Final = "card"
 NUMBER_FIELD: Final = "number"
@@ -39,12 +40,15 @@ class MerchantKeys(NamedTuple):
 class CardSealer:
     """The merchants' keys of this process, by way of the keyring's bounded cache."""
 
-    def __init__(self, keyring: DataKeys) -> None:
+    def __init__(self, keyring: DataKeys, residency: Residency) -> None:
         self._keyring = keyring
+        self._residency = residency
 
     def recent(self, merchant: MerchantId, mode: Mode) -> MerchantKeys | None:
         """Return a merchant's keys if all of them are open now, without waiting; counts a use of each."""
         keyring = self._keyring
+        if not self._residency.known(merchant):
+            return None
         card = keyring.cached(merchant, mode, KeyName.CARD)
         fingerprint = keyring.cached(merchant, mode, KeyName.FINGERPRINT)
         idempotency = keyring.cached(merchant, mode, KeyName.IDEMPOTENCY)
@@ -58,8 +62,10 @@ class CardSealer:
         """Return a merchant's keys, opening or making them where needed.
 
         Raises:
+            MerchantElsewhere: their cards rest in another region.
             KeyStoreUnavailable: they are not open and the key store does not answer.
         """
+        await self._residency.require(merchant)
         for _ in range(3):  # a key may run out between the opening of the first and of the last
             if (keys := self.recent(merchant, mode)) is not None:
                 return keys
@@ -83,9 +89,11 @@ class CardSealer:
         """Open what `vault.use_token` gave out.
 
         Raises:
+            MerchantElsewhere: this merchant's cards rest in another region.
             CannotReadCard: the row was altered, moved, or its key is lost.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
+        await self._residency.require(merchant)
         key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
         sealer = key.sealer(Algorithm.A256CBC_HS512, CARD_PURPOSE)
         try:

@@ -161,3 +161,6 @@ grant select, insert, delete on identity.login to strongroom_console;
 grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
     to strongroom_console;
 grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;
+
+grant usage on schema strongroom to strongroom_backup;
+grant execute on function strongroom.let_backup_read() to strongroom_backup;

@@ -18,6 +18,7 @@ grant select, insert, update (description, retention_days, updated_at), delete o
 grant select, insert, delete on vault.access_rule to strongroom_vault;
 grant select, insert, update (version) on vault.container_change to strongroom_vault;
 grant select, insert, update on vault.job to strongroom_vault;
+grant select, insert on vault.canary, vault.region to strongroom_vault;
 grant select, insert, delete on vault.reveal to strongroom_vault;
 grant select, insert, update (count, stopped_at, ends_at, lifted_at, lifted_by) on vault.reveal_stop to strongroom_vault;
 grant select, insert on vault.cvc_epoch to strongroom_vault;
@@ -32,3 +33,6 @@ grant select, insert on keys.data_key to strongroom_sealer;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_sealer;
 grant select, insert on audit.checkpoint to strongroom_sealer;
 grant select, insert, update on audit.tile, audit.tree to strongroom_sealer;
+
+grant usage on schema strongroom to strongroom_backup;
+grant execute on function strongroom.let_backup_read() to strongroom_backup;
