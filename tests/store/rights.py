@@ -41,6 +41,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.region": _ADD,
         "vault.reveal": frozenset({"select", "insert", "delete"}),
         "vault.reveal_stop": _CHANGE,
+        "vault.destination": _CHANGE,
+        "vault.forward": _CHANGE | {"delete"},
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
@@ -340,6 +342,15 @@ ROWS: Final[dict[str, str]] = {
     ),
     "vault.reveal_stop": (
         "(merchant_id, mode, caller, count, stopped_at, ends_at) values ('{m}', 'test', '{aud}', 1, now(), now())"
+    ),
+    "vault.destination": (
+        "(merchant_id, mode, destination_id, name, config, sealed, key_version, status, created_by, created_at,"
+        " updated_at, credentials_changed_at)"
+        " values ('{m}', 'test', '{aud}', 'x', '{{}}', '', 1, 'active', 'x', now(), now(), now())"
+    ),
+    "vault.forward": (
+        "(merchant_id, mode, key, claim, fingerprint, destination_id, cvc_state, begun_at, lease_until)"
+        f" values ('{{m}}', 'test', '{{aud}}', 'x', {_HASH}, 'x', 'absent', now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

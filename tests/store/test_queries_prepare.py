@@ -34,6 +34,7 @@ SCHEMAS: Final = {
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault.work": {"vault"},
     "vault.reveal": {"vault"},
+    "vault.forwarding": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "vault.containers": {"vault"},
     "webhooks": {
@@ -86,6 +87,7 @@ RUN_BY: Final = {
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
+    "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
@@ -170,6 +172,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
     "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table
+    "vault.forwarding.be_expiry_job": _EVERYBODY,  # likewise
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,
     "webhooks.disable_endpoint": _PAYMENTS,

@@ -265,3 +265,4 @@ def test_the_digits_are_asked_for_in_one_place(what: str, where: str) -> None:
         if what in path.read_text("utf-8")
     ]
     assert asking == [where]
+    assert asking == ["vault/opening.py"]

@@ -27,6 +27,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.forwarding import forward_desk
 from strongroom.compose.process import Process, present
 from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
@@ -44,7 +45,7 @@ from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge, Rates
-from strongroom.http.limits import BULK_BODY_BYTES_MAX
+from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.approvals.gate import ApprovalGate
@@ -156,6 +157,16 @@ class Composer(Process):
                 "vault": vault,
                 "jobs": work.jobs,
                 "reveals": reveals_of(self, database, sealer, rules, recorder),
+                "forwarding": forward_desk(
+                    self,
+                    database=database,
+                    keyring=keyring,
+                    sealer=sealer,
+                    recorder=recorder,
+                    epochs=epochs,
+                    maker=maker,
+                    rules=rules,
+                ),
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
@@ -429,7 +440,10 @@ class Composer(Process):
             rates=rates or rates_of(site.settings),
             watcher=TelemetryWatcher(site.log, site.metrics, denials),
             carries_cards=carries_cards,
-            body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
+            body_bytes_max={
+                "/v1/tokens/bulk": BULK_BODY_BYTES_MAX,
+                "/v1/forward": FORWARD_BODY_BYTES_MAX,
+            },
             lean_lane=lean_lane,
             callers=callers_of(site, name, denials),
             gate=await gate_of(self, identity_database, name),

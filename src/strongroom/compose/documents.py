@@ -25,6 +25,7 @@ from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
+from strongroom.vault.forwarding import api as forwarding_api
 from strongroom.vault.reveal import api as reveal_api
 from strongroom.vault.work import api as work_api
 from strongroom.webhooks import api as webhooks_api
@@ -35,6 +36,7 @@ VAULT_ROUTES: Final = (
     *vault_api.ROUTES,
     *work_api.ROUTES,
     *reveal_api.ROUTES,
+    *forwarding_api.ROUTES,
     *containers_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,

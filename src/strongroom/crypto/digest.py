@@ -32,6 +32,11 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
     return hmac.digest(key, data, "sha256")
 
 
+def hmac_sha512(key: bytes, data: bytes) -> bytes:
+    """Return the HMAC-SHA-512 of the data under the key (RFC 2104): 64 bytes."""
+    return hmac.digest(key, data, "sha512")
+
+
 def equal(left: bytes, right: bytes) -> bool:
     """Compare in a time that does not depend on where the two differ."""
     return hmac.compare_digest(left, right)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.cli.backups.model import Manifest, read_manifest
 from strongroom.cli.backups.restoring import restore_backup
-from strongroom.cli.installation import Installation
+from strongroom.cli.installation import Installation, write_once, write_private
 from strongroom.config import KeyStoreName, Settings
 from strongroom.db.dumps import rows_of
 from strongroom.db.logins import Domain, Login
@@ -55,8 +55,8 @@ async def drill(
     scratch = _scratch()
     there = Installation(_settings_of(here, scratch / "state"), here.clock)
     try:
-        there.make_secrets()
         _take_roots(here, there, roots)
+        there.make_secrets()
         there.attach()
         await restore_backup(there, folder, identity, progress)
         progress("looking")
@@ -79,27 +79,31 @@ async def drill(
 
 
 def _settings_of(here: Installation, state: Path) -> Settings:
-    passphrase = here.passphrase() if here.settings.key_store is KeyStoreName.FILE else None
     return replace(
         here.settings,
         state=state,
         vault_database=None,
         core_database=None,
         login_secrets=None,
+        login_passwords=None,
         audit_sink=None,
         log_file=None,
-        key_file_passphrase=passphrase,
     )
 
 
 def _take_roots(here: Installation, there: Installation, roots: Path | None) -> None:
+    """Copy the key file, and the passphrase where it is a file of ours, into a folder that is its owner's alone."""
     from strongroom import compose
 
-    if here.settings.key_store is KeyStoreName.FILE:
-        target = compose.key_file(there.settings)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copyfile(roots or compose.key_file(here.settings), target)
-        target.chmod(0o600)
+    if here.settings.key_store is not KeyStoreName.FILE:
+        return
+    target = compose.key_file(there.settings)
+    there.settings.state.mkdir(mode=0o711)
+    there.settings.state.chmod(0o711)
+    target.parent.mkdir(mode=0o700)
+    write_private(target, (roots or compose.key_file(here.settings)).read_bytes())
+    if here.settings.key_file_passphrase is None:
+        write_once(target.with_name("passphrase"), here.passphrase().expose())
 
 
 def _scratch() -> Path:
