@@ -171,7 +171,6 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
-    "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table
     "vault.forwarding.be_expiry_job": _EVERYBODY,  # likewise
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,
