@@ -14,7 +14,7 @@ from service import Caller, Service, Tenant
 from signed_in import signed_in
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
-from strongroom.identity.grants import GRANTABLE
+from strongroom.identity.grants import GRANTABLE, PERSONS_ONLY
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import CallerKind, KeyKind
@@ -162,6 +162,16 @@ PUT: Final[Mapping[str, tuple[str, str]]] = {
                    now() + interval '30 minutes')""",
     ),
 }
+#: The same, in the vault's database.
+PUT_IN_VAULT: Final[Mapping[str, tuple[str, str]]] = {
+    "destination_id": (
+        "dst",
+        """insert into vault.destination
+                  (merchant_id, mode, destination_id, name, config, sealed, key_version, status, created_by, created_at,
+                   updated_at, credentials_changed_at)
+           values ($1, $3, $2, 'n', '{}', '', 1, 'active', 'tests', now(), now(), now())""",
+    ),
+}
 #: A person answers for both modes of these: what is in the other mode is one's own.
 OF_BOTH_MODES: Final = frozenset(
     "invitation_id network_id passkey_id person_id provider_id review_id session_id".split()
@@ -178,6 +188,9 @@ async def put(service: Service, merchant: MerchantId, mode: Mode) -> Made:
         text = statement.replace("{person_id}", made["person_id"])
         values = (merchant, made[name], mode.value)
         await service.look(Domain.CORE, text, *values[: 3 if "$3" in text else 2])
+    for name, (prefix, statement) in PUT_IN_VAULT.items():
+        made[name] = new_id(prefix)
+        await service.look(Domain.VAULT, statement, merchant, made[name], mode.value)
     return made
 
 
@@ -193,7 +206,7 @@ async def world_of(service: Service, processor: Simulated) -> AsyncIterator[Worl
 
     me = mine.tenant.merchant
     machine = persons.machine(
-        CallerKind.SECRET, me, Mode.TEST, GRANTABLE[KeyKind.SECRET]
+        CallerKind.SECRET, me, Mode.TEST, GRANTABLE[KeyKind.SECRET] | PERSONS_ONLY
     )  # known without a question, so that statements are those of the route
     admin = await signed_in(service, me)
     async with edge_clients(service) as clients:

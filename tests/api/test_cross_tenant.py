@@ -50,6 +50,7 @@ async def world(service: Service, processor: Simulated) -> AsyncIterator[World]:
 PREFIXES: Final = {
     "approval_id": "apr",
     "connection_id": "con",
+    "destination_id": "dst",
     "endpoint_id": "whe",
     "key_id": "key",
     "network_id": "net",

@@ -45,6 +45,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind, Role
 from strongroom.simulator import Fault, Simulated
+from strongroom.vault.forwarding import examples as forwarding_examples
 
 VISA = "4242424242424242"
 DOCUMENTS: Mapping[str, dict[str, Any]] = {
@@ -204,6 +205,7 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         "key_id": key.key.key_id,
         "payment_id": paid["id"],
         "refund_id": refund.json()["id"],
+        "destination_id": await destined(service, tenant.merchant),
         "connection_id": shop.connection["id"],
         "endpoint_id": endpoint.json()["id"],
         "gateway event_id": events.json()["data"][0]["id"],
@@ -275,6 +277,23 @@ async def connected(shop: Shop) -> str:
 async def listening(shop: Shop) -> str:
     answer = await shop.gateway.post("/v1/endpoints", {"url": f"{shop.simulated.url}/nobody"})
     return str(answer.json()["id"])
+
+
+async def destined(service: Service, merchant: MerchantId, *, rotated: bool = False) -> str:
+    """A destination, registered by somebody who may."""
+    people = People(service)
+    vault = people.at("vault", await people.make(merchant))
+    made = await vault.post("/v1/destinations", forwarding_examples.DESTINATION_IN)
+    assert made.status_code == 201, made.text
+    path = f"/v1/destinations/{made.json()['id']}"
+    if rotated:
+        answer = await vault.post(f"{path}/rotate", forwarding_examples.CREDENTIALS_IN)
+        assert answer.status_code == 200, answer.text
+    return str(made.json()["id"])
+
+
+async def destined_at(shop: Shop) -> str:
+    return await destined(shop.service, shop.tenant.merchant)
 
 
 async def tokenized(shop: Shop) -> str:
@@ -374,6 +393,7 @@ async def brought_back(shop: Shop) -> str:
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
+    "vault POST /v1/forward": ("destination_id", destined_at),
     "gateway POST /v1/payments/{payment_id}/confirm": ("payment_id", unconfirmed),
     "gateway POST /v1/payments/{payment_id}/capture": ("payment_id", authorized),
     "gateway POST /v1/payments/{payment_id}/cancel": ("payment_id", authorized),
@@ -406,7 +426,7 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
 #: What stands in a body and is made for it.
 MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
-OWN = {"sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
+OWN = {"dst_": "destination_id", "sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
 
 
 def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
@@ -435,6 +455,8 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     example = operation.example(operation.says.get("requestBody", {}))
     if not isinstance(example, dict):
         return example
+    if operation.path == "/v1/forward":
+        example = {**example, "tokens": {"card": ids["token_id"]}}
     return {
         name: ids[OWN[value[:4]]] if isinstance(value, str) and value[:4] in OWN else value
         for name, value in example.items()
@@ -485,6 +507,9 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
         review = await people.at("console", admin).post("/v1/access-reviews")
         ids["review_id"] = review.json()["id"]
         ids["subject_id"] = operator.id
+    if "{destination_id}" in operation.path:
+        rotated = operation.path.endswith("/restore")
+        ids["destination_id"] = await destined(service, merchant, rotated=rotated)
     if "{provider_id}" in operation.path:
         two = Two(people.at("console", admin), people.at("console", other))
         made = await two.done("/v1/providers", sso_examples.PROVIDER_IN)
@@ -530,6 +555,7 @@ async def test_examples_work_as_they_stand(ground: Ground, operation: Operation)
 
 UNKNOWN = {
     "approval_id": "apr",
+    "destination_id": "dst",
     "break_glass_id": "brk",
     "review_id": "rvw",
     "subject_id": "usr",

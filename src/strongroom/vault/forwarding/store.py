@@ -15,6 +15,7 @@ from strongroom.db.queries import Query, load_queries
 from strongroom.http.idempotency import IdempotencyInFlight
 from strongroom.kernel.ids import DestinationId, MerchantId
 from strongroom.kernel.mode import Mode
+from strongroom.vault.forwarding.errors import CannotReadDestination
 from strongroom.vault.forwarding.model import Config, Destination
 from strongroom.vault.forwarding.values import CardFacts
 
@@ -273,13 +274,17 @@ async def _call(database: Database, query: Query, *values: object) -> Sequence[R
 
 
 def _row(row: Record) -> Row:
+    try:
+        config = _decode(row["config"])
+    except msgspec.MsgspecError:  # altered in the database
+        raise CannotReadDestination from None
     return Row(
         Destination(
             MerchantId(row["merchant_id"]),
             Mode(row["mode"]),
             DestinationId(row["destination_id"]),
             row["name"],
-            _decode(row["config"]),
+            config,
             row["status"],
             row["created_by"],
             row["created_at"],
