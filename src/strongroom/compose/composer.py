@@ -25,7 +25,7 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
-from strongroom.compose.forwarding import forward_desk
+from strongroom.compose.forwarding import forward_desk, operator_destinations
 from strongroom.compose.process import Process, present
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
@@ -62,6 +62,7 @@ from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
 from strongroom.vault.forward import VaultForwarder
+from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
@@ -333,6 +334,10 @@ class Composer(Process):
     async def operator_containers(self) -> ContainerDesk:
         """Compose containers and access rules for the operators' commands, under the vault's login."""
         return await container_parts.operator_desk(self)
+
+    async def operator_destinations(self) -> DestinationOperator:
+        """Compose destinations for the operators' commands, under the vault's login."""
+        return await operator_destinations(self)
 
     async def operator_access(self) -> AccessReviews:
         """Compose reviews of access for the operators' commands, under the console's login."""

@@ -25,6 +25,7 @@ from strongroom.vault.errors import (
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.forwarding.ports import OperatedDestinations
 from strongroom.vault.template import Json, Slot, Template, slot
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Forwarded",
     "Forwarder",
     "Json",
+    "OperatedDestinations",
     "Route",
     "Slot",
     "Template",

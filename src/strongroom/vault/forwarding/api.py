@@ -23,10 +23,11 @@ from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
 from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding import examples
+from strongroom.vault.forwarding.book import By
 from strongroom.vault.forwarding.desk import ForwardDesk
 from strongroom.vault.forwarding.model import Forwarded, Outcome
+from strongroom.vault.forwarding.plan import Sender
 from strongroom.vault.forwarding.requests import Asked
-from strongroom.vault.forwarding.service import Sender
 from strongroom.vault.forwarding.wire import (
     CredentialsIn,
     DestinationChange,
@@ -61,6 +62,11 @@ async def _caller(state: State, request: _Request) -> Caller:
     return Caller(principal, origin)
 
 
+async def _by(state: State, request: _Request) -> By:
+    caller = await _caller(state, request)
+    return By(*caller.scope, caller.principal.actor, caller.origin)
+
+
 @post(
     "/v1/destinations",
     requires=Permission.VAULT_DESTINATION_UPDATE,
@@ -85,7 +91,7 @@ async def create_destination(
     """Register a destination."""
     desk: ForwardDesk = state.forwarding
     made = await desk.book.create(
-        await _caller(state, request), data.name, data.registered(), secrets_of(data.credentials)
+        await _by(state, request), data.name, data.registered(), secrets_of(data.credentials)
     )
     return destination_out(made)
 
@@ -108,7 +114,7 @@ async def list_destinations(
     if cursor is not None and not is_id("dst", cursor):
         raise Invalid(FieldError("/cursor", "cursor_malformed", "this is not a cursor"))
     desk: ForwardDesk = state.forwarding
-    page, following = await desk.book.list(await _caller(state, request), cursor, limit)
+    page, following = await desk.book.list(await _by(state, request), cursor, limit)
     return DestinationsOut(
         [destination_out(each) for each in page], following is not None, following
     )
@@ -125,7 +131,7 @@ async def list_destinations(
 async def read_destination(request: _Request, state: State, destination_id: str) -> DestinationOut:
     """Return a destination."""
     desk: ForwardDesk = state.forwarding
-    return destination_out(await desk.book.read(await _caller(state, request), destination_id))
+    return destination_out(await desk.book.read(await _by(state, request), destination_id))
 
 
 @post(
@@ -152,11 +158,11 @@ async def update_destination(
 ) -> DestinationOut:
     """Change a destination."""
     desk: ForwardDesk = state.forwarding
-    caller = await _caller(state, request)
-    known = await desk.book.read(caller, destination_id)
+    by = await _by(state, request)
+    known = await desk.book.read(by, destination_id)
     await admitted(request)
     config = data.config(client_certificate=known.config.client_certificate)
-    return destination_out(await desk.book.update(caller, destination_id, data.name, config))
+    return destination_out(await desk.book.update(by, destination_id, data.name, config))
 
 
 @post(
@@ -183,12 +189,12 @@ async def rotate_destination(
 ) -> DestinationOut:
     """Take new credentials."""
     desk: ForwardDesk = state.forwarding
-    caller = await _caller(state, request)
-    await desk.book.read(caller, destination_id)
+    by = await _by(state, request)
+    await desk.book.read(by, destination_id)
     await admitted(request)
     overlap = timedelta(seconds=data.overlap_seconds)
     given = secrets_of(data.credentials)
-    return destination_out(await desk.book.rotate(caller, destination_id, given, overlap))
+    return destination_out(await desk.book.rotate(by, destination_id, given, overlap))
 
 
 @post(
@@ -207,10 +213,10 @@ async def restore_destination(
 ) -> DestinationOut:
     """Put credentials back."""
     desk: ForwardDesk = state.forwarding
-    caller = await _caller(state, request)
-    await desk.book.read(caller, destination_id)
+    by = await _by(state, request)
+    await desk.book.read(by, destination_id)
     await admitted(request)
-    return destination_out(await desk.book.restore(caller, destination_id))
+    return destination_out(await desk.book.restore(by, destination_id))
 
 
 @post(
@@ -228,7 +234,7 @@ async def disable_destination(
 ) -> DestinationOut:
     """End a destination."""
     desk: ForwardDesk = state.forwarding
-    return destination_out(await desk.book.disable(await _caller(state, request), destination_id))
+    return destination_out(await desk.book.disable(await _by(state, request), destination_id))
 
 
 @post(
