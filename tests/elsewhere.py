@@ -64,7 +64,10 @@ async def everything_of(shop: Shop) -> Made:
 
 async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
     """Records in each listener's log, and a key."""
-    found = {"key_id": (await service.key(tenant.merchant, KeyKind.PUBLIC, mode)).key.key_id}
+    found = {
+        "key_id": (await service.key(tenant.merchant, KeyKind.PUBLIC, mode)).key.key_id,
+        "job_id": await waiting_job(service, tenant.merchant, mode),
+    }
     for listener, caller in (
         ("vault", service.vault(tenant.keys[mode])),
         ("gateway", service.gateway(tenant.keys[mode])),
@@ -73,6 +76,21 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
         page = (await caller.get("/v1/audit/records?limit=1")).json()
         found[f"{listener} record_id"] = page["data"][0]["id"]
     return {**found, "console record_id": found["gateway record_id"]}
+
+
+async def waiting_job(service: Service, merchant: MerchantId, mode: Mode) -> str:
+    """A job of the vault's that nobody takes before the end of the century."""
+    job = new_id("job")
+    await service.look(
+        Domain.VAULT,
+        """insert into vault.job (merchant_id, mode, job_id, kind, state, total, run_at, created_by, created_at,
+                  updated_at)
+           values ($1, $2, $3, 'reseal', 'waiting', 10, '2099-12-31', 'tests', now(), now())""",
+        merchant,
+        mode.value,
+        job,
+    )
+    return job
 
 
 async def live_of(service: Service, tenant: Tenant) -> Made:

@@ -52,6 +52,7 @@ PREFIXES: Final = {
     "connection_id": "con",
     "destination_id": "dst",
     "endpoint_id": "whe",
+    "job_id": "job",
     "key_id": "key",
     "network_id": "net",
     "payment_id": "pay",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Destinations: who registers them, what is never shown, what a row that was altered is worth, how secrets rotate."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator
@@ -356,3 +357,30 @@ async def test_forms_and_xml_go_as_such(ground: Forwarder) -> None:
     arrived = ground.peer.requests[-1]
     assert arrived.body == f'<p n="12/34">{VISA}</p>'.encode()
     assert arrived.headers["content-type"] == "application/xml"
+
+
+async def test_what_is_sealed_moves_to_a_new_key_and_another_algorithm(ground: Forwarder) -> None:
+    """Rotation knows destinations: an old version of the key is not destroyed under them."""
+    destination = await ground.register()
+    for path, body in (
+        ("/v1/keys/rotate", {"name": "credentials"}),
+        ("/v1/keys/reseal", {"name": "credentials", "algorithm": "A256GCM"}),
+    ):
+        begun = await ground.admin.post(path, body)
+        assert begun.status_code == 200, begun.text
+        await done(ground, begun.json()["job"])
+    (row,) = await ground.service.look(
+        Domain.VAULT,
+        "select key_version, get_byte(sealed, 0) as algorithm from vault.destination where destination_id = $1",
+        destination,
+    )
+    assert (row["key_version"], row["algorithm"]) == (2, 2)
+    await until_forgotten(ground.service)
+    assert (await sent(ground, destination)).headers["authorization"] == f"Bearer {TOKEN}"
+
+
+async def done(ground: Forwarder, job: str) -> None:
+    deadline = asyncio.get_running_loop().time() + 20
+    while (read := await ground.admin.get(f"/v1/jobs/{job}")).json()["state"] != "done":
+        assert asyncio.get_running_loop().time() < deadline, read.text
+        await asyncio.sleep(0.05)

@@ -16,6 +16,7 @@ from openapi_spec_validator import validate
 
 from api.test_services import machine
 from approving import Two
+from elsewhere import waiting_job
 from jwt_maker import EdKey
 from members import ACT, Member
 from oidc_provider import SECRET, OidcProvider, oidc_provider
@@ -250,6 +251,10 @@ async def until_sealed(caller: Caller, event_id: str) -> None:
         await asyncio.sleep(0.05)
 
 
+async def waiting(shop: Shop) -> str:
+    return await waiting_job(shop.service, shop.tenant.merchant, Mode.TEST)
+
+
 async def unconfirmed(shop: Shop) -> str:
     more = {"connection": shop.connection["id"]}
     return str((await shop.pay(confirm=False, capture_method="manual", **more)).json()["id"])
@@ -394,6 +399,13 @@ async def brought_back(shop: Shop) -> str:
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
     "vault POST /v1/forward": ("destination_id", destined_at),
+    **{
+        f"vault {route}": ("job_id", waiting)
+        for route in (
+            "GET /v1/jobs/{job_id}",
+            *(f"POST /v1/jobs/{{job_id}}/{act}" for act in ("cancel", "pause", "rate", "resume")),
+        )
+    },
     "gateway POST /v1/payments/{payment_id}/confirm": ("payment_id", unconfirmed),
     "gateway POST /v1/payments/{payment_id}/capture": ("payment_id", authorized),
     "gateway POST /v1/payments/{payment_id}/cancel": ("payment_id", authorized),
@@ -560,6 +572,7 @@ UNKNOWN = {
     "review_id": "rvw",
     "subject_id": "usr",
     "token_id": "tok",
+    "job_id": "job",
     "key_id": "key",
     "payment_id": "pay",
     "refund_id": "ref",

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from contracts.fakes import FakeKeyStore
 from database import Databases
 from peer import Peer, answer, peer, says
+from residence import AtHome
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
@@ -35,9 +36,12 @@ from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault import BodySignature, Destination, Forward, Json, Route, Slot, Template, slot
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.model import Access, GranteeKind, RuleWish
+from strongroom.vault.containers.service import Changer, ContainerDesk
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import DetailSealer
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.held import HeldCvcs
 from strongroom.vault.sealing import CardSealer
@@ -63,6 +67,15 @@ SIMULATOR: Final = Destination(
                 "/card/cvc": Slot.CARD_CVC,
             },
             headers=frozenset({"idempotency-key"}),
+        ),
+        Route(
+            name="network",
+            method="POST",
+            path=r"/v1/payments",
+            slots={
+                "/token/number": Slot.CARD_NUMBER,
+                "/token/cryptogram": Slot.CARD_CRYPTOGRAM,
+            },
         ),
         Route(
             name="find",
@@ -123,6 +136,7 @@ class Process:
     egress: Egress
     rules: RuleFeed
     rules_database: Database
+    details: DetailSealer
 
 
 @dataclass(slots=True)
@@ -161,13 +175,16 @@ class ForwardGround:
         mode: Mode = Mode.TEST,
         kind: CallerKind = CallerKind.SECRET,
         merchant: MerchantId | None = None,
+        **more: Any,
     ) -> tuple[TokenId, str | None]:
         """Make a token, and a sealed CVC with it."""
         principal = Principal(
             KeyId(new_id("key")), kind, merchant or self.merchant, mode, frozenset()
         )
         asked = Asked(principal, Origin(), new_id("req"), self.clock.now(), new_id("req"))
-        made = await self.process.maker.create(TokenIn(CardIn(number, 12, 2034, cvc)), asked)
+        made = await self.process.maker.create(
+            TokenIn(CardIn(number, 12, 2034, cvc), **more), asked
+        )
         said = json.loads(made.answer)
         return TokenId(said["id"]), said.get("cvc")
 
@@ -186,6 +203,19 @@ class ForwardGround:
             **more,
         }
         return Forward(**given)
+
+    @property
+    def desk(self) -> ContainerDesk:
+        """Containers and rules of this ground's vault."""
+        process = self.process
+        return ContainerDesk(
+            process.rules_database, process.maker.recorder, self.clock, process.rules
+        )
+
+    async def rule(self, kind: GranteeKind, access: Access, container: str, priority: int) -> None:
+        """Make a rule of the ground's merchant, in test mode."""
+        by = Changer(self.merchant, Mode.TEST, ACTOR, Origin())
+        await self.desk.add_rule(by, RuleWish(container, priority, kind, "*", access))
 
     async def records(self, merchant: MerchantId | None = None) -> list[Mapping[str, Any]]:
         """What the log says of a merchant, but how its tokens were made."""
@@ -229,7 +259,7 @@ async def started(
         clock=clock,
     )
     egress = Egress(policy)
-    sealer = CardSealer(keyring)
+    sealer = CardSealer(keyring, AtHome())
     # On connections of its own: those of `database` are counted.
     rules_database = Database(databases.address(Domain.VAULT, Login.VAULT), connections_max=1)
     await rules_database.open()
@@ -237,6 +267,7 @@ async def started(
     forwarder = VaultForwarder(
         database=database,
         sealer=sealer,
+        details=DetailSealer(sealer),
         epochs=epochs,
         connections=connections,
         destinations=destinations,
@@ -251,7 +282,16 @@ async def started(
         sealer=sealer, epochs=epochs, recorder=recorder, writer=writer, clock=clock, rules=rules
     )
     return Process(
-        database, keyring, epochs, connections, forwarder, maker, egress, rules, rules_database
+        database,
+        keyring,
+        epochs,
+        connections,
+        forwarder,
+        maker,
+        egress,
+        rules,
+        rules_database,
+        DetailSealer(sealer),
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The roles of a process: what each opens, in order, under which login, and with which routes."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.audit.sinks.region import pinned_region
 from strongroom.compose import access as access_parts
 from strongroom.compose import containers as container_parts
 from strongroom.compose import payments as payment_parts
@@ -27,6 +29,7 @@ from strongroom.compose.documents import (
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.forwarding import forward_desk, operator_destinations
 from strongroom.compose.process import Process, present
+from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
     answers_of,
@@ -36,6 +39,9 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
+from strongroom.compose.transfer import transfer_of
+from strongroom.compose.vault_work import VaultWork, rotation_state
+from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
@@ -47,6 +53,7 @@ from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
+from strongroom.identity.regions import MerchantRegions
 from strongroom.identity.service import IdentityService
 from strongroom.identity.services.ports import ServiceBook
 from strongroom.identity.signing_ports import SigningKeyBook
@@ -55,18 +62,24 @@ from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.canary import put_canary
+from strongroom.vault.changes import TokenChanger
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import DetailSealer
+from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
+from strongroom.vault.residency import Residency, require_region, require_same
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
 
@@ -86,6 +99,17 @@ class Composer(Process):
         core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
         keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL)
         recorder = await self.recorder(database, keyring)
+        region = site.settings.vault_region
+        await require_region(database, region, site.clock)
+        pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
+        require_same(region, pinned, "the audit sink")
+        await put_canary(database, keyring, site.clock)
+        sealer = CardSealer(
+            keyring,
+            Residency(MerchantRegions(core), region),
+            Algorithm(site.settings.card_algorithm),
+            site.clock,
+        )
         epochs = CvcEpochs(
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
@@ -93,7 +117,7 @@ class Composer(Process):
         rules = await container_parts.rules_of(self, database)
         maker = TokenMaker(
             rules=rules,
-            sealer=CardSealer(keyring),
+            sealer=sealer,
             epochs=epochs,
             recorder=recorder,
             writer=self.writer(
@@ -107,6 +131,7 @@ class Composer(Process):
         bulk_writer = self.writer(
             sink, "tokens_bulk", rows_max=1, queue_rows_max=BULK_CALLS_WAITING_MAX
         )
+        finder = TokenFinder(recorder, site.clock, DetailSealer(sealer))
         tokens = Tokens(
             database=database,
             epochs=epochs,
@@ -114,6 +139,7 @@ class Composer(Process):
             clock=site.clock,
             metrics=site.metrics.vault,
             rules=rules,
+            finder=finder,
         )
         vault = Vault(
             maker,
@@ -123,8 +149,12 @@ class Composer(Process):
             site.clock,
             site.metrics.vault,
             rules,
+            TokenChanger(database, rules, finder),
+            TokenSearch(database, rules, finder, keyring),
         )
-        self._open_forwarding(database, keyring, epochs, recorder, rules)
+        work = VaultWork(self, database, recorder)
+        self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
+        transfer = transfer_of(self, database, keyring, sealer, recorder, rules, work)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -136,21 +166,28 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        rotation = await rotation_state(self, database, keyring, recorder, work)
+        await work.start()
         return await self._listener(
             "vault",
             VAULT_ROUTES,
             {
                 "vault": vault,
+                "jobs": work.jobs,
+                "reveals": reveals_of(self, database, sealer, rules, recorder),
                 "forwarding": forward_desk(
                     self,
                     database=database,
                     keyring=keyring,
+                    sealer=sealer,
                     recorder=recorder,
                     epochs=epochs,
                     maker=maker,
                     rules=rules,
                 ),
+                "transfer": transfer,
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
+                **rotation,
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -171,6 +208,7 @@ class Composer(Process):
         self,
         database: Database,
         keyring: Keyring,
+        sealer: CardSealer,
         epochs: CvcEpochs,
         recorder: EventRecorder,
         rules: RuleFeed,
@@ -189,7 +227,8 @@ class Composer(Process):
         self.on_close(connections.close)
         forwarder = VaultForwarder(
             database=database,
-            sealer=CardSealer(keyring),
+            sealer=sealer,
+            details=DetailSealer(sealer),
             epochs=epochs,
             connections=connections,
             destinations=destinations,
@@ -320,6 +359,12 @@ class Composer(Process):
         recorder = await self.recorder(database, keyring)
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
+
+    async def operator_recorder(self) -> tuple[Database, Recorder]:
+        """Compose what an operator's change outside the database is recorded by, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.AUDIT)
+        return database, await self.recorder(database, keyring)
 
     async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
         """Compose signing keys and services for the operators' commands, under the console's login."""

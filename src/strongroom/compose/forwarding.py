@@ -13,9 +13,11 @@ from strongroom.keys.keyring import Keyring
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
+from strongroom.vault.details import DetailSealer
 from strongroom.vault.forwarding import store
 from strongroom.vault.forwarding.book import DestinationBook
 from strongroom.vault.forwarding.desk import ForwardDesk
+from strongroom.vault.forwarding.holders import TokenHolders
 from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.forwarding.service import Forwarding
 from strongroom.vault.sealing import CardSealer
@@ -29,6 +31,7 @@ def forward_desk(
     *,
     database: Database,
     keyring: Keyring,
+    sealer: CardSealer,
     recorder: EventRecorder,
     epochs: CvcEpochs,
     maker: TokenMaker,
@@ -50,12 +53,13 @@ def forward_desk(
     forwarding = Forwarding(
         database=database,
         book=book,
-        sealer=CardSealer(keyring),
+        sealer=sealer,
         epochs=epochs,
         rules=rules,
         egress=process.egress(),
         maker=maker,
         recorder=recorder,
+        holders=TokenHolders(database, DetailSealer(sealer)),
     )
     return ForwardDesk(book, forwarding)
 

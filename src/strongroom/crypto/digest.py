@@ -3,6 +3,7 @@
 
 import hashlib
 import hmac
+from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -15,9 +16,32 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def sha256_file(path: Path) -> bytes:
+    """Return the SHA-256 of a file, read in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
 def sha512(data: bytes) -> bytes:
     """Return the SHA-512 of the data (FIPS 180-4): 64 bytes. For public values only, likewise."""
     return hashlib.sha512(data).digest()
+
+
+class Sha256:
+    """The SHA-256 of data that comes in parts (FIPS 180-4). For public values only, likewise."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = hashlib.sha256()
+
+    def update(self, data: bytes) -> None:
+        """Take the next part."""
+        self._state.update(data)
+
+    def digest(self) -> bytes:
+        """Return the hash of all parts so far: 32 bytes."""
+        return self._state.digest()
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:

@@ -4,6 +4,7 @@
 Labels are words of the code: a job's kind, an operation, an outcome. Never a merchant, an endpoint or an address.
 """
 
+from collections.abc import Mapping
 from typing import Final, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -62,6 +63,50 @@ class JobMetrics:
         """Say how much waits, and since when."""
         self._waiting.labels(kind).set(waiting)
         self._oldest.labels(kind).set(oldest_seconds)
+
+
+@final
+class VaultJobMetrics:
+    """The vault's own long work, by kind: re-seals, imports, exports."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._open = Gauge(
+            "strongroom_vault_jobs",
+            "The vault's jobs that have not ended.",
+            ["kind", "state"],
+            registry=registry,
+        )
+        #: `outcome`: done, refused.
+        self._items = Counter(
+            "strongroom_vault_job_items",
+            "Items that the vault's jobs are through with.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self._left = Gauge(
+            "strongroom_vault_job_seconds_left",
+            "How long the longest running job of a kind will take at its present speed; 0 if none runs.",
+            ["kind"],
+            registry=registry,
+        )
+        self.lost = Counter(
+            "strongroom_vault_job_claims_lost",
+            "Steps that were undone because their job was paused, canceled or another runner's by then.",
+            registry=registry,
+        )
+        self._known: set[tuple[str, str]] = set()
+
+    def stepped(self, kind: str, done: int, refused: int) -> None:
+        """Count what a step did."""
+        self._items.labels(kind, "done").inc(done)
+        self._items.labels(kind, "refused").inc(refused)
+
+    def load(self, jobs: Mapping[tuple[str, str], int], seconds_left: Mapping[str, float]) -> None:
+        """Say how much there is to do; what was said of a kind and state that has none any more becomes 0."""
+        self._known |= jobs.keys()
+        for kind, state in self._known:
+            self._open.labels(kind, state).set(jobs.get((kind, state), 0))
+            self._left.labels(kind).set(seconds_left.get(kind, 0.0))
 
 
 @final

@@ -10,7 +10,10 @@ from strongroom.vault.calls import (
     Forward,
     Forwarded,
     Forwarder,
+    NetworkTokenFacts,
+    StoredCredentialFacts,
 )
+from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.errors import (
     CannotReadCard,
@@ -19,6 +22,7 @@ from strongroom.vault.errors import (
     ConnectionDisabled,
     ConnectionExists,
     ConnectionUnknown,
+    CryptogramUsed,
     CvcExpired,
     CvcInvalid,
     CvcUsed,
@@ -33,6 +37,7 @@ __all__ = [
     "CVC_HELD",
     "CVC_USED",
     "SIMULATOR",
+    "AccessRefused",
     "BodySignature",
     "CannotReadCard",
     "CannotReadCredentials",
@@ -42,6 +47,7 @@ __all__ = [
     "ConnectionExists",
     "ConnectionUnknown",
     "Connections",
+    "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
     "CvcUsed",
@@ -50,9 +56,11 @@ __all__ = [
     "Forwarded",
     "Forwarder",
     "Json",
+    "NetworkTokenFacts",
     "OperatedDestinations",
     "Route",
     "Slot",
+    "StoredCredentialFacts",
     "Template",
     "TemplateRefused",
     "TokenUnknown",

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from strongroom.audit import Action, Origin, Recorder
-from strongroom.crypto import Algorithm, CannotOpen, Place
+from strongroom.crypto import Algorithm, CannotOpen, Place, algorithm_of
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Database, Transaction
 from strongroom.egress import (
@@ -53,6 +53,8 @@ from strongroom.vault.forwarding.store import Row
 OPEN_SECONDS: Final = 1
 OPEN_MAX: Final = 1_000
 PURPOSE: Final = "credential"
+#: The place's field: what is sealed of a destination opens as nothing else.
+FIELD: Final = "destination"
 _Key: TypeAlias = tuple[MerchantId, Mode, str]
 Given: TypeAlias = Mapping[str, Secret[str]]
 
@@ -348,9 +350,9 @@ class DestinationBook:
             found.merchant_id, found.mode, KeyName.CREDENTIALS, row.key_version
         )
         try:
-            clear = key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(
-                row.sealed, _place(found, row.key_version)
-            )
+            algorithm = algorithm_of(row.sealed)
+            place = _place(found, row.key_version, algorithm)
+            clear = key.sealer(algorithm, PURPOSE).open(row.sealed, place)
         except CannotOpen:
             raise CannotReadDestination from None
         sealed = msgspec.json.decode(clear, type=_Sealed)
@@ -416,13 +418,17 @@ def _identity(
     return TlsIdentity(credentials[CERTIFICATE], Secret(credentials[PRIVATE_KEY]))
 
 
-def _place(destination: Destination, key_version: int) -> Place:
+def _place(
+    destination: Destination,
+    key_version: int,
+    algorithm: Algorithm = Algorithm.A256CBC_HS512,
+) -> Place:
     return Place(
-        algorithm=Algorithm.A256CBC_HS512,
+        algorithm=algorithm,
         mode=destination.mode,
         merchant=destination.merchant_id,
         object_id=destination.destination_id,
-        field="destination",
+        field=FIELD,
         key_version=key_version,
         purpose=PURPOSE,
     )

@@ -8,6 +8,7 @@ from strongroom.audit import grouped
 from strongroom.egress import Outgoing
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.vault.containers.model import Granted
+from strongroom.vault.details import SealedDetail
 from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding.book import OpenDestination
 from strongroom.vault.forwarding.credentials import Signed, headers_of
@@ -44,6 +45,8 @@ class Plan:
     read: Read
     cards: Mapping[str, CardFacts]
     granted: Mapping[str, Granted]
+    #: Sealed names, of the tokens of which a slot asks for one.
+    holders: Mapping[str, SealedDetail]
 
 
 def facts_of(card: CardFacts, plan: Plan) -> Mapping[str, str | int]:

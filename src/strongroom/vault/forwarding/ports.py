@@ -1,19 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What forwards need besides the vault's own parts, and what the command line sees of destinations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
+from strongroom.vault.details import SealedDetail
 
 
 class Holders(Protocol):
-    """Opens the names of cards' holders, where tokens have them."""
+    """The names of cards' holders, sealed, and opened once the use of their cards is recorded."""
 
-    async def holder(self, merchant: MerchantId, mode: Mode, token: TokenId) -> str | None:
-        """Return a name, or None. The use of the card is recorded already."""
+    async def sealed(
+        self, merchant: MerchantId, mode: Mode, tokens: Collection[str]
+    ) -> Mapping[str, SealedDetail]:
+        """Return what is sealed, of those tokens that have a holder."""
+
+    async def opened(
+        self, sealed: SealedDetail, merchant: MerchantId, mode: Mode, token: TokenId
+    ) -> str:
+        """Return a name. Record the use first.
+
+        Raises:
+            CannotReadCard, KeyStoreUnavailable: it does not open.
+        """
 
 
 class OperatedDestinations(Protocol):

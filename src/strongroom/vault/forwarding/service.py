@@ -24,6 +24,7 @@ from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import Asked as TokenAsked
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
+from strongroom.vault.details import SealedDetail
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.forwarding import returning, store
 from strongroom.vault.forwarding.book import DestinationBook, OpenDestination
@@ -67,7 +68,7 @@ class Forwarding:
         egress: HttpSender,
         maker: TokenMaker,
         recorder: Recorder,
-        holders: Holders | None = None,
+        holders: Holders,
     ) -> None:
         self._database = database
         self._book = book
@@ -102,12 +103,12 @@ class Forwarding:
         merchant, mode = sender.caller.scope
         opened = await self._book.open(merchant, mode, destination)  # (1)
         read = read_request(asked, opened.destination.config)
-        fingerprint = await self._fingerprint(destination, asked, sender)
+        fingerprint, before = await self._fingerprints(destination, asked, sender)
         look = await store.look(
             self._database, merchant, mode, sender.key, read.tokens, self._clock.now()
         )
         if look.begun is not None:  # (2)
-            return self._repeated(look.begun, fingerprint)
+            return self._repeated(look.begun, [fingerprint, *before])
         plan = await self._plan(opened, read, look.cards, sender)  # (3)
         checked = await self._checked_cvcs(read, sender)
         wish, sealed = await self._begin(plan, checked, fingerprint, sender)  # (4)
@@ -157,11 +158,13 @@ class Forwarding:
 
     # --- before anything is recorded -------------------------------------------------------------------
 
-    async def _fingerprint(self, destination: str, asked: Asked, sender: Sender) -> bytes:
-        """Return the keyed fingerprint of a request, with sealed CVCs left out."""
+    async def _fingerprints(
+        self, destination: str, asked: Asked, sender: Sender
+    ) -> tuple[bytes, Sequence[bytes]]:
+        """Return the keyed fingerprint of a request without its sealed CVCs, and those under keys of before."""
         merchant, mode = sender.caller.scope
         keys = self._sealer.recent(merchant, mode) or await self._sealer.keys(merchant, mode)
-        canonical = _encode_sorted(
+        canonical = b"forward " + _encode_sorted(
             (
                 destination,
                 asked.method,
@@ -172,11 +175,11 @@ class Forwarding:
                 asked.body,
             )
         )
-        return keys.request_fingerprint(b"forward " + canonical)
+        return keys.request_fingerprint(canonical), keys.request_fingerprints_before(canonical)
 
-    def _repeated(self, begun: store.Begun, fingerprint: bytes) -> Forwarded:
+    def _repeated(self, begun: store.Begun, fingerprints: Sequence[bytes]) -> Forwarded:
         """Answer a key that was used: as it ended, without what was never kept."""
-        if begun.fingerprint != fingerprint:
+        if begun.fingerprint not in fingerprints:
             raise IdempotencyMismatch
         outcome, reason = begun.outcome, begun.reason
         if outcome is None:
@@ -211,15 +214,19 @@ class Forwarding:
             address = opened.target.address
             if card.brand == SYNTHETIC.name and (address is None or not address.is_loopback):
                 raise CardNotForDestination
-        if read.needs_holder and self._holders is None:
-            raise HolderMissing
+        holders: Mapping[str, SealedDetail] = {}
+        if read.needs_holder:
+            merchant, mode = sender.caller.scope
+            holders = await self._holders.sealed(merchant, mode, read.needs_holder)
+            if read.needs_holder - holders.keys():
+                raise HolderMissing
         # What is opened is about as long: a body beyond its bound is refused before a use is recorded.
         size = len(read.body.filled(lambda _: _LONGEST_NUMBER))
         if size > config.request_bytes_max:
             raise Invalid(
                 FieldError("/body", "body_too_large", "beyond what the destination takes")
             )
-        return Plan(opened, read, cards, granted)
+        return Plan(opened, read, cards, granted, holders)
 
     async def _checked_cvcs(self, read: Read, sender: Sender) -> Mapping[str, CheckedCvc]:
         merchant, mode = sender.caller.scope
@@ -288,10 +295,8 @@ class Forwarding:
                 key_version=each.key_version,
             )
             holder = None
-            if each.token in plan.read.needs_holder and self._holders is not None:
-                holder = await self._holders.holder(merchant, mode, token)
-                if holder is None:
-                    raise HolderMissing
+            if each.token in plan.holders:
+                holder = await self._holders.opened(plan.holders[each.token], merchant, mode, token)
             code = None
             if each.token in checked:
                 code = self._epochs.open_recorded(checked[each.token])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows ↔ destinations, and the three calls that a forward makes to the database, each one round trip."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -15,6 +15,7 @@ from strongroom.db.queries import Query, load_queries
 from strongroom.http.idempotency import IdempotencyInFlight
 from strongroom.kernel.ids import DestinationId, MerchantId
 from strongroom.kernel.mode import Mode
+from strongroom.vault.details import SealedDetail
 from strongroom.vault.forwarding.errors import CannotReadDestination
 from strongroom.vault.forwarding.model import Config, Destination
 from strongroom.vault.forwarding.values import CardFacts
@@ -196,6 +197,17 @@ async def look(
                 )
             )
     return Look(begun, cards)
+
+
+async def sealed_holders(
+    read: ReadOnly, merchant: MerchantId, mode: Mode, tokens: Collection[str]
+) -> Mapping[str, SealedDetail]:
+    """Return the sealed holders of tokens that have one."""
+    rows = await read.rows(_QUERIES["sealed_holders"], merchant, mode, list(tokens))
+    return {
+        row["token_id"]: SealedDetail(row["field"], row["sealed"], row["key_version"])
+        for row in rows
+    }
 
 
 async def begin(

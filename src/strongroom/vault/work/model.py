@@ -5,7 +5,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from strongroom.kernel.ids import JobId, MerchantId
 from strongroom.kernel.mode import Mode
@@ -60,6 +60,12 @@ class Job:
     started_at: datetime | None
     updated_at: datetime
     ended_at: datetime | None
+    #: How many items a second it has lately done; None where it has not done any since it last stood still.
+    items_a_second: float | None = None
+
+
+#: In these a job may still do something.
+OPEN_STATES: Final = frozenset({JobState.WAITING, JobState.RUNNING, JobState.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +78,7 @@ class Step:
     #: How many there are in all, where that became known.
     total: int | None = None
     ended: bool = False
+    #: The next step begins no earlier than so many seconds from now, whatever the rate.
+    wait_seconds: float = 0.0
     #: Added to the job's result.
     result: Facts = field(default_factory=dict)
