@@ -197,7 +197,10 @@ def disable(
     if as_json:
         print_json(ended)
     else:
-        out.print(f"disabled [bold]{known}[/]; nothing is forwarded there within two seconds")
+        out.print(
+            f"disabled [bold]{known}[/]; within two seconds nothing is forwarded there",
+            soft_wrap=True,
+        )
 
 
 def _owner_and_id(merchant: str, destination: str) -> tuple[Any, str]:
