@@ -316,10 +316,6 @@ ROWS: Final[dict[str, str]] = {
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"
     ),
-    "vault.access_rule": (
-        "(merchant_id, mode, rule_id, container, priority, grantee_kind, grantee, access, transform, created_by,"
-        " created_at) values ('{m}', 'test', '{aud}', 'cards', 1, 'key', '*', 'use', 'mask', 'x', now())"
-    ),
     "vault.container": (
         "(merchant_id, mode, name, created_by, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'x', now(), now())"

@@ -25,7 +25,7 @@ from strongroom.kernel.secret import Secret
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 from strongroom.telemetry.sink import MemorySink
-from strongroom.vault.tokens import Caller
+from strongroom.vault.finding import Caller
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 from strongroom.vault.work.runner import Runner

@@ -60,9 +60,7 @@ async def _caller(request: LitestarRequest[Any, Any, State], transfer: Transfer)
         "keeps nothing. Nobody's security codes are taken: a file with such a column is refused."
     ),
     tags=["imports"],
-    responses=answers(
-        201, ImportOut, examples.IMPORT, 400, 401, 403, 404, 413, 415, 422, 429, 503
-    ),
+    responses=answers(201, ImportOut, examples.IMPORT, 400, 401, 403, 404, 413, 415, 422, 429, 503),
 )
 async def begin_import(
     request: LitestarRequest[Any, Any, State],
@@ -85,24 +83,20 @@ async def begin_import(
         "was cut is sent again. After a lost answer, read the import. `last` says that nothing follows."
     ),
     tags=["imports"],
-    responses=answers(
-        200, ImportOut, examples.IMPORT_ON, 401, 403, 404, 409, 413, 422, 429, 503
-    ),
+    responses=answers(200, ImportOut, examples.IMPORT_ON, 401, 403, 404, 409, 413, 422, 429, 503),
 )
 async def put_content(
     request: LitestarRequest[Any, Any, State],
     state: State,
     import_id: str,
     offset: Annotated[int, Parameter(ge=0, le=_COUNT_MAX, description="first byte of the part")],
-    last: Annotated[bool, Parameter(description="nothing follows")] = False,  # noqa: FBT002 - Litestar's
+    last: Annotated[bool, Parameter(description="nothing follows")] = False,  # noqa: FBT002
 ) -> ImportOut:
     """Take a part."""
     transfer: Transfer = state.transfer
     caller = await _caller(request, transfer)
     content = request_of(request).body
-    return import_out(
-        await transfer.imports.take(caller, import_id, offset, content, last=last)
-    )
+    return import_out(await transfer.imports.take(caller, import_id, offset, content, last=last))
 
 
 @get(
@@ -138,9 +132,7 @@ async def list_imports(
     tags=["imports"],
     responses=answers(200, ImportKeyOut, examples.IMPORT_KEY, 401, 403, 404, 429, 503),
 )
-async def read_import_key(
-    request: LitestarRequest[Any, Any, State], state: State
-) -> ImportKeyOut:
+async def read_import_key(request: LitestarRequest[Any, Any, State], state: State) -> ImportKeyOut:
     """Return the newest pair's public parts."""
     transfer: Transfer = state.transfer
     principal = principal_of(request)
@@ -157,9 +149,7 @@ async def read_import_key(
     tags=["imports"],
     responses=answers(201, ImportKeyOut, examples.IMPORT_KEY, 401, 403, 429, 503),
 )
-async def make_import_key(
-    request: LitestarRequest[Any, Any, State], state: State
-) -> ImportKeyOut:
+async def make_import_key(request: LitestarRequest[Any, Any, State], state: State) -> ImportKeyOut:
     """Make a pair."""
     transfer: Transfer = state.transfer
     caller = await _caller(request, transfer)
@@ -180,9 +170,7 @@ async def read_import(
     """Return an import."""
     transfer: Transfer = state.transfer
     principal = principal_of(request)
-    return import_out(
-        await transfer.imports.read(principal.merchant, principal.mode, import_id)
-    )
+    return import_out(await transfer.imports.read(principal.merchant, principal.mode, import_id))
 
 
 @post(
@@ -207,20 +195,18 @@ async def cancel_import(
     requires=Permission.VAULT_JOB_READ,
     summary="Read what became of the rows",
     description=(
-        "Some rows from `row` on (counted from 1), masked, as JSON Lines or CSV. `Strongroom-Next-Row` says where to go "
-        "on; without it these were the last so far."
+        "Some rows from `row` on (counted from 1), masked, as JSON Lines or CSV. `Strongroom-Next-Row` says where to "
+        "go on; without it these were the last so far."
     ),
     tags=["imports"],
-    responses=answers(
-        200, str, examples.RESULTS, 401, 403, 404, 422, 429, 503, media_type=_JSONL
-    ),
+    responses=answers(200, str, examples.RESULTS, 401, 403, 404, 422, 429, 503, media_type=_JSONL),
 )
 async def read_results(
     request: LitestarRequest[Any, Any, State],
     state: State,
     import_id: str,
     row: Annotated[int, Parameter(ge=1, le=_COUNT_MAX)] = 1,
-    as_csv: Annotated[bool, Parameter(description="CSV instead of JSON Lines")] = False,  # noqa: FBT002 - Litestar's
+    as_csv: Annotated[bool, Parameter(description="CSV instead of JSON Lines")] = False,  # noqa: FBT002
 ) -> Response[bytes]:
     """Return the results of some rows."""
     transfer: Transfer = state.transfer
@@ -243,7 +229,7 @@ async def read_results(
     status_code=201,
     summary="Begin an export",
     description=(
-        "Every card of a container, sealed for another provider: JWE lines to a JWK, or OpenPGP messages of JSON Lines. "
+        "Every card of a container, sealed for another provider: JWE lines, or OpenPGP messages of JSON Lines. "
         "The container's rule must give `reveal`. Each stretch of cards is recorded before it is opened."
     ),
     tags=["exports"],

@@ -27,8 +27,8 @@ from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.vault.containers.model import CONTAINER_NAME, Access
 from strongroom.vault.containers.ports import ContainerRules
-from strongroom.vault.sealing import CardSealer
 from strongroom.vault.finding import Caller
+from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
 from strongroom.vault.transfer.model import Encryption
@@ -109,7 +109,9 @@ class Exports:
         merchant, mode = caller.scope
         if CONTAINER_NAME.fullmatch(wish.container) is None:
             raise Invalid(
-                FieldError("/container", "container_malformed", "a container's name has another form")
+                FieldError(
+                    "/container", "container_malformed", "a container's name has another form"
+                )
             )
         recipient = recipient_of(wish.encryption, wish.recipient)
         await self._rules.require(caller.principal, wish.container, Access.REVEAL)
@@ -192,7 +194,10 @@ class Exports:
                 QUERIES["export_digests"], job.merchant_id, job.mode, job.job_id
             )
             whole = sha256(b"".join(row["digest"] for row in digests))
-            facts = {"digest": whole.hex(), "pieces": len(digests)}
+            facts: dict[str, str | int | bool | None] = {
+                "digest": whole.hex(),
+                "pieces": len(digests),
+            }
             return Step(job.cursor, ended=True, result=facts)
         upto = rows[-1]["token_id"]
         await self._recorder.insert(tx, self._stretch(job, len(rows)))

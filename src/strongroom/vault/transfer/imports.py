@@ -22,8 +22,8 @@ from strongroom.kernel.ids import ImportId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.containers.ports import ContainerRules
-from strongroom.vault.sealing import CardSealer
 from strongroom.vault.finding import Caller
+from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.columns import check_wish, find_columns
 from strongroom.vault.transfer.errors import (

@@ -299,9 +299,7 @@ def _masked(read: ReadRow) -> RowResult:
     return RowResult(CREATED, "", pan.scheme.name, pan.last4, read.external_id)
 
 
-def _result(
-    chunk: Chunk, row: int, known: Mapping[int, str | None], *, dry_run: bool
-) -> RowResult:
+def _result(chunk: Chunk, row: int, known: Mapping[int, str | None], *, dry_run: bool) -> RowResult:
     """Say what became of a row, now that the database has said which cards have tokens."""
     result = chunk.results[row]
     if result.status == REFUSED:
@@ -314,9 +312,7 @@ def _result(
     return RowResult(status, token or "", result.brand, result.last4, result.external_id)
 
 
-async def _insert(
-    tx: Transaction, at: Import, cards: Columns, hands: Hands, now: datetime
-) -> None:
+async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now: datetime) -> None:
     if not cards.tokens:
         return
     keys = hands.keys

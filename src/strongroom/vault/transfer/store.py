@@ -208,6 +208,4 @@ async def drop_pieces(tx: Transaction, of: Import) -> None:
 
 def ended(before: Import, state: ImportState, now: datetime, problem: str | None = None) -> Import:
     """Return an import as it is from its end on."""
-    return dataclasses.replace(
-        before, state=state, problem=problem, updated_at=now, ended_at=now
-    )
+    return dataclasses.replace(before, state=state, problem=problem, updated_at=now, ended_at=now)

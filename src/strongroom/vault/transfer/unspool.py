@@ -181,7 +181,9 @@ class Unspooler:
         try:
             clear = Opener((keys.jwks[key_number],)).open(whole)
         except RowMalformed:
-            raise ContentRefused("jwe_refused", "no import key of this tenant opens the file") from None
+            raise ContentRefused(
+                "jwe_refused", "no import key of this tenant opens the file"
+            ) from None
         for begin in range(0, len(clear), PART_BYTES_MAX):
             yield clear[begin : begin + PART_BYTES_MAX]
 

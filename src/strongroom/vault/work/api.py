@@ -14,7 +14,7 @@ from strongroom.http.requires import principal_of, request_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
-from strongroom.vault.tokens import Caller
+from strongroom.vault.finding import Caller
 from strongroom.vault.work import examples
 from strongroom.vault.work.service import PAGE_ROWS_MAX, JobService
 from strongroom.vault.work.wire import JobOut, JobPage, RateIn, job_out

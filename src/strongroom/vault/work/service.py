@@ -11,7 +11,7 @@ from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import JobId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
-from strongroom.vault.tokens import Caller
+from strongroom.vault.finding import Caller
 from strongroom.vault.work import store
 from strongroom.vault.work.errors import JobEnded, JobUnknown
 from strongroom.vault.work.model import OPEN_STATES, Facts, Job, JobKind, JobState
