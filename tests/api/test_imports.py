@@ -97,7 +97,7 @@ async def test_a_file_in_parts(service: Service, vault: Caller) -> None:
     token = (await vault.get(f"/v1/tokens/{found[4_321]['token']}")).json()
     assert (token["last4"], token["brand"]) == (numbers[4_321][-4:], "synthetic")
     told = await records(service, of)
-    assert [each["action"] for each in told][0] == "vault.import.started"
+    assert told[0]["action"] == "vault.import.started"
     assert told[-1]["action"] == "vault.import.ended"
     assert told[-1]["details"]["count"] == 5_000
     assert told[-1]["details"]["digest"] == ended["digest"]
@@ -343,7 +343,7 @@ async def test_jwe_lines(vault: Caller) -> None:
     flipped = content[:-2] + ("A" if content[-2] != "A" else "B") + content[-1]
     bad = [
         sealed_jwe(dict(other), row),
-        ".".join([head, encrypted, vector, flipped, tag]),
+        f"{head}.{encrypted}.{vector}.{flipped}.{tag}",
         good[:-3],
         sealed_jwe(key["jwk"], row, zip="DEF"),
         "x.y.z",
