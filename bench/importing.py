@@ -54,16 +54,26 @@ def main() -> None:
     parser.add_argument("--stretch", type=int, default=100_000, help="cards of one measurement")
     parser.add_argument("--no-deduplicate", action="store_true")
     parser.add_argument("--files", type=int, default=1, help="imports at once")
-    parser.add_argument("--seconds", type=int, default=4, help="of the bulk route, to compare; 0: not")
+    parser.add_argument(
+        "--seconds", type=int, default=4, help="of the bulk route, to compare; 0: not"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench/results/importing.json"))
     chosen = parser.parse_args()
     console = Console()
     with serving() as instance:
         bulk = 0.0
         if chosen.seconds:
-            taken = run(instance, serial=90_000_000, connections=4, seconds=chosen.seconds, per_call=500)
+            taken = run(
+                instance, serial=90_000_000, connections=4, seconds=chosen.seconds, per_call=500
+            )
             bulk = taken.per_second * 500
-        stretches = measure(instance, chosen.cards, chosen.stretch, chosen.files, not chosen.no_deduplicate)
+        stretches = measure(
+            instance,
+            chosen.cards,
+            chosen.stretch,
+            chosen.files,
+            deduplicate=not chosen.no_deduplicate,
+        )
     show(console, stretches, bulk)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     document = {
@@ -81,7 +91,7 @@ def main() -> None:
 
 
 def measure(
-    instance: Instance, cards: int, stretch: int, files: int, deduplicate: bool
+    instance: Instance, cards: int, stretch: int, files: int, *, deduplicate: bool
 ) -> list[Stretch]:
     """Import so many cards, a stretch at a time."""
     found: list[Stretch] = []
@@ -89,14 +99,16 @@ def measure(
         task = progress.add_task("importing", total=cards)
         for begin in range(0, cards, stretch):
             share = stretch // files
-            contents = [
-                list(parts(begin + number * share + 1, share)) for number in range(files)
-            ]
+            contents = [list(parts(begin + number * share + 1, share)) for number in range(files)]
             server, database = instance.processor_seconds()
             wal = wal_position(instance)
             started = time.perf_counter()
             threads = [
-                threading.Thread(target=send, args=(instance, content, deduplicate))
+                threading.Thread(
+                    target=send,
+                    args=(instance, content),
+                    kwargs={"deduplicate": deduplicate},
+                )
                 for content in contents
             ]
             for thread in threads:
@@ -135,11 +147,13 @@ def parts(first: int, count: int) -> Iterator[bytes]:
     yield b"".join(rows)
 
 
-def send(instance: Instance, content: list[bytes], deduplicate: bool) -> None:
+def send(instance: Instance, content: list[bytes], *, deduplicate: bool) -> None:
     """Import one file over one connection."""
     where = urlsplit(instance.url)
     tls = ssl.create_default_context(cafile=str(instance.authority))
-    connection = http.client.HTTPSConnection(where.hostname or "", where.port, context=tls, timeout=60)
+    connection = http.client.HTTPSConnection(
+        where.hostname or "", where.port, context=tls, timeout=60
+    )
     key = {"authorization": f"Bearer {instance.key}"}
 
     def ask(method: str, path: str, body: bytes, kind: str) -> dict[str, object]:
@@ -202,7 +216,9 @@ def show(console: Console, stretches: list[Stretch], bulk: float) -> None:
         )
     console.print(table)
     whole = _whole(stretches)
-    console.print(f"{whole:,.0f} cards/s over all; the bulk route took {bulk:,.0f}/s in the same run")
+    console.print(
+        f"{whole:,.0f} cards/s over all; the bulk route took {bulk:,.0f}/s in the same run"
+    )
 
 
 if __name__ == "__main__":

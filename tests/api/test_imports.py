@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey
 
 from canary import NUMBER
 from service import Caller, Service, Tenant
+from strongroom.crypto import sha256
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import synthetic_number
@@ -367,8 +368,6 @@ async def test_a_pgp_file(service: Service, vault: Caller, armor: bool) -> None:
     assert taken["state"] == "received"
     ended = await settled(vault, of)
     assert (ended["state"], counts(ended)) == ("done", (3_000, 3_000, 0, 0))
-    from strongroom.crypto import sha256  # noqa: PLC0415 - to compare with
-
     assert (ended["digest_kind"], ended["digest"]) == ("sha256", sha256(sealed).hex())
     assert len(await results(vault, of)) == 3_000
     pieces = await service.look(

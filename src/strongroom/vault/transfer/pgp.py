@@ -115,6 +115,8 @@ async def open_stream(sealed: AsyncIterator[bytes], key: Secret[bytes]) -> Async
         feeding.cancel()
         with contextlib.suppress(ProcessLookupError):
             child.kill()
+        while await present(child.stdout).read(_READ_BYTES):
+            pass  # what is left in the pipe, so that it closes
         await asyncio.gather(feeding, child.wait(), return_exceptions=True)
 
 

@@ -16,7 +16,7 @@ from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.ids import JobId
 from strongroom.vault.transfer import pgp, store
 from strongroom.vault.transfer.columns import RowMalformed
-from strongroom.vault.transfer.errors import ContentRefused, ImportEnded
+from strongroom.vault.transfer.errors import ContentRefused
 from strongroom.vault.transfer.imports import Imports
 from strongroom.vault.transfer.intake import CREATED, Hands
 from strongroom.vault.transfer.jwe import Opener
@@ -72,9 +72,6 @@ class Unspooler:
             fresh = await self._imports.read(at.merchant_id, at.mode, at.import_id)
             ended = await self._imports.end(fresh, ImportState.FAILED, Origin(), problem=problem)
             return Step(job.cursor, ended=True, result=_facts(ended))
-        except ImportEnded:
-            await self._drop(job.job_id)
-            raise
         except BaseException:
             await self._drop(job.job_id)
             raise
@@ -98,23 +95,19 @@ class Unspooler:
         before = at.counts
         await _fill(session)
         base = session.position
-        try:
-            at = await self._imports.read_rows(
-                at, session.rest, session.hands, base=base, last=session.ended
-            )
-        finally:
-            self._sessions.pop(job.job_id, None)
+        at = await self._imports.read_rows(
+            at, session.rest, session.hands, base=base, last=session.ended
+        )
         session.rest = session.rest[at.consumed - base :]
         session.position = at.consumed
         refused = at.counts.refused - before.refused
         done = at.counts.rows - before.rows - refused
         if session.ended:
-            await _closed(session.stream)
+            await self._drop(job.job_id)
             ended = await self._imports.end(
                 at, ImportState.DONE, Origin(), digest=bytes.fromhex(digest_text)
             )
             return Step(job.cursor, done, refused, ended=True, result=_facts(ended))
-        self._sessions[job.job_id] = session
         return Step(job.cursor, done, refused)
 
     async def _opened(self, job_id: JobId, at: Import, key_number: int) -> _Session:
