@@ -52,6 +52,8 @@ PREFIXES: Final = {
     "connection_id": "con",
     "endpoint_id": "whe",
     "job_id": "job",
+    "import_id": "imp",
+    "export_id": "job",
     "key_id": "key",
     "network_id": "net",
     "payment_id": "pay",

@@ -293,6 +293,8 @@ class World:
             "cvc": token["cvc"],
             "key_id": key.key.key_id,
             "payment_id": payment.json()["id"],
+            "import_id": (await vault.post("/v1/imports", {"format": "csv"})).json()["id"],
+            "export_id": await exporting_job(service, tenant.merchant, Mode.TEST),
         }
         for listener, domain in (("vault", Domain.VAULT), ("gateway", Domain.CORE)):
             (row,) = await service.look(

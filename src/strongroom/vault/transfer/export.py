@@ -17,8 +17,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from strongroom.audit import Action, NewRecord, Origin, Recorder
-from strongroom.audit.actions import Outcome
+from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
 from strongroom.crypto import sha256
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock, rfc3339
