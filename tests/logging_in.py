@@ -326,7 +326,7 @@ class Ground:
     async def new_merchant(self) -> MerchantId:
         merchant = MerchantId(new_id("mer"))
         async with self.database.transaction([merchant]) as tx:
-            await merchants.insert_merchant(tx, merchant, "Corner Shop", self.clock.now())
+            await merchants.insert_merchant(tx, merchant, "Corner Shop", "local", self.clock.now())
         return merchant
 
     async def person(

@@ -2,11 +2,15 @@
 """What every key store must do. A new one is done when this suite is green over it."""
 
 import asyncio
+import base64
+import traceback
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 
 from strongroom.kernel.invariant import Bug
+from strongroom.kernel.secret import Secret
 from strongroom.keys import CannotUnwrap, KeyStore, KeyStoreUnavailable, Purpose
 
 CONTEXT = {"merchant": "mer_1", "mode": "test", "name": "card", "version": "1"}
@@ -30,6 +34,9 @@ class KeyStoreContract:
 
     #: What a store may say of bytes that no root of its own wrapped.
     refuses_foreign_bytes_with: type[Exception] | tuple[type[Exception], ...] = CannotUnwrap
+
+    #: Whether production may run on it (promise 8).
+    production_safe: ClassVar[bool] = True
 
     @pytest.fixture
     def store(self) -> KeyStore:
@@ -146,5 +153,57 @@ class KeyStoreContract:
             with pytest.raises(KeyStoreUnavailable):
                 await call
 
+    async def test_what_is_too_large_to_be_a_wrapped_key_does_not_unwrap(
+        self, store: KeyStore
+    ) -> None:
+        wrapped = (await store.generate(Purpose.CARD, CONTEXT)).wrapped
+        for large in (wrapped + bytes(10_000), bytes(100_000)):
+            with pytest.raises(self.refuses_foreign_bytes_with):
+                await store.unwrap(Purpose.CARD, large, CONTEXT)
+
+    async def test_what_wrapped_for_one_merchant_opens_for_no_other_under_load(
+        self, store: KeyStore
+    ) -> None:
+        """Answers do not get mixed up: of many at once, each merchant opens its own and nobody else's."""
+        merchants = [CONTEXT | {"merchant": f"mer_{number}"} for number in range(12)]
+        made = await asyncio.gather(*(store.generate(Purpose.CARD, each) for each in merchants))
+        opened = await asyncio.gather(
+            *(
+                store.unwrap(Purpose.CARD, new.wrapped, merchants[(at + shift) % len(merchants)])
+                for at, new in enumerate(made)
+                for shift in (0, 1)
+            ),
+            return_exceptions=True,
+        )
+        for at, new in enumerate(made):
+            own, others = opened[2 * at : 2 * at + 2]
+            assert isinstance(own, Secret)
+            assert own.expose() == new.plaintext.expose()
+            assert isinstance(others, CannotUnwrap)
+
+    async def test_no_refusal_prints_what_was_to_be_kept(self, store: KeyStore) -> None:
+        """Neither an error nor what it grew from shows a key, in whatever spelling it went to the store."""
+        plaintext = b"a key that must not be printed"
+        context = CONTEXT | {"merchant": "mer_secret"}
+        wrapped = await store.wrap(Purpose.CARD, plaintext, context)
+        errors = []
+        for call in (
+            store.unwrap(Purpose.CARD, wrapped, CONTEXT),
+            store.unwrap(Purpose.AUDIT, wrapped, context),
+            store.unwrap(Purpose.CARD, wrapped[:-1], context),
+        ):
+            with pytest.raises(CannotUnwrap) as raised:
+                await call
+            errors.append(raised.value)
+        await store.close()
+        with pytest.raises(KeyStoreUnavailable) as away:
+            await store.wrap(Purpose.CARD, plaintext, context)
+        for error in (*errors, away.value):
+            printed = "".join(traceback.format_exception(error)) + repr(error)
+            for spelling in (plaintext, wrapped):
+                assert repr(spelling)[2:-1] not in printed
+                assert base64.b64encode(spelling).decode() not in printed
+                assert spelling.hex() not in printed
+
     async def test_it_says_whether_production_may_run_on_it(self, store: KeyStore) -> None:
-        assert store.production_safe is (store.name == "aws_kms")
+        assert store.production_safe is self.production_safe

@@ -104,10 +104,10 @@ def made(folder: Path) -> Settings:
         vault_internal_url=f"https://127.0.0.1:{number}",
     )
     authorities = Authorities(port_folder(settings), NOW)
-    assert authorities.make()
+    assert authorities.make().carry_out()
     assert list(authorities.due()) == list(NAMES)
     for name in NAMES:
-        authorities.issue(name, HOSTS, MONTH)
+        authorities.issue(name, HOSTS, MONTH).carry_out()
     return settings
 
 
@@ -221,15 +221,15 @@ class Load:
 async def test_another_authority_follows_and_no_call_is_lost(port: Port) -> None:
     load = Load(port.client())
     await load.more()
-    port.authorities().trust_next()
+    port.authorities().trust_next().carry_out()
     await port.renewed()
     await load.more()
     later = SETTLED + timedelta(seconds=1)
-    port.authorities(later).issue_by_next(HOSTS, MONTH)
+    port.authorities(later).issue_by_next(HOSTS, MONTH).carry_out()
     await load.more()  # new certificates of the callers, the former one of the server
     await port.renewed()
     await load.more()
-    assert list(port.authorities(later * 2).forget_former()) == [1]
+    assert list(port.authorities(later * 2).forget_former().carry_out()) == [1]
     await port.renewed()
     await load.more()
     await load.end()
@@ -247,7 +247,7 @@ async def test_a_call_that_takes_longer_than_its_server_stays_is_answered(port: 
         return True
 
     await until(under_way, what="the slow one to be on its way")
-    port.authorities().issue("server", HOSTS, MONTH)
+    port.authorities().issue("server", HOSTS, MONTH).carry_out()
     await port.watch.look()
     assert port.servers.leaving == 1
     assert (await call).outcome == "answered"
@@ -273,7 +273,7 @@ async def test_who_calls_a_server_that_leaves_is_told_to_connect_anew(port: Port
         writer.write(request)
         heads.append((await reader.readuntil(b"\r\n\r\n")).lower())
         assert await reader.readexactly(1) == b"x"
-        port.authorities().issue("server", HOSTS, MONTH)
+        port.authorities().issue("server", HOSTS, MONTH).carry_out()
         await port.watch.look()
     assert [b"connection: close" in head for head in heads] == [False, True]
     assert await reader.read() == b"", "it is closed"
@@ -282,20 +282,20 @@ async def test_who_calls_a_server_that_leaves_is_told_to_connect_anew(port: Port
 
 async def test_what_the_former_authority_signed_is_good_until_it_is_forgotten(port: Port) -> None:
     kept = port_folder(port.settings) / "kept"
-    port.authorities().issue("gateway", HOSTS, MONTH, kept)
-    port.authorities().trust_next()
+    port.authorities().issue("gateway", HOSTS, MONTH, kept).carry_out()
+    port.authorities().trust_next().carry_out()
     await port.renewed()
     later = SETTLED + timedelta(seconds=1)
-    port.authorities(later).issue_by_next(HOSTS, MONTH)
+    port.authorities(later).issue_by_next(HOSTS, MONTH).carry_out()
     await port.renewed()
     folder = port_folder(port.settings)
     for name in ("gateway.pem", "gateway.key"):
         (folder / name).write_bytes((kept / name).read_bytes())
     assert await port.outcome() == "answered"
     with pytest.raises(RotationOutOfOrder, match="in use: gateway"):
-        port.authorities(later * 2).forget_former()
-    port.authorities(later * 2).issue("gateway", HOSTS, MONTH)
-    port.authorities(later * 2).forget_former()
+        port.authorities(later * 2).forget_former().carry_out()
+    port.authorities(later * 2).issue("gateway", HOSTS, MONTH).carry_out()
+    port.authorities(later * 2).forget_former().carry_out()
     await port.renewed()
     for name in ("gateway.pem", "gateway.key"):
         (folder / name).write_bytes((kept / name).read_bytes())
@@ -308,27 +308,29 @@ async def test_what_the_former_authority_signed_is_good_until_it_is_forgotten(po
 
 async def test_the_steps_of_a_rotation_are_in_order(port: Port) -> None:
     with pytest.raises(RotationOutOfOrder, match="first step is trust"):
-        port.authorities().issue_by_next(HOSTS, MONTH)
+        port.authorities().issue_by_next(HOSTS, MONTH).carry_out()
     with pytest.raises(RotationOutOfOrder):
-        port.authorities().forget_former()
-    port.authorities().trust_next()
+        port.authorities().forget_former().carry_out()
+    port.authorities().trust_next().carry_out()
     with pytest.raises(RotationOutOfOrder, match="next step is issue"):
-        port.authorities().trust_next()
+        port.authorities().trust_next().carry_out()
     with pytest.raises(RotationOutOfOrder, match="wait 13 s"):
-        port.authorities().issue_by_next(HOSTS, MONTH)
+        port.authorities().issue_by_next(HOSTS, MONTH).carry_out()
     with pytest.raises(RotationOutOfOrder):
-        port.authorities().forget_former()
+        port.authorities().forget_former().carry_out()
 
 
 async def test_a_certificate_that_is_revoked_is_refused_and_the_others_are_not(port: Port) -> None:
     elsewhere = port_folder(port.settings) / "elsewhere"
-    stolen = port.authorities().issue("gateway", HOSTS, MONTH, elsewhere)
+    stolen = port.authorities().issue("gateway", HOSTS, MONTH, elsewhere).carry_out()
     folder = port_folder(port.settings)
     mine = {name: (folder / name).read_bytes() for name in ("gateway.pem", "gateway.key")}
     for name in mine:
         (folder / name).write_bytes((elsewhere / name).read_bytes())
     assert await port.outcome() == "answered"
-    assert [each.serial for each in port.authorities().revoke(stolen.serial)] == [stolen.serial]
+    assert [each.serial for each in port.authorities().revoke(stolen.serial).carry_out()] == [
+        stolen.serial
+    ]
     await port.renewed()
 
     async def refused() -> bool | None:
@@ -340,7 +342,7 @@ async def test_a_certificate_that_is_revoked_is_refused_and_the_others_are_not(p
     for role in (ServedRole.GATEWAY, ServedRole.WORKER):
         assert await port.outcome(role) == "answered"
     with pytest.raises(CertificateUnknown):
-        port.authorities().revoke(stolen.serial)
+        port.authorities().revoke(stolen.serial).carry_out()
 
 
 async def test_who_is_revoked_is_out_within_two_seconds_and_who_is_renewed_has_time(
@@ -348,17 +350,17 @@ async def test_who_is_revoked_is_out_within_two_seconds_and_who_is_renewed_has_t
 ) -> None:
     """How long the server before goes on, with the second until the files are looked at."""
     revoked = tls_of(port.settings).revoked
-    port.authorities().issue("gateway", HOSTS, MONTH)
+    port.authorities().issue("gateway", HOSTS, MONTH).carry_out()
     assert port.watch._drain_for(port.watch._look_at(), revoked) == DRAIN_SECONDS
-    port.authorities().revoke(port.authorities().issued()[0].serial)
+    port.authorities().revoke(port.authorities().issued()[0].serial).carry_out()
     drain = port.watch._drain_for(port.watch._look_at(), revoked)
     assert certificates.WATCH_SECONDS + drain < 2
 
 
 async def test_a_name_revokes_all_but_what_is_in_use(port: Port) -> None:
     first = [each.serial for each in port.authorities().issued() if each.name == "worker"]
-    port.authorities().issue("worker", HOSTS, MONTH)
-    assert [each.serial for each in port.authorities().revoke("worker")] == first
+    port.authorities().issue("worker", HOSTS, MONTH).carry_out()
+    assert [each.serial for each in port.authorities().revoke("worker").carry_out()] == first
     await port.renewed()
     assert await port.outcome(ServedRole.WORKER) == "answered"
 

@@ -17,7 +17,7 @@ from strongroom import compose
 from strongroom.cli.authorities import Authorities
 from strongroom.cli.installation import Installation, NotInitialised
 from strongroom.cli.serving import Serving
-from strongroom.config import Listener, Settings, UnsafeConfiguration
+from strongroom.config import Listener, Settings, UnsafeConfiguration, parse_reference
 from strongroom.config.internal import internal_files, port_folder
 from strongroom.config.roles import ALL_ROLES, CALLERS, ServedRole, asks_port, name_of, offers_port
 from strongroom.config.settings import Environment
@@ -29,7 +29,6 @@ from strongroom.http.edge import Edge
 from strongroom.http.mutual import StrangersLetIn
 from strongroom.http.server import AuthorityMissing, Tls
 from strongroom.kernel.clock import SystemClock
-from strongroom.kernel.secret import Secret
 from strongroom.keys import ROLE_ROOTS, CannotUnwrap, Purpose, roots_of
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.stores.file import FileKeyStore
@@ -93,9 +92,9 @@ def initialised(folder: Path) -> Settings:
     here.make_keys()
     assert here.split_keys() == len(ROLES)
     authorities = Authorities(port_folder(chosen), here.clock.now())
-    authorities.make()
+    authorities.make().carry_out()
     for name in authorities.due():
-        authorities.issue(name, ["127.0.0.1"], timedelta(days=30))
+        authorities.issue(name, ["127.0.0.1"], timedelta(days=30)).carry_out()
     return chosen
 
 
@@ -162,7 +161,7 @@ def test_no_role_takes_another_ones_login() -> None:
             shared = ROLE_LOGINS[role] & ROLE_LOGINS[other]
             assert role is other or not shared, f"{role} and {other} share {shared}"
     taken = {login for _, login in logins_of(ALL_ROLES)}
-    assert taken == set(Login) - {Login.OWNER}
+    assert taken == set(Login) - {Login.BACKUP, Login.OWNER}
 
 
 # --- key files ----------------------------------------------------------------------------------------
@@ -346,7 +345,7 @@ async def test_a_caller_without_a_certificate_does_not_start(
 
 
 def test_only_the_vaults_process_reaches_the_vault_database(settings: Settings) -> None:
-    apart = replace(settings, core_database=Secret("postgresql://db.example/core"))
+    apart = replace(settings, core_database=parse_reference("env:CORE_DSN"))
     for role in ROLES:
         here = Installation(apart, SystemClock(), frozenset({role}))
         assert here.uses_embedded == (role is V), "the vault's URL is not given"

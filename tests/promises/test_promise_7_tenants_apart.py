@@ -15,7 +15,7 @@ from api.test_cross_tenant import ROUTES, Route, own_body
 from api.test_openapi import EVERY, Operation, body_of, ids_of
 from database import Databases, Server, fresh_databases
 from elsewhere import World as Persons
-from elsewhere import world_of
+from elsewhere import exporting_job, world_of
 from paying import Shop, open_shop, until
 from service import Caller, Service, Tenant, running
 from store.rights import (
@@ -78,6 +78,9 @@ CHANGEABLE = {
     "payments.payment": "status = status",
     "payments.refund": "status = status",
     "vault.connection": "status = status",
+    "vault.reveal_stop": "ends_at = ends_at",
+    "vault.destination": "status = status",
+    "vault.forward": "status = status",
     "vault.container": "description = description",
     "vault.import": "state = state",
     "webhooks.delivery": "status = status",

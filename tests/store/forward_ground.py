@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from contracts.fakes import FakeKeyStore
 from database import Databases
 from peer import Peer, answer, peer, says
+from residence import AtHome
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
@@ -229,7 +230,7 @@ async def started(
         clock=clock,
     )
     egress = Egress(policy)
-    sealer = CardSealer(keyring)
+    sealer = CardSealer(keyring, AtHome())
     # On connections of its own: those of `database` are counted.
     rules_database = Database(databases.address(Domain.VAULT, Login.VAULT), connections_max=1)
     await rules_database.open()

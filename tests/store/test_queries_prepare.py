@@ -32,7 +32,10 @@ SCHEMAS: Final = {
     "keys": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
+    "vault.rotation": {"vault"},
     "vault.work": {"vault"},
+    "vault.reveal": {"vault"},
+    "vault.forwarding": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "vault.containers": {"vault"},
     "vault.transfer": {"vault"},
@@ -42,7 +45,7 @@ SCHEMAS: Final = {
     },  # a delivery and a notice commit with the job that deals with them
     "webhooks.inbound": {"webhooks", "jobs"},
 }
-_CORE: Final = LOGINS[Domain.CORE] - {Login.OWNER}
+_CORE: Final = LOGINS[Domain.CORE] - {Login.BACKUP, Login.OWNER}
 
 
 def core(*logins: Login) -> dict[Domain, set[Login]]:
@@ -55,6 +58,8 @@ _EVERYBODY: Final = {**_VAULTS, Domain.CORE: set(_CORE)}
 _OPERATORS: Final = core(Login.CONSOLE)
 _GATEWAY: Final = core(Login.GATEWAY)
 _GATEWAY_AND_OPERATORS: Final = core(Login.GATEWAY, Login.CONSOLE)
+#: Who asks for approvals and uses them.
+_APPROVALS: Final = core(Login.GATEWAY, Login.VAULT, Login.CONSOLE)
 _PAYMENTS: Final = core(Login.GATEWAY, Login.WORKER)
 _WORKER: Final = core(Login.WORKER)
 #: Whoever changes something may read the records of its tenant, too: a broken commit is looked for there.
@@ -72,7 +77,7 @@ RUN_BY: Final = {
     "identity.networks": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.passkeys": _OPERATORS,
     "identity.access": _OPERATORS,
-    "identity.approvals": _GATEWAY_AND_OPERATORS,
+    "identity.approvals": _APPROVALS,
     "identity.services": core(Login.CONSOLE),
     "identity.sessions": core(Login.CONSOLE),
     "identity.people": _OPERATORS,
@@ -82,7 +87,10 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
+    "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
+    "vault.reveal": {Domain.VAULT: {Login.VAULT}},
+    "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
     "vault.transfer": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
@@ -96,10 +104,10 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.events_of_merchant": _RECORDS,
     "audit.insert_address": {
         Domain.VAULT: {Login.VAULT},
-        Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.WEBHOOKS},
+        Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.WEBHOOKS, Login.VAULT},
     },
     "audit.insert_checkpoint": _SEALER,
-    "audit.insert_event": {**_VAULTS, Domain.CORE: set(_CORE - {Login.VAULT})},
+    "audit.insert_event": {**_VAULTS, Domain.CORE: set(_CORE)},
     "audit.list_events": _RECORDS,
     "audit.move_cluster": _SEALER,
     "audit.move_tree": _SEALER,
@@ -111,7 +119,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.unsealed_events": _RECORDS,
     "identity.access.be_expiry_job": _EVERYBODY,  # names no table
     "identity.approvals.be_expiry_job": _EVERYBODY,  # names no table
-    "identity.approvals.tenants_with_past_approvals": _GATEWAY_AND_OPERATORS,  # the gateway sees no row by it
+    "identity.approvals.tenants_with_past_approvals": _APPROVALS,  # gateway and vault see no row by it
     "identity.access.keys_with_access": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.access.note_key_use": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.approvals.decide_approval": _OPERATORS,
@@ -132,7 +140,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.insert_merchant": _OPERATORS,
     "identity.login.present_login": _EVERYBODY,  # names no table
     "identity.networks.note_change": _OPERATORS,
-    "identity.networks.person_is_there": _GATEWAY_AND_OPERATORS,
+    "identity.networks.person_is_there": _APPROVALS,
     "identity.networks.put_network": _OPERATORS,
     "identity.networks.remove_network": _OPERATORS,
     "identity.passkeys.merchant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
@@ -150,6 +158,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.sso.tenant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "jobs.job_lag": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
+    "keys.be_key_watch": _EVERYBODY,  # names no table
+    "keys.key_changes": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.note_key_change": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,
@@ -165,7 +176,12 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.state_merchant": _EVERYBODY,  # names no table
     "payments.touch_connection": _GATEWAY,
     "vault.be_expiry_job": _EVERYBODY,  # names no table
+    "vault.rotation.lock_key": _EVERYBODY,  # names no table
+    "vault.rotation.take_time": _EVERYBODY,  # names no table
     "vault.work.be_worker": _EVERYBODY,  # names no table
+    "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
+    "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table
+    "vault.forwarding.be_expiry_job": _EVERYBODY,  # likewise
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,
     "webhooks.disable_endpoint": _PAYMENTS,
@@ -270,7 +286,7 @@ async def test_a_query_is_allowed_to_whoever_needs_it_and_to_nobody_else(
 ) -> None:
     may: dict[Domain, set[Login]] = {}
     for domain in Domain:
-        for login in LOGINS[domain] - {Login.OWNER}:
+        for login in LOGINS[domain] - {Login.BACKUP, Login.OWNER}:
             if await runs(databases, domain, login, query):
                 may.setdefault(domain, set()).add(login)
     assert may == allowed(package, query)

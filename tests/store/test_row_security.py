@@ -11,6 +11,7 @@ from database import Databases
 from store.rights import (
     MINE,
     NOBODYS,
+    NOT_A_ROLE,
     PAIR_IDS,
     PAIRS,
     RIGHTS,
@@ -34,6 +35,9 @@ async def peopled(databases: Databases) -> Databases:
     """Databases in which two merchants have a row in every table."""
     await people(databases)
     return databases
+
+
+BACKUPS: Final = [(domain, Login.BACKUP) for domain in Domain]
 
 
 # --- rights ------------------------------------------------------------------------------------------
@@ -84,7 +88,7 @@ async def test_every_login_that_connects_is_listed(databases: Databases, domain:
         " and has_database_privilege(rolname, current_database(), 'CONNECT')",
     )
     assert {name for (name,) in rows} == {login.value for login in LOGINS[domain]}
-    assert {login for place, login in RIGHTS if place == domain} == LOGINS[domain] - {Login.OWNER}
+    assert {login for place, login in RIGHTS if place == domain} == LOGINS[domain] - NOT_A_ROLE
 
 
 async def test_a_login_of_the_core_cannot_connect_to_the_vault(databases: Databases) -> None:
@@ -112,6 +116,43 @@ async def test_logins_are_nothing_and_own_nothing(databases: Databases) -> None:
     for domain, login in PAIRS:
         facts = await facts_of(databases.address(domain, login), "it")
         assert (facts.superuser, facts.bypasses_rls, facts.owns_tables) == (False, False, False)
+
+
+@pytest.mark.parametrize("domain", Domain)
+async def test_the_backups_login_reads_every_row_of_every_table_and_changes_none(
+    peopled: Databases, domain: Domain
+) -> None:
+    rows = await ask(
+        peopled,
+        domain,
+        f"""select c.oid::regclass::text, lower(p), has_table_privilege($1, c.oid, p)
+              from pg_class c join pg_namespace n on n.oid = c.relnamespace,
+                   unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+             where n.nspname in {SCHEMAS} and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')""",
+        Login.BACKUP.value,
+    )
+    assert len(rows) > 100
+    for table, word, may in rows:
+        assert may == (word == "select"), table
+    for table, _, _ in await tenant_tables(peopled, domain):
+        seen = await as_login(
+            peopled, domain, Login.BACKUP, f"select count(*) from {table}", merchants=""
+        )
+        assert seen == await ask(peopled, domain, f"select count(*) from {table}")
+
+
+async def test_the_backups_login_reads_a_partition_that_came_by_itself(
+    databases: Databases,
+) -> None:
+    await databases.run(
+        Domain.VAULT,
+        "create table idempotency.request_20990101 partition of idempotency.request"
+        " for values from ('2099-01-01') to ('2099-01-02')",
+        "alter table idempotency.request_20990101 enable row level security, force row level security",
+        "alter table idempotency.request_20990101 owner to strongroom_owner",
+    )
+    let = "select strongroom.let_backup_read()"
+    assert await as_login(databases, Domain.VAULT, Login.BACKUP, let) == [(2,)]
 
 
 @pytest.mark.parametrize("domain", Domain)
@@ -147,7 +188,7 @@ async def test_nobody_has_a_right_on_a_partition(databases: Databases, domain: D
                   and (has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
                        or has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE'))
             where c.relispartition and c.relkind = 'r' and c.oid::regclass::text not like 'vault.cvc_epoch%'""",
-        [login.value for login in Login if login is not Login.OWNER],
+        [login.value for login in Login if login not in NOT_A_ROLE],
     )
     assert len(rows) > 10
     assert all(login is None and protected for _, login, protected in rows)
@@ -172,7 +213,9 @@ async def test_nobody_has_a_right_on_a_partition(databases: Databases, domain: D
         "alter system set fsync = off",
     ],
 )
-@pytest.mark.parametrize(("domain", "login"), PAIRS, ids=PAIR_IDS)
+@pytest.mark.parametrize(
+    ("domain", "login"), [*PAIRS, *BACKUPS], ids=[*PAIR_IDS, *map(str, Domain)]
+)
 async def test_a_login_cannot_raise_itself(
     databases: Databases, domain: Domain, login: Login, attempt: str
 ) -> None:

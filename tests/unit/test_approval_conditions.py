@@ -18,6 +18,7 @@ from strongroom.http.approval import (
     Approval,
     ApprovalNeedsPerson,
     in_live_mode,
+    listing,
     require_approval,
     where,
 )
@@ -77,6 +78,22 @@ bodies = st.lists(st.tuples(names, words, spaces), max_size=6).map(
 def test_a_condition_reads_a_body_as_the_route_does(body: bytes) -> None:
     decoded = msgspec.json.decode(body, type=Wish)
     assert where(role="admin")(request(body)) == (decoded.role == "admin")
+
+
+@given(st.lists(st.sampled_from(["a:b:c", "a:b:\\u0063", "a:b:d", "A:B:C", ""]), max_size=4))
+def test_a_condition_reads_a_list_as_the_route_does(words: list[str]) -> None:
+    body = ('{"permissions": [' + ",".join(f'"{word}"' for word in words) + "]}").encode()
+    assert listing("permissions", "a:b:c")(request(body)) == (
+        "a:b:c" in msgspec.json.decode(body)["permissions"]
+    )
+
+
+def test_a_list_that_cannot_be_read_takes_two_people() -> None:
+    named = listing("permissions", "a:b:c")
+    for body in (b"{", b'{"permissions": "a:b:c"}', b'{"permissions": {"a:b:c": 1}}', b"\xff"):
+        assert named(request(body))
+    for body in (b"", b"[]", b"{}", b'{"permissions": null}', b'{"permissions": [1, "x"]}'):
+        assert not named(request(body))
 
 
 def test_what_cannot_be_read_takes_two_people() -> None:

@@ -5,6 +5,7 @@ import resource
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -13,13 +14,12 @@ from strongroom.cli.authorities import Authorities
 from strongroom.cli.diagnosis import audit_log, databases, files, internal_port, machine
 from strongroom.cli.diagnosis.finding import Finding, Level, fail, failed, ok, warn
 from strongroom.cli.installation import Installation
-from strongroom.config import Settings
+from strongroom.config import Settings, parse_reference
 from strongroom.config.internal import port_folder
 from strongroom.config.safety import DatabaseFacts
 from strongroom.crypto import issue_server_certificate, make_authority
 from strongroom.db.logins import Domain, Login
 from strongroom.kernel.clock import SteppedClock
-from strongroom.kernel.secret import Secret
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -33,7 +33,7 @@ SOUND = DatabaseFacts(
     fsync=True,
     synchronous_commit=True,
 )
-DSN: Secret[str] = Secret("postgresql://nobody@db.example/nothing")
+DSN: Final = parse_reference("env:DSN")
 LOG = LogState("vault.example/vault", 10, NOW, 0, None, None, [])
 
 
@@ -291,9 +291,9 @@ def test_the_certificates_of_the_internal_port_are_looked_at(here: Installation)
     assert internal_port.certificates(here, NOW) == []
     assert internal_port.secret_files(here) == []
     authorities = Authorities(port_folder(here.settings), NOW)
-    authorities.make()
+    authorities.make().carry_out()
     for name in authorities.due():
-        authorities.issue(name, ["127.0.0.1"], timedelta(days=30))
+        authorities.issue(name, ["127.0.0.1"], timedelta(days=30)).carry_out()
     assert [each.level for each in internal_port.certificates(here, NOW)] == [OK]
     keys = {file.path.name for file in internal_port.secret_files(here)}
     assert keys == {"authority-1.key", "server.key", "gateway.key", "worker.key"}

@@ -250,11 +250,19 @@ def test_a_registration_that_contradicts_itself_is_a_bug(wrong: dict[str, Any]) 
         Destinations([replace(PROCESSOR, **wrong)])
 
 
-def test_the_digits_are_asked_for_in_one_place() -> None:
+@pytest.mark.parametrize(
+    ("what", "where"),
+    [
+        (".digits_for_forwarding(", "vault/forward.py"),
+        (".digits_for_revealing(", "vault/reveal/service.py"),
+    ],
+)
+def test_the_digits_are_asked_for_in_one_place(what: str, where: str) -> None:
     source = Path(__file__).parents[2] / "src" / "strongroom"
     asking = [
         str(path.relative_to(source))
         for path in sorted(source.rglob("*.py"))
-        if ".digits_for_forwarding(" in path.read_text("utf-8")
+        if what in path.read_text("utf-8")
     ]
-    assert asking == ["vault/forward.py"]
+    assert asking == [where]
+    assert asking == ["vault/opening.py"]

@@ -101,6 +101,7 @@ class Action(enum.StrEnum):
     VAULT_RETOKENIZATION_ENDED = "vault.retokenization.ended"
     VAULT_RETOKENIZATION_STARTED = "vault.retokenization.started"
     VAULT_REVEAL_BURST = "vault.reveal.burst"
+    VAULT_REVEAL_RESUMED = "vault.reveal.resumed"
     VAULT_TOKEN_CHANGED = "vault.token.changed"  # noqa: S105 - an action's name
     VAULT_TOKEN_CREATED = "vault.token.created"  # noqa: S105 - an action's name
     VAULT_TOKEN_DEDUPLICATED = "vault.token.deduplicated"  # noqa: S105 - an action's name
@@ -135,6 +136,8 @@ _PATH_PART: Final = r"v[0-9]{1,2}|[a-z._-]{1,32}|\{[a-z_]{1,32}(?::[a-z]{1,8})?\
 _B32: Final = "[0-9A-HJKMNP-TV-Z]"
 #: A second person in a record: an id in groups of at most eight characters, because no form admits 13 digits in a row.
 _GROUPED_PERSON: Final = rf"usr-[0-7]{_B32}{{7}}-{_B32}{{8}}-{_B32}{{8}}-{_B32}{{2}}"
+#: Where a card was sent, likewise.
+_GROUPED_DESTINATION: Final = rf"dst-[0-7]{_B32}{{7}}-{_B32}{{8}}-{_B32}{{8}}-{_B32}{{2}}"
 
 #: The text facts that a record may carry besides its fields, each with the form of its value. All are masked: no form
 #: admits 13 digits in a row, free text, a name or an address. Sorted; a name once shipped is never reused.
@@ -150,6 +153,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "currency": r"[A-Z]{3}",
         "cvc_state": _WORD,
         "decline_code": _WORD,
+        "destination": _GROUPED_DESTINATION,
         "digest": r"[0-9a-f]{64}",
         "event_type": r"[a-z_]{1,32}(?:\.[a-z_]{1,32}){1,3}",
         "key_kind": _WORD,
@@ -178,7 +182,7 @@ NUMBER_FACTS: Final = frozenset(
 FACT_NUMBER_LIMIT: Final = 10**12
 
 
-def grouped(person: str) -> str:
-    """Print a person's id as the facts `approver` and `requester` carry it: the same characters, in groups."""
-    prefix, _, body = person.partition("_")
+def grouped(thing: str) -> str:
+    """Print an id as the facts `approver`, `destination` and `requester` carry it: the same characters, in groups."""
+    prefix, _, body = thing.partition("_")
     return "-".join([prefix, *(body[at : at + 8] for at in range(0, len(body), 8))])

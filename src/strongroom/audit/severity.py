@@ -132,6 +132,7 @@ SEVERITY: Final[Mapping[Action, Severity]] = {
     Action.VAULT_RETOKENIZATION_ENDED: Severity.MEDIUM,
     Action.VAULT_RETOKENIZATION_STARTED: Severity.HIGH,
     Action.VAULT_REVEAL_BURST: Severity.CRITICAL,
+    Action.VAULT_REVEAL_RESUMED: Severity.HIGH,
     Action.VAULT_TOKEN_REPLACED: Severity.LOW,
     Action.VAULT_TOKEN_REVEALED: Severity.HIGH,
     Action.WEBHOOKS_ENDPOINT_CHANGED: Severity.MEDIUM,

@@ -10,6 +10,7 @@ from strongroom import __version__
 from strongroom.cli import (
     access,
     audit,
+    backup,
     connection,
     demo,
     doctor,
@@ -70,6 +71,7 @@ for noun in (
     job,
     listen,
     audit,
+    backup,
     access,
     simulator,
     pki,

@@ -2,8 +2,8 @@
 """The authority of the vault's internal port, in `state`/pki/vault: who may call, who answers, who no longer may.
 
 Whoever holds a certificate of this authority *is* a caller of the vault, so it signs nothing else. Files are replaced
-whole; processes that run read them anew. Nothing here is needed to serve but the certificates: the authority's key can
-be kept elsewhere, and brought back to issue.
+whole, in an order in which a crash locks nobody out and the same command again makes it whole; processes that run read
+them anew. A change is planned first, recorded, and then carried out. The authority's key can be kept elsewhere.
 
     authorities.pem         whom both sides trust: the present authority, and others while one follows the other
     authority-1.pem, .key   an authority, by its number
@@ -12,19 +12,25 @@ be kept elsewhere, and brought back to issue.
     issued.json             what was issued
 """
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from strongroom.audit import Action
 from strongroom.cli.installation import write_private
 from strongroom.config.roles import CALLERS
 from strongroom.crypto import (
     Certified,
     certificate_expiry,
     certificate_serial,
+    certificate_thumbprint,
     issue_client_certificate,
     issue_server_certificate,
     make_authority,
@@ -41,6 +47,8 @@ NAMES: Final = (SERVER, *sorted(role.value for role in CALLERS))
 DUE: Final = timedelta(days=10)
 #: By then every process of this machine that runs trusts what was added: the watch, and the server before it.
 SETTLED: Final = timedelta(seconds=12)
+_GROUP: Final = 8
+Result = TypeVar("Result")
 
 
 class AuthorityAbsent(NotThere):
@@ -72,6 +80,26 @@ class Issued(msgspec.Struct, frozen=True):
     revoked_at: datetime | None = None
     #: Where it was written, if not into the folder: for a process on another machine.
     elsewhere: bool = False
+    #: Its SHA-256, as audit records name it.
+    thumbprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is about to change, in the words of the audit log."""
+
+    action: Action
+    thing: str
+    details: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Generic[Result]):
+    """What was decided, and no file knows of yet."""
+
+    #: What is to be recorded before it is carried out; nothing, if there is nothing to do.
+    changes: tuple[Change, ...]
+    carry_out: Callable[[], Result]
 
 
 class _Book(msgspec.Struct, frozen=True):
@@ -125,19 +153,36 @@ class Authorities:
 
     # --- making ---------------------------------------------------------------------------------------
 
-    def make(self) -> bool:
-        """Make the first authority; tell whether it was made now."""
-        if self.exists:
-            return False
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands from planning while one is planned and carried out."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._make_authority(1)
-        self._save(_Book((1,), 1, self._now))
-        return True
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def make(self) -> Planned[bool]:
+        """Plan the first authority; what is carried out tells whether it was made now."""
+        if self.exists:
+            return Planned((), lambda: False)
+        made = self._new_authority(1)
+
+        def carry_out() -> bool:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._write_authority(1, made)
+            self._write_trusted((1,))
+            self._save(_Book((1,), 1, self._now))
+            return True
+
+        return Planned((_changed("make", 1, made),), carry_out)
 
     def issue(
         self, name: str, hosts: Sequence[str], lifetime: timedelta, target: Path | None = None
-    ) -> Issued:
-        """Issue a certificate and put it, with its key, into the folder or elsewhere.
+    ) -> Planned[Issued]:
+        """Plan a certificate, which is put, with its key, into the folder or elsewhere.
 
         Args:
             name: `server`, or the role that it lets in.
@@ -145,27 +190,50 @@ class Authorities:
             lifetime: how long it lasts.
             target: another folder, for a process on another machine; gets the authorities too.
         """
-        book = self._book()
-        made = self._certified(self._authority(book.issuing), name, hosts, lifetime)
+        return self._issue(self._book().issuing, name, hosts, lifetime, target)
+
+    def _issue(
+        self,
+        number: int,
+        name: str,
+        hosts: Sequence[str],
+        lifetime: timedelta,
+        target: Path | None = None,
+    ) -> Planned[Issued]:
+        made = self._certified(self._authority(number), name, hosts, lifetime)
         issued = Issued(
             serial=f"{certificate_serial(made.certificate):x}",
             name=name,
-            authority=book.issuing,
+            authority=number,
             made_at=self._now,
             ends_at=certificate_expiry(made.certificate),
             elsewhere=target is not None,
+            thumbprint=certificate_thumbprint(made.certificate),
         )
-        # In the book first: what was issued can always be revoked.
-        self._save(msgspec.structs.replace(book, issued=(*book.issued, issued)))
-        folder = target or self.folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(folder / f"{name}.key", made.private_key.expose())
-        write_private(folder / f"{name}.pem", made.certificate)
-        if target is not None:
-            write_private(
-                target / "authorities.pem", (self.folder / "authorities.pem").read_bytes()
-            )
-        return issued
+
+        def carry_out() -> Issued:
+            book = self._book()
+            # In the book first: what was issued can always be revoked.
+            self._save(msgspec.structs.replace(book, issued=(*book.issued, issued)))
+            folder = target or self.folder
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(folder / f"{name}.key", made.private_key.expose())
+            write_private(folder / f"{name}.pem", made.certificate)
+            if target is not None:
+                trusted = (self.folder / "authorities.pem").read_bytes()
+                write_private(target / "authorities.pem", trusted)
+            return issued
+
+        change = Change(
+            Action.KEYS_CERTIFICATE_ISSUED,
+            f"certificate:{name}",
+            {
+                **_certificate(issued.thumbprint),
+                "key_version": number,
+                "lifetime_seconds": int(lifetime.total_seconds()),
+            },
+        )
+        return Planned((change,), carry_out)
 
     def _certified(
         self, authority: Certified, name: str, hosts: Sequence[str], lifetime: timedelta
@@ -180,8 +248,8 @@ class Authorities:
             if not has_cardlike(f"{certificate_serial(made.certificate):x}"):
                 return made
 
-    def revoke(self, which: str) -> Sequence[Issued]:
-        """Revoke a certificate by its serial number, or all of a name but the one in the folder.
+    def revoke(self, which: str) -> Planned[Sequence[Issued]]:
+        """Plan to revoke a certificate by its serial number, or all of a name but the one in the folder.
 
         Raises:
             CertificateUnknown: none is meant.
@@ -200,15 +268,28 @@ class Authorities:
             for each in book.issued
         )
         book = msgspec.structs.replace(book, issued=issued, lists_made=book.lists_made + 1)
-        self._save(book)
-        for number in sorted({each.authority for each in meant} & set(book.trusted)):
-            self._write_list(number, book)
-        return meant
+
+        def carry_out() -> Sequence[Issued]:
+            # The book last: what it calls revoked is on the list that the port refuses by.
+            for number in sorted({each.authority for each in meant} & set(book.trusted)):
+                self._write_list(number, book)
+            self._save(book)
+            return meant
+
+        changes = tuple(
+            Change(
+                Action.KEYS_CERTIFICATE_REVOKED,
+                f"certificate:{each.name}",
+                {**_certificate(each.thumbprint), "key_version": each.authority},
+            )
+            for each in meant
+        )
+        return Planned(changes, carry_out)
 
     # --- an authority that follows another ------------------------------------------------------------
 
-    def trust_next(self) -> int:
-        """Make the next authority and trust it beside the present one; return its number.
+    def trust_next(self) -> Planned[int]:
+        """Plan the next authority, trusted beside the present one; what is carried out returns its number.
 
         Raises:
             RotationOutOfOrder: one is on its way already.
@@ -217,14 +298,20 @@ class Authorities:
         if len(book.trusted) > 1:
             raise RotationOutOfOrder("a new authority is trusted already: the next step is issue")
         number = book.trusted[-1] + 1
-        self._make_authority(number)
-        trusted = (*book.trusted, number)
-        self._save(msgspec.structs.replace(book, trusted=trusted, added_at=self._now))
-        self._write_trusted(trusted)
-        return number
+        made = self._new_authority(number)
 
-    def issue_by_next(self, hosts: Sequence[str], lifetime: timedelta) -> Sequence[Issued]:
-        """Let the newest authority issue from now on, and issue every certificate anew.
+        def carry_out() -> int:
+            trusted = (*book.trusted, number)
+            self._write_authority(number, made)
+            self._write_trusted(trusted)
+            # The book last: what it calls trusted is in the file that processes read.
+            self._save(msgspec.structs.replace(book, trusted=trusted, added_at=self._now))
+            return number
+
+        return Planned((_changed("trust", number, made),), carry_out)
+
+    def issue_by_next(self, hosts: Sequence[str], lifetime: timedelta) -> Planned[Sequence[Issued]]:
+        """Plan that the newest authority issues from now on, and every certificate is issued anew.
 
         Raises:
             RotationOutOfOrder: it is not trusted yet, or has not been for long enough.
@@ -237,11 +324,18 @@ class Authorities:
             raise RotationOutOfOrder(
                 f"not every process trusts the new authority yet: wait {left.seconds + 1} s"
             )
-        self._save(msgspec.structs.replace(book, issuing=book.trusted[-1], added_at=self._now))
-        return [self.issue(name, hosts, lifetime) for name in NAMES]
+        number = book.trusted[-1]
+        each = [self._issue(number, name, hosts, lifetime) for name in NAMES]
 
-    def forget_former(self) -> Sequence[int]:
-        """Trust only the newest authority; return the numbers of those that are trusted no more.
+        def carry_out() -> Sequence[Issued]:
+            self._save(msgspec.structs.replace(book, issuing=number, added_at=self._now))
+            return [planned.carry_out() for planned in each]
+
+        changes = [change for planned in each for change in planned.changes]
+        return Planned((_changed("issue", number), *changes), carry_out)
+
+    def forget_former(self) -> Planned[Sequence[int]]:
+        """Plan to trust only the newest authority; what is carried out returns those that are trusted no more.
 
         Raises:
             RotationOutOfOrder: certificates of the former are in use.
@@ -260,12 +354,16 @@ class Authorities:
         used = [each for each in self.issued() if each.authority in former and self.in_use(each)]
         if used:
             raise RotationOutOfOrder(f"a certificate of the former is in use: {used[0].name}")
-        self._save(msgspec.structs.replace(book, trusted=(book.issuing,)))
-        self._write_trusted((book.issuing,))
-        for number in former:
-            (self.folder / f"revoked-{number}.pem").unlink(missing_ok=True)
-            (self.folder / f"authority-{number}.key").unlink(missing_ok=True)
-        return former
+
+        def carry_out() -> Sequence[int]:
+            self._write_trusted((book.issuing,))
+            for number in former:
+                (self.folder / f"revoked-{number}.pem").unlink(missing_ok=True)
+                (self.folder / f"authority-{number}.key").unlink(missing_ok=True)
+            self._save(msgspec.structs.replace(book, trusted=(book.issuing,)))
+            return former
+
+        return Planned(tuple(_changed("forget", number) for number in former), carry_out)
 
     # --- files ----------------------------------------------------------------------------------------
 
@@ -288,14 +386,14 @@ class Authorities:
             ) from None
         return Certified(place.read_bytes(), Secret(key))
 
-    def _make_authority(self, number: int) -> None:
+    def _new_authority(self, number: int) -> Certified:
         # A name of its own: who checks a list of revoked certificates finds the authority by its name.
-        made = make_authority(self._now, f"Strongroom vault port {number} {self._now:%Y%m%d%H%M%S}")
+        return make_authority(self._now, f"Strongroom vault port {number} {self._now:%Y%m%d%H%M%S}")
+
+    def _write_authority(self, number: int, made: Certified) -> None:
         place = self.folder / f"authority-{number}.pem"
         write_private(place.with_suffix(".key"), made.private_key.expose())
         write_private(place, made.certificate)
-        if not (self.folder / "authorities.pem").exists():
-            self._write_trusted((number,))
         # The list is there before the authority is trusted: the port wants one of each, or none.
         empty = make_revocation_list(made, {}, self._now, 1)
         write_private(self.folder / f"revoked-{number}.pem", empty)
@@ -314,3 +412,18 @@ class Authorities:
             self._authority(number), serials, self._now, book.lists_made + 1
         )
         write_private(self.folder / f"revoked-{number}.pem", made)
+
+
+def _certificate(thumbprint: str) -> Mapping[str, str]:
+    """Print a thumbprint as the fact `certificate` carries it, in groups of eight; books of old have none."""
+    groups = [thumbprint[at : at + _GROUP] for at in range(0, len(thumbprint), _GROUP)]
+    return {"certificate": "-".join(groups)} if groups else {}
+
+
+def _changed(operation: str, number: int, made: Certified | None = None) -> Change:
+    thumbprint = "" if made is None else certificate_thumbprint(made.certificate)
+    return Change(
+        Action.KEYS_AUTHORITY_CHANGED,
+        f"authority:{number}",
+        {"operation": operation, **_certificate(thumbprint)},
+    )

@@ -109,7 +109,9 @@ def _faults(here: "Installation", seen: "Seen") -> list[str]:
     facts = StartFacts(
         databases=tuple(each for each in seen.facts if (each.name, each.login) in roles),
         embedded_database=here.uses_embedded,
-        static_cloud_credentials=has_static_cloud_credentials(),
+        static_cloud_credentials=has_static_cloud_credentials(
+            google_file=here.settings.gcp_credentials
+        ),
         dumpable=can_be_dumped(),
         default_secret=here.uses_default_secret,
         sink_outside_database=here.settings.audit_sink is not None,

@@ -4,13 +4,16 @@
 Everything that is made is made once and kept; a second run finds it. Secrets are files of mode 0600.
 """
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from strongroom.config import KeyStoreName, Settings
 from strongroom.config.roles import ALL_ROLES, ServedRole
@@ -23,7 +26,7 @@ from strongroom.crypto import (
 )
 from strongroom.db.address import Address, parse_dsn
 from strongroom.db.embedded import Embedded
-from strongroom.db.logins import Domain, Login, domains_of, prepare
+from strongroom.db.logins import Domain, Login, domains_of, logins_of, prepare
 from strongroom.db.migrate import migrate
 from strongroom.http.server import Tls
 from strongroom.kernel.clock import Clock
@@ -31,7 +34,10 @@ from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
 
 if TYPE_CHECKING:
-    from strongroom.compose import KeyFile
+    from strongroom.compose import KeyFile, SecretBook
+    from strongroom.db.address import PasswordSource
+
+Result = TypeVar("Result")
 
 DATABASES: Final[Mapping[Domain, str]] = {
     Domain.VAULT: "strongroom_vault",
@@ -106,15 +112,40 @@ class Installation:
         )
         secret = self.login_secret(login)
         if dsn is not None:
-            return replace(
-                parse_dsn(dsn.expose(), user=login.value), user=login.value, password=secret
-            )
-        if self._embedded is None:
+            text = self.secrets.at_hand(dsn).expose()
+            found = replace(parse_dsn(text, user=login.value), user=login.value, password=secret)
+        elif self._embedded is None:
             raise NotInitialised("the embedded server is not started")
-        return self._embedded.connection(DATABASES[domain], user=login.value, password=secret)
+        else:
+            found = self._embedded.connection(DATABASES[domain], user=login.value, password=secret)
+        return replace(found, passwords=self._password_of(login))
+
+    @cached_property
+    def secrets(self) -> "SecretBook":
+        """What the settings' references lead to, all read at first use.
+
+        Raises:
+            SecretsMissing: names every one that cannot be read.
+        """
+        from strongroom import compose
+
+        book = compose.open_secrets(self.settings)
+        logins = sorted({login for _, login in logins_of(self.roles)})
+        _read(book.load(compose.wanted_secrets(self.settings, logins)))
+        return book
+
+    def _password_of(self, login: Login) -> "PasswordSource":
+        from strongroom import compose
+
+        return compose.LoginPassword(self.secrets, compose.login_reference(self.settings, login))
 
     def login_secret(self, login: Login) -> Secret[str]:
-        """Return a login's password."""
+        """Return a login's password. Raises NotInitialised, SecretUnreadable."""
+        if self.settings.login_passwords is not None:
+            from strongroom import compose
+
+            reference = compose.login_reference(self.settings, login)
+            return _read(self.secrets.current(reference))
         path = self.settings.login_folder / login.value
         try:
             return Secret(path.read_text("utf-8").strip())
@@ -132,7 +163,7 @@ class Installation:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.settings.key_file_passphrase is None:
             write_once(self._passphrase_file, new_secret_text(PASSPHRASE_BITS))
-        for login in Login:
+        for login in Login if self.settings.login_passwords is None else ():
             write_once(self.settings.login_folder / login.value, new_secret_text(LOGIN_BITS))
 
     @property
@@ -150,7 +181,7 @@ class Installation:
         if self.roles != ALL_ROLES:
             return Secret("")
         if self.settings.key_file_passphrase is not None:
-            return self.settings.key_file_passphrase
+            return self.secrets.at_hand(self.settings.key_file_passphrase)
         try:
             return Secret(self._passphrase_file.read_text("utf-8").strip())
         except FileNotFoundError:
@@ -254,6 +285,12 @@ class Installation:
             write_private(self.authority_file, made.certificate)
             self.authority_file.chmod(0o644)
         return Certified(self.authority_file.read_bytes(), Secret(key.read_bytes()))
+
+
+def _read(work: Coroutine[Any, Any, Result]) -> Result:
+    """Await what reads secrets, from code that may run inside a loop or outside of one."""
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        return aside.submit(asyncio.run, work).result()
 
 
 def write_once(path: Path, text: str) -> bool:

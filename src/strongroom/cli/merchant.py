@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.console import out, print_json, print_table
+from strongroom.cli.console import installation, out, print_json, print_table
 
 if TYPE_CHECKING:
     from strongroom.identity import ApiKey, Identity, Merchant
@@ -29,6 +29,10 @@ def register(app: typer.Typer) -> None:
 def create(
     name: str = typer.Argument(help="Its name, for people: 1 to 100 characters."),
     *,
+    region: str = typer.Option(
+        "",
+        help="Where its cards rest, for ever. Default: this installation's (STRONGROOM_VAULT_REGION).",
+    ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Print the merchant's id alone."),
     as_json: bool = _JSON,
 ) -> None:
@@ -37,7 +41,12 @@ def create(
     from strongroom.cli.operating import actor, with_identity
 
     async def work(identity: "Identity") -> "Merchant":
-        return await identity.create_merchant(name, actor=actor(), origin=Origin())
+        return await identity.create_merchant(
+            name,
+            actor=actor(),
+            origin=Origin(),
+            region=region or installation().settings.vault_region,
+        )
 
     made = with_identity(work)
     if as_json:
@@ -104,6 +113,7 @@ def show(
     out.print(found.merchant_id, style="bold")
     out.print(f"name    {found.name}", markup=False, soft_wrap=True)
     out.print(f"status  {found.status}")
+    out.print(f"region  {found.region or 'any'}")
     out.print(f"made    {found.created_at:%Y-%m-%d %H:%M:%S}Z")
     keys.show(its_keys)
 
@@ -117,5 +127,6 @@ def printed(merchant: "Merchant") -> dict[str, Any]:
         "object": "merchant",
         "name": merchant.name,
         "status": merchant.status,
+        "region": merchant.region,
         "created_at": rfc3339(merchant.created_at),
     }

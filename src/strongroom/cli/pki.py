@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`strongroom pki`: the certificates by which gateway and worker are known to the vault, when they run apart."""
+"""`strongroom pki`: the certificates by which gateway and worker are known to the vault, when they run apart.
+
+Whatever it changes is an audit record of the platform's (`cli/recorded.py`).
+"""
 
 import enum
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.table import Table
@@ -12,7 +17,10 @@ from rich.table import Table
 from strongroom.cli.console import installation, out, print_json, print_table
 
 if TYPE_CHECKING:
-    from strongroom.cli.authorities import Authorities, Issued
+    from strongroom.cli.authorities import Authorities, Issued, Planned
+    from strongroom.cli.recorded import Changer
+
+Result = TypeVar("Result")
 
 pki = typer.Typer(
     no_args_is_help=True,
@@ -47,13 +55,21 @@ def register(app: typer.Typer) -> None:
 
 def init(host: list[str] = HOST, days: int = DAYS) -> None:
     """Make what roles need to run apart: authority, certificates, and a key file for each role. Safe to repeat."""
-    here = installation()
+    from strongroom.cli.recorded import with_changer
+
     authorities, hosts = _open(host)
-    if written := here.split_keys():
+
+    async def work(changer: "Changer") -> "tuple[int, bool, Sequence[Issued]]":
+        made = await changer.do(authorities.make)
+        written = installation().split_keys()
+        due = await _issued(changer, authorities, authorities.due(), hosts, days)
+        return written, made, due
+
+    written, made, issued = with_changer(authorities, work)
+    if written:
         out.print(f"wrote the key files of {written} roles, each with its own roots alone")
-    made = authorities.make()
-    for name in authorities.due():
-        _say(authorities.issue(name, hosts, timedelta(days=days)))
+    for each in issued:
+        _say(each)
     out.print(
         f"{'made' if made else 'kept'} the authority of the vault's internal port in {authorities.folder}",
         soft_wrap=True,
@@ -75,15 +91,37 @@ def issue(
 ) -> None:
     """Issue certificates anew. Processes that run take them up; what they replace stays good until it ends."""
     from strongroom.cli.authorities import NAMES
+    from strongroom.cli.recorded import with_changer
 
     if unknown := set(names or ()) - set(NAMES):
         raise typer.BadParameter(f"{min(unknown)}: one of {', '.join(NAMES)}")
     authorities, hosts = _open(host)
+    authorities.trusted()  # there is an authority
     wanted = names or authorities.due()
-    for name in wanted:
-        _say(authorities.issue(name, hosts, timedelta(days=days), target))
+
+    async def work(changer: "Changer") -> "Sequence[Issued]":
+        return await _issued(changer, authorities, wanted, hosts, days, target)
+
     if not wanted:
         out.print("nothing is due")
+        return
+    for each in with_changer(authorities, work):
+        _say(each)
+
+
+async def _issued(
+    changer: "Changer",
+    authorities: "Authorities",
+    names: "Sequence[str]",
+    hosts: list[str],
+    days: int,
+    target: Path | None = None,
+) -> "Sequence[Issued]":
+    lifetime = timedelta(days=days)
+    return [
+        await changer.do(partial(authorities.issue, name, hosts, lifetime, target))
+        for name in names
+    ]
 
 
 def list_(
@@ -135,16 +173,17 @@ def rotate(
 ) -> None:
     """Let another authority follow, a step at a time. No process stops, and none is locked out between two steps."""
     authorities, hosts = _open(host)
+    lifetime = timedelta(days=days)
     if step is Step.TRUST:
-        number = authorities.trust_next()
+        number = _one(authorities, authorities.trust_next)
         out.print(f"authority {number} is trusted too; next: strongroom pki rotate --step issue")
     elif step is Step.ISSUE:
-        for each in authorities.issue_by_next(hosts, timedelta(days=days)):
+        for each in _one(authorities, lambda: authorities.issue_by_next(hosts, lifetime)):
             _say(each)
         out.print("next: strongroom pki rotate --step forget")
     else:
-        former = ", ".join(map(str, authorities.forget_former()))
-        out.print(f"authority {former} is trusted no more")
+        former = _one(authorities, authorities.forget_former)
+        out.print(f"authority {', '.join(map(str, former))} is trusted no more")
 
 
 def revoke(
@@ -154,8 +193,17 @@ def revoke(
 ) -> None:
     """Revoke certificates. The vault's port refuses them within two seconds."""
     authorities, _ = _open([])
-    for each in authorities.revoke(which):
+    for each in _one(authorities, lambda: authorities.revoke(which)):
         out.print(f"revoked {each.serial} {each.name}")
+
+
+def _one(authorities: "Authorities", plan: "Callable[[], Planned[Result]]") -> Result:
+    from strongroom.cli.recorded import with_changer
+
+    async def work(changer: "Changer") -> Result:
+        return await changer.do(plan)
+
+    return with_changer(authorities, work)
 
 
 def _open(hosts: list[str]) -> "tuple[Authorities, list[str]]":

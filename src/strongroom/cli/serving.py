@@ -207,7 +207,9 @@ class Serving:
         facts = StartFacts(
             databases=tuple(found),
             embedded_database=self.installation.uses_embedded,
-            static_cloud_credentials=has_static_cloud_credentials(),
+            static_cloud_credentials=has_static_cloud_credentials(
+                google_file=settings.gcp_credentials
+            ),
             dumpable=can_be_dumped(),
             default_secret=self.installation.uses_default_secret,
             sink_outside_database=settings.audit_sink is not None,

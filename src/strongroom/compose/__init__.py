@@ -13,17 +13,25 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
+from strongroom.compose.key_stores import open_key_store
+from strongroom.compose.secrets import (
+    LoginPassword,
+    keeper_of,
+    login_reference,
+    open_secrets,
+    wanted_secrets,
+)
 from strongroom.compose.site import (
     Addresses,
     KeyFile,
     Site,
     key_file,
     make_key_file,
-    open_key_store,
     platform_secret,
     split_key_file,
     system_clock,
 )
+from strongroom.keys.secrets.book import SecretBook
 
 __all__ = [
     "CONSOLE_ROUTES",
@@ -33,16 +41,22 @@ __all__ = [
     "Addresses",
     "Composer",
     "KeyFile",
+    "LoginPassword",
+    "SecretBook",
     "Site",
     "console_document",
     "events_document",
     "gateway_document",
+    "keeper_of",
     "key_file",
+    "login_reference",
     "make_key_file",
     "open_key_store",
+    "open_secrets",
     "platform_secret",
     "split_key_file",
     "system_clock",
     "vault_document",
+    "wanted_secrets",
     "webhooks_document",
 ]

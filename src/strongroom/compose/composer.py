@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The roles of a process: what each opens, in order, under which login, and with which routes."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
+from strongroom.audit.sinks.region import pinned_region
 from strongroom.compose import access as access_parts
 from strongroom.compose import containers as container_parts
 from strongroom.compose import payments as payment_parts
@@ -25,7 +27,9 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
+from strongroom.compose.forwarding import forward_desk
 from strongroom.compose.process import Process, present
+from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
     answers_of,
@@ -36,18 +40,20 @@ from strongroom.compose.site import (
     unlimited,
 )
 from strongroom.compose.transfer import transfer_of
-from strongroom.compose.vault_work import VaultWork
+from strongroom.compose.vault_work import VaultWork, rotation_state
+from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
 from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge, Rates
-from strongroom.http.limits import BULK_BODY_BYTES_MAX
+from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.networks.service import NetworksService
 from strongroom.identity.people.service import PeopleService
+from strongroom.identity.regions import MerchantRegions
 from strongroom.identity.service import IdentityService
 from strongroom.identity.services.ports import ServiceBook
 from strongroom.identity.signing_ports import SigningKeyBook
@@ -56,6 +62,7 @@ from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.canary import put_canary
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.service import ContainerDesk
@@ -66,6 +73,7 @@ from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
+from strongroom.vault.residency import Residency, require_region, require_same
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
@@ -86,6 +94,17 @@ class Composer(Process):
         core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
         keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL)
         recorder = await self.recorder(database, keyring)
+        region = site.settings.vault_region
+        await require_region(database, region, site.clock)
+        pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
+        require_same(region, pinned, "the audit sink")
+        await put_canary(database, keyring, site.clock)
+        sealer = CardSealer(
+            keyring,
+            Residency(MerchantRegions(core), region),
+            Algorithm(site.settings.card_algorithm),
+            site.clock,
+        )
         epochs = CvcEpochs(
             database, await self.key_store(), recorder, site.clock, site.metrics.vault
         )
@@ -93,7 +112,7 @@ class Composer(Process):
         rules = await container_parts.rules_of(self, database)
         maker = TokenMaker(
             rules=rules,
-            sealer=CardSealer(keyring),
+            sealer=sealer,
             epochs=epochs,
             recorder=recorder,
             writer=self.writer(
@@ -125,8 +144,8 @@ class Composer(Process):
             rules,
         )
         work = VaultWork(self, database, recorder)
-        transfer = transfer_of(self, database, keyring, recorder, rules, work)
-        self._open_forwarding(database, keyring, epochs, recorder, rules)
+        self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
+        transfer = transfer_of(self, database, keyring, sealer, recorder, rules, work)
         self._vault_recorder = recorder
         await self._core_role(core)
         self.ready("vault_database", answers_of(database))
@@ -138,6 +157,7 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        rotation = await rotation_state(self, database, keyring, recorder, work)
         await work.start()
         return await self._listener(
             "vault",
@@ -145,8 +165,20 @@ class Composer(Process):
             {
                 "vault": vault,
                 "jobs": work.jobs,
+                "reveals": reveals_of(self, database, sealer, rules, recorder),
+                "forwarding": forward_desk(
+                    self,
+                    database=database,
+                    keyring=keyring,
+                    sealer=sealer,
+                    recorder=recorder,
+                    epochs=epochs,
+                    maker=maker,
+                    rules=rules,
+                ),
                 "transfer": transfer,
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
+                **rotation,
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -167,6 +199,7 @@ class Composer(Process):
         self,
         database: Database,
         keyring: Keyring,
+        sealer: CardSealer,
         epochs: CvcEpochs,
         recorder: EventRecorder,
         rules: RuleFeed,
@@ -185,7 +218,7 @@ class Composer(Process):
         self.on_close(connections.close)
         forwarder = VaultForwarder(
             database=database,
-            sealer=CardSealer(keyring),
+            sealer=sealer,
             epochs=epochs,
             connections=connections,
             destinations=destinations,
@@ -317,6 +350,12 @@ class Composer(Process):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         return IdentityService(database, hash_key, recorder, self.site.clock)
 
+    async def operator_recorder(self) -> tuple[Database, Recorder]:
+        """Compose what an operator's change outside the database is recorded by, under the console's login."""
+        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
+        keyring = await self.keyring(database, Purpose.AUDIT)
+        return database, await self.recorder(database, keyring)
+
     async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
         """Compose signing keys and services for the operators' commands, under the console's login."""
         return await session_parts.operator_parts(self)
@@ -412,7 +451,10 @@ class Composer(Process):
             rates=rates or rates_of(site.settings),
             watcher=TelemetryWatcher(site.log, site.metrics, denials),
             carries_cards=carries_cards,
-            body_bytes_max={"/v1/tokens/bulk": BULK_BODY_BYTES_MAX},
+            body_bytes_max={
+                "/v1/tokens/bulk": BULK_BODY_BYTES_MAX,
+                "/v1/forward": FORWARD_BODY_BYTES_MAX,
+            },
             lean_lane=lean_lane,
             callers=callers_of(site, name, denials),
             gate=await gate_of(self, identity_database, name),

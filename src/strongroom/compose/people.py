@@ -87,4 +87,6 @@ async def people_desk(
         recorder=recorder,
         clock=site.clock,
     )
-    return PeopleDesk(people, setup, own, passwords, recorder, site.clock)
+    return PeopleDesk(
+        people, setup, own, passwords, recorder, site.clock, site.settings.vault_region
+    )

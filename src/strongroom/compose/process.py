@@ -10,7 +10,8 @@ from strongroom.audit.parts import LogParts
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.seal import Sealer
 from strongroom.audit.sinks.file import FileSink
-from strongroom.compose.site import Site, open_key_store, platform_secret
+from strongroom.compose.key_stores import open_key_store
+from strongroom.compose.site import Site, platform_secret
 from strongroom.config.internal import internal_files
 from strongroom.config.roles import CALLERS, ServedRole
 from strongroom.db.group_commit import BatchObserver, GroupWriter, Sink
@@ -25,6 +26,7 @@ from strongroom.kernel.invariant import Bug
 from strongroom.keys import KeyName, KeyStore, Purpose, roots_of
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.keys.stores.guarded import GuardedKeyStore
 from strongroom.keys.stores.metered import MeteredKeyStore
 from strongroom.telemetry.health import Check, HealthRegistry
 from strongroom.telemetry.security import SecurityEvents
@@ -91,7 +93,8 @@ class Process:
                 purposes=roots_of(site.roles),
                 role_keys=site.role_keys,
             )
-            self._store = MeteredKeyStore(opened, self.site.metrics.keys)
+            metrics = self.site.metrics.keys
+            self._store = GuardedKeyStore(MeteredKeyStore(opened, metrics), metrics)
             self.on_close(self._store.close)
         return self._store
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every role is composed from, and the small parts that roles share."""
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from strongroom.http.edge import Rates
 from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.secret import Secret
-from strongroom.keys import ROLE_ROOTS, KeyName, KeyStore, Purpose
+from strongroom.keys import ROLE_ROOTS, KeyName, KeyStore
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
 from strongroom.keys.stores.file import FileKeyStore
@@ -89,36 +88,6 @@ def split_key_file(
         store.split(file.path, file.passphrase, purposes)
         written += 1
     return written
-
-
-async def open_key_store(
-    settings: Settings,
-    passphrase: Secret[str],
-    *,
-    purposes: frozenset[Purpose] = frozenset(Purpose),
-    role_keys: Sequence[KeyFile] = (),
-) -> KeyStore:
-    """Open the key store that the settings name. There is no fallback from one to the other.
-
-    Args:
-        settings: which store, and where.
-        passphrase: opens the key file that holds every root.
-        purposes: the roots that a KMS is asked for; its grants decide which it lets this process use.
-        role_keys: key files of roles, opened in the place of the one with every root.
-    """
-    if settings.key_store is KeyStoreName.FILE:
-        files = role_keys or (KeyFile(key_file(settings), passphrase),)
-        opened = [
-            await asyncio.to_thread(FileKeyStore.open, file.path, file.passphrase) for file in files
-        ]
-        return opened[0] if len(opened) == 1 else FileKeyStore.merged(opened)
-    # The client library takes longer to import than everything else of a server; nobody else needs it.
-    from strongroom.keys.stores.aws_kms import AwsKmsKeyStore  # noqa: PLC0415
-
-    aliases = {purpose: settings.aws_kms_key_prefix + purpose.value for purpose in sorted(purposes)}
-    return await AwsKmsKeyStore.open(
-        aliases, region=settings.aws_region or "", endpoint_url=settings.aws_endpoint
-    )
 
 
 async def platform_secret(keyring: Keyring, name: KeyName) -> Secret[bytes]:

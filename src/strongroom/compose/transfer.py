@@ -19,13 +19,13 @@ def transfer_of(
     process: Process,
     database: Database,
     keyring: Keyring,
+    sealer: CardSealer,
     recorder: Recorder,
     rules: ContainerRules,
     work: VaultWork,
 ) -> Transfer:
     """Compose imports and exports (`state.transfer`), before `work` starts."""
     clock = process.site.clock
-    sealer = CardSealer(keyring)
     imports = Imports(
         database=database,
         sealer=sealer,

@@ -3,6 +3,7 @@
 
 from strongroom.config.errors import SettingRefused, UnsafeConfiguration
 from strongroom.config.load import load_settings
+from strongroom.config.references import SecretReference, SecretScheme, parse_reference
 from strongroom.config.safety import StartFacts, faults
 from strongroom.config.settings import (
     Environment,
@@ -17,10 +18,13 @@ __all__ = [
     "ForwardedHeader",
     "KeyStoreName",
     "Listener",
+    "SecretReference",
+    "SecretScheme",
     "SettingRefused",
     "Settings",
     "StartFacts",
     "UnsafeConfiguration",
     "faults",
     "load_settings",
+    "parse_reference",
 ]

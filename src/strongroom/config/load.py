@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only reader of the environment. Names every setting that cannot be read, and no value of any."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
+from strongroom.config.key_stores import missing, read_address, read_key_ring, read_purposes
+from strongroom.config.references import SecretReference, parse_login_passwords, parse_reference
 from strongroom.config.settings import (
+    CardAlgorithm,
     Environment,
     ForwardedHeader,
     KeyStoreName,
@@ -18,11 +22,14 @@ from strongroom.config.settings import (
     Settings,
 )
 from strongroom.kernel.addresses import parse_network
+from strongroom.kernel.region import REGION
 from strongroom.kernel.secret import Secret
 
 PREFIX: Final = "STRONGROOM_"
 #: Credentials that must not stand in a production environment: a role's short-lived ones are used instead.
 STATIC_CLOUD_CREDENTIALS: Final = ("AWS_SECRET_ACCESS_KEY",)
+#: Where Google's own tools look for a file of credentials.
+GOOGLE_CREDENTIALS: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 #: Read by the command line as a client of a vault; no settings of an installation.
 CLIENT_KEY: Final = "STRONGROOM_KEY"
 CLIENT_URL: Final = "STRONGROOM_URL"
@@ -75,7 +82,10 @@ def load_settings(
     if faults:
         raise SettingRefused("; ".join(faults))
     given.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    if listed := _without_a_proxy(given):
+    google = variables.get(GOOGLE_CREDENTIALS, "")
+    if google:
+        given.setdefault("gcp_credentials", Path(google).expanduser())
+    if listed := _without_a_proxy(given) + missing(given):
         raise SettingRefused("; ".join(listed))
     if "state" not in given:
         given["state"] = default_state_folder(variables, given.get("instance", "default"))
@@ -92,12 +102,50 @@ def default_state_folder(variables: Mapping[str, str], instance: str) -> Path:
     return Path(home) / "strongroom" / instance
 
 
-def has_static_cloud_credentials(environment: Mapping[str, str] | None = None) -> bool:
-    """Tell whether long-lived cloud credentials stand in the environment."""
+def has_static_cloud_credentials(
+    environment: Mapping[str, str] | None = None, *, google_file: Path | None = None
+) -> bool:
+    """Tell whether long-lived cloud credentials are at hand.
+
+    Args:
+        environment: the variables; the process's own when not given. AWS's tools take keys from it, and from the
+            files that it names or that lie in its home.
+        google_file: the file of Google credentials, if there is one; a key in it is long-lived.
+    """
     variables = os.environ if environment is None else environment
-    return any(variables.get(name) for name in STATIC_CLOUD_CREDENTIALS) and not variables.get(
-        "AWS_SESSION_TOKEN"
+    in_environment = any(variables.get(name) for name in STATIC_CLOUD_CREDENTIALS)
+    if in_environment and not variables.get("AWS_SESSION_TOKEN"):
+        return True
+    home = Path(variables.get("HOME") or "~").expanduser() / ".aws"
+    files = (
+        Path(variables.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"),
+        Path(variables.get("AWS_CONFIG_FILE") or home / "config"),
     )
+    return any(_holds_aws_keys(file) for file in files) or (
+        google_file is not None and _holds_google_key(google_file)
+    )
+
+
+def _holds_aws_keys(file: Path) -> bool:
+    try:
+        text = file.expanduser().read_text("utf-8", "replace").lower()
+    except OSError:
+        return False  # AWS's tools cannot read it either
+    return "aws_secret_access_key" in text and "aws_session_token" not in text
+
+
+def _holds_google_key(file: Path) -> bool:
+    """Tell whether a file of credentials is anything but a federation's, which holds no secret of its own."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return True  # when in doubt
+    return not isinstance(content, dict) or content.get("type") != "external_account"
+
+
+def process_environment() -> Mapping[str, str]:
+    """Return this process's variables, for references to secrets that stand there."""
+    return os.environ
 
 
 def client_key(environment: Mapping[str, str] | None = None) -> Secret[str] | None:
@@ -105,28 +153,6 @@ def client_key(environment: Mapping[str, str] | None = None) -> Secret[str] | No
     variables = os.environ if environment is None else environment
     text = variables.get(CLIENT_KEY, "").strip()
     return Secret(text) if text else None
-
-
-def resolve_secret(reference: str, variables: Mapping[str, str]) -> Secret[str]:
-    """Follow a reference to a secret.
-
-    Raises:
-        ValueError: it is not a reference, or what it names is empty or not there. Never holds the value.
-    """
-    scheme, colon, rest = reference.partition(":")
-    if colon and scheme == "env":
-        if not variables.get(rest):
-            raise ValueError(f"the variable {rest} is empty")
-        return Secret(variables[rest])
-    if colon and scheme == "file":
-        try:
-            text = Path(rest).read_text("utf-8").strip()
-        except OSError as error:
-            raise ValueError(f"{rest}: {error.strerror}") from None
-        if not text:
-            raise ValueError(f"the file {rest} is empty")
-        return Secret(text)
-    raise ValueError("a secret is given as a reference, env:NAME or file:PATH")
 
 
 def _without_a_proxy(given: Mapping[str, Any]) -> list[str]:
@@ -173,11 +199,25 @@ def _count(text: str, _variables: Mapping[str, str]) -> int:
     return int(text)
 
 
+def _count_or_none(text: str, variables: Mapping[str, str]) -> int:
+    return 0 if text == "0" else _count(text, variables)
+
+
 def _path(text: str, _variables: Mapping[str, str]) -> Path:
     return Path(text).expanduser()
 
 
+def _reference(text: str, _variables: Mapping[str, str]) -> SecretReference:
+    return parse_reference(text)
+
+
 def _text(text: str, _variables: Mapping[str, str]) -> str:
+    return text
+
+
+def _region(text: str, _variables: Mapping[str, str]) -> str:
+    if not REGION.fullmatch(text):
+        raise ValueError("a region is a word like `uae` or `me-central-1`")
     return text
 
 
@@ -239,6 +279,11 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "webhooks_listen": _listener,
     "console_listen": _listener,
     "console_origin": _origin,
+    "card_algorithm": lambda text, _: CardAlgorithm(text),
+    "key_days_sealing": _count,
+    "key_days_signing": _count,
+    "key_days_hashing": _count,
+    "key_days_root": _count,
     "passkey_attestation": lambda text, _: PasskeyAttestation(text),
     "passkey_models": _aaguids,
     "passkey_roots": _path,
@@ -254,15 +299,35 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "tls_certificate": _path,
     "tls_key": _path,
     "plain_http": _truth,
-    "vault_database": resolve_secret,
-    "core_database": resolve_secret,
+    "vault_database": _reference,
+    "core_database": _reference,
     "login_secrets": _path,
+    "login_passwords": lambda text, _: parse_login_passwords(text),
+    "secret_seconds": _count,
     "postgres_binaries": _path,
     "key_store": lambda text, _: KeyStoreName(text),
-    "key_file_passphrase": resolve_secret,
+    "key_file_passphrase": _reference,
     "aws_region": _text,
     "aws_endpoint": _text,
     "aws_kms_key_prefix": _text,
+    "pkcs11_module": _path,
+    "pkcs11_token": _text,
+    "pkcs11_pin": _reference,
+    "pkcs11_key_prefix": _text,
+    "aws_kms_merchant_keys": read_purposes,
+    "gcp_kms_key_ring": read_key_ring,
+    "gcp_kms_key_prefix": _text,
+    "gcp_kms_endpoint": read_address,
+    "gcp_credentials": _path,
+    "transit_url": read_address,
+    "transit_ca": _path,
+    "transit_mount": _text,
+    "transit_namespace": _text,
+    "transit_key_prefix": _text,
+    "transit_approle_mount": _text,
+    "transit_role_id": _text,
+    "transit_secret_id_file": _path,
+    "transit_token_file": _path,
     "audit_sink": _path,
     "audit_origin": _text,
     "log_file": _path,
@@ -280,6 +345,10 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "rate_stranger_per_second": _count,
     "rate_visitor_per_second": _count,
     "rate_login_per_minute": _count,
+    "reveals_per_minute": _count,
+    "reveal_burst_count": _count,
+    "reveal_burst_seconds": _count,
+    "reveal_stop_seconds": _count_or_none,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,
@@ -287,5 +356,5 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "delivery_delays_seconds": _counts,
     "worker": _truth,
     "worker_poll_ms": _count,
-    "vault_region": _text,
+    "vault_region": _region,
 }

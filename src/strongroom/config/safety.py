@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from strongroom.config.key_stores import faults_of_stores
 from strongroom.config.settings import KeyStoreName, Settings
 from strongroom.kernel.addresses import parse_network
 
@@ -42,9 +43,10 @@ def faults(settings: Settings, facts: StartFacts) -> tuple[str, ...]:
     """Return every fault in words; empty means that production may start."""
     found: list[str] = []
     if settings.key_store is KeyStoreName.FILE:
-        found.append("the key store is a file: set STRONGROOM_KEY_STORE=aws-kms")
+        found.append("the key store is a file: name another with STRONGROOM_KEY_STORE")
     if settings.aws_endpoint:
         found.append("STRONGROOM_AWS_ENDPOINT points KMS at another endpoint")
+    found.extend(faults_of_stores(settings))
     if facts.default_secret:
         found.append(
             "a secret was made by Strongroom itself as a default: give your own by reference"
@@ -65,7 +67,7 @@ def faults(settings: Settings, facts: StartFacts) -> tuple[str, ...]:
         found.append("no audit sink outside the database: set STRONGROOM_AUDIT_SINK")
     if facts.static_cloud_credentials:
         found.append(
-            "static cloud credentials stand in the environment: use a role's short-lived ones"
+            "static cloud credentials are in the environment or in files: use a role's short-lived ones"
         )
     if settings.egress_loopback:
         found.append("STRONGROOM_EGRESS_LOOPBACK lets this installation call its own machine")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting, with its unit and a sentence. A secret is a reference (`env:`, `file:`), never a value.
+"""Every setting, with its unit and a sentence. A secret is a reference (`config.references`), never a value.
 
 The environment variable is `STRONGROOM_` and the field's name in capitals; docs/reference/config.md is generated.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
-from strongroom.kernel.secret import Secret
+from strongroom.config.references import SecretReference
 
 
 class Environment(enum.StrEnum):
@@ -32,6 +32,16 @@ class KeyStoreName(enum.StrEnum):
 
     AWS_KMS = "aws-kms"
     FILE = "file"
+    PKCS11 = "pkcs11"
+    GCP_KMS = "gcp-kms"
+    TRANSIT = "transit"
+
+
+class CardAlgorithm(enum.StrEnum):
+    """What card numbers are sealed with (RFC 7518 §5.1)."""
+
+    A256CBC_HS512 = "A256CBC-HS512"
+    A256GCM = "A256GCM"
 
 
 class PasskeyAttestation(enum.StrEnum):
@@ -193,20 +203,33 @@ class Settings:
             "Serve without TLS (behind a proxy on the same host). Refused in production."
         ),
     )
-    vault_database: Secret[str] | None = field(
+    vault_database: SecretReference | None = field(
         default=None,
         metadata=_says(
             "Reference to the vault database's URL without a user (`file:/run/secrets/vault-dsn`); "
             "without one the embedded PostgreSQL is used."
         ),
     )
-    core_database: Secret[str] | None = field(
+    core_database: SecretReference | None = field(
         default=None, metadata=_says("Reference to the core database's URL; likewise.")
     )
     login_secrets: Path | None = field(
         default=None,
         metadata=_says(
             "Folder with one file a database login that holds its password. Default: `state`/logins."
+        ),
+    )
+    login_passwords: str | None = field(
+        default=None,
+        metadata=_says(
+            "Reference to the logins' passwords with `{login}` in it (`aws-sm:strongroom/{login}`), in the place of "
+            "that folder; read again when a connection is refused."
+        ),
+    )
+    secret_seconds: int = field(
+        default=60,
+        metadata=_says(
+            "How old what a reference led to may be when it is used again, in seconds; then it is read anew."
         ),
     )
     postgres_binaries: Path | None = field(
@@ -217,9 +240,12 @@ class Settings:
     )
     key_store: KeyStoreName = field(
         default=KeyStoreName.FILE,
-        metadata=_says("`file` (sealed with a passphrase; refused in production) or `aws-kms`."),
+        metadata=_says(
+            "`file` (sealed with a passphrase; refused in production), `aws-kms`, `gcp-kms`, `transit` (OpenBao, "
+            "HashiCorp Vault) or `pkcs11` (an HSM)."
+        ),
     )
-    key_file_passphrase: Secret[str] | None = field(
+    key_file_passphrase: SecretReference | None = field(
         default=None,
         metadata=_says(
             "Reference to the passphrase of the key file; without one a random one is kept in `state`."
@@ -234,6 +260,91 @@ class Settings:
         default="alias/strongroom-",
         metadata=_says(
             "Prefix of the KMS key aliases; the purpose follows (`alias/strongroom-card`)."
+        ),
+    )
+    pkcs11_module: Path | None = field(
+        default=None,
+        metadata=_says("The HSM vendor's PKCS#11 library (`/usr/lib/softhsm/libsofthsm2.so`)."),
+    )
+    pkcs11_token: str = field(
+        default="strongroom", metadata=_says("Label of the token that holds the roots.")
+    )
+    pkcs11_pin: SecretReference | None = field(
+        default=None,
+        metadata=_says(
+            "Reference to the PIN of the token's user; read whenever a session is opened."
+        ),
+    )
+    pkcs11_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the roots' labels in the token; the purpose follows."),
+    )
+    aws_kms_merchant_keys: tuple[str, ...] = field(
+        default=(),
+        metadata=_says(
+            "Purposes (comma-separated: `card,credential`) of which each merchant has a KMS key of its own, by the "
+            "alias prefix, purpose, `-`, merchant; you make those keys. What belongs to no merchant stays on the "
+            "purpose's."
+        ),
+    )
+    gcp_kms_key_ring: str | None = field(
+        default=None,
+        metadata=_says(
+            "Key ring of the roots in Google Cloud KMS (`projects/P/locations/L/keyRings/R`)."
+        ),
+    )
+    gcp_kms_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the keys in that ring; the purpose follows (`strongroom-card`)."),
+    )
+    gcp_kms_endpoint: str | None = field(
+        default=None,
+        metadata=_says("Another endpoint for Google Cloud KMS (a fake). Refused in production."),
+    )
+    gcp_credentials: Path | None = field(
+        default=None,
+        metadata=_says(
+            "File of Google credentials: workload identity federation; a key file is refused in production. Default: "
+            "what GOOGLE_APPLICATION_CREDENTIALS names, else the machine's service account."
+        ),
+    )
+    transit_url: str | None = field(
+        default=None,
+        metadata=_says(
+            "Scheme, host and port of the OpenBao or Vault server. Plain HTTP is refused in production."
+        ),
+    )
+    transit_ca: Path | None = field(
+        default=None,
+        metadata=_says(
+            "PEM file of the authorities of that server's certificate, trusted instead of the machine's; needed in "
+            "production."
+        ),
+    )
+    transit_mount: str = field(
+        default="transit", metadata=_says("Path where the Transit engine is mounted.")
+    )
+    transit_namespace: str | None = field(
+        default=None, metadata=_says("Namespace of the engine and of the login.")
+    )
+    transit_key_prefix: str = field(
+        default="strongroom-",
+        metadata=_says("Prefix of the Transit keys; the purpose follows (`strongroom-card`)."),
+    )
+    transit_approle_mount: str = field(
+        default="approle", metadata=_says("Path where AppRole is mounted.")
+    )
+    transit_role_id: str | None = field(
+        default=None, metadata=_says("RoleID of this process's AppRole.")
+    )
+    transit_secret_id_file: Path | None = field(
+        default=None,
+        metadata=_says("File with the SecretID of that AppRole (mode 0600); read at each login."),
+    )
+    transit_token_file: Path | None = field(
+        default=None,
+        metadata=_says(
+            "File with a token, in the place of AppRole; read anew when the token is refused. Refused in production."
         ),
     )
     audit_sink: Path | None = field(
@@ -322,6 +433,50 @@ class Settings:
         metadata=_says(
             "Steps of logins a minute from one address (IPv6: one /64); half as many at once."
         ),
+    )
+    reveals_per_minute: int = field(
+        default=60,
+        metadata=_says(
+            "Cards that one caller is shown a minute by one process; half as many at once."
+        ),
+    )
+    reveal_burst_count: int = field(
+        default=30,
+        metadata=_says(
+            "Cards that one caller is usually shown within the window at most, over all processes; the next one is a "
+            "burst, which is a critical security event."
+        ),
+    )
+    reveal_burst_seconds: int = field(
+        default=300, metadata=_says("The window in which reveals of one caller are counted.")
+    )
+    reveal_stop_seconds: int = field(
+        default=3_600,
+        metadata=_says(
+            "For how long a caller whose reveals were a burst is shown none, unless an admin lifts it; 0: an alarm "
+            "only."
+        ),
+    )
+    card_algorithm: CardAlgorithm = field(
+        default=CardAlgorithm.A256CBC_HS512,
+        metadata=_says(
+            "What card numbers are sealed with from now on: `A256CBC-HS512` or `A256GCM`. Both open; `strongroom keys "
+            "reseal` moves what is there."
+        ),
+    )
+    key_days_sealing: int = field(
+        default=365,
+        metadata=_says("Days after which a key that seals what lasts is overdue to be rotated."),
+    )
+    key_days_signing: int = field(
+        default=365, metadata=_says("Days after which a key that signs is overdue.")
+    )
+    key_days_hashing: int = field(
+        default=1_095,
+        metadata=_says("Days after which a key that hashes or makes fingerprints is overdue."),
+    )
+    key_days_root: int = field(
+        default=730, metadata=_says("Days after which a root key in the key store is overdue.")
     )
     egress_loopback: tuple[str, ...] = field(
         default=(),

@@ -17,7 +17,9 @@ from strongroom.crypto.digest import (
     equal,
     hkdf_sha256,
     hmac_sha256,
+    hmac_sha512,
     sha256,
+    sha256_file,
     sha512,
 )
 from strongroom.crypto.errors import (
@@ -28,6 +30,12 @@ from strongroom.crypto.errors import (
     SignatureInvalid,
 )
 from strongroom.crypto.gcm import aes_gcm_decrypt, aes_gcm_encrypt
+from strongroom.crypto.parcel import (
+    RecipientRefused,
+    new_parcel_identity,
+    open_parcel,
+    seal_parcel,
+)
 from strongroom.crypto.passphrase import (
     MINIMUM_PASSPHRASE_CHARACTERS,
     open_with_passphrase,
@@ -38,6 +46,7 @@ from strongroom.crypto.pki import (
     certificate_expiries,
     certificate_expiry,
     certificate_serial,
+    certificate_thumbprint,
     issue_client_certificate,
     issue_server_certificate,
     make_authority,
@@ -59,6 +68,7 @@ __all__ = [
     "CryptoRefused",
     "PassphraseTooShort",
     "Place",
+    "RecipientRefused",
     "Sealer",
     "Sha256",
     "SignatureInvalid",
@@ -71,20 +81,26 @@ __all__ = [
     "certificate_expiries",
     "certificate_expiry",
     "certificate_serial",
+    "certificate_thumbprint",
     "encode_parts",
     "entropy",
     "equal",
     "hkdf_sha256",
     "hmac_sha256",
+    "hmac_sha512",
     "issue_client_certificate",
     "issue_server_certificate",
     "make_authority",
     "make_revocation_list",
+    "new_parcel_identity",
     "new_secret_text",
+    "open_parcel",
     "open_with_passphrase",
     "random_bytes",
+    "seal_parcel",
     "seal_with_passphrase",
     "sha256",
+    "sha256_file",
     "sha512",
     "verify",
 ]

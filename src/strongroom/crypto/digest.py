@@ -3,6 +3,7 @@
 
 import hashlib
 import hmac
+from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -13,6 +14,12 @@ SHA256_BYTES = 32
 def sha256(data: bytes) -> bytes:
     """Return the SHA-256 of the data (FIPS 180-4): 32 bytes. For public values only, never a card number."""
     return hashlib.sha256(data).digest()
+
+
+def sha256_file(path: Path) -> bytes:
+    """Return the SHA-256 of a file, read in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def sha512(data: bytes) -> bytes:
@@ -40,6 +47,11 @@ class Sha256:
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the HMAC-SHA-256 of the data under the key (RFC 2104): 32 bytes."""
     return hmac.digest(key, data, "sha256")
+
+
+def hmac_sha512(key: bytes, data: bytes) -> bytes:
+    """Return the HMAC-SHA-512 of the data under the key (RFC 2104): 64 bytes."""
+    return hmac.digest(key, data, "sha512")
 
 
 def equal(left: bytes, right: bytes) -> bool:

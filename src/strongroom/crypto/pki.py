@@ -145,6 +145,17 @@ def certificate_serial(certificate: bytes) -> int:
         raise CertificateUnreadable from error
 
 
+def certificate_thumbprint(certificate: bytes) -> str:
+    """Return the SHA-256 of a PEM certificate's DER form, in hexadecimal (RFC 8705 §3.1 has it in base64url).
+
+    Raises CertificateUnreadable.
+    """
+    try:
+        return x509.load_pem_x509_certificate(certificate).fingerprint(SHA256()).hex()
+    except ValueError:
+        raise CertificateUnreadable from None
+
+
 def _issued(
     authority: Certified,
     *,

@@ -6,14 +6,28 @@ text it was given: a password may stand anywhere in a mistyped address.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, Literal, TypeAlias, final
+from typing import ClassVar, Final, Literal, Protocol, TypeAlias, final
 from urllib.parse import unquote
 
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
+
+
+class PasswordSource(Protocol):
+    """Knows a login's password as it is now: it may have changed since the address was made."""
+
+    async def at_hand(self) -> Secret[str]:
+        """Return the password to begin with."""
+
+    async def anew(self) -> Sequence[Secret[str]]:
+        """Return what else may hold after a refusal: the password read anew, then one that is being rotated in."""
+
+    def held(self, password: Secret[str]) -> None:
+        """Take note that the server took this one."""
+
 
 Tls: TypeAlias = Literal["disable", "verify-full"]
 
@@ -49,6 +63,8 @@ class Address:
     password: Secret[str] | None = None
     tls: Tls = "verify-full"
     ca_file: Path | None = None
+    #: Asked whenever a connection is opened, in the place of `password`.
+    passwords: PasswordSource | None = None
 
     @property
     def is_socket(self) -> bool:

@@ -23,6 +23,8 @@ from strongroom.kernel.secret import Secret
 class Login(enum.StrEnum):
     """Who logs in."""
 
+    #: Reads everything and writes nothing: what `strongroom backup` logs in as, and no role of the product.
+    BACKUP = "strongroom_backup"
     CONSOLE = "strongroom_console"
     GATEWAY = "strongroom_gateway"
     OWNER = "strongroom_owner"
@@ -41,7 +43,7 @@ class Domain(enum.StrEnum):
 
 #: Who logs in where.
 LOGINS: Final[Mapping[Domain, frozenset[Login]]] = {
-    Domain.VAULT: frozenset({Login.OWNER, Login.VAULT, Login.SEALER}),
+    Domain.VAULT: frozenset({Login.BACKUP, Login.OWNER, Login.VAULT, Login.SEALER}),
     Domain.CORE: frozenset(Login),
 }
 #: Which logins each role of the product takes, and no others.

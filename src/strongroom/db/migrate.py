@@ -135,6 +135,7 @@ async def migrate(
             IDEMPOTENCY_DAYS_KEPT,
         )
         await connection.fetchval("select audit.keep_partitions($1)", PARTITION_MONTHS_AHEAD)
+        await connection.fetchval("select strongroom.let_backup_read()")
     except Exception as error:
         raise translated(error) from None
     finally:

@@ -9,11 +9,13 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 import asyncpg
 
 from strongroom.db.address import Address
+from strongroom.db.dial import dial
 from strongroom.db.errors import DatabaseAway, translated
 from strongroom.db.queries import Query
 from strongroom.kernel.ids import MerchantId
@@ -102,12 +104,12 @@ async def connect(address: Address) -> asyncpg.Connection:
         DatabaseAway: nobody answers there, or the login is refused.
     """
     try:
-        return await asyncpg.connect(
+        return await dial(
+            address,
             host=address.host,
             port=address.port,
             database=address.database,
             user=str(address.user),  # the driver takes no subclass of str
-            password=address.password.expose() if address.password else None,
             ssl=_tls(address),
             timeout=CONNECT_TIMEOUT_SECONDS,
             server_settings={"application_name": "strongroom", "timezone": "UTC"},
@@ -176,11 +178,11 @@ class Database:
                 return
             try:
                 self._pool = await asyncpg.create_pool(
+                    connect=partial(dial, self.address),
                     host=self.address.host,
                     port=self.address.port,
                     database=self.address.database,
                     user=str(self.address.user),  # the driver takes no subclass of str
-                    password=self.address.password.expose() if self.address.password else None,
                     ssl=_tls(self.address),
                     min_size=1,
                     max_size=self._connections_max,

@@ -9,6 +9,7 @@ import asyncio
 import re
 import socket
 import ssl
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,8 +21,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from strongroom import __version__
-from strongroom.egress.errors import DestinationRefused
+from strongroom.egress.errors import DestinationRefused, IdentityUnusable
 from strongroom.egress.guard import EgressPolicy, check_address, check_url
+from strongroom.egress.identity import TlsIdentity, with_identity
 from strongroom.egress.model import Answered, NotSent, Outgoing, Reason, Reply, Unknown
 
 CONNECTIONS_MAX: Final = 512
@@ -90,6 +92,10 @@ class Egress:
         self._observer = observer
         self._resolve = resolve or _system_addresses
         self._tls = _tls(policy)
+        #: A context an identity, as long as somebody holds that: connections are pooled by context.
+        self._shown: weakref.WeakKeyDictionary[TlsIdentity, ssl.SSLContext] = (
+            weakref.WeakKeyDictionary()
+        )
         self._opened: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -123,6 +129,7 @@ class Egress:
                 headers=headers,
                 data=request.body,
                 allow_redirects=False,
+                ssl=self._context(request.identity),
                 timeout=aiohttp.ClientTimeout(
                     total=request.timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS
                 ),
@@ -138,6 +145,17 @@ class Egress:
             if progress.connected:
                 return Unknown(_why_unknown(error), seconds)
             return NotSent(_why_not_sent(error), seconds)
+
+    def _context(self, identity: TlsIdentity | None) -> ssl.SSLContext:
+        """Return what verifies a destination, and what it is shown."""
+        if identity is None:
+            return self._tls
+        context = self._shown.get(identity)
+        if context is None:
+            context = _tls(self._policy)
+            with_identity(context, identity)
+            self._shown[identity] = context
+        return context
 
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
@@ -305,7 +323,7 @@ def _why_not_sent(error: Exception) -> Reason:
         return Reason.DESTINATION_REFUSED
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Reason.DNS_FAILED
-    if isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, aiohttp.ClientSSLError | IdentityUnusable):
         return Reason.TLS_FAILED
     if isinstance(error, TimeoutError):
         return Reason.CONNECT_TIMEOUT

@@ -29,6 +29,18 @@ HTTP_PORT: Final = 80
 _PORT_MAX: Final = 65_535
 _NAME_CHARACTERS_MAX: Final = 253  # RFC 1035 §2.3.4, without the root's dot
 
+#: Below 1024 only HTTPS's own; above, not where something else is known to listen, of which a request could be read as
+#: another protocol's commands (WHATWG Fetch's bad ports, and the usual databases, caches, queues and agents).
+_WELL_KNOWN_END: Final = 1_024
+_NOT_HTTP: Final = frozenset(
+    (
+        1433, 1521, 1719, 1720, 1723, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3306, 3389, 3659, 4045, 4190, 4369,
+        5060, 5061, 5432, 5433, 5672, 5900, 5984, 5985, 5986, 6000, 6379, 6380, 6443, 6566, 6665, 6666, 6667, 6668,
+        6669, 6679, 6697, 8020, 8086, 8125, 8300, 8301, 8302, 8500, 8600, 9042, 9092, 9160, 9200, 9300, 10080, 10250,
+        10255, 10256, 11211, 15672, 16379, 25672, 26379, 27017, 27018, 27019, 28017, 50000, 50070, 61616,
+    )
+)  # fmt: skip
+
 #: RFC 3986, with the parts in the order of its appendix B; no fragment, no user, no other scheme.
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://"
@@ -178,6 +190,8 @@ def check_url(url: str, policy: EgressPolicy, *, port: int | None = HTTPS_PORT) 
         raise DestinationRefused("scheme_plain")
     if port is not None and called != port:
         raise DestinationRefused("port_not_registered")
+    if (called < _WELL_KNOWN_END and called != HTTPS_PORT) or called in _NOT_HTTP:
+        raise DestinationRefused("port_refused")
     return target
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, Protocol, TypeAlias
 
+from strongroom.egress.identity import TlsIdentity
+
 ANSWER_BYTES_MAX: Final = 1024 * 1024
 TIMEOUT_SECONDS: Final = 20.0
 
@@ -43,6 +45,8 @@ class Outgoing:
     timeout_seconds: float = TIMEOUT_SECONDS
     answer_bytes_max: int = ANSWER_BYTES_MAX
     port: int = 443
+    #: What is shown to a destination that asks for a certificate. Connections are shared by requests of one object.
+    identity: TlsIdentity | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,30 @@ def where(**fields: object) -> Callable[[Request], bool]:
     return holds
 
 
+def listing(name: str, *words: str) -> Callable[[Request], bool]:
+    """It takes two people where a list of the body holds one of these words: `listing("permissions", "a:b:c")`.
+
+    What cannot be read, or is no list, takes two people as well; the route refuses it either way.
+    """
+    wanted = frozenset(words)
+
+    def holds(request: Request) -> bool:
+        if not request.body:
+            return False
+        try:
+            body = msgspec.json.decode(request.body)
+        except UNDECODABLE:
+            return True
+        found = body.get(name) if isinstance(body, dict) else None
+        if found is None:
+            return False
+        return not isinstance(found, list) or any(
+            isinstance(each, str) and each in wanted for each in found
+        )
+
+    return holds
+
+
 @dataclass(frozen=True, slots=True)
 class Approval:
     """What a route says: `approval=Approval("person_role", when=where(role="admin"))`, or only the word.

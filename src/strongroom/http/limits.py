@@ -7,6 +7,7 @@ from strongroom.kernel.invariant import invariant
 
 BODY_BYTES_MAX: Final = 16 * 1024
 BULK_BODY_BYTES_MAX: Final = 1024 * 1024
+FORWARD_BODY_BYTES_MAX: Final = 384 * 1024
 NOTICE_BODY_BYTES_MAX: Final = 64 * 1024
 BODY_SECONDS_MAX: Final = 10
 HEADER_BYTES_MAX: Final = 16 * 1024

@@ -73,13 +73,18 @@ def problem_answer(error: StrongroomError, request_id: str) -> Answer:
     )
     headers: list[tuple[str, str]] = []
     for name, value in (
-        ("retry-after", getattr(error, "retry_after_seconds", None)),
+        ("retry-after", _seconds_to_wait(error)),
         ("allow", getattr(error, "allow", None)),
         ("www-authenticate", getattr(error, "challenge", None) if status == 401 else None),  # noqa: PLR2004
     ):
         if value is not None:
             headers.append((name, str(value)))
     return Answer(status, _encode(problem), PROBLEM_JSON, headers, {"reason": error.code})
+
+
+def _seconds_to_wait(error: StrongroomError) -> int | None:
+    found: int | None = getattr(error, "better_after_seconds", None)
+    return getattr(error, "retry_after_seconds", None) if found is None else found
 
 
 def internal_answer(request_id: str) -> Answer:

@@ -11,10 +11,12 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from strongroom.audit import Origin
+from strongroom.http.approval import Approval, listing
 from strongroom.http.examples import answers
 from strongroom.http.requires import principal_of, request_of
 from strongroom.identity import examples
 from strongroom.identity.errors import KeyRefused
+from strongroom.identity.grants import NAMED_ONLY
 from strongroom.identity.model import KeyWish
 from strongroom.identity.ports import Identity
 from strongroom.identity.wire import KeyIn, KeyOut, KeysOut, MerchantOut, key_out, merchant_out
@@ -62,8 +64,13 @@ async def list_keys(request: LitestarRequest[Any, Any, State], state: State) -> 
     "/v1/keys",
     requires=Permission.IDENTITY_KEY_CREATE,
     step_up=True,
+    # Or whoever may reveal with another's approval would make a key that needs nobody's.
+    approval=Approval("key_reveals", when=listing("permissions", *NAMED_ONLY)),
     summary="Make a key",
-    description="Makes a public or a restricted key of the calling key's mode. Its text is in this answer only.",
+    description=(
+        "Makes a public or a restricted key of the calling key's mode. Its text is in this answer only. A key that may "
+        "reveal cards takes two people: the permission is named, and another person approves."
+    ),
     tags=["keys"],
     responses=answers(201, KeyOut, examples.NEW_KEY, 400, 401, 403, 413, 415, 422, 429, 503),
 )

@@ -8,6 +8,7 @@ MERCHANT: Final[dict[str, Any]] = {
     "object": "merchant",
     "name": "Corner Shop",
     "status": "active",
+    "region": "local",
     "mode": "test",
     "created_at": "2026-11-20T09:30:00.000000Z",
 }

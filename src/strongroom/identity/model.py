@@ -19,6 +19,8 @@ class Merchant:
     merchant_id: MerchantId
     name: str
     status: str
+    #: Where its cards rest, for ever; None: made before regions were told apart.
+    region: str | None
     created_at: datetime
 
 

@@ -13,8 +13,13 @@ from strongroom.kernel.mode import Mode
 class Identity(Protocol):
     """Merchants and keys."""
 
-    async def create_merchant(self, name: str, *, actor: str, origin: Origin) -> Merchant:
-        """Make a tenant. Raises Invalid for a name that is empty or looks like a card number."""
+    async def create_merchant(
+        self, name: str, *, actor: str, origin: Origin, region: str | None = None
+    ) -> Merchant:
+        """Make a tenant, whose cards rest in `region` for ever (None: wherever a vault of this core is).
+
+        Raises Invalid for a name that is empty or looks like a card number, and for a region that is no word.
+        """
 
     async def merchant(self, merchant: MerchantId) -> Merchant:
         """Return a tenant. Raises MerchantUnknown."""

@@ -1,14 +1,18 @@
--- name: insert_merchant (merchant, name, created_at)
+-- name: insert_merchant (merchant, name, region, created_at)
 -- A new tenant.
-insert into identity.merchant (merchant_id, name, status, created_at) values ($1, $2, 'active', $3);
+insert into identity.merchant (merchant_id, name, status, region, created_at) values ($1, $2, 'active', $3, $4);
 
 -- name: merchant_by_id (merchant)
 -- One tenant.
-select merchant_id, name, status, created_at from identity.merchant where merchant_id = $1;
+select merchant_id, name, status, region, created_at from identity.merchant where merchant_id = $1;
+
+-- name: merchant_region (merchant)
+-- In which region a tenant's cards rest.
+select region from identity.merchant where merchant_id = $1;
 
 -- name: list_merchants ()
 -- Every tenant that this login may see.
-select merchant_id, name, status, created_at from identity.merchant order by merchant_id;
+select merchant_id, name, status, region, created_at from identity.merchant order by merchant_id;
 
 -- name: insert_key (merchant, mode, key, kind, key_hash, last4, name, permissions, origins, expires_at, created_by, created_at)
 -- A new API key.

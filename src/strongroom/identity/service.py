@@ -22,6 +22,7 @@ from strongroom.kernel.ids import KeyId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind
+from strongroom.kernel.region import REGION
 from strongroom.kernel.secret import Secret
 
 NAME_CHARACTERS_MAX: Final = 100
@@ -43,13 +44,19 @@ class IdentityService:
         self._recorder = recorder
         self._clock = clock
 
-    async def create_merchant(self, name: str, *, actor: str, origin: Origin) -> Merchant:
+    async def create_merchant(
+        self, name: str, *, actor: str, origin: Origin, region: str | None = None
+    ) -> Merchant:
         """Make a tenant."""
         _read_name(name)
+        if region is not None and not REGION.fullmatch(region):
+            raise Invalid(
+                FieldError("/region", "region_malformed", "a region is a word like `uae`")
+            )
         merchant = MerchantId(new_id("mer"))
         now = self._clock.now()
         async with self._database.transaction([merchant]) as tx:
-            await store.insert_merchant(tx, merchant, name, now)
+            await store.insert_merchant(tx, merchant, name, region, now)
             record = self._recorder.make(
                 Action.IDENTITY_MERCHANT_CREATED,
                 actor=actor,
@@ -60,7 +67,7 @@ class IdentityService:
                 now=now,
             )
             await self._recorder.insert(tx, record)
-        return Merchant(merchant, name, "active", now)
+        return Merchant(merchant, name, "active", region, now)
 
     async def merchant(self, merchant: MerchantId) -> Merchant:
         """Return a tenant."""

@@ -23,7 +23,9 @@ def permissions_of(words: Sequence[str]) -> frozenset[Permission]:
 
 
 def _merchant(row: Mapping[str, Any]) -> Merchant:
-    return Merchant(MerchantId(row["merchant_id"]), row["name"], row["status"], row["created_at"])
+    return Merchant(
+        MerchantId(row["merchant_id"]), row["name"], row["status"], row["region"], row["created_at"]
+    )
 
 
 def _key(row: Mapping[str, Any]) -> ApiKey:
@@ -43,9 +45,11 @@ def _key(row: Mapping[str, Any]) -> ApiKey:
     )
 
 
-async def insert_merchant(tx: Transaction, merchant: MerchantId, name: str, now: datetime) -> None:
+async def insert_merchant(
+    tx: Transaction, merchant: MerchantId, name: str, region: str | None, now: datetime
+) -> None:
     """Add a tenant."""
-    await tx.run(_QUERIES["insert_merchant"], merchant, name, now)
+    await tx.run(_QUERIES["insert_merchant"], merchant, name, region, now)
 
 
 async def merchant_by_id(read: ReadOnly, merchant: MerchantId) -> Merchant | None:

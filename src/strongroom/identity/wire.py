@@ -19,6 +19,7 @@ class MerchantOut(msgspec.Struct, frozen=True):
     object: str
     name: str
     status: str
+    region: str | None
     mode: str
     created_at: str
 
@@ -66,6 +67,7 @@ def merchant_out(merchant: Merchant, mode: str) -> MerchantOut:
         "merchant",
         merchant.name,
         merchant.status,
+        merchant.region,
         mode,
         rfc3339(merchant.created_at),
     )

@@ -87,3 +87,10 @@ class Unavailable(StrongroomError):
     code = "unavailable"
     status = 503
     retry_after_seconds: ClassVar[int] = 1
+
+    def __init__(
+        self, detail: str | None = None, *, retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        #: When asking again may help, where that is known better than the class knows it.
+        self.better_after_seconds = retry_after_seconds

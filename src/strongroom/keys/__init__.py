@@ -11,20 +11,25 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretsMissing,
+    SecretUnreadable,
 )
 from strongroom.keys.model import (
+    CACHE_SECONDS,
     PLATFORM_MERCHANT,
     PLATFORM_MODE,
     DataKey,
     DataKeyRow,
+    KeyChange,
     KeyState,
     NewDataKey,
     RootInfo,
 )
-from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore
+from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore, WatchedKeys, Within
 from strongroom.keys.purposes import ROLE_ROOTS, KeyName, Purpose, roots_of
 
 __all__ = [
+    "CACHE_SECONDS",
     "PLATFORM_MERCHANT",
     "PLATFORM_MODE",
     "ROLE_ROOTS",
@@ -35,6 +40,7 @@ __all__ = [
     "DataKeyTable",
     "DataKeyUnknown",
     "DataKeys",
+    "KeyChange",
     "KeyFileUnsafe",
     "KeyName",
     "KeyRowAltered",
@@ -47,5 +53,9 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretUnreadable",
+    "SecretsMissing",
+    "WatchedKeys",
+    "Within",
     "roots_of",
 ]

@@ -3,10 +3,12 @@
 
 StrongroomError
 ├── Unavailable
+│   ├── SecretUnreadable       what a reference names is not there, or its keeper does not answer
 │   ├── KeyStoreUnavailable    the store did not answer, or asked for less
 │   └── KeyStoreRefused        the store answered and said no
 │       ├── RootDisabled       the root is disabled, or is to be deleted
 │       └── KeyFileUnsafe      the key file is missing, readable by others, or does not open
+├── SecretsMissing             at start: names every reference that leads nowhere
 └── KeysBroken
     ├── CannotUnwrap           a wrapped key was altered, or belongs elsewhere
     ├── KeyRowAltered          a data key's row does not carry its MAC
@@ -14,7 +16,26 @@ StrongroomError
     └── DataKeyUnknown         no such version is known
 """
 
+from collections.abc import Mapping
+
 from strongroom.kernel.errors import StrongroomError, Unavailable
+
+
+class SecretUnreadable(Unavailable):
+    """A secret that is kept elsewhere cannot be read."""
+
+    code = "secret_unreadable"
+
+
+class SecretsMissing(StrongroomError):
+    """References to secrets lead nowhere."""
+
+    code = "secrets_missing"
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        listed = "".join(f"\n  - {name}: {fault}" for name, fault in faults.items())
+        super().__init__(f"{len(faults)} secrets cannot be read:{listed}")
+        self.faults = dict(faults)
 
 
 class KeyStoreUnavailable(Unavailable):

@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from strongroom.telemetry.log import LogObserver
 from strongroom.telemetry.login_metrics import LoginMetrics
+from strongroom.telemetry.reveal_metrics import RevealMetrics
 from strongroom.telemetry.work_metrics import (
     EgressMetrics,
     IdentityMetrics,
@@ -231,6 +232,26 @@ class KeyMetrics:
             buckets=LATENCY_SECONDS,
             registry=registry,
         )
+        #: `reason` is `breaker_open`, `queue_full` or `too_slow`.
+        self.refused = Counter(
+            "strongroom_key_store_refused",
+            "Calls that were not made, or given up, to spare a key store and its callers.",
+            ["store", "reason"],
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "strongroom_key_store_waiting",
+            "Calls that wait for a place.",
+            ["store"],
+            registry=registry,
+        )
+        #: `state` is `closed`, `half_open` or `open`.
+        self.breaker = Gauge(
+            "strongroom_key_store_breaker",
+            "1 at the state that the breaker before a key store is in.",
+            ["store", "state"],
+            registry=registry,
+        )
 
 
 @final
@@ -329,6 +350,7 @@ class Metrics:
         self.http = HttpMetrics(registry)
         self.group_commit = GroupCommitMetrics(registry)
         self.vault = VaultMetrics(registry)
+        self.reveals = RevealMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
         self.identity = IdentityMetrics(registry)

@@ -15,7 +15,15 @@ from strongroom.db.group_commit import GroupWriter
 from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.kernel.errors import Invalid, StrongroomError
 from strongroom.vault.containers.model import DEFAULT_CONTAINER
-from strongroom.vault.create import Asked, Draft, Made, TokenMaker, canonical, read_wish
+from strongroom.vault.create import (
+    Asked,
+    Draft,
+    Made,
+    TokenMaker,
+    canonical,
+    known_by,
+    read_wish,
+)
 from strongroom.vault.model import StoredToken
 from strongroom.vault.sealing import MerchantKeys
 from strongroom.vault.wire import ItemProblem, TokenIn, TokenItem, TokensIn, TokensOut
@@ -95,6 +103,17 @@ class BulkMaker:
             tokens=[each.row for each in made.values() if each.row is not None],
             records=[each.record for each in made.values()],
             rebuild=rebuild,
+            elsewhere=[
+                known
+                for place, index in enumerate(origins)
+                if (draft := items[index].draft) is not None
+                for known in known_by(makings.keys, draft, made[index], place)
+            ],
+            fingerprints_before=makings.keys.request_fingerprints_before(
+                b"\n".join(item.canonical for item in items)
+            )
+            if makings.keys.idempotency_before
+            else (),
         )
 
 

@@ -29,7 +29,7 @@ from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.sealing import CardSealer, MerchantKeys
 from strongroom.vault.wire import TokenIn, TokenOut
-from strongroom.vault.writes import TokenRow, TokenWrite, Written
+from strongroom.vault.writes import Elsewhere, TokenRow, TokenWrite, Written
 
 ROUTE: Final = "POST /v1/tokens"
 SINGLE_USE_LIFE: Final = timedelta(hours=1)
@@ -135,6 +135,10 @@ class TokenMaker:
             tokens=() if made.row is None else (made.row,),
             records=(made.record,),
             rebuild=rebuild,
+            elsewhere=known_by(keys, draft, made, 0),
+            fingerprints_before=keys.request_fingerprints_before(canonical(draft.wish, draft))
+            if keys.idempotency_before
+            else (),
         )
 
     def make(
@@ -222,6 +226,15 @@ class TokenMaker:
         if any(wish.card.cvc is not None for wish in wishes):
             await self._epochs.ready()
         return await self._sealer.keys(principal.merchant, principal.mode)
+
+
+def known_by(keys: MerchantKeys, draft: Draft, made: Made, item: int) -> Sequence[Elsewhere]:
+    """Return what a new token's card may be known by while cards move to another fingerprint key."""
+    if not keys.fingerprints_elsewhere or made.row is None or made.row.fingerprint is None:
+        return ()
+    elsewhere = keys.elsewhere(draft.pan)
+    _, lock = min([*elsewhere, (keys.fingerprint.version, made.row.fingerprint)])
+    return [Elsewhere(item, version, fingerprint, lock) for version, fingerprint in elsewhere]
 
 
 def read_wish(wish: TokenIn, asked: Asked, at: str = "") -> Draft:

@@ -29,6 +29,7 @@ from strongroom.vault.cvc import CheckedCvc, CvcEpochs
 from strongroom.vault.destinations import JSON, SIMULATOR, Destinations, Matched
 from strongroom.vault.errors import CardNotForProcessor, TemplateRefused, TokenUnknown
 from strongroom.vault.held import HeldCvcs, Use
+from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, filled
 from strongroom.vault.writes import QUERIES
@@ -176,7 +177,8 @@ class VaultForwarder:
             checked = await self._epochs.check(request.cvc, request.mode, request.merchant, token)
         row = await self._record(request, token, matched, facts, checked)  # (3)
         # Crash here: the record says used, the CVC is spent, and neither was opened.
-        pan = await self._sealer.open_number(  # (4)
+        number = await digits_to_send(  # (4)
+            self._sealer,
             row["sealed_number"],
             mode=request.mode,
             merchant=request.merchant,
@@ -185,7 +187,6 @@ class VaultForwarder:
         )
         if checked is not None:
             code = self._epochs.open_recorded(checked)
-        number = pan.digits_for_forwarding()
         values: dict[Slot, str | int] = {
             Slot.CARD_NUMBER: number,
             Slot.CARD_EXP_MONTH: row["exp_month"],

@@ -49,7 +49,11 @@ class Pan:
         return self._digits.encode()
 
     def digits_for_forwarding(self) -> str:
-        """Return the digits for a request to a processor. Called by `vault/forward.py` alone (a test looks)."""
+        """Return the digits for a request to a processor. Called by `vault/opening.py` alone (a test looks)."""
+        return self._digits
+
+    def digits_for_revealing(self) -> str:
+        """Return the digits for who may see them. Called by `vault/reveal/service.py` alone (a test looks)."""
         return self._digits
 
     def digits_for_export(self) -> str:

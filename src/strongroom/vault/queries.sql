@@ -172,3 +172,19 @@ returning processor;
 update vault.connection set status = 'disabled', updated_at = $4
  where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
 returning processor;
+
+-- name: put_canary (sealed, key_version, now)
+-- The sealed value by which a restored backup shows that it opens.
+insert into vault.canary (name, sealed, key_version, made_at) values ('backup', $1, $2, $3) on conflict do nothing;
+
+-- name: canary ()
+-- That value.
+select sealed, key_version from vault.canary where name = 'backup';
+
+-- name: pin_region (region, now)
+-- The region that this database was made for; the first one stays.
+insert into vault.region (region, made_at) values ($1, $2) on conflict do nothing;
+
+-- name: pinned_region ()
+-- That region.
+select region from vault.region;

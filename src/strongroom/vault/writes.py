@@ -30,6 +30,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.vault.model import StoredToken
 
 QUERIES: Final = load_queries("strongroom.vault")
+KNOWN_ELSEWHERE: Final = load_queries("strongroom.vault.rotation")["known_elsewhere"]
 #: About what a token, its key and its record add to a statement besides the texts whose length varies.
 ROW_BYTES: Final = 600
 
@@ -58,6 +59,17 @@ class TokenRow(NamedTuple):
 Rebuild: TypeAlias = Callable[[Mapping[int, StoredToken]], "TokenWrite"]
 
 
+class Elsewhere(NamedTuple):
+    """What the card of one of a write's tokens is known by under another version of the fingerprint key."""
+
+    #: The token's place in `tokens`.
+    item: int
+    version: int
+    fingerprint: bytes
+    #: By which all who make a token of this card wait for one another: under the oldest version.
+    lock: bytes
+
+
 @dataclass(slots=True)
 class TokenWrite:
     """What one request writes: its idempotency key, its tokens, their audit records; all or nothing."""
@@ -77,6 +89,10 @@ class TokenWrite:
     tokens: Sequence[TokenRow]
     records: Sequence[NewRecord]
     rebuild: Rebuild
+    #: While cards move to another fingerprint key: what the tokens' cards may be known by besides.
+    elsewhere: Sequence["Elsewhere"] = ()
+    #: What a repeat of this request may be known by besides, after a rotation of that key.
+    fingerprints_before: Sequence[bytes] = ()
 
 
 class Written(NamedTuple):
@@ -103,6 +119,10 @@ class TokenSink:
     def fold_keys(self, row: TokenWrite) -> Sequence[Hashable]:
         """A batch holds an idempotency key and a card identity once: the second waits and then finds the first."""
         key = (row.merchant, row.mode, row.route, row.key)
+        if row.elsewhere:  # two may write one card under different versions of the key
+            moving = [each.fingerprint for each in row.elsewhere]
+            now = [t.fingerprint for t in row.tokens if t.fingerprint]
+            return [key, *((row.merchant, row.mode, each) for each in (*now, *moving))]
         if len(row.tokens) == 1:
             fingerprint = row.tokens[0].fingerprint
             return (key,) if fingerprint is None else (key, (row.merchant, row.mode, fingerprint))
@@ -113,6 +133,8 @@ class TokenSink:
         self, rows: Sequence[TokenWrite]
     ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
         """Commit the rows in one transaction. See `db.group_commit.Sink.write`."""
+        if any(row.elsewhere for row in rows):
+            return await self._write_while_cards_move(rows)
         values = _arguments(rows)
         async with self._database.connection() as connection:
             try:
@@ -139,6 +161,51 @@ class TokenSink:
                 for row in rows
             ]
         return await self._with_exceptions(rows, exceptions)
+
+    async def _write_while_cards_move(
+        self, rows: Sequence[TokenWrite]
+    ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
+        """Commit rows some of whose cards may be known under another version of their fingerprint key.
+
+        The known ones start again around the tokens that they have; the rest is written in the transaction that holds
+        their cards' locks, so that nobody makes a token of one of them under another version meanwhile.
+        """
+        asked = [(group, each) for group, row in enumerate(rows) for each in row.elsewhere]
+        merchants = sorted({row.merchant for row in rows})
+        known: dict[int, dict[int, TokenId]] = {}
+        try:
+            async with self._database.transaction(merchants) as tx:
+                for found in await tx.rows(
+                    KNOWN_ELSEWHERE,
+                    merchants,
+                    [each.lock for _, each in asked],
+                    [rows[group].merchant for group, _ in asked],
+                    [rows[group].mode for group, _ in asked],
+                    [each.version for _, each in asked],
+                    [each.fingerprint for _, each in asked],
+                ):
+                    group, each = asked[found["place"] - 1]
+                    known.setdefault(group, {})[each.item] = TokenId(found["token_id"])
+                fresh = [group for group in range(len(rows)) if group not in known]
+                there = [rows[group] for group in fresh]
+                exceptions = (
+                    await tx.rows(QUERIES["put_tokens"], *_arguments(there)) if there else ()
+                )
+        except DatabaseAway:
+            raise ConnectionLost from None
+        except LockTaken:
+            if len(rows) == 1:
+                return [IdempotencyInFlight()]
+            raise ConstraintBroken("a lock") from None
+        written = await self._with_exceptions(there, exceptions)
+        outcomes: list[Written | Retake[TokenWrite] | StrongroomError] = [
+            DatabaseAway() for _ in rows
+        ]
+        for group, outcome in zip(fresh, written, strict=True):
+            outcomes[group] = outcome
+        if known:
+            await self._rebuild(rows, known, outcomes)
+        return outcomes
 
     async def find(self, row: TokenWrite) -> Written | None:
         """Tell whether a write whose connection broke was committed: its key's row carries its claim."""
@@ -212,7 +279,8 @@ class TokenSink:
 
 
 def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
-    if bytes(found["fingerprint"]) != row.fingerprint:
+    fingerprint = bytes(found["fingerprint"])
+    if fingerprint != row.fingerprint and fingerprint not in row.fingerprints_before:
         return IdempotencyMismatch()
     return Written(found["status"], bytes(found["response"]), replayed=True, records=())
 

@@ -34,6 +34,7 @@ grant usage on schema strongroom, keys, audit, identity to strongroom_console;
 grant select on strongroom.migration to strongroom_console;
 grant select, insert on keys.data_key to strongroom_console;
 grant update (state, wrapped, mac) on keys.data_key to strongroom_console;
+grant select, insert on keys.change to strongroom_console;
 grant select, insert on identity.merchant, identity.api_key to strongroom_console;
 grant update (status) on identity.merchant to strongroom_console;
 grant update (revoked_at) on identity.api_key to strongroom_console;
@@ -161,3 +162,6 @@ grant select, insert, delete on identity.login to strongroom_console;
 grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
     to strongroom_console;
 grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;
+
+grant usage on schema strongroom to strongroom_backup;
+grant execute on function strongroom.let_backup_read() to strongroom_backup;

@@ -6,6 +6,7 @@ revoke all on all functions in schema audit, idempotency, vault from public, str
 grant usage on schema strongroom, keys, audit, idempotency, vault to strongroom_vault;
 grant select on strongroom.migration to strongroom_vault;
 grant select, insert, update on keys.data_key to strongroom_vault;
+grant select, insert on keys.change to strongroom_vault;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
 grant select, insert on audit.address to strongroom_vault;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_vault;
@@ -16,8 +17,14 @@ grant select, insert, update (sealed_credentials, key_version, status, updated_a
     to strongroom_vault;
 grant select, insert, update (description, retention_days, updated_at), delete on vault.container to strongroom_vault;
 grant select, insert, delete on vault.access_rule to strongroom_vault;
+grant select, insert, update (name, config, sealed, key_version, status, updated_at, credentials_changed_at)
+    on vault.destination to strongroom_vault;
+grant select, insert, update (outcome, status, reason, duration_ms), delete on vault.forward to strongroom_vault;
 grant select, insert, update (version) on vault.container_change to strongroom_vault;
 grant select, insert, update on vault.job to strongroom_vault;
+grant select, insert on vault.canary, vault.region to strongroom_vault;
+grant select, insert, delete on vault.reveal to strongroom_vault;
+grant select, insert, update (count, stopped_at, ends_at, lifted_at, lifted_by) on vault.reveal_stop to strongroom_vault;
 grant select, insert on vault.import_key, vault.import_part to strongroom_vault;
 grant select, insert, update (state, received, consumed, layout, rows, created, duplicates, refused, digest, problem, job_id,
                               updated_at, ended_at) on vault.import to strongroom_vault;
@@ -35,3 +42,6 @@ grant select, insert on keys.data_key to strongroom_sealer;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_sealer;
 grant select, insert on audit.checkpoint to strongroom_sealer;
 grant select, insert, update on audit.tile, audit.tree to strongroom_sealer;
+
+grant usage on schema strongroom to strongroom_backup;
+grant execute on function strongroom.let_backup_read() to strongroom_backup;

@@ -336,13 +336,18 @@ async def create_merchant(
     desk: PeopleDesk = state.people
     act = await act_of(state, request)
     merchant, invited = await desk.people.found_merchant(
-        data.name, data.admin.email, data.admin.name, act
+        data.name,
+        data.admin.email,
+        data.admin.name,
+        act,
+        region=data.region or desk.region,
     )
     return NewMerchantOut(
         merchant.merchant_id,
         "merchant",
         merchant.name,
         merchant.status,
+        merchant.region,
         rfc3339(merchant.created_at),
         new_invitation_out(invited),
     )

@@ -22,6 +22,8 @@ class PeopleDesk:
     passwords: Passwords
     recorder: Recorder
     clock: Clock
+    #: Where the cards of a new merchant rest, if nothing else is said.
+    region: str = "local"
 
     async def origin(self, merchant: MerchantId, address: str, request_hash: str) -> Origin:
         """Return the origin of a request, for records."""

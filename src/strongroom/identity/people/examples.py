@@ -51,6 +51,7 @@ NEW_MERCHANT: Final[dict[str, Any]] = {
     "object": "merchant",
     "name": "Corner Shop",
     "status": "active",
+    "region": "local",
     "created_at": "2026-11-20T09:30:00.000000Z",
     "invitation": {**NEW_INVITATION, "reason": "first_admin"},
 }

@@ -168,11 +168,14 @@ class PeopleService:
     # --- tenants and first admins ---------------------------------------------------------------
 
     async def found_merchant(
-        self, name: str, email: str, admin: str, act: Act
+        self, name: str, email: str, admin: str, act: Act, *, region: str
     ) -> tuple[Merchant, NewInvitation]:
-        """Make a tenant together with the link of its first admin. Raises Invalid, EmailTaken."""
+        """Make a tenant together with the link of its first admin. Raises Invalid, EmailTaken.
+
+        Its cards rest in `region` for ever.
+        """
         parts, now = self._parts, self._parts.clock.now()
-        merchant = Merchant(MerchantId(new_id("mer")), read_name(name), "active", now)
+        merchant = Merchant(MerchantId(new_id("mer")), read_name(name), "active", region, now)
         wish = PersonWish(
             merchant.merchant_id,
             read_email(email, "/admin/email"),
@@ -180,7 +183,7 @@ class PeopleService:
             Role.ADMIN,
         )
         async with parts.database.transaction([merchant.merchant_id]) as tx:
-            await merchants.insert_merchant(tx, merchant.merchant_id, merchant.name, now)
+            await merchants.insert_merchant(tx, merchant.merchant_id, merchant.name, region, now)
             record = parts.recorder.make(
                 Action.IDENTITY_MERCHANT_CREATED,
                 actor=act.actor,

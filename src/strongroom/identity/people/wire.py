@@ -15,6 +15,7 @@ from strongroom.identity.people.password_policy import (
     PASSWORD_CHARACTERS_MIN,
 )
 from strongroom.kernel.clock import rfc3339
+from strongroom.kernel.region import REGION_PATTERN
 
 RoleWord = Literal["admin", "auditor", "developer", "operator"]
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_CHARACTERS_MAX)]
@@ -50,6 +51,13 @@ class MerchantIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     admin: AdminIn
+    region: Annotated[
+        str | None,
+        Meta(
+            pattern=REGION_PATTERN,
+            description="Where its cards rest, for ever. Default: this installation's.",
+        ),
+    ] = None
 
 
 class LinkIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,6 +134,7 @@ class NewMerchantOut(msgspec.Struct, frozen=True):
     object: str
     name: str
     status: str
+    region: str | None
     created_at: str
     invitation: InvitationOut
 

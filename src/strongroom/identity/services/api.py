@@ -11,9 +11,11 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from strongroom.audit import Origin, Recorder
+from strongroom.http.approval import Approval, listing
 from strongroom.http.examples import answers
-from strongroom.http.requires import PUBLIC, principal_of, request_of
+from strongroom.http.requires import PUBLIC, admitted, principal_of, request_of
 from strongroom.identity.dpop import Proofs
+from strongroom.identity.grants import NAMED_ONLY
 from strongroom.identity.services import examples
 from strongroom.identity.services.errors import ServiceRefused
 from strongroom.identity.services.model import ServiceWish, TokenWish
@@ -55,11 +57,13 @@ async def _origin(desk: ServiceDesk, request: LitestarRequest[Any, Any, State]) 
     "/v1/services",
     requires=Permission.IDENTITY_SERVICE_CREATE,
     step_up=True,
+    # Or whoever may reveal with another's approval would make a service that needs nobody's.
+    approval=Approval("service_reveals", when=listing("permissions", *NAMED_ONLY)),
     summary="Make a service",
     description=(
         "A machine of the caller's merchant and mode that proves itself with a key of its own: register public keys "
         "only. A person with this permission may give a service whatever a service can have; an API key no more than "
-        "it has itself."
+        "it has itself. A service that may reveal cards takes two people."
     ),
     tags=["services"],
     responses=answers(201, ServiceOut, examples.SERVICE, 400, 401, 403, 413, 415, 422, 429, 503),
@@ -109,11 +113,14 @@ async def list_services(request: LitestarRequest[Any, Any, State], state: State)
     "/v1/services/{service_id:str}/keys",
     requires=Permission.IDENTITY_SERVICE_CREATE,
     step_up=True,
+    # Of a service that may reveal: whoever puts a key of their own there reveals in its name.
+    approval=Approval("service_keys", late=True),
     status_code=200,
     summary="Replace a service's keys",
     description=(
         "From now on the service proves itself with these keys and no others: name the old and the new one while both "
-        "are in use, then the new one alone. Tokens that were given already live out their five minutes."
+        "are in use, then the new one alone. Tokens that were given already live out their five minutes. The keys of "
+        "a service that may reveal cards take two people."
     ),
     tags=["services"],
     responses=answers(
@@ -129,6 +136,11 @@ async def rotate_service(
     """Replace a service's keys."""
     desk: ServiceDesk = state.services
     principal = principal_of(request)
+    known = await desk.services.all_of(principal.merchant, principal.mode)
+    if any(
+        each.service == service_id and not NAMED_ONLY.isdisjoint(each.permissions) for each in known
+    ):
+        await admitted(request)
     changed = await desk.services.rotate(
         principal.merchant,
         principal.mode,

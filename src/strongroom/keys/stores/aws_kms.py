@@ -5,6 +5,7 @@ A call that fails is told to the caller, who knows what is at stake. The encrypt
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -41,7 +42,15 @@ READ_TIMEOUT_SECONDS: Final = 3
 CALL_TIMEOUT_SECONDS: Final = 6
 CALLS_AT_ONCE: Final = 16
 
+#: What the keyring calls the merchant of a key that belongs to none.
+PLATFORM: Final = "platform"
+
 _CANNOT_UNWRAP: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+_UNKNOWN_KEY: Final = "NotFoundException"
+#: What KMS says of a key that did not wrap, or is not there.
+_ANOTHER_KEY: Final = frozenset({"IncorrectKeyException", _UNKNOWN_KEY})
+#: What an alias may hold of a merchant's id; nothing of it could name another purpose's or prefix's key.
+_MERCHANT: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _DISABLED: Final = frozenset({"DisabledException", "KMSInvalidStateException"})
 #: Errors of a caller's making by their status, yet ours to wait out.
 _UNAVAILABLE: Final = frozenset(
@@ -74,11 +83,13 @@ class AwsKmsKeyStore:
         key_ids: Mapping[Purpose, str],
         lifetime: AsyncExitStack,
         call_timeout_seconds: float,
+        merchant_keys: frozenset[Purpose] = frozenset(),
     ) -> None:
         self._client = client
         self._call_timeout_seconds = call_timeout_seconds
         self._key_ids = dict(key_ids)
         self._lifetime = lifetime
+        self._merchant_keys = merchant_keys
         self._closed = False
 
     @property
@@ -95,12 +106,27 @@ class AwsKmsKeyStore:
         endpoint_url: str | None = None,
         session: AioSession | None = None,
         call_timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+        merchant_keys: frozenset[Purpose] = frozenset(),
     ) -> "AwsKmsKeyStore":
-        """Make a client. `key_ids` names, by ARN or alias, the roots that this role is granted.
+        """Make a client. Asks KMS nothing yet: `describe` does.
 
-        Credentials come from the session, by default from AWS's own chain (instance or task role).
-        Asks KMS nothing yet: `describe` does. Raises KeyStoreRefused for settings that make no client.
+        Args:
+            key_ids: by ARN or alias, the roots that this role is granted.
+            region: where they are.
+            endpoint_url: another server than AWS's.
+            session: brings the credentials, by default from AWS's own chain (instance or task role).
+            call_timeout_seconds: for the whole of a call.
+            merchant_keys: purposes of which each merchant has a key of its own, by the alias of the purpose's with
+                `-` and the merchant behind it. None is ever made here. What belongs to no merchant, and what was
+                wrapped before the purpose was named here, stays with the purpose's own key.
+
+        Raises:
+            KeyStoreRefused: the settings make no client, or a purpose with keys of merchants has no alias.
         """
+        if not all(key_ids.get(each, "alias/").startswith("alias/") for each in merchant_keys):
+            raise KeyStoreRefused(
+                "keys of merchants are named by alias: name their purpose's by one"
+            )
         config = AioConfig(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
@@ -116,14 +142,15 @@ class AwsKmsKeyStore:
                 client = await lifetime.enter_async_context(making)
             except (BotoCoreError, ValueError) as error:
                 raise KeyStoreRefused("the settings make no AWS KMS client") from error
-            return cls(client, key_ids, lifetime.pop_all(), call_timeout_seconds)
+            return cls(client, key_ids, lifetime.pop_all(), call_timeout_seconds, merchant_keys)
 
     async def generate(self, purpose: Purpose, context: Mapping[str, str]) -> NewDataKey:
         """Call GenerateDataKey (AES_256)."""
         bound = bound_context(purpose, context)
-        async with self._call():
+        key_id = self._key_ids_for(purpose, context)[0]
+        async with self._call(key_id):
             answer = await self._client.generate_data_key(
-                KeyId=self._key_id(purpose), KeySpec="AES_256", EncryptionContext=bound
+                KeyId=key_id, KeySpec="AES_256", EncryptionContext=bound
             )
             plaintext, wrapped = answer["Plaintext"], answer["CiphertextBlob"]
         if len(plaintext) != DATA_KEY_BYTES:
@@ -134,9 +161,10 @@ class AwsKmsKeyStore:
         """Call Encrypt."""
         check_plaintext(plaintext)
         bound = bound_context(purpose, context)
-        async with self._call():
+        key_id = self._key_ids_for(purpose, context)[0]
+        async with self._call(key_id):
             answer = await self._client.encrypt(
-                KeyId=self._key_id(purpose), Plaintext=plaintext, EncryptionContext=bound
+                KeyId=key_id, Plaintext=plaintext, EncryptionContext=bound
             )
             return _present(answer["CiphertextBlob"])
 
@@ -145,13 +173,19 @@ class AwsKmsKeyStore:
     ) -> Secret[bytes]:
         """Call Decrypt, with the key that must have wrapped: KMS would else take any that it may use."""
         bound = bound_context(purpose, context)
+        first, *others = self._key_ids_for(purpose, context)
         if not wrapped:
             raise CannotUnwrap
-        async with self._call():
-            answer = await self._client.decrypt(
-                KeyId=self._key_id(purpose), CiphertextBlob=wrapped, EncryptionContext=bound
-            )
-            return Secret(_present(answer["Plaintext"]))
+        try:
+            return await self._decrypted(first, wrapped, bound)
+        except (CannotUnwrap, KeyStoreRefused) as error:
+            if not others or _code(error.__cause__) not in _ANOTHER_KEY:
+                raise
+            refused = error
+        try:
+            return await self._decrypted(others[0], wrapped, bound)
+        except CannotUnwrap:
+            raise refused from None
 
     async def describe(self) -> Sequence[RootInfo]:
         """Call DescribeKey for every root of this role."""
@@ -162,9 +196,19 @@ class AwsKmsKeyStore:
         self._closed = True
         await self._lifetime.aclose()
 
+    async def _decrypted(
+        self, key_id: str, wrapped: bytes, bound: Mapping[str, str]
+    ) -> Secret[bytes]:
+        async with self._call(key_id):
+            answer = await self._client.decrypt(
+                KeyId=key_id, CiphertextBlob=wrapped, EncryptionContext=bound
+            )
+            return Secret(_present(answer["Plaintext"]))
+
     async def _describe(self, purpose: Purpose) -> RootInfo:
-        async with self._call():
-            answer = await self._client.describe_key(KeyId=self._key_id(purpose))
+        key_id = self._key_id(purpose)
+        async with self._call(key_id):
+            answer = await self._client.describe_key(KeyId=key_id)
             root = answer["KeyMetadata"]
             return RootInfo(
                 purpose=purpose,
@@ -180,8 +224,18 @@ class AwsKmsKeyStore:
             raise KeyStoreRefused(f"this role is not granted the {purpose} root")
         return key_id
 
+    def _key_ids_for(self, purpose: Purpose, context: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the key that wraps for this context, then those that may have wrapped for it before."""
+        key_id = self._key_id(purpose)
+        merchant = context.get("merchant", PLATFORM)
+        if purpose not in self._merchant_keys or merchant == PLATFORM:
+            return (key_id,)
+        if _MERCHANT.fullmatch(merchant) is None:
+            raise KeyStoreRefused("a merchant's id makes no alias")
+        return (f"{key_id}-{merchant}", key_id)
+
     @asynccontextmanager
-    async def _call(self) -> AsyncIterator[None]:
+    async def _call(self, key_id: str) -> AsyncIterator[None]:
         """Bound the whole of a call, and say in our words what went wrong."""
         if self._closed:
             raise KeyStoreUnavailable
@@ -189,7 +243,7 @@ class AwsKmsKeyStore:
             async with asyncio.timeout(self._call_timeout_seconds):
                 yield
         except ClientError as error:
-            raise _translated(error) from error
+            raise _translated(error, key_id) from error
         except (NoCredentialsError, PartialCredentialsError, ParamValidationError) as error:
             raise KeyStoreRefused from error
         # The last three: botocore's parser, or what is read here, met an answer of another shape.
@@ -211,10 +265,17 @@ def _present(content: bytes) -> bytes:
     return content
 
 
+def _code(error: BaseException | None) -> str:
+    """Return what AWS calls an error; nothing for one that is none of AWS's."""
+    if not isinstance(error, ClientError):
+        return ""
+    return error.response.get("Error", {}).get("Code", "")
+
+
 def _translated(
-    error: ClientError,
+    error: ClientError, key_id: str
 ) -> CannotUnwrap | RootDisabled | KeyStoreUnavailable | KeyStoreRefused:
-    code = error.response.get("Error", {}).get("Code", "")
+    code = _code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
     if code in _CANNOT_UNWRAP:
         return CannotUnwrap()
@@ -222,4 +283,6 @@ def _translated(
         return RootDisabled()
     if code in _UNAVAILABLE or status >= _SERVER_ERROR:
         return KeyStoreUnavailable()
-    return KeyStoreRefused(f"AWS KMS answered {code}")
+    if code == _UNKNOWN_KEY:
+        return KeyStoreRefused(f"AWS KMS knows no key {key_id}")
+    return KeyStoreRefused(f"AWS KMS answered {code} for {key_id}")

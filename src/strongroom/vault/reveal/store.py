@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows ↔ what is to be revealed, what was, and who was stopped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeAlias
+
+from strongroom.db.pool import ReadOnly, Record, Transaction
+from strongroom.db.queries import load_queries
+from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.mode import Mode
+from strongroom.vault.reveal.model import Kept, Stop
+
+_QUERIES: Final = load_queries("strongroom.vault.reveal")
+#: After every id, so that the first page begins with the newest.
+_AFTER_EVERY_ID: Final = "aud_~"
+
+Scope: TypeAlias = tuple[MerchantId, Mode]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCard:
+    """A token's card as its row has it."""
+
+    container: str
+    sealed_number: bytes = field(repr=False)
+    key_version: int
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    single_use: bool
+
+
+async def card(read: ReadOnly, scope: Scope, token: str, now: datetime) -> SealedCard | None:
+    """Return what is sealed for a token, if it is there and has not expired."""
+    row = await read.row(_QUERIES["card_to_reveal"], *scope, token, now)
+    return None if row is None else SealedCard(**dict(row))
+
+
+async def one_at_a_time(tx: Transaction, caller: str) -> None:
+    """Wait until no other reveal of this caller is under way, in whichever process."""
+    await tx.row(_QUERIES["one_at_a_time"], caller)
+
+
+async def stop_of(read: ReadOnly, scope: Scope, caller: str) -> Stop | None:
+    """Return the last time that a caller was stopped."""
+    row = await read.row(_QUERIES["stop_of"], *scope, caller)
+    return None if row is None else _stop(row)
+
+
+async def count(read: ReadOnly, scope: Scope, caller: str, since: datetime, limit: int) -> int:
+    """Count a caller's reveals since a time, up to a limit."""
+    row = await read.row(_QUERIES["count_reveals"], *scope, caller, since, limit)
+    return 0 if row is None else int(row["reveals"])
+
+
+async def insert(tx: Transaction, scope: Scope, kept: Kept) -> None:
+    """Keep that something is revealed."""
+    await tx.run(
+        _QUERIES["insert_reveal"],
+        *scope,
+        kept.event_id,
+        kept.token_id,
+        kept.caller,
+        kept.purpose,
+        kept.note,
+        kept.revealed_at,
+    )
+
+
+async def put_stop(tx: Transaction, scope: Scope, stop: Stop) -> None:
+    """Stop a caller."""
+    await tx.run(
+        _QUERIES["put_stop"], *scope, stop.caller, stop.count, stop.stopped_at, stop.ends_at
+    )
+
+
+async def lift(tx: Transaction, scope: Scope, caller: str, now: datetime, by: str) -> Stop | None:
+    """Let a caller go on; None when they are not stopped."""
+    row = await tx.row(_QUERIES["lift_stop"], *scope, caller, now, by)
+    return None if row is None else _stop(row)
+
+
+async def stops(read: ReadOnly, scope: Scope, now: datetime, limit: int) -> Sequence[Stop]:
+    """Return who reveals nothing now, the newest first."""
+    return [_stop(row) for row in await read.rows(_QUERIES["list_stops"], *scope, now, limit)]
+
+
+async def reveals(read: ReadOnly, scope: Scope, before: str | None, limit: int) -> Sequence[Kept]:
+    """Return what was revealed, newest first."""
+    rows = await read.rows(_QUERIES["list_reveals"], *scope, before or _AFTER_EVERY_ID, limit)
+    return [Kept(**dict(row)) for row in rows]
+
+
+async def forget(tx: Transaction) -> int:
+    """Remove what is older than alarms and reviews need, of every tenant."""
+    await tx.row(_QUERIES["be_expiry_job"])
+    return await tx.run(_QUERIES["forget_reveals"])
+
+
+def _stop(row: Record) -> Stop:
+    return Stop(**dict(row))
