@@ -27,6 +27,7 @@ from strongroom.db.logins import Domain, Login
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import synthetic_number
+from strongroom.keys import KeyName
 from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.containers.model import Access
 from strongroom.vault.errors import CannotReadCard
@@ -115,6 +116,23 @@ async def test_a_process_killed_in_mid_import_loses_and_doubles_nothing(ground: 
             await moved(ground, of, rows)
     assert await ground.tokens() < CARDS
     await require_whole(ground, await ground.parts.feed(of, content, 100_000))
+
+
+async def test_a_card_is_known_under_the_fingerprint_key_before(ground: Ground) -> None:
+    async def imported(first: int, count: int) -> tuple[int, int]:
+        of = await ground.parts.imports.begin(ground.parts.caller, CSV)
+        ended = await ground.parts.feed(of, csv_file(first, count), 1_000_000)
+        return ended.counts.created, ended.counts.duplicates
+
+    assert await imported(1, 700) == (700, 0)
+    await ground.parts.keyring.rotate(ground.merchant, Mode.TEST, KeyName.FINGERPRINT)
+    assert await imported(1, 1_400) == (700, 700)
+    assert await imported(1, 1_400) == (0, 1_400)
+    versions = await ground.look(
+        "select key_version, count(*) as cards from vault.card_identity where merchant_id = $1 group by 1 order by 1",
+        ground.merchant,
+    )
+    assert [(row["key_version"], row["cards"]) for row in versions] == [(1, 700), (2, 700)]
 
 
 async def pgp_file(ground: Ground, content: bytes) -> tuple[Import, bytes]:

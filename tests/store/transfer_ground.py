@@ -6,11 +6,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from database import Databases
+from residence import AtHome
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
@@ -72,11 +74,19 @@ class Rules:
         raise AssertionError((merchant, mode, container, wanted))
 
 
+class Later(SystemClock):
+    """A minute ahead: past the first seconds after any rotation of a key."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(minutes=1)
+
+
 class Parts:
     """The parts of one vault process that move cards."""
 
     def __init__(self, database: Database, keyring: Keyring, merchant: MerchantId) -> None:
         self.database = database
+        self.keyring = keyring
         self.merchant = merchant
         self.rules = Rules()
         self.clock = SystemClock()
@@ -84,7 +94,7 @@ class Parts:
         self.recorder = EventRecorder(database, ROW_KEY, self.clock)
         self.handlers: dict[JobKind, JobHandler] = {}
         self.jobs = JobService(database, self.recorder, self.clock, self.handlers)
-        sealer = CardSealer(keyring)
+        sealer = CardSealer(keyring, AtHome(), clock=Later())
         self.sealer = sealer
         self.keys = ImportKeys(database, keyring, self.recorder, self.clock)
         self.imports = Imports(

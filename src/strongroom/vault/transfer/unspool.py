@@ -18,7 +18,7 @@ from strongroom.vault.transfer import pgp, store
 from strongroom.vault.transfer.columns import RowMalformed
 from strongroom.vault.transfer.errors import ContentRefused
 from strongroom.vault.transfer.imports import Imports
-from strongroom.vault.transfer.intake import CREATED, Hands
+from strongroom.vault.transfer.intake import CREATED
 from strongroom.vault.transfer.jwe import Opener
 from strongroom.vault.transfer.model import (
     PART_BYTES_MAX,
@@ -40,7 +40,6 @@ class _Session:
     """A stream that is open between the steps of a job."""
 
     stream: AsyncIterator[bytes]
-    hands: Hands
     hasher: Sha256
     #: Clear bytes that were taken from the stream, less what is in `rest`.
     position: int = 0
@@ -95,9 +94,9 @@ class Unspooler:
         before = at.counts
         await _fill(session)
         base = session.position
-        at = await self._imports.read_rows(
-            at, session.rest, session.hands, base=base, last=session.ended
-        )
+        # Anew for each step: what seals may be rotated while a file is read.
+        hands = await self._imports.hands(at, Origin())
+        at = await self._imports.read_rows(at, session.rest, hands, base=base, last=session.ended)
         session.rest = session.rest[at.consumed - base :]
         session.position = at.consumed
         refused = at.counts.refused - before.refused
@@ -114,9 +113,8 @@ class Unspooler:
         """Open the stream and pass by what is done."""
         while len(self._sessions) >= _OPEN_AT_ONCE_MAX:
             await self._drop(next(iter(self._sessions)))
-        hands = await self._imports.hands(at, Origin())
         hasher = Sha256()
-        session = _Session(self._clear(at, key_number, hasher), hands, hasher)
+        session = _Session(self._clear(at, key_number, hasher), hasher)
         while session.position + len(session.rest) < at.consumed:
             part = await anext(session.stream, b"")
             if not part:
@@ -138,8 +136,7 @@ class Unspooler:
         session = self._sessions.pop(job.job_id, None)
         if session is None:
             hasher = Sha256()
-            hands = await self._imports.hands(at, Origin())
-            session = _Session(self._clear(at, number, hasher), hands, hasher)
+            session = _Session(self._clear(at, number, hasher), hasher)
         try:
             seen = 0
             while seen < _VERIFIED_AT_ONCE:
