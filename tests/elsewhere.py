@@ -67,7 +67,10 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
     found = {
         "key_id": (await service.key(tenant.merchant, KeyKind.PUBLIC, mode)).key.key_id,
         "job_id": await waiting_job(service, tenant.merchant, mode),
+        "export_id": await exporting_job(service, tenant.merchant, mode),
     }
+    begun = await service.vault(tenant.keys[mode]).post("/v1/imports", {"format": "csv"})
+    found["import_id"] = begun.json()["id"]
     for listener, caller in (
         ("vault", service.vault(tenant.keys[mode])),
         ("gateway", service.gateway(tenant.keys[mode])),
@@ -86,6 +89,31 @@ async def waiting_job(service: Service, merchant: MerchantId, mode: Mode) -> str
         """insert into vault.job (merchant_id, mode, job_id, kind, state, total, run_at, created_by, created_at,
                   updated_at)
            values ($1, $2, $3, 'reseal', 'waiting', 10, '2099-12-31', 'tests', now(), now())""",
+        merchant,
+        mode.value,
+        job,
+    )
+    return job
+
+
+async def exporting_job(service: Service, merchant: MerchantId, mode: Mode) -> str:
+    """An export that is done, with a piece."""
+    job = new_id("job")
+    params = '{"container": "default", "encryption": "pgp", "fingerprint": "f", "recipient": "r"}'
+    await service.look(
+        Domain.VAULT,
+        """insert into vault.job (merchant_id, mode, job_id, kind, state, params, run_at, created_by, created_at,
+                  updated_at, ended_at)
+           values ($1, $2, $3, 'export', 'done', $4::text::jsonb, now(), 'tests', now(), now(), now())""",
+        merchant,
+        mode.value,
+        job,
+        params,
+    )
+    await service.look(
+        Domain.VAULT,
+        """insert into vault.export_piece (merchant_id, mode, job_id, number, cards, content, digest, created_at)
+           values ($1, $2, $3, 0, 1, 'x', sha256('x'), now())""",
         merchant,
         mode.value,
         job,

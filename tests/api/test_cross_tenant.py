@@ -53,6 +53,8 @@ PREFIXES: Final = {
     "destination_id": "dst",
     "endpoint_id": "whe",
     "job_id": "job",
+    "import_id": "imp",
+    "export_id": "job",
     "key_id": "key",
     "network_id": "net",
     "payment_id": "pay",

@@ -15,7 +15,7 @@ from api.test_cross_tenant import ROUTES, Route, own_body
 from api.test_openapi import EVERY, Operation, body_of, destined, ids_of, is_for_people
 from database import Databases, Server, fresh_databases
 from elsewhere import World as Persons
-from elsewhere import world_of
+from elsewhere import exporting_job, world_of
 from paying import Shop, open_shop, until
 from service import Caller, Service, Tenant, running
 from store.rights import (
@@ -301,6 +301,8 @@ class World:
             "cvc": token["cvc"],
             "key_id": key.key.key_id,
             "payment_id": payment.json()["id"],
+            "import_id": (await vault.post("/v1/imports", {"format": "csv"})).json()["id"],
+            "export_id": await exporting_job(service, tenant.merchant, Mode.TEST),
         }
         ids["destination_id"] = await destined(service, tenant.merchant)
         for listener, domain in (("vault", Domain.VAULT), ("gateway", Domain.CORE)):
