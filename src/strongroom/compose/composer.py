@@ -28,7 +28,7 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.erasure import erasures_of
-from strongroom.compose.forwarding import forward_desk
+from strongroom.compose.forwarding import forward_desk, operator_destinations
 from strongroom.compose.key_periods import watch_periods
 from strongroom.compose.operator_keys import OperatorKeys, operator_keys_of
 from strongroom.compose.process import Process, present
@@ -77,6 +77,7 @@ from strongroom.vault.destinations import Destinations
 from strongroom.vault.details import DetailSealer
 from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
+from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
@@ -400,6 +401,10 @@ class Composer(Process):
     async def operator_containers(self) -> ContainerDesk:
         """Compose containers and access rules for the operators' commands, under the vault's login."""
         return await container_parts.operator_desk(self)
+
+    async def operator_destinations(self) -> DestinationOperator:
+        """Compose destinations for the operators' commands, under the vault's login."""
+        return await operator_destinations(self)
 
     async def operator_access(self) -> AccessReviews:
         """Compose reviews of access for the operators' commands, under the console's login."""

@@ -44,6 +44,7 @@ from strongroom.vault.errors import (
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.forwarding.ports import OperatedDestinations
 from strongroom.vault.template import Json, Slot, Template, slot
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "Forwarder",
     "Json",
     "NetworkTokenFacts",
+    "OperatedDestinations",
     "Route",
     "ScanFinding",
     "ScanForm",
