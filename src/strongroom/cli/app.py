@@ -34,6 +34,7 @@ from strongroom.cli import (
     signing_key,
     simulator,
     token,
+    transfer,
 )
 from strongroom.cli.console import errors
 from strongroom.kernel.cardlike import has_cardlike
@@ -63,6 +64,7 @@ for noun in (
     provider,
     network,
     token,
+    transfer,
     connection,
     payment,
     refund,
