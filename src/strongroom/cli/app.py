@@ -40,6 +40,7 @@ from strongroom.cli import (
     signing_key,
     simulator,
     token,
+    transfer,
 )
 from strongroom.cli.console import errors
 from strongroom.kernel.cardlike import has_cardlike
@@ -70,6 +71,7 @@ for noun in (
     network,
     token,
     erasure,
+    transfer,
     connection,
     destination,
     payment,
