@@ -81,7 +81,7 @@ from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
-from strongroom.vault.residency import Residency, require_region, require_same
+from strongroom.vault.residency import Residency, require_places, require_region, require_same
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
@@ -107,6 +107,8 @@ class Composer(Process):
         await require_region(database, region, site.clock)
         pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
         require_same(region, pinned, "the audit sink")
+        store = await self.key_store()
+        require_places(region, site.settings.vault_locations, await store.describe())
         await put_canary(database, keyring, site.clock)
         sealer = CardSealer(
             keyring,

@@ -396,6 +396,13 @@ class Settings(KeyStoreSettings):
         default=200,
         metadata=says("How often an idle worker looks for jobs, in milliseconds."),
     )
+    vault_locations: tuple[str, ...] = field(
+        default=(),
+        metadata=says(
+            "Locations (comma-separated: `me-central-1`) that count as the vault's region: where the key store says "
+            "that its roots are, it must be one of these or have the region's own name."
+        ),
+    )
     vault_region: str = field(default="local", metadata=says("Region this vault's cards rest in."))
 
     @property

@@ -15,6 +15,7 @@ from strongroom.keys.errors import (
     SecretsMissing,
     SecretUnreadable,
 )
+from strongroom.keys.locations import location_of
 from strongroom.keys.model import (
     CACHE_SECONDS,
     PLATFORM_MERCHANT,
@@ -60,5 +61,6 @@ __all__ = [
     "SecretsMissing",
     "WatchedKeys",
     "Within",
+    "location_of",
     "roots_of",
 ]
