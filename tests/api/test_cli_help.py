@@ -122,6 +122,7 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "refund create",
         "refund list",
         "refund show",
+        "scan",
         "serve",
         "service create",
         "service list",

@@ -59,6 +59,8 @@ numbers = st.one_of(
         ("4222 222 222 222", REMOVED),
         ("424242 4242424242", REMOVED),
         ("42424242 42424242", REMOVED),
+        ("card=4242+4242+4242+4242&x=1", f"card={REMOVED}&x=1"),
+        ("scan_4242_4242_4242_4242.txt", f"scan_{REMOVED}.txt"),
         ("6205 5000 0000 0000 004", REMOVED),
         ("2026 4242 4242 4242 4242 12", f"2026 {REMOVED} 12"),
         (f"{VISA} {VISA}", f"{REMOVED} {REMOVED}"),

@@ -16,6 +16,7 @@ import typer
 from rich.markup import escape
 
 from strongroom.cli.console import errors, progress, run
+from strongroom.kernel.errors import StrongroomError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -77,7 +78,7 @@ def scan(
         False, "--self-test", help="Plant decoys in every form, and say whether each is found."
     ),
 ) -> None:
-    """Look for card numbers in files, streams and PostgreSQL databases (PCI DSS 12.10.7); exit code 1 if one is there."""
+    """Look for card numbers in files, streams and PostgreSQL databases (PCI DSS 12.10.7). Exit code 1 if found."""
     from strongroom.cli import scan_shown
     from strongroom.cli.installation import write_private
     from strongroom.vault import ScanKind, ScanLevel, new_findings, read_baseline, written_baseline
@@ -86,7 +87,6 @@ def scan(
         raise typer.Exit(scan_shown.trials(as_json=shown is Shown.JSON))
     if not target:
         raise typer.BadParameter("what is searched is missing: a path, - or postgres://…")
-    known = Counter() if baseline is None else read_baseline(baseline)
 
     def wanted(finding: "ScanFinding") -> bool:
         if finding.kind is ScanKind.ALIAS or (
@@ -95,11 +95,18 @@ def scan(
             return False
         return finding.level.reaches(ScanLevel(least))
 
-    with progress() as bar:
-        report = _search(target, exclude, password_file, wanted, _teller(bar))
+    try:
+        known = Counter() if baseline is None else read_baseline(baseline)
+        with progress() as bar:
+            report = _search(target, exclude, password_file, wanted, _teller(bar))
+    except StrongroomError as error:
+        # Not code 1, which would say that something was found.
+        errors.print(f"[bold red]{error.code}[/]: {escape(error.detail)}", soft_wrap=True)
+        raise typer.Exit(NOT_LOOKED) from None
     fresh = new_findings(report.findings, known)
     if write_baseline is not None:
         write_private(write_baseline, written_baseline(report.findings).encode())
+        scan_shown.not_looked_at(report)
         errors.print(f"wrote {len(report.findings)} findings to {write_baseline}", markup=False)
         fresh = []
     else:

@@ -26,11 +26,16 @@ def as_text(report: ScanReport, fresh: Sequence[ScanFinding]) -> None:
             where = f"{each.place}:{each.line}:{each.column}"
             table.add_row(each.masked, scheme, each.level, each.form, Text(where))
         print_table(table)
+    not_looked_at(report)
+    errors.print(_sentence(report, fresh), markup=False, soft_wrap=True)
+
+
+def not_looked_at(report: ScanReport) -> None:
+    """Print what could not be looked at, and why."""
     for note in report.unread[:_UNREAD_SHOWN]:
         errors.print(f"not looked at: {note.place} ({note.reason})", markup=False, soft_wrap=True)
     if len(report.unread) > _UNREAD_SHOWN:
         errors.print(f"… and {len(report.unread) - _UNREAD_SHOWN} more")
-    errors.print(_sentence(report, fresh), markup=False, soft_wrap=True)
 
 
 def _sentence(report: ScanReport, fresh: Sequence[ScanFinding]) -> str:

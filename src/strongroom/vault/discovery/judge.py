@@ -47,13 +47,13 @@ _AGAINST_WORDS: Final = re.compile(
     r"(?i:trace|span|request|session|correlation|transaction|txn|message|event|order|invoice|tracking|parcel|shipment"
     r"|serial|imei|iccid|imsi|isbn|issn|ean\b|ean13|gtin|upc\b|sku|barcode|phone|mobile|tel\b|fax|iban|swift|routing"
     r"|timestamp|epoch|millis|micros|nanos|time\b|_at\b|checksum|hash|sha\d|md5|crc|digest|nonce|seed|random|offset"
-    r"|latitude|longitude|\blat\b|\blng\b|\blon\b|version|build|snowflake|tweet|inode|pid\b|vin\b"
-    r"|ref(?:erence)?\b|tax\b|passport|licen[cs]e"
-    r"|(?:customer|user|member|employee|ticket|case|device|meter).?(?:no|num|ref|#))"
+    r"|latitude|longitude|\blat\b|\blng\b|\blon\b|version|build|snowflake|tweet|inode|pid\b|vin\b|ref(?:erence)?\b"
+    r"|tax\b|passport|licen[cs]e|(?:customer|user|member|employee|ticket|case|device|meter).?(?:no|num|ref|#))"
     r"|(?:\b|_)(?i:id|uid|uuid|guid)\b|(?<=[a-z])(?:Id|ID|Uuid|UUID)\b"
 )
 _EXPIRY: Final = re.compile(
-    r"(?<![0-9])(?:0[1-9]|1[0-2]) ?[/-] ?(?:20)?[2-4][0-9](?![0-9])|20[2-4][0-9]-(?:0[1-9]|1[0-2])(?![-0-9])|(?i:exp(?:iry|ires|iration)?\b|valid.?thru)"
+    r"(?<![0-9])(?:0[1-9]|1[0-2]) ?[/-] ?(?:20)?[2-4][0-9](?![0-9])|20[2-4][0-9]-(?:0[1-9]|1[0-2])(?![-0-9])"
+    r"|(?i:exp(?:iry|ires|iration)?\b|valid.?thru)"
 )
 # A number that its own line speaks of: what ends before it does not count.
 _LINE_END: Final = re.compile(r"[\r\n]")
@@ -125,21 +125,23 @@ def _words(before: str, behind: str, hint: str) -> int:
     name = f"{hint} {named[1] if named else ''}"
     # A field's own name decides; words farther off count where it says nothing.
     if name.strip():
-        if _FOR_WORDS.search(name):
-            return _FOR
-        if _AGAINST_WORDS.search(name):
-            return _AGAINST
-    speaks_for = _last(_FOR_WORDS, line)
-    against = _last(_AGAINST_WORDS, line)
-    score = 0
-    if speaks_for >= 0 or against >= 0:
-        # Of two words, the nearer one is meant.
-        score += _FOR if speaks_for >= against else _AGAINST
-    elif _FOR_WORDS.search(rest):
-        score += _BESIDE
+        said = _nearest(name)
+        if said:
+            return said
+    score = _nearest(line)
+    if not score and _FOR_WORDS.search(rest):
+        score = _BESIDE
     if _EXPIRY.search(rest) or _EXPIRY.search(line):
         score += _BESIDE
     return score
+
+
+def _nearest(line: str) -> int:
+    """Return what the words say that stand before a number: of two, the nearer one is meant."""
+    speaks_for, against = _last(_FOR_WORDS, line), _last(_AGAINST_WORDS, line)
+    if speaks_for < 0 and against < 0:
+        return 0
+    return _FOR if speaks_for >= against else _AGAINST
 
 
 def _last(words: re.Pattern[str], line: str) -> int:

@@ -12,6 +12,9 @@ from strongroom.vault.discovery.batches import search_values
 from strongroom.vault.discovery.model import Finding, Report
 from strongroom.vault.discovery.search import Searcher
 
+#: What is listed as one of these holds rows; a virtual table keeps its own in shadows.
+_WITH_ROWS: Final = (b"table", b"shadow")
+_ROWS: Final = "select * from "  # allow: no-unnamed-sql because it is for SQLite
 MAGIC: Final = b"SQLite format 3\x00"
 ROWS: Final = 500
 #: A value that is longer is looked at up to here, and noted.
@@ -46,12 +49,14 @@ def search_sqlite(
     """
     with closing(opened(source)) as connection:
         encoding = bytes(connection.execute("pragma encoding").fetchone()[0]).decode("ascii")
-        names = [
-            (bytes(row[0]).decode("utf-8", "replace"))
-            for row in connection.execute(
-                "select name from sqlite_master where type = 'table' and rootpage > 0 order by name"
-            )
-        ]
+        tables = connection.execute("pragma table_list").fetchall()
+        if not tables:  # every database has at least its catalogue
+            raise sqlite3.NotSupportedError
+        names = sorted(
+            bytes(name).decode("utf-8", "replace")
+            for _, name, kind, *_ in tables
+            if kind in _WITH_ROWS
+        )
         for table in names:
             try:
                 found = _in_table(connection, table, place, encoding, searcher, report, inside)
@@ -69,7 +74,7 @@ def _in_table(
     report: Report,
     inside: Inside,
 ) -> Iterator[Finding]:
-    cursor = connection.execute(f"select * from {_quoted(table)}")  # noqa: S608 - a name of its own catalogue
+    cursor = connection.execute(_ROWS + _quoted(table))
     columns = [each[0] for each in cursor.description]
     begins = 1
     while rows := cursor.fetchmany(ROWS):

@@ -54,7 +54,7 @@ _TEXT: Final = re.compile(
 )
 _ESCAPED: Final = re.compile(_ONE_ESCAPE + _TWELVE)
 _WIDE: Final[tuple[tuple[Form, str, int, re.Pattern[bytes]], ...]] = tuple(
-    (form, codec, width, re.compile(rb"(?:" + unit + rb"){%d,}" % CARD_DIGITS_MIN))
+    (form, codec, width, re.compile(unit + rb"(?:" + unit + rb"){%d,}" % (CARD_DIGITS_MIN - 1)))
     for form, codec, width, unit in (
         (Form.UTF16, "utf-16-le", 2, rb"[0-9 \t.+_\xa0\xad-]\x00"),
         (Form.UTF16, "utf-16-be", 2, rb"\x00[0-9 \t.+_\xa0\xad-]"),
