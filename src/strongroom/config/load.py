@@ -357,5 +357,6 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "worker": _truth,
     "worker_poll_ms": _count,
     "key_backup_days": _count,
+    "vault_locations": _words,
     "vault_region": _region,
 }

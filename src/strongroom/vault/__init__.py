@@ -10,7 +10,10 @@ from strongroom.vault.calls import (
     Forward,
     Forwarded,
     Forwarder,
+    NetworkTokenFacts,
+    StoredCredentialFacts,
 )
+from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.discovery import (
     BaselineRefused,
@@ -34,12 +37,14 @@ from strongroom.vault.errors import (
     ConnectionDisabled,
     ConnectionExists,
     ConnectionUnknown,
+    CryptogramUsed,
     CvcExpired,
     CvcInvalid,
     CvcUsed,
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.forwarding.ports import OperatedDestinations
 from strongroom.vault.template import Json, Slot, Template, slot
 
 __all__ = [
@@ -47,6 +52,7 @@ __all__ = [
     "CVC_HELD",
     "CVC_USED",
     "SIMULATOR",
+    "AccessRefused",
     "BaselineRefused",
     "BodySignature",
     "CannotReadCard",
@@ -57,6 +63,7 @@ __all__ = [
     "ConnectionExists",
     "ConnectionUnknown",
     "Connections",
+    "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
     "CvcUsed",
@@ -67,6 +74,8 @@ __all__ = [
     "Forwarded",
     "Forwarder",
     "Json",
+    "NetworkTokenFacts",
+    "OperatedDestinations",
     "Route",
     "ScanFinding",
     "ScanForm",
@@ -75,6 +84,7 @@ __all__ = [
     "ScanProgress",
     "ScanReport",
     "Slot",
+    "StoredCredentialFacts",
     "Template",
     "TemplateRefused",
     "TokenUnknown",

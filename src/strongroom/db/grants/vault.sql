@@ -17,6 +17,7 @@ grant select, insert, update (sealed_credentials, key_version, status, updated_a
     to strongroom_vault;
 grant select, insert, update (description, retention_days, updated_at), delete on vault.container to strongroom_vault;
 grant select, insert, delete on vault.access_rule to strongroom_vault;
+grant select, insert, update (sealed, key_version, expires_at), delete on vault.token_detail to strongroom_vault;
 grant select, insert, update (name, config, sealed, key_version, status, updated_at, credentials_changed_at)
     on vault.destination to strongroom_vault;
 grant select, insert, update (outcome, status, reason, duration_ms), delete on vault.forward to strongroom_vault;
