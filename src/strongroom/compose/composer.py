@@ -32,6 +32,7 @@ from strongroom.compose.forwarding import forward_desk, operator_destinations
 from strongroom.compose.key_periods import watch_periods
 from strongroom.compose.operator_keys import OperatorKeys, operator_keys_of
 from strongroom.compose.process import Process, present
+from strongroom.compose.retokenize import operator_retokenizations, retokenizations_of
 from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
 from strongroom.compose.site import (
@@ -82,6 +83,7 @@ from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
 from strongroom.vault.residency import Residency, require_places, require_region, require_same
+from strongroom.vault.retokenize.service import Retokenizations
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
@@ -110,9 +112,10 @@ class Composer(Process):
         store = await self.key_store()
         require_places(region, site.settings.vault_locations, await store.describe())
         await put_canary(database, keyring, site.clock)
+        residency = Residency(MerchantRegions(core), region)
         sealer = CardSealer(
             keyring,
-            Residency(MerchantRegions(core), region),
+            residency,
             Algorithm(site.settings.card_algorithm),
             site.clock,
         )
@@ -180,6 +183,7 @@ class Composer(Process):
         )
         rotation = await rotation_state(self, database, keyring, recorder, work)
         erasures = erasures_of(self, database, keyring, recorder, rules, work, rotation["rotation"])
+        retokenizations = retokenizations_of(self, database, keyring, residency, recorder, work)
         await work.start()
         return await self._listener(
             "vault",
@@ -202,6 +206,7 @@ class Composer(Process):
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
                 **rotation,
                 "erasures": erasures,
+                "retokenizations": retokenizations,
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -393,6 +398,10 @@ class Composer(Process):
     async def operator_keys(self) -> OperatorKeys:
         """Compose encryption keys for the operators' commands, under the vault's and the console's logins."""
         return await operator_keys_of(self)
+
+    async def operator_retokenizations(self) -> Retokenizations:
+        """Compose retokenizations for the operators' commands, under the vault's login."""
+        return await operator_retokenizations(self)
 
     async def operator_networks(self) -> NetworksService:
         """Compose allow-lists for the operators' commands, under the console's login."""
