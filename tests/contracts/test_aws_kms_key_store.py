@@ -7,9 +7,10 @@ tests/unit/test_aws_kms_faults.py.
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiobotocore.session import AioSession, get_session
@@ -198,9 +199,10 @@ async def test_a_root_that_is_not_there_is_refused_by_its_name() -> None:
 
 async def test_a_root_is_described_with_its_rotation_where_that_can_be_known() -> None:
     fake = FakeAwsKms()
-    later = datetime(2027, 6, 1, tzinfo=UTC)
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=200)
     fake.aliases[CARD].rotates_at = later.timestamp()  # it was rotated a year before that
-    fake.aliases[PREFIX + "audit"].rotates_at = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
+    past = datetime(2026, 6, 1, tzinfo=UTC)  # before this machine's clock
+    fake.aliases[PREFIX + "audit"].rotates_at = past.timestamp()
     made = datetime.fromtimestamp(1_767_323_045.678, UTC)  # as every key of the fake
     async with store_at(fake) as (store, server):
         for _ in range(3):
@@ -208,12 +210,20 @@ async def test_a_root_is_described_with_its_rotation_where_that_can_be_known() -
         card, audit, webhook = (
             roots[each] for each in (Purpose.CARD, Purpose.AUDIT, Purpose.WEBHOOK)
         )
-        assert (card.created, card.rotates_at) == (datetime(2026, 6, 1, tzinfo=UTC), later)
+        assert (card.created, card.rotates_at) == (max(made, later - timedelta(days=365)), later)
         # Not rotated yet: the first version is as old as the key.
-        assert (audit.created, audit.rotates_at) == (made, datetime(2026, 6, 1, tzinfo=UTC))
+        assert (audit.created, audit.rotates_at) == (made, past)
         assert (webhook.created, webhook.rotates_at) == (made, None)
-        targets = [sent.headers["x-amz-target"] for sent in server.requests]
-        assert targets.count("TrentService.GetKeyRotationStatus") == len(Purpose), "once an hour"
+        asked = [
+            sent.json()["KeyId"]
+            for sent in server.requests
+            if sent.headers["x-amz-target"] == "TrentService.GetKeyRotationStatus"
+        ]
+        assert Counter(asked) == {
+            # Once an hour; each time behind the day that was told, for the next one must be known by now.
+            key.arn: 3 if alias == PREFIX + "audit" else 1
+            for alias, key in fake.aliases.items()
+        }
 
 
 async def test_a_role_that_may_not_ask_for_rotation_describes_all_the_same() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from strongroom.cli.diagnosis.encryption_keys import judged
-from strongroom.keys import DataKeyRow, KeyName, KeyState
+from strongroom.keys import DataKeyRow, KeyName, KeyState, Purpose, RootInfo
 from strongroom.vault.rotation.periods import Periods
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
@@ -44,8 +44,15 @@ def test_what_seals_nothing_is_not_overdue(row: DataKeyRow) -> None:
     assert PERIODS.rotates_at(row) is None
 
 
-def test_a_root_has_a_period_too() -> None:
-    assert PERIODS.root_rotates_at(MADE) == MADE + timedelta(days=730)
+@pytest.mark.parametrize(
+    ("the_store_rotates_after", "days"), [(None, 730), (90, 90), (730, 730), (1_000, 730)]
+)
+def test_a_root_has_a_period_too(the_store_rotates_after: int | None, days: int) -> None:
+    """Whichever is first: its cryptoperiod's end, or the day on which its store makes the next version by itself."""
+    after = None if the_store_rotates_after is None else timedelta(days=the_store_rotates_after)
+    rotates_at = None if after is None else MADE + after
+    root = RootInfo(Purpose.CARD, "x", "AES", MADE, enabled=True, rotates_at=rotates_at)
+    assert PERIODS.root_rotates_at(root) == MADE + timedelta(days=days)
 
 
 def test_the_doctor_names_what_is_overdue_and_what_to_do() -> None:

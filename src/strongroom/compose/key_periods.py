@@ -52,7 +52,7 @@ class KeyPeriodWatch:
             if root.purpose in self._purposes:
                 name = f"root:{root.purpose}"
                 ages[name] = (now - root.created).total_seconds()
-                overdue[name] = int(periods.root_rotates_at(root.created) <= now)
+                overdue[name] = int(periods.root_rotates_at(root) <= now)
         self._say(ages, overdue)
 
     def _say(self, ages: dict[str, float], overdue: dict[str, int]) -> None:

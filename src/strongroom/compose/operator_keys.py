@@ -76,7 +76,7 @@ class OperatorKeys:
         now, periods = self._process.site.clock.now(), periods_of(self._process)
         found = []
         for root in await (await self._process.key_store()).describe():
-            due = periods.root_rotates_at(root.created)
+            due = periods.root_rotates_at(root)
             found.append(
                 ListedKey(
                     "root",

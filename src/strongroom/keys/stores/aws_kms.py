@@ -24,6 +24,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from strongroom.crypto import DATA_KEY_BYTES
+from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.secret import Secret
 from strongroom.kernel.tasks import is_being_cancelled
 from strongroom.keys.context import bound_context, check_plaintext
@@ -95,7 +96,7 @@ class AwsKmsKeyStore:
         self._lifetime = lifetime
         self._merchant_keys = merchant_keys
         self._closed = False
-        #: By ARN: when this was asked, when the present version was made and when the next one will be.
+        #: By ARN: when to ask again, when the present version was made and when the next one will be.
         self._rotations: dict[str, tuple[float, datetime | None, datetime | None]] = {}
 
     @property
@@ -230,12 +231,12 @@ class AwsKmsKeyStore:
     async def _rotation(self, arn: str) -> tuple[datetime | None, datetime | None]:
         """Say when the present version was made and when AWS makes the next, if it does and this role may know.
 
-        Asked once an hour, for roots are described with each look at whether the store answers. A rotation on demand
-        does not show here.
+        Asked once an hour, for roots are described with each look at whether the store answers, and after the day
+        that was told. A rotation on demand does not show here.
         """
         now = asyncio.get_running_loop().time()
-        asked, made, rotates_at = self._rotations.get(arn, (now - ROTATION_SECONDS, None, None))
-        if now - asked < ROTATION_SECONDS:
+        ask_at, made, rotates_at = self._rotations.get(arn, (now, None, None))
+        if now < ask_at:
             return made, rotates_at
         try:
             async with self._call(arn):
@@ -246,7 +247,10 @@ class AwsKmsKeyStore:
                     made = rotates_at - timedelta(days=days)
         except KeyStoreRefused:
             made, rotates_at = None, None
-        self._rotations[arn] = (now, made, rotates_at)
+        wait = ROTATION_SECONDS
+        if rotates_at is not None:
+            wait = min(wait, (rotates_at - SystemClock().now()).total_seconds())
+        self._rotations[arn] = (now + wait, made, rotates_at)
         return made, rotates_at
 
     def _key_id(self, purpose: Purpose) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from strongroom.keys import KEYRING_MAC, DataKeyRow, KeyName, KeyState
+from strongroom.keys import KEYRING_MAC, DataKeyRow, KeyName, KeyState, RootInfo
 
 #: Seals what lasts.
 _SEALING: Final = frozenset(
@@ -48,9 +48,10 @@ class Periods:
             return None
         return row.made_at + timedelta(days=self.days_of(name))
 
-    def root_rotates_at(self, made_at: datetime) -> datetime:
-        """Return when a root's cryptoperiod ends."""
-        return made_at + timedelta(days=self.root_days)
+    def root_rotates_at(self, root: RootInfo) -> datetime:
+        """Return when a root's cryptoperiod ends, or when its store makes the next version, if that is before."""
+        ends = root.created + timedelta(days=self.root_days)
+        return ends if root.rotates_at is None else min(ends, root.rotates_at)
 
 
 #: What a key makes of bytes, for the inventory (PCI DSS 12.3.3).
