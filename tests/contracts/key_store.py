@@ -12,7 +12,7 @@ import pytest
 
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.secret import Secret
-from strongroom.keys import CannotUnwrap, KeyStore, KeyStoreUnavailable, Purpose
+from strongroom.keys import CannotUnwrap, KeyStore, KeyStoreUnavailable, NewDataKey, Purpose
 
 CONTEXT = {"merchant": "mer_1", "mode": "test", "name": "card", "version": "1"}
 
@@ -233,6 +233,18 @@ class KeyStoreContract:
                 assert repr(spelling)[2:-1] not in printed
                 assert base64.b64encode(spelling).decode() not in printed
                 assert spelling.hex() not in printed
+
+    async def test_who_is_being_answered_when_it_closes_gets_a_key_or_hears_that_it_is_away(
+        self, store: KeyStore
+    ) -> None:
+        await store.generate(Purpose.CARD, CONTEXT)
+        calls = [asyncio.create_task(store.generate(Purpose.CARD, CONTEXT)) for _ in range(20)]
+        for _ in range(3):
+            await asyncio.sleep(0)  # they are on their way
+        async with asyncio.timeout(10):
+            await store.close()
+            results = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(result) for result in results} <= {NewDataKey, KeyStoreUnavailable}, results
 
     async def test_it_says_whether_production_may_run_on_it(self, store: KeyStore) -> None:
         assert store.production_safe is self.production_safe

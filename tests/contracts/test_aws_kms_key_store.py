@@ -196,6 +196,35 @@ async def test_a_root_that_is_not_there_is_refused_by_its_name() -> None:
                 await call
 
 
+async def test_a_root_is_described_with_its_rotation_where_that_can_be_known() -> None:
+    fake = FakeAwsKms()
+    later = datetime(2027, 6, 1, tzinfo=UTC)
+    fake.aliases[CARD].rotates_at = later.timestamp()  # it was rotated a year before that
+    fake.aliases[PREFIX + "audit"].rotates_at = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
+    made = datetime.fromtimestamp(1_767_323_045.678, UTC)  # as every key of the fake
+    async with store_at(fake) as (store, server):
+        for _ in range(3):
+            roots = {root.purpose: root for root in await store.describe()}
+        card, audit, webhook = (
+            roots[each] for each in (Purpose.CARD, Purpose.AUDIT, Purpose.WEBHOOK)
+        )
+        assert (card.created, card.rotates_at) == (datetime(2026, 6, 1, tzinfo=UTC), later)
+        # Not rotated yet: the first version is as old as the key.
+        assert (audit.created, audit.rotates_at) == (made, datetime(2026, 6, 1, tzinfo=UTC))
+        assert (webhook.created, webhook.rotates_at) == (made, None)
+        targets = [sent.headers["x-amz-target"] for sent in server.requests]
+        assert targets.count("TrentService.GetKeyRotationStatus") == len(Purpose), "once an hour"
+
+
+async def test_a_role_that_may_not_ask_for_rotation_describes_all_the_same() -> None:
+    fake = FakeAwsKms()
+    fake.tells_rotation = False
+    async with store_at(fake) as (store, _):
+        roots = await store.describe()
+        assert {root.rotates_at for root in roots} == {None}
+        assert all(root.enabled for root in roots)
+
+
 # --- a key for each merchant ------------------------------------------------------------------------
 
 OF_CARDS = frozenset({Purpose.CARD})

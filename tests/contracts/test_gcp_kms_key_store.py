@@ -267,6 +267,12 @@ ANSWERS: dict[str, tuple[Behaviour, type[Exception], type[Exception] | None]] = 
         None,
     ),
     "not JSON": (says(answer(b"not json")), KeyStoreUnavailable, None),
+    "nested without end": (says(answer(b'{"a":' + b"[" * 50_000)), KeyStoreUnavailable, None),
+    "a refusal nested without end": (
+        says(answer(b'{"error":' + b"[" * 50_000, 400)),
+        KeyStoreRefused,
+        None,
+    ),
     "a list": (says(answer(b"[]")), KeyStoreUnavailable, None),
     "nothing in it": (says(answer(b"{}")), KeyStoreUnavailable, None),
     "not base64": (

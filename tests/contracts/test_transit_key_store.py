@@ -319,6 +319,12 @@ ANSWERS: dict[str, tuple[Behaviour, type[Exception], type[Exception] | None]] = 
     ),
     "nothing": (says(answer(b"", 204)), KeyStoreUnavailable, None),
     "not JSON": (says(answer(b"not json")), KeyStoreUnavailable, None),
+    "nested without end": (says(answer(b'{"a":' + b"[" * 50_000)), KeyStoreUnavailable, None),
+    "a refusal nested without end": (
+        says(answer(b'{"error":' + b"[" * 50_000, 400)),
+        KeyStoreRefused,
+        None,
+    ),
     "nothing in it": (says(answer(b"{}")), KeyStoreUnavailable, None),
     "not base64": (
         says(answer(b'{"data":{"ciphertext":"%","plaintext":"%","keys":{},"type":"x"}}')),

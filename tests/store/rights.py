@@ -43,6 +43,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.import_key": _ADD,
         "vault.import_part": _ADD,
         "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
         "vault.reveal": frozenset({"select", "insert", "delete"}),
@@ -50,6 +51,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.destination": _CHANGE,
         "vault.forward": _CHANGE | {"delete"},
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
+        "vault.token_detail": frozenset({"select", "insert", "update*", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
         "audit.checkpoint": _ADD,
@@ -198,6 +200,11 @@ ROWS: Final[dict[str, str]] = {
     "vault.container": (
         "(merchant_id, mode, name, created_by, created_at, updated_at)"
         " values ('{m}', 'test', 'c{aud}', 'me', now(), now())"
+    ),
+    "vault.erasure": (
+        "(merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,"
+        " look_at, complete_at)"
+        " values ('{m}', 'test', '{aud}', 'token', 'destroyed', 1, 1, 'x', now(), now(), now(), now())"
     ),
     "vault.job": (
         "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at)"
@@ -381,7 +388,12 @@ ROWS: Final[dict[str, str]] = {
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"
         " single_use, created_by, created_at)"
-        " values ('{m}', 'test', '{aud}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+        " values ('{m}', 'test', 'tok_{own}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+    ),
+    "vault.token_detail": (
+        "(merchant_id, mode, token_id, field, sealed, key_version)"
+        " values ('{m}', 'test', 'tok_{m}', 'holder', '', 1)"
+        " on conflict (merchant_id, mode, token_id, field) do update set key_version = 1"
     ),
     "webhooks.delivery": (
         "(merchant_id, mode, delivery_id, event_id, endpoint_id, status, created_at)"

@@ -60,8 +60,16 @@ def doctor(
 
 def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], list[str] | None]":
     """Look at everything, from the ground up; what cannot be looked at without the rest is left out."""
-    from strongroom.cli.diagnosis import audit_log, databases, files, internal_port, machine
+    from strongroom.cli.diagnosis import (
+        audit_log,
+        databases,
+        encryption_keys,
+        files,
+        internal_port,
+        machine,
+    )
     from strongroom.cli.diagnosis.finding import failed
+    from strongroom.db.logins import Domain
 
     task = bar.add_task("machine", total=_STEPS)
 
@@ -95,6 +103,8 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
             found += seen.findings
             step("audit")
             found += run(audit_log.audit_logs(here, seen, served=served))
+            if len(seen.usable) == len(Domain):
+                found += run(encryption_keys.cryptoperiods(here))
     finally:
         here.detach()
     database = None if seen.ahead is None else now + seen.ahead

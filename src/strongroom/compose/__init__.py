@@ -14,6 +14,7 @@ from strongroom.compose.documents import (
     webhooks_document,
 )
 from strongroom.compose.key_stores import open_key_store, open_pkcs11
+from strongroom.compose.operator_keys import OperatorKeys
 from strongroom.compose.root_rotation import rotate_token_root
 from strongroom.compose.secret_rotation import SecretRotation
 from strongroom.compose.secrets import (
@@ -44,6 +45,7 @@ __all__ = [
     "Composer",
     "KeyFile",
     "LoginPassword",
+    "OperatorKeys",
     "SecretBook",
     "SecretRotation",
     "Site",

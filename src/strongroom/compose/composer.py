@@ -27,7 +27,10 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
-from strongroom.compose.forwarding import forward_desk
+from strongroom.compose.erasure import erasures_of
+from strongroom.compose.forwarding import forward_desk, operator_destinations
+from strongroom.compose.key_periods import watch_periods
+from strongroom.compose.operator_keys import OperatorKeys, operator_keys_of
 from strongroom.compose.process import Process, present
 from strongroom.compose.reveal import reveals_of
 from strongroom.compose.sign_on import providers_of
@@ -61,20 +64,26 @@ from strongroom.identity.sso.providers import Providers
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
+from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.bulk import BulkMaker
 from strongroom.vault.canary import put_canary
+from strongroom.vault.changes import TokenChanger
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import DetailSealer
+from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
+from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.ports import Vault
-from strongroom.vault.residency import Residency, require_region, require_same
+from strongroom.vault.residency import Residency, require_places, require_region, require_same
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
 
@@ -98,6 +107,8 @@ class Composer(Process):
         await require_region(database, region, site.clock)
         pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
         require_same(region, pinned, "the audit sink")
+        store = await self.key_store()
+        require_places(region, site.settings.vault_locations, await store.describe())
         await put_canary(database, keyring, site.clock)
         sealer = CardSealer(
             keyring,
@@ -126,6 +137,7 @@ class Composer(Process):
         bulk_writer = self.writer(
             sink, "tokens_bulk", rows_max=1, queue_rows_max=BULK_CALLS_WAITING_MAX
         )
+        finder = TokenFinder(recorder, site.clock, DetailSealer(sealer))
         tokens = Tokens(
             database=database,
             epochs=epochs,
@@ -133,6 +145,7 @@ class Composer(Process):
             clock=site.clock,
             metrics=site.metrics.vault,
             rules=rules,
+            finder=finder,
         )
         vault = Vault(
             maker,
@@ -142,6 +155,8 @@ class Composer(Process):
             site.clock,
             site.metrics.vault,
             rules,
+            TokenChanger(database, rules, finder),
+            TokenSearch(database, rules, finder, keyring),
         )
         work = VaultWork(self, database, recorder)
         self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
@@ -157,7 +172,14 @@ class Composer(Process):
                 Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
             ]
         )
+        watch_periods(
+            self,
+            Domain.VAULT,
+            PostgresDataKeyTable(database, site.clock),
+            (Purpose.CARD, Purpose.CREDENTIAL),
+        )
         rotation = await rotation_state(self, database, keyring, recorder, work)
+        erasures = erasures_of(self, database, keyring, recorder, rules, work, rotation["rotation"])
         await work.start()
         return await self._listener(
             "vault",
@@ -179,6 +201,7 @@ class Composer(Process):
                 "transfer": transfer,
                 "containers": ContainerDesk(database, recorder, site.clock, rules),
                 **rotation,
+                "erasures": erasures,
                 "approvals": await self._vault_approvals(core),
                 "audit": await self._reader(database, keyring, recorder, "vault"),
             },
@@ -219,6 +242,7 @@ class Composer(Process):
         forwarder = VaultForwarder(
             database=database,
             sealer=sealer,
+            details=DetailSealer(sealer),
             epochs=epochs,
             connections=connections,
             destinations=destinations,
@@ -299,6 +323,12 @@ class Composer(Process):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         await self._core_role(database)
         denials = self._denials("console", recorder)
+        watch_periods(
+            self,
+            Domain.CORE,
+            PostgresDataKeyTable(database, self.site.clock),
+            (Purpose.IDENTITY, Purpose.AUDIT),
+        )
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
@@ -360,6 +390,10 @@ class Composer(Process):
         """Compose signing keys and services for the operators' commands, under the console's login."""
         return await session_parts.operator_parts(self)
 
+    async def operator_keys(self) -> OperatorKeys:
+        """Compose encryption keys for the operators' commands, under the vault's and the console's logins."""
+        return await operator_keys_of(self)
+
     async def operator_networks(self) -> NetworksService:
         """Compose allow-lists for the operators' commands, under the console's login."""
         database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
@@ -369,6 +403,10 @@ class Composer(Process):
     async def operator_containers(self) -> ContainerDesk:
         """Compose containers and access rules for the operators' commands, under the vault's login."""
         return await container_parts.operator_desk(self)
+
+    async def operator_destinations(self) -> DestinationOperator:
+        """Compose destinations for the operators' commands, under the vault's login."""
+        return await operator_destinations(self)
 
     async def operator_access(self) -> AccessReviews:
         """Compose reviews of access for the operators' commands, under the console's login."""
