@@ -34,6 +34,7 @@ SCHEMAS: Final = {
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
+    "vault.retokenize": {"vault"},
     "vault.erasure": {"vault", "keys"},  # a deletion finds out which key sealed what it deletes
     "vault.reveal": {"vault"},
     "vault.forwarding": {"vault"},
@@ -91,6 +92,7 @@ RUN_BY: Final = {
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
+    "vault.retokenize": {Domain.VAULT: {Login.VAULT}},
     "vault.erasure": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},

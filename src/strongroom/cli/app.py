@@ -41,6 +41,7 @@ from strongroom.cli import (
     simulator,
     token,
     transfer,
+    vault,
 )
 from strongroom.cli.console import errors
 from strongroom.kernel.cardlike import has_cardlike
@@ -71,6 +72,7 @@ for noun in (
     network,
     token,
     erasure,
+    vault,
     transfer,
     connection,
     destination,
