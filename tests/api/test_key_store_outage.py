@@ -48,7 +48,7 @@ async def test_the_wait_that_a_client_is_told_holds(server: Server, tmp_path: Pa
         before = await service.written(tenant.merchant)
         for _ in range(FAILURES_TO_OPEN):
             assert (await vault.tokenize(VISA)).status_code == 503
-        told = []
+        told: list[int] = []
         for _ in range(4):
             clock.step(timedelta(seconds=told[-1] if told else 1))
             answers = await asyncio.gather(*(vault.tokenize(VISA) for _ in range(30)))
