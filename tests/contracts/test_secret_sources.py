@@ -18,11 +18,12 @@ from contracts.fake_secret_keepers import (
     FakeSecretManager,
 )
 from peer import Peer, answer, cut, peer, says
-from strongroom.config import parse_reference
+from strongroom.compose import open_secrets
+from strongroom.config import Settings, parse_reference
 from strongroom.egress.fixed import FixedService
 from strongroom.egress.google_identity import CachedTokens, Granted
 from strongroom.kernel.secret import Secret
-from strongroom.keys import SecretUnreadable
+from strongroom.keys import SecretsMissing, SecretUnreadable
 from strongroom.keys.secrets.aws import AwsSecrets
 from strongroom.keys.secrets.google import GoogleSecrets
 from strongroom.keys.secrets.local import FileSecrets
@@ -320,3 +321,43 @@ async def test_what_a_kv_engine_does_not_give_is_unreadable(
     with pytest.raises(SecretUnreadable) as refused:
         await source.read(parse_reference(KV_FAULTS.get(fault, "vault:secret/shop/db#password")))
     assert "hunter" not in refused.value.detail
+
+
+# --- joined by the settings --------------------------------------------------------------------------------
+
+
+async def test_the_settings_say_where_the_keepers_are(
+    moto_endpoint: str,
+    kv: tuple[FakeKv, VaultSecrets, Peer, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("PIN_OF_THE_TEST", "four")
+    await put_aws(moto_endpoint, "joined/db", '{"password": "three"}')
+    _, _, listening, token = kv
+    settings = Settings(
+        aws_region=REGION,
+        aws_endpoint=moto_endpoint,
+        transit_url=listening.url,
+        transit_namespace=NAMESPACE,
+        transit_token_file=token,
+    )
+    book = open_secrets(settings)
+    wanted = {
+        "env:PIN_OF_THE_TEST": "four",
+        f"file:{token}": VAULT_TOKEN,
+        "aws-sm:joined/db#password": "three",
+        "vault:secret/shop/db#password": "hunter2",
+    }
+    await book.load({text: parse_reference(text) for text in wanted})
+    for text, value in wanted.items():
+        assert book.at_hand(parse_reference(text)).expose() == value
+
+
+async def test_a_keeper_that_no_setting_names_is_told() -> None:
+    texts = ("aws-sm:db", "vault:secret/db#password")
+    with pytest.raises(SecretsMissing) as missing:
+        await open_secrets(Settings()).load({text: parse_reference(text) for text in texts})
+    assert "STRONGROOM_AWS_REGION is not set" in missing.value.faults["aws-sm:db"]
+    assert "STRONGROOM_TRANSIT_URL is not set" in missing.value.faults["vault:secret/db#password"]

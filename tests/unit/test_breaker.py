@@ -95,6 +95,18 @@ def test_a_call_from_before_says_nothing_any_more(late: str) -> None:
     assert breaker.state is CLOSED
 
 
+def test_an_answer_from_before_does_not_make_failures_in_a_row_forgotten() -> None:
+    breaker = made()
+    slow = taken(breaker, 0.0)
+    opened(breaker)
+    breaker.succeeded(taken(breaker, 1.0))
+    for _ in range(FAILURES - 1):
+        breaker.failed(taken(breaker, 1.0), 1.0)
+    breaker.succeeded(slow)
+    breaker.failed(taken(breaker, 1.0), 1.0)
+    assert breaker.state is OPEN
+
+
 @given(
     st.lists(
         st.tuples(
