@@ -51,4 +51,12 @@ CONNECTIONS: Final = SealedColumn(
     CREDENTIAL_PURPOSE,
     "credentials",
 )
-COLUMNS: Final = (TOKENS, CONNECTIONS)
+DESTINATIONS: Final = SealedColumn(
+    KeyName.CREDENTIALS,
+    QUERIES["page_of_destinations"],
+    QUERIES["reseal_destinations"],
+    QUERIES["destinations_key_in_use"],
+    CREDENTIAL_PURPOSE,
+    "destination",
+)
+COLUMNS: Final = (TOKENS, CONNECTIONS, DESTINATIONS)
