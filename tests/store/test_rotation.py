@@ -447,3 +447,26 @@ async def test_a_flipped_algorithm_byte_does_not_open(ground: Ground, algorithm:
     )
     with pytest.raises(CannotReadCard):
         await ground.opened(process, token)
+
+
+async def test_what_another_process_seals_in_its_last_moments_is_moved_too(
+    ground: Ground, process: Process
+) -> None:
+    """It does not know of the rotation yet, and the job is through with all rows: it waits, and looks again."""
+    other = await ground.process()
+    await ground.fill(process, 1, 20)
+    await ground.fill(other, 30, 1)
+    rotated = await process.rotation.rotate(ground.by, KeyName.CARD)
+    assert rotated.job_id is not None
+    runner = process.runner()
+    runner.start()
+
+    async def through() -> bool:
+        return await ground.versions() == {2: 21}
+
+    await until(through)
+    await ground.fill(other, 40, 2)
+    assert await ground.versions() == {2: 21, 1: 2}
+    await runner.stop()
+    await ground.done(process, rotated.job_id)
+    assert await ground.versions() == {2: 23}
