@@ -28,7 +28,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "strongroom.migration": _READ,
         "vault.access_rule": frozenset({"select", "insert", "delete"}),
         "vault.canary": _ADD,
-        "vault.card_identity": frozenset({"select", "insert", "delete"}),
+        "vault.card_identity": frozenset({"select", "insert", "update*", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
         "vault.container_change": _CHANGE,
@@ -50,7 +50,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.reveal_stop": _CHANGE,
         "vault.destination": _CHANGE,
         "vault.forward": _CHANGE | {"delete"},
+        "vault.token_alias": _CHANGE,
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
+        "vault.token_detail": frozenset({"select", "insert", "update*", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
         "audit.checkpoint": _ADD,
@@ -384,10 +386,19 @@ ROWS: Final[dict[str, str]] = {
     "vault.import_piece": (
         "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
     ),
+    "vault.token_alias": (
+        "(merchant_id, mode, old_id, token_id, job_id, until, made_at)"
+        " values ('{m}', 'test', '{aud}', 'new', 'job', now(), now())"
+    ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"
         " single_use, created_by, created_at)"
-        " values ('{m}', 'test', '{aud}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+        " values ('{m}', 'test', 'tok_{own}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+    ),
+    "vault.token_detail": (
+        "(merchant_id, mode, token_id, field, sealed, key_version)"
+        " values ('{m}', 'test', 'tok_{m}', 'holder', '', 1)"
+        " on conflict (merchant_id, mode, token_id, field) do update set key_version = 1"
     ),
     "webhooks.delivery": (
         "(merchant_id, mode, delivery_id, event_id, endpoint_id, status, created_at)"

@@ -33,7 +33,8 @@ from strongroom.telemetry.sink import MemorySink
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
-from strongroom.vault.finding import Caller
+from strongroom.vault.details import DetailSealer
+from strongroom.vault.finding import Caller, TokenFinder
 from strongroom.vault.rotation.columns import COLUMNS
 from strongroom.vault.rotation.reseal import ResealHandler
 from strongroom.vault.rotation.service import By, KeyRotation
@@ -147,6 +148,7 @@ class Ground:
                 clock=self.clock,
                 metrics=VaultMetrics(CollectorRegistry()),
                 rules=rules,
+                finder=TokenFinder(recorder, self.clock, DetailSealer(sealer)),
             ),
             jobs,
             handler,

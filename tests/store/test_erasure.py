@@ -2,7 +2,7 @@
 """Erasure on the real database: deleted rows, destroyed keys, and survivors that open; nothing else is destroyed."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -13,6 +13,7 @@ from store.rotation_ground import Ground, Process, number
 from store.work_ground import until
 from strongroom.audit import Origin
 from strongroom.db.logins import Domain
+from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import TokenId
 from strongroom.keys import DataKeyDestroyed, KeyName
@@ -113,7 +114,7 @@ class Eraser:
 @pytest_asyncio.fixture(loop_scope="session")
 async def eraser(databases: Databases, store: FakeKeyStore) -> Eraser:
     await databases.run(Domain.VAULT, "truncate vault.job, vault.erasure")
-    ground = Ground(databases, store)
+    ground = Ground(databases, store, SteppedClock(datetime.now(UTC)))
     process = await ground.process()
     erasures = Erasures(
         database=process.database,

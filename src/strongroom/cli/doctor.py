@@ -68,6 +68,7 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
         internal_port,
         machine,
     )
+    from strongroom.cli.diagnosis.finding import failed
     from strongroom.db.logins import Domain
 
     task = bar.add_task("machine", total=_STEPS)
@@ -81,6 +82,10 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
     found += files.state_folder(here)
     if not settings.state.is_dir():
         return found, None
+    elsewhere = files.references(here)
+    found += elsewhere
+    if failed(elsewhere):
+        return found, None  # databases and keys are behind them
     step("files")
     found += files.secrets([*files.secret_files(here), *internal_port.secret_files(here)])
     found += run(files.key_store(here))

@@ -79,6 +79,10 @@ class Process:
         """Await this when everything is closed, before what was opened earlier."""
         self._stack.push_async_callback(work, *arguments, **named)
 
+    def call_on_close(self, work: Callable[[], None]) -> None:
+        """Call this when everything is closed, likewise; it must not wait."""
+        self._stack.callback(work)
+
     async def database(self, domain: Domain, login: Login, connections_max: int = 8) -> Database:
         """Open a login's pool, and refuse a schema that is not this release's."""
         database = Database(self.site.addresses(domain, login), connections_max=connections_max)

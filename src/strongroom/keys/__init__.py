@@ -11,9 +11,11 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretNotTaken,
     SecretsMissing,
     SecretUnreadable,
 )
+from strongroom.keys.locations import location_of
 from strongroom.keys.model import (
     CACHE_SECONDS,
     PLATFORM_MERCHANT,
@@ -54,9 +56,11 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretNotTaken",
     "SecretUnreadable",
     "SecretsMissing",
     "WatchedKeys",
     "Within",
+    "location_of",
     "roots_of",
 ]
