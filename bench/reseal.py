@@ -63,28 +63,34 @@ async def _rotated(instance: Instance, merchant: str, rate: int | None) -> str:
     return job
 
 
+async def _until_ended(instance: Instance, job: str) -> tuple[int, float]:
+    here = instance.installation
+    connection = await connect(here.bootstrap(DATABASES[Domain.VAULT]))
+    sealed, seconds = 0, 0.0
+    try:
+        while True:
+            state, result, running = await connection.fetchrow(
+                "select state, coalesce((result ->> 'resealed')::bigint, 0),"
+                " extract(epoch from updated_at - started_at)::float8 from vault.job where job_id = $1",
+                job,
+            )
+            if result > sealed:
+                sealed, seconds = result, running
+            if state == "done":
+                return sealed, seconds
+            if state in ("failed", "canceled"):
+                raise SystemExit(f"the job ended {state} after {sealed}")
+            await asyncio.sleep(0.2)
+    finally:
+        await connection.close()
+
+
 def until_ended(instance: Instance, job: str) -> tuple[int, float]:
     """Wait for a job; return how many cards it sealed anew, and in how many seconds.
 
-    The first and the last seconds in which it only waits (for others to know of the rotation) are left out: what counts
-    is from its first step to its last one that did something, as the database tells.
+    What counts is from its first step to its last that did something; then it only waits for others to know.
     """
-    sealed, begun, last = 0, time.monotonic(), time.monotonic()
-    while True:
-        ((state, result, done, started),) = asked(
-            instance,
-            "select state, (result ->> 'resealed')::bigint, done,"
-            " extract(epoch from clock_timestamp() - started_at)::float8 from vault.job where job_id = $1",
-            job,
-        )
-        if (result or 0) > sealed:
-            sealed, last = result, time.monotonic()
-            begun = min(begun, last - (started or 0.0)) if started else begun
-        if state in ("done", "failed", "canceled"):
-            if state != "done":
-                raise SystemExit(f"the job ended {state} after {done}")
-            return sealed, last - begun
-        time.sleep(0.05)
+    return asyncio.run(_until_ended(instance, job))
 
 
 def canceled(instance: Instance) -> None:

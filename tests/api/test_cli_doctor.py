@@ -94,7 +94,8 @@ def test_a_sound_installation_has_nothing_that_fails(site: Installed) -> None:
     assert names == {
         *("audit.lag", "audit.log", "audit.sink", "database.binaries", "database.login"),
         *("database.partitions", "database.schema", "database.server", "files.secret"),
-        *("files.state", "keys.store", "machine.clock", "machine.disk", "machine.dumps"),
+        *("files.state", "keys.period", "keys.store", "machine.clock", "machine.disk"),
+        "machine.dumps",
         *("machine.open_files", "machine.platform", "machine.python", "machine.user"),
         *("port.gateway", "port.vault", "tls.certificate"),
     }

@@ -10,9 +10,13 @@ from approving import Two
 from members import Member
 from paying import VISA
 from service import Caller, Service, Tenant
-from strongroom.db.logins import Domain
+from strongroom.compose.key_periods import KeyPeriodWatch
+from strongroom.crypto.ids import new_id
+from strongroom.db.logins import Domain, Login
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
+from strongroom.keys import Purpose
+from strongroom.keys.store import PostgresDataKeyTable
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -93,3 +97,33 @@ async def test_a_key_that_is_made_is_recorded(service: Service) -> None:
         tenant.merchant,
     )
     assert [row[0] for row in rows] == ["card", "fingerprint", "idempotency"]
+
+
+async def test_a_key_beyond_its_period_is_told(service: Service) -> None:
+    """By metric and in the log: for whoever has no look at the inventory."""
+    merchant = new_id("mer")
+    await service.look(
+        Domain.VAULT,
+        "insert into keys.data_key (merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
+        " values ($1, 'test', 'credentials', 1, 'credential', 'active', '', $2, now() - interval '400 days')",
+        merchant,
+        bytes(32),
+    )
+    database = await service.databases.open(Domain.VAULT, Login.VAULT, connections_max=1)
+    watch = KeyPeriodWatch(
+        service.composer, Domain.VAULT, PostgresDataKeyTable(database), (Purpose.CREDENTIAL,)
+    )
+    try:
+        await watch.look()
+        labels = {"domain": "vault", "name": "credentials"}
+        value = service.metrics.registry.get_sample_value
+        assert value("strongroom_keys_overdue", labels) == 1
+        assert (value("strongroom_key_age_seconds", labels) or 0) > 399 * 86_400
+        assert value("strongroom_keys_overdue", {**labels, "name": "root:credential"}) == 0
+        assert '"event_type":"keys.overdue"' in service.log_text()
+    finally:
+        await service.look(
+            Domain.VAULT, "delete from keys.data_key where merchant_id = $1", merchant
+        )
+    await watch.look()
+    assert value("strongroom_keys_overdue", labels) == 0

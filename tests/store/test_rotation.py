@@ -4,7 +4,7 @@
 import asyncio
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 import pytest_asyncio
@@ -13,9 +13,11 @@ from contracts.fakes import FakeKeyStore
 from database import Databases
 from store.rotation_ground import Ground, Process, number
 from store.work_ground import until
-from strongroom.crypto import Algorithm
+from strongroom.crypto import Algorithm, Place
+from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.keys import DataKey, DataKeyDestroyed, KeyName
+from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.rotation.errors import (
     KeyInUse,
     KeyIsCurrent,
@@ -361,3 +363,110 @@ async def test_the_inventory_says_what_is_sealed_under_what(
         ("fingerprint", 1): ("active", 7),
         ("idempotency", 1): ("active", None),
     }
+
+
+async def test_credentials_of_connections_and_destinations_move_too(
+    ground: Ground, process: Process
+) -> None:
+    key = await process.keyring.current(ground.merchant, ground.mode, KeyName.CREDENTIALS)
+
+    def sealed_for(object_id: str, field: LiteralString, version: int) -> Place:
+        return Place(
+            algorithm=Algorithm.A256CBC_HS512,
+            mode=ground.mode,
+            merchant=ground.merchant,
+            object_id=object_id,
+            field=field,
+            key_version=version,
+            purpose="credential",
+        )
+
+    sealer = key.sealer(Algorithm.A256CBC_HS512, "credential")
+    connection, destination = new_id("con"), new_id("dst")
+    await ground.look(
+        "insert into vault.connection (merchant_id, mode, connection_id, processor, base_url, sealed_credentials,"
+        " key_version, status, created_at, updated_at)"
+        " values ($1, 'test', $2, 'simulator', 'https://a.example', $3, 1, 'active', now(), now())",
+        ground.merchant,
+        connection,
+        sealer.seal(b"of a connection", sealed_for(connection, "credentials", 1)),
+    )
+    await ground.look(
+        "insert into vault.destination (merchant_id, mode, destination_id, name, config, sealed, key_version, status,"
+        " created_by, created_at, updated_at, credentials_changed_at)"
+        " values ($1, 'test', $2, 'n', '{}', $3, 1, 'active', 'x', now(), now(), now())",
+        ground.merchant,
+        destination,
+        sealer.seal(b"of a destination", sealed_for(destination, "destination", 1)),
+    )
+    rotated = await process.rotation.rotate(
+        ground.by, KeyName.CREDENTIALS, algorithm=Algorithm.A256GCM
+    )
+    ground.clock.step(RETIRED)
+    with pytest.raises(KeyInUse):
+        await process.rotation.destroy(ground.by, KeyName.CREDENTIALS, 1)
+    job = await ground.done(process, rotated.job_id)
+    assert job.result == {"resealed": 2, "unreadable": 0}
+    await process.rotation.destroy(ground.by, KeyName.CREDENTIALS, 1)
+    new = (await process.keyring.current(ground.merchant, ground.mode, KeyName.CREDENTIALS)).sealer(
+        Algorithm.A256CBC_HS512, "credential"
+    )
+    for sql, object_id, field, clear in (
+        (
+            "select sealed_credentials from vault.connection where connection_id = $1",
+            connection,
+            "credentials",
+            b"of a connection",
+        ),
+        (
+            "select sealed from vault.destination where destination_id = $1",
+            destination,
+            "destination",
+            b"of a destination",
+        ),
+    ):
+        ((kept,),) = await ground.look(sql, object_id)
+        # Another algorithm is for cards alone: what reads these knows one.
+        assert new.open(bytes(kept), sealed_for(object_id, field, 2)) == clear
+
+
+@pytest.mark.parametrize("algorithm", [*Algorithm])
+async def test_a_flipped_algorithm_byte_does_not_open(ground: Ground, algorithm: Algorithm) -> None:
+    process = await ground.process(algorithm)
+    (token,) = await ground.fill(process, 1, 1)
+    await ground.look(
+        "update vault.token set sealed_number = set_byte(sealed_number, 0, 3 - get_byte(sealed_number, 0))"
+        " where token_id = $1",
+        token,
+    )
+    with pytest.raises(CannotReadCard):
+        await ground.opened(process, token)
+    await ground.look(
+        "update vault.token set sealed_number = set_byte(sealed_number, 0, 9) where token_id = $1",
+        token,
+    )
+    with pytest.raises(CannotReadCard):
+        await ground.opened(process, token)
+
+
+async def test_what_another_process_seals_in_its_last_moments_is_moved_too(
+    ground: Ground, process: Process
+) -> None:
+    """It does not know of the rotation yet, and the job is through with all rows: it waits, and looks again."""
+    other = await ground.process()
+    await ground.fill(process, 1, 20)
+    await ground.fill(other, 30, 1)
+    rotated = await process.rotation.rotate(ground.by, KeyName.CARD)
+    assert rotated.job_id is not None
+    runner = process.runner()
+    runner.start()
+
+    async def through() -> bool:
+        return await ground.versions() == {2: 21}
+
+    await until(through)
+    await ground.fill(other, 40, 2)
+    assert await ground.versions() == {2: 21, 1: 2}
+    await runner.stop()
+    await ground.done(process, rotated.job_id)
+    assert await ground.versions() == {2: 23}

@@ -27,6 +27,7 @@ from strongroom.vault.work.ports import Jobs
 
 #: So many rows at most are counted for what is said of a key's uses.
 USES_COUNTED_MAX: Final = 100_000
+_OTHERS: Final = Algorithm.A256CBC_HS512
 _USES: Final = {
     KeyName.CARD: QUERIES["uses_of_card_keys"],
     KeyName.CREDENTIALS: QUERIES["uses_of_credentials_keys"],
@@ -197,7 +198,8 @@ class KeyRotation:
         algorithm: Algorithm | None,
         rate: int | None,
     ) -> JobId:
-        algorithm = algorithm or self.algorithm
+        # What is not a card is read with one algorithm only.
+        algorithm = (algorithm or self.algorithm) if name is KeyName.CARD else _OTHERS
         job = await self._jobs.begin(
             tx,
             by.merchant,

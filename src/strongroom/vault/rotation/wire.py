@@ -16,7 +16,7 @@ class RotateIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["card", "credentials", "fingerprint", "idempotency"],
         Meta(description="What the key is for"),
     ]
-    #: What the numbers are sealed with anew; without it the installation's setting.
+    #: What cards are sealed with anew; without it the installation's setting. Of no other key.
     algorithm: Literal["A256CBC-HS512", "A256GCM"] | None = None
     #: Rows a second that the job looks at; without it, as fast as it goes.
     rate: Annotated[int, Meta(ge=1, le=RATE_MAX)] | None = None
