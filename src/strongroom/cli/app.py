@@ -9,9 +9,11 @@ import typer
 from strongroom import __version__
 from strongroom.cli import (
     access,
+    access_rule,
     audit,
     backup,
     connection,
+    container,
     demo,
     doctor,
     endpoint,
@@ -63,6 +65,8 @@ for noun in (
     provider,
     network,
     token,
+    container,
+    access_rule,
     connection,
     payment,
     refund,
