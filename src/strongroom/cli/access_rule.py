@@ -10,9 +10,7 @@ from strongroom.cli.console import out, print_json, print_table
 from strongroom.cli.container import MERCHANT, MODE, changer, with_containers
 
 if TYPE_CHECKING:
-    from strongroom.vault.containers.model import AccessRule
-    from strongroom.vault.containers.service import ContainerDesk
-    from strongroom.vault.containers.wire import AccessRulesOut
+    from strongroom.vault import AccessRule, AccessRulesOut, Containers
 
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _EXAMPLE = "mer_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
@@ -41,12 +39,12 @@ def list_(*, merchant: str = MERCHANT, mode: str = MODE, as_json: bool = _JSON) 
     """List a merchant's rules in the order in which they are asked, and what is built in while it holds."""
     by = changer(merchant, mode)
 
-    async def work(desk: "ContainerDesk") -> "AccessRulesOut":
-        from strongroom.vault.containers.wire import rules_out
+    async def work(desk: "Containers") -> "AccessRulesOut":
+        from strongroom.vault import rules_out
 
-        access = await desk.feed.access_of(by.merchant)
         found = await desk.rules(by.merchant, by.mode)
-        return rules_out(by.mode.value, found, built_in=access.has_built_in(by.mode))
+        built_in = await desk.holds_built_in(by.merchant, by.mode)
+        return rules_out(by.mode.value, found, built_in=built_in)
 
     shown = with_containers(work)
     if as_json:
@@ -89,7 +87,7 @@ def add(
     as_json: bool = _JSON,
 ) -> None:
     """Add a rule; it holds everywhere within two seconds. The first about `default` ends what is built in."""
-    from strongroom.vault.containers.model import (
+    from strongroom.vault import (
         EVERY,
         Access,
         GranteeKind,
@@ -114,7 +112,7 @@ def add(
         None if transform is None else Transform(transform),
     )
 
-    async def work(desk: "ContainerDesk") -> "AccessRule":
+    async def work(desk: "Containers") -> "AccessRule":
         return await desk.add_rule(by, wish)
 
     made = with_containers(work)
@@ -137,7 +135,7 @@ def remove(
     """Remove a rule, everywhere within two seconds."""
     by = changer(merchant, mode)
 
-    async def work(desk: "ContainerDesk") -> None:
+    async def work(desk: "Containers") -> None:
         await desk.remove_rule(by, rule)
 
     with_containers(work)
@@ -151,7 +149,7 @@ def printed(found: "AccessRule") -> dict[str, Any]:
     """Return a rule as JSON shows it."""
     from msgspec import to_builtins
 
-    from strongroom.vault.containers.wire import rule_out
+    from strongroom.vault import rule_out
 
     shown: dict[str, Any] = to_builtins(rule_out(found))
     return shown

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from strongroom.cli.operating import Result
-    from strongroom.vault.containers.model import Container
-    from strongroom.vault.containers.service import Changer, ContainerDesk
+    from strongroom.vault import Container, ContainerChanger, Containers
 
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 MERCHANT = typer.Option(help="The merchant's id (mer_…).")
@@ -41,7 +40,7 @@ def list_(*, merchant: str = MERCHANT, mode: str = MODE, as_json: bool = _JSON) 
     """List a merchant's containers. `default` is always there."""
     by = changer(merchant, mode)
 
-    async def work(desk: "ContainerDesk") -> "list[Container]":
+    async def work(desk: "Containers") -> "list[Container]":
         return list(await desk.containers(by.merchant, by.mode))
 
     found = with_containers(work)
@@ -72,7 +71,7 @@ def set_(
     """Make a container, or change the description and the retention of the one with that name."""
     by = changer(merchant, mode)
 
-    async def work(desk: "ContainerDesk") -> "Container":
+    async def work(desk: "Containers") -> "Container":
         return await desk.put(by, name, description, retention_days)
 
     made = with_containers(work)
@@ -96,7 +95,7 @@ def remove(
     """Remove a container in which no token stands."""
     by = changer(merchant, mode)
 
-    async def work(desk: "ContainerDesk") -> None:
+    async def work(desk: "Containers") -> None:
         await desk.remove(by, name)
 
     with_containers(work)
@@ -110,25 +109,25 @@ def printed(found: "Container") -> dict[str, Any]:
     """Return a container as JSON shows it."""
     from msgspec import to_builtins
 
-    from strongroom.vault.containers.wire import container_out
+    from strongroom.vault import container_out
 
     shown: dict[str, Any] = to_builtins(container_out(found))
     return shown
 
 
-def changer(merchant: str, mode: str) -> "Changer":
+def changer(merchant: str, mode: str) -> "ContainerChanger":
     """Say whose containers are meant, and who asks."""
     from strongroom.audit import Origin
     from strongroom.cli.key import merchant_id
     from strongroom.cli.operating import actor
-    from strongroom.vault.containers.service import Changer
+    from strongroom.vault import ContainerChanger
 
     if mode not in {each.value for each in Mode}:
         raise typer.BadParameter("--mode is live or test")
-    return Changer(merchant_id(merchant), Mode(mode), actor(), Origin())
+    return ContainerChanger(merchant_id(merchant), Mode(mode), actor(), Origin())
 
 
-def with_containers(work: "Callable[[ContainerDesk], Awaitable[Result]]") -> "Result":
+def with_containers(work: "Callable[[Containers], Awaitable[Result]]") -> "Result":
     """Do work on containers and rules, under the vault's login."""
     from strongroom.cli.operating import composed
 

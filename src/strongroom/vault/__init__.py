@@ -14,7 +14,39 @@ from strongroom.vault.calls import (
     StoredCredentialFacts,
 )
 from strongroom.vault.containers.errors import AccessRefused
+from strongroom.vault.containers.model import (
+    EVERY,
+    Access,
+    AccessRule,
+    Container,
+    GranteeKind,
+    RuleWish,
+    Transform,
+)
+from strongroom.vault.containers.model import Changer as ContainerChanger
+from strongroom.vault.containers.ports import Containers
+from strongroom.vault.containers.wire import (
+    AccessRulesOut,
+    container_out,
+    rule_out,
+    rules_out,
+)
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
+from strongroom.vault.discovery import (
+    BaselineRefused,
+    DatabaseSearch,
+    FileSearch,
+    ScanFinding,
+    ScanForm,
+    ScanKind,
+    ScanLevel,
+    ScanProgress,
+    ScanReport,
+    new_findings,
+    read_baseline,
+    self_test,
+    written_baseline,
+)
 from strongroom.vault.errors import (
     CannotReadCard,
     CannotReadCredentials,
@@ -29,14 +61,20 @@ from strongroom.vault.errors import (
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.forwarding.ports import OperatedDestinations
 from strongroom.vault.template import Json, Slot, Template, slot
 
 __all__ = [
     "CVC_ABSENT",
     "CVC_HELD",
     "CVC_USED",
+    "EVERY",
     "SIMULATOR",
+    "Access",
     "AccessRefused",
+    "AccessRule",
+    "AccessRulesOut",
+    "BaselineRefused",
     "BodySignature",
     "CannotReadCard",
     "CannotReadCredentials",
@@ -46,21 +84,43 @@ __all__ = [
     "ConnectionExists",
     "ConnectionUnknown",
     "Connections",
+    "Container",
+    "ContainerChanger",
+    "Containers",
     "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
     "CvcUsed",
+    "DatabaseSearch",
     "Destination",
+    "FileSearch",
     "Forward",
     "Forwarded",
     "Forwarder",
+    "GranteeKind",
     "Json",
     "NetworkTokenFacts",
+    "OperatedDestinations",
     "Route",
+    "RuleWish",
+    "ScanFinding",
+    "ScanForm",
+    "ScanKind",
+    "ScanLevel",
+    "ScanProgress",
+    "ScanReport",
     "Slot",
     "StoredCredentialFacts",
     "Template",
     "TemplateRefused",
     "TokenUnknown",
+    "Transform",
+    "container_out",
+    "new_findings",
+    "read_baseline",
+    "rule_out",
+    "rules_out",
+    "self_test",
     "slot",
+    "written_baseline",
 ]

@@ -14,8 +14,8 @@ from strongroom.http.examples import answers
 from strongroom.http.requires import admitted, principal_of, request_of
 from strongroom.kernel.permissions import Permission
 from strongroom.vault.containers import examples
-from strongroom.vault.containers.model import Access, RuleWish
-from strongroom.vault.containers.service import Changer, ContainerDesk
+from strongroom.vault.containers.model import Access, Changer, RuleWish
+from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.containers.wire import (
     AccessRuleIn,
     AccessRuleOut,

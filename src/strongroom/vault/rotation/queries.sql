@@ -48,6 +48,24 @@ with done as (
     returning 1)
 select count(*)::integer as touched from done;
 
+-- name: page_of_destinations (merchant, mode, after, limit, version, algorithm)
+-- Destinations of forwards by their ids, likewise.
+select destination_id as id, '' as part, key_version,
+       case when key_version <> $5 or substr(sealed, 1, 1) <> $6 then sealed end as sealed
+  from vault.destination
+ where merchant_id = $1 and mode = $2 and destination_id > $3
+ order by destination_id
+ limit $4;
+
+-- name: reseal_destinations (merchant, mode, ids, parts, olds, news, version)
+-- Likewise.
+with done as (
+    update vault.destination d set sealed = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where d.merchant_id = $1 and d.mode = $2 and d.destination_id = u.id and d.sealed = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
 -- name: page_of_fingerprints (merchant, mode, after, limit, version)
 -- Tokens by their ids; what it takes to move their fingerprint comes along where it is of another version.
 select token_id as id, key_version, fingerprint, fingerprint_version,
@@ -90,6 +108,10 @@ select exists (select from vault.token_detail where merchant_id = $1 and mode = 
 -- Whether credentials are sealed under this version.
 select exists (select from vault.connection where merchant_id = $1 and mode = $2 and key_version = $3) as used;
 
+-- name: destinations_key_in_use (merchant, mode, version)
+-- Whether a destination is sealed under this version.
+select exists (select from vault.destination where merchant_id = $1 and mode = $2 and key_version = $3) as used;
+
 -- name: fingerprint_key_in_use (merchant, mode, version)
 -- Whether a card is known by a fingerprint of this version.
 select exists (select from vault.card_identity where merchant_id = $1 and mode = $2 and key_version = $3)
@@ -109,7 +131,9 @@ select key_version as version, count(*) as rows
  group by key_version;
 
 -- name: uses_of_credentials_keys (merchant, mode, most)
--- How many connections' credentials are sealed under each version, of so many.
+-- How many credentials, of connections and of destinations, are sealed under each version, of so many.
 select key_version as version, count(*) as rows
-  from (select key_version from vault.connection where merchant_id = $1 and mode = $2 limit $3) t
+  from (select key_version from vault.connection where merchant_id = $1 and mode = $2
+         union all
+        select key_version from vault.destination where merchant_id = $1 and mode = $2 limit $3) t
  group by key_version;

@@ -89,8 +89,10 @@ async def put_content(
     request: LitestarRequest[Any, Any, State],
     state: State,
     import_id: str,
-    offset: Annotated[int, Parameter(ge=0, le=_COUNT_MAX, description="first byte of the part")],
-    last: Annotated[bool, Parameter(description="nothing follows")] = False,  # noqa: FBT002 - Litestar's
+    offset: Annotated[
+        int, Parameter(ge=0, le=_COUNT_MAX, description="first byte of the part")
+    ] = 0,
+    last: Annotated[bool, Parameter(description="nothing follows")] = False,  # noqa: FBT002
 ) -> ImportOut:
     """Take a part."""
     transfer: Transfer = state.transfer
@@ -195,8 +197,8 @@ async def cancel_import(
     requires=Permission.VAULT_JOB_READ,
     summary="Read what became of the rows",
     description=(
-        "Some rows from `row` on (counted from 1), masked, as JSON Lines or CSV. `Strongroom-Next-Row` says where to go "
-        "on; without it these were the last so far."
+        "Some rows from `row` on (counted from 1), masked, as JSON Lines or CSV. `Strongroom-Next-Row` says where to "
+        "go on; without it these were the last so far."
     ),
     tags=["imports"],
     responses=answers(200, str, examples.RESULTS, 401, 403, 404, 422, 429, 503, media_type=_JSONL),
@@ -206,7 +208,7 @@ async def read_results(
     state: State,
     import_id: str,
     row: Annotated[int, Parameter(ge=1, le=_COUNT_MAX)] = 1,
-    as_csv: Annotated[bool, Parameter(description="CSV instead of JSON Lines")] = False,  # noqa: FBT002 - Litestar's
+    as_csv: Annotated[bool, Parameter(description="CSV instead of JSON Lines")] = False,  # noqa: FBT002
 ) -> Response[bytes]:
     """Return the results of some rows."""
     transfer: Transfer = state.transfer
@@ -229,7 +231,7 @@ async def read_results(
     status_code=201,
     summary="Begin an export",
     description=(
-        "Every card of a container, sealed for another provider: JWE lines to a JWK, or OpenPGP messages of JSON Lines. "
+        "Every card of a container, sealed for another provider: JWE lines, or OpenPGP messages of JSON Lines. "
         "The container's rule must give `reveal`. Each stretch of cards is recorded before it is opened."
     ),
     tags=["exports"],
@@ -247,7 +249,7 @@ async def begin_export(
 
 
 @get(
-    "/v1/exports/{job_id:str}",
+    "/v1/exports/{export_id:str}",
     requires=Permission.VAULT_JOB_READ,
     summary="Read an export",
     description="How far it is, and the digest of what was written.",
@@ -255,32 +257,32 @@ async def begin_export(
     responses=answers(200, ExportOut, examples.EXPORT, 401, 403, 404, 429, 503),
 )
 async def read_export(
-    request: LitestarRequest[Any, Any, State], state: State, job_id: str
+    request: LitestarRequest[Any, Any, State], state: State, export_id: str
 ) -> ExportOut:
     """Return an export."""
     transfer: Transfer = state.transfer
     principal = principal_of(request)
-    return export_out(await transfer.exports.read(principal.merchant, principal.mode, job_id))
+    return export_out(await transfer.exports.read(principal.merchant, principal.mode, export_id))
 
 
 @get(
-    "/v1/exports/{job_id:str}/content",
-    requires=Permission.VAULT_EXPORT_CREATE,
+    "/v1/exports/{export_id:str}/content",
+    requires=Permission.VAULT_JOB_READ,
     summary="Download a piece of an export",
     description="Pieces count from 0. Only the receiver opens them.",
     tags=["exports"],
-    responses=answers(200, bytes, None, 401, 403, 404, 422, 429, 503, media_type=_BYTES),
+    responses=answers(200, str, examples.PIECE, 401, 403, 404, 422, 429, 503, media_type=_BYTES),
 )
 async def read_piece(
     request: LitestarRequest[Any, Any, State],
     state: State,
-    job_id: str,
+    export_id: str,
     piece: Annotated[int, Parameter(ge=0, le=2**31 - 1)] = 0,
 ) -> Response[bytes]:
     """Return a piece."""
     transfer: Transfer = state.transfer
     principal = principal_of(request)
-    found = await transfer.exports.piece(principal.merchant, principal.mode, job_id, piece)
+    found = await transfer.exports.piece(principal.merchant, principal.mode, export_id, piece)
     return as_response(
         Answer(200, found.content, _BYTES, [("strongroom-digest", found.digest.hex())])
     )

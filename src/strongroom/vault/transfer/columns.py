@@ -17,8 +17,8 @@ from strongroom.vault.transfer.model import COLUMNS_MAX, Columns, ImportWish
 
 EXTERNAL_ID: Final = "external_id"
 _CODE_COLUMN: Final = re.compile(
-    r"(?:.*[ ._-])?(?:cvc|cvc2|cvv|cvv2|cvn|csc|cid|cav2|card_?code|security_?code|"
-    r"verification_?(?:value|code))(?:[ ._-].*)?"
+    r"(?:.*[ ._-])?(?:cvc|cvc2|cvv|cvv2|cvn|csc|cid|cav2|card[ _-]?code|security[ _-]?code|"
+    r"verification[ _-]?(?:value|code))(?:[ ._-].*)?"
 )
 _METADATA_KEY: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _COLUMN_CHARACTERS_MAX: Final = 80
@@ -60,11 +60,11 @@ def check_wish(wish: ImportWish) -> None:
             wrong.append(
                 FieldError("/columns", "cvc_column_refused", "a security code is never imported")
             )
-    for key in wish.columns.metadata:
-        if _METADATA_KEY.fullmatch(key) is None or has_cardlike(key) or key == EXTERNAL_ID:
-            wrong.append(
-                FieldError("/columns/metadata", "metadata_key_wrong", "a key is a word of its own")
-            )
+    wrong.extend(
+        FieldError("/columns/metadata", "metadata_key_wrong", "a key is a word of its own")
+        for key in wish.columns.metadata
+        if _METADATA_KEY.fullmatch(key) is None or has_cardlike(key) or key == EXTERNAL_ID
+    )
     if wish.delimiter not in DELIMITERS:
         wrong.append(
             FieldError("/delimiter", "delimiter_unknown", "one of comma, semicolon, tab and |")

@@ -98,3 +98,4 @@ EXPORT: Final[dict[str, Any]] = {
     "created_at": _NOW,
     "ended_at": None,
 }
+PIECE: Final = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyIsImVuYyI6IkEyNTZHQ00ifQ.5hZ8….Xw0….q1k….mJ4…\n"

@@ -17,8 +17,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from strongroom.audit import Action, NewRecord, Origin, Recorder
-from strongroom.audit.actions import Outcome
+from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
 from strongroom.crypto import sha256
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock, rfc3339
@@ -194,7 +193,10 @@ class Exports:
                 QUERIES["export_digests"], job.merchant_id, job.mode, job.job_id
             )
             whole = sha256(b"".join(row["digest"] for row in digests))
-            facts = {"digest": whole.hex(), "pieces": len(digests)}
+            facts: dict[str, str | int | bool | None] = {
+                "digest": whole.hex(),
+                "pieces": len(digests),
+            }
             return Step(job.cursor, ended=True, result=facts)
         upto = rows[-1]["token_id"]
         await self._recorder.insert(tx, self._stretch(job, len(rows)))

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from strongroom.audit import Action, Origin, Recorder
-from strongroom.audit.actions import Outcome
+from strongroom.audit import Action, Origin, Outcome, Recorder
 from strongroom.crypto import hmac_sha256
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Database, Transaction

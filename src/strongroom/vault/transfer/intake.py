@@ -30,10 +30,17 @@ from strongroom.vault.sealing import MerchantKeys
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.columns import RowMalformed
 from strongroom.vault.transfer.errors import ImportEnded, ImportOffsetWrong, ImportUnknown
-from strongroom.vault.transfer.model import CHUNK_ROWS, Counts, Import, ImportState
+from strongroom.vault.transfer.model import (
+    CHUNK_ROWS,
+    MOVING_ROWS,
+    Counts,
+    Import,
+    ImportState,
+)
 from strongroom.vault.transfer.reading import ReadRow, RowReader
 from strongroom.vault.transfer.rows import RawRow
 from strongroom.vault.transfer.store import QUERIES, RowResult
+from strongroom.vault.writes import KNOWN_ELSEWHERE, Elsewhere
 
 CREATED: Final = "created"
 DUPLICATE: Final = "duplicate"
@@ -84,6 +91,8 @@ class Chunk:
     card_of: dict[int, int] = field(default_factory=dict)
     #: Rows whose card stands in an earlier row of the chunk.
     repeats: set[int] = field(default_factory=set)
+    #: While cards move to another fingerprint key: what they may be known by besides. Hardly ever anything.
+    elsewhere: list[Elsewhere] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +150,8 @@ class Intake:
             if found.consumed != chunk.begins or found.counts.rows != chunk.first_row:
                 raise ImportOffsetWrong
             known = await self._known(tx, found, chunk, hands)
-            gone = {place for place, token in known.items() if token is not None}
             if not found.wish.dry_run:
-                await _insert(tx, found, chunk.cards.without(gone), hands, now)
+                await _insert(tx, found, chunk.cards.without(set(known)), hands, now)
             results = [
                 _result(chunk, row, known, dry_run=found.wish.dry_run)
                 for row in range(len(chunk.results))
@@ -168,13 +176,46 @@ class Intake:
 
     async def _known(
         self, tx: Transaction, at: Import, chunk: Chunk, hands: Hands
-    ) -> Mapping[int, str | None]:
+    ) -> Mapping[int, str]:
         """Return the cards of a chunk that have a token, with it. The others have theirs from now on."""
         places = {
             fingerprint: place
             for place, fingerprint in enumerate(chunk.cards.fingerprints)
             if fingerprint is not None
         }
+        if not places:
+            return {}
+        moving = await self._known_elsewhere(tx, at, chunk)
+        places = {each: place for each, place in places.items() if place not in moving}
+        return moving | await self._known_here(tx, at, chunk, hands, places)
+
+    async def _known_elsewhere(self, tx: Transaction, at: Import, chunk: Chunk) -> dict[int, str]:
+        """Return the cards that have a token under another version of the fingerprint key, with it.
+
+        Holds their locks until the transaction ends: nobody makes a token of one of them under another version.
+        """
+        if not chunk.elsewhere:
+            return {}
+        count = len(chunk.elsewhere)
+        found = await tx.rows(
+            KNOWN_ELSEWHERE,
+            [at.merchant_id],
+            [each.lock for each in chunk.elsewhere],
+            [at.merchant_id] * count,
+            [at.mode] * count,
+            [each.version for each in chunk.elsewhere],
+            [each.fingerprint for each in chunk.elsewhere],
+        )
+        return {chunk.elsewhere[row["place"] - 1].item: row["token_id"] for row in found}
+
+    async def _known_here(
+        self,
+        tx: Transaction,
+        at: Import,
+        chunk: Chunk,
+        hands: Hands,
+        places: Mapping[bytes, int],
+    ) -> dict[int, str]:
         if not places:
             return {}
         # Sorted, as every writer of identities does: two that overlap wait for each other, and do not deadlock.
@@ -239,11 +280,12 @@ async def _sealed(
     remaining = iter(rows)
     begins, first_row, digest = at.consumed, at.counts.rows, at.digest
     digest_key = hands.digest_key.expose()
+    rows_max = MOVING_ROWS if hands.keys.fingerprints_elsewhere else CHUNK_ROWS
     while True:
         chunk = Chunk(begins, begins, first_row, digest)
         known: dict[bytes, int] = {}
-        while len(chunk.results) < CHUNK_ROWS:
-            some = list(islice(remaining, min(_ROWS_AT_ONCE, CHUNK_ROWS - len(chunk.results))))
+        while len(chunk.results) < rows_max:
+            some = list(islice(remaining, min(_ROWS_AT_ONCE, rows_max - len(chunk.results))))
             if not some:
                 break
             for raw in some:
@@ -283,6 +325,12 @@ def _add(
         known[fingerprint] = len(chunk.cards.tokens)
     chunk.card_of[row] = len(chunk.cards.tokens)
     cards, pan, token = chunk.cards, read.pan, TokenId(new_id("tok"))
+    if fingerprint is not None and hands.keys.fingerprints_elsewhere:
+        versions = hands.keys.elsewhere(pan)
+        _, lock = min([*versions, (hands.keys.fingerprint.version, fingerprint)])
+        chunk.elsewhere += [
+            Elsewhere(len(cards.tokens), version, each, lock) for version, each in versions
+        ]
     cards.tokens.append(token)
     cards.sealed.append(hands.keys.sealed(pan, at.mode, at.merchant_id, token))
     cards.brands.append(pan.scheme.name)
@@ -299,7 +347,7 @@ def _masked(read: ReadRow) -> RowResult:
     return RowResult(CREATED, "", pan.scheme.name, pan.last4, read.external_id)
 
 
-def _result(chunk: Chunk, row: int, known: Mapping[int, str | None], *, dry_run: bool) -> RowResult:
+def _result(chunk: Chunk, row: int, known: Mapping[int, str], *, dry_run: bool) -> RowResult:
     """Say what became of a row, now that the database has said which cards have tokens."""
     result = chunk.results[row]
     if result.status == REFUSED:

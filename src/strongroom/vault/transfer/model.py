@@ -17,6 +17,8 @@ PART_BYTES_MAX: Final = 1024 * 1024
 ROW_BYTES_MAX: Final = 16 * 1024
 #: Rows that commit together. A killed process loses at most so many, which are then read again.
 CHUNK_ROWS: Final = 2_000
+#: Likewise, while cards move to another fingerprint key: each then has a lock of its own.
+MOVING_ROWS: Final = 500
 COLUMNS_MAX: Final = 20
 #: A whole file as one JWE is opened in memory: it has one tag, at its end.
 JWE_FILE_BYTES_MAX: Final = 16 * 1024 * 1024

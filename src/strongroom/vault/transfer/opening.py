@@ -152,8 +152,9 @@ class ImportKeys:
         return msgspec.msgpack.decode(clear, type=_Private)
 
     async def digest_key(self, merchant: MerchantId, mode: Mode) -> Secret[bytes]:
-        """Return the key of a tenant's import digests: an unkeyed hash of a file with one card is a hash of its number
-        (PCI DSS 3.5.1.1).
+        """Return the key of a tenant's import digests.
+
+        An unkeyed hash of a file with one card would be a hash of its number (PCI DSS 3.5.1.1).
         """
         await self._keyring.current(merchant, mode, KeyName.TRANSFER)
         # Its first version for good, so that digests of one file compare over the years.

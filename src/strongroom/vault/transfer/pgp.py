@@ -12,15 +12,17 @@ import os
 import sys
 import warnings
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, TypeVar
 
 import pysequoia
 
 from strongroom.kernel.ids import ImportKeyId
+from strongroom.kernel.invariant import Bug
 from strongroom.kernel.secret import Secret
 from strongroom.vault.transfer.errors import ContentRefused, RecipientRefused
 from strongroom.vault.transfer.model import CLEAR_PER_SEALED_MAX
 
+Pipe = TypeVar("Pipe")
 _READ_BYTES: Final = 64 * 1024
 #: Any message may have so much in clear, however short it is.
 _CLEAR_BYTES_FREE: Final = 1024 * 1024
@@ -101,8 +103,7 @@ async def open_stream(sealed: AsyncIterator[bytes], key: Secret[bytes]) -> Async
     feeding = asyncio.create_task(fed.feed(sealed, child))
     given = 0
     try:
-        assert child.stdout is not None
-        while part := await child.stdout.read(_READ_BYTES):
+        while part := await present(child.stdout).read(_READ_BYTES):
             given += len(part)
             if given > _CLEAR_BYTES_FREE + CLEAR_PER_SEALED_MAX * fed.bytes:
                 raise MessageRefused("pgp_bomb")
@@ -114,7 +115,16 @@ async def open_stream(sealed: AsyncIterator[bytes], key: Secret[bytes]) -> Async
         feeding.cancel()
         with contextlib.suppress(ProcessLookupError):
             child.kill()
+        while await present(child.stdout).read(_READ_BYTES):
+            pass  # what is left in the pipe, so that it closes
         await asyncio.gather(feeding, child.wait(), return_exceptions=True)
+
+
+def present(pipe: Pipe | None) -> Pipe:
+    """Return a pipe that was asked for."""
+    if pipe is None:
+        raise Bug("a child was asked for its pipes")
+    return pipe
 
 
 class _Fed:
@@ -124,10 +134,10 @@ class _Fed:
         self.bytes = 0
 
     async def feed(self, sealed: AsyncIterator[bytes], child: asyncio.subprocess.Process) -> None:
-        assert child.stdin is not None
+        given = present(child.stdin)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             async for part in sealed:
                 self.bytes += len(part)
-                child.stdin.write(part)
-                await child.stdin.drain()
-            child.stdin.close()
+                given.write(part)
+                await given.drain()
+            given.close()

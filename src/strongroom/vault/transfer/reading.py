@@ -64,12 +64,14 @@ class RowReader:
         places: tuple[int, ...] | None = None,
         open_row: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        """Args:
-        wish: what was asked for.
-        mode: test mode takes numbers for testing only.
-        now: for expiries.
-        places: where the columns stand (CSV).
-        open_row: opens a row that is a JWE. Raises RowMalformed.
+        """Make a reader.
+
+        Args:
+            wish: what was asked for.
+            mode: test mode takes numbers for testing only.
+            now: for expiries.
+            places: where the columns stand (CSV).
+            open_row: opens a row that is a JWE. Raises RowMalformed.
         """
         self._wish = wish
         self._mode = mode

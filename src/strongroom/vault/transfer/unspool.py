@@ -16,9 +16,9 @@ from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.ids import JobId
 from strongroom.vault.transfer import pgp, store
 from strongroom.vault.transfer.columns import RowMalformed
-from strongroom.vault.transfer.errors import ContentRefused, ImportEnded
+from strongroom.vault.transfer.errors import ContentRefused
 from strongroom.vault.transfer.imports import Imports
-from strongroom.vault.transfer.intake import CREATED, Hands
+from strongroom.vault.transfer.intake import CREATED
 from strongroom.vault.transfer.jwe import Opener
 from strongroom.vault.transfer.model import (
     PART_BYTES_MAX,
@@ -40,7 +40,6 @@ class _Session:
     """A stream that is open between the steps of a job."""
 
     stream: AsyncIterator[bytes]
-    hands: Hands
     hasher: Sha256
     #: Clear bytes that were taken from the stream, less what is in `rest`.
     position: int = 0
@@ -72,9 +71,6 @@ class Unspooler:
             fresh = await self._imports.read(at.merchant_id, at.mode, at.import_id)
             ended = await self._imports.end(fresh, ImportState.FAILED, Origin(), problem=problem)
             return Step(job.cursor, ended=True, result=_facts(ended))
-        except ImportEnded:
-            await self._drop(job.job_id)
-            raise
         except BaseException:
             await self._drop(job.job_id)
             raise
@@ -98,32 +94,27 @@ class Unspooler:
         before = at.counts
         await _fill(session)
         base = session.position
-        try:
-            at = await self._imports.read_rows(
-                at, session.rest, session.hands, base=base, last=session.ended
-            )
-        finally:
-            self._sessions.pop(job.job_id, None)
+        # Anew for each step: what seals may be rotated while a file is read.
+        hands = await self._imports.hands(at, Origin())
+        at = await self._imports.read_rows(at, session.rest, hands, base=base, last=session.ended)
         session.rest = session.rest[at.consumed - base :]
         session.position = at.consumed
         refused = at.counts.refused - before.refused
         done = at.counts.rows - before.rows - refused
         if session.ended:
-            await _closed(session.stream)
+            await self._drop(job.job_id)
             ended = await self._imports.end(
                 at, ImportState.DONE, Origin(), digest=bytes.fromhex(digest_text)
             )
             return Step(job.cursor, done, refused, ended=True, result=_facts(ended))
-        self._sessions[job.job_id] = session
         return Step(job.cursor, done, refused)
 
     async def _opened(self, job_id: JobId, at: Import, key_number: int) -> _Session:
         """Open the stream and pass by what is done."""
         while len(self._sessions) >= _OPEN_AT_ONCE_MAX:
             await self._drop(next(iter(self._sessions)))
-        hands = await self._imports.hands(at, Origin())
         hasher = Sha256()
-        session = _Session(self._clear(at, key_number, hasher), hands, hasher)
+        session = _Session(self._clear(at, key_number, hasher), hasher)
         while session.position + len(session.rest) < at.consumed:
             part = await anext(session.stream, b"")
             if not part:
@@ -145,8 +136,7 @@ class Unspooler:
         session = self._sessions.pop(job.job_id, None)
         if session is None:
             hasher = Sha256()
-            hands = await self._imports.hands(at, Origin())
-            session = _Session(self._clear(at, number, hasher), hands, hasher)
+            session = _Session(self._clear(at, number, hasher), hasher)
         try:
             seen = 0
             while seen < _VERIFIED_AT_ONCE:

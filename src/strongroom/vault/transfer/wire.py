@@ -35,7 +35,9 @@ class ColumnsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         | None
     ) = None
     external_id: Annotated[str, Meta(min_length=1, max_length=80)] | None = None
-    metadata: Annotated[dict[str, _Column], Meta(max_length=15)] = {}
+    metadata: Annotated[dict[str, _Column], Meta(max_length=15)] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class ImportIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +45,7 @@ class ImportIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Literal["csv", "jsonl"]
     encryption: Literal["none", "jwe", "jwe_lines", "pgp"] = "none"
-    columns: ColumnsIn = ColumnsIn()
+    columns: ColumnsIn = msgspec.field(default_factory=ColumnsIn)
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
     container: _Container = DEFAULT_CONTAINER
     deduplicate: bool = True
