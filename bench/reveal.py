@@ -32,8 +32,7 @@ from strongroom.kernel.principal import KeyKind
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 from strongroom.telemetry.sink import MemorySink
-from strongroom.vault.containers.model import Access, GranteeKind, RuleWish
-from strongroom.vault.containers.service import Changer
+from strongroom.vault.containers.model import Access, Changer, GranteeKind, RuleWish
 
 BY: Final = "system:bench"
 CARD: Final = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034}

@@ -67,10 +67,19 @@ async def test_a_container_is_set_changed_and_removed(service: Service, shop: Te
     assert [each["name"] for each in listed] == ["default", "cards/eu"]
     live = service.vault(shop.keys[Mode.LIVE])
     assert len((await live.get("/v1/containers")).json()["data"]) == 1
-    assert await code(live, "DELETE", "/v1/containers?name=cards/eu") == "container_unknown"
-    assert await code(vault, "DELETE", "/v1/containers?name=cards/eu") == "204"
-    assert await code(vault, "DELETE", "/v1/containers?name=cards/eu") == "container_unknown"
-    assert await code(vault, "DELETE", "/v1/containers?name=default") == "container_unknown"
+    assert (
+        await code(live, "POST", "/v1/containers/remove", body={"name": "cards/eu"})
+        == "container_unknown"
+    )
+    assert await code(vault, "POST", "/v1/containers/remove", body={"name": "cards/eu"}) == "204"
+    assert (
+        await code(vault, "POST", "/v1/containers/remove", body={"name": "cards/eu"})
+        == "container_unknown"
+    )
+    assert (
+        await code(vault, "POST", "/v1/containers/remove", body={"name": "default"})
+        == "container_unknown"
+    )
     records = await service.look(
         Domain.VAULT,
         "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1"
@@ -257,9 +266,7 @@ async def test_a_key_with_less_is_refused_the_routes(service: Service, shop: Ten
         shop.merchant, KeyKind.RESTRICTED, permissions=[Permission.VAULT_TOKEN_READ]
     )
     caller = service.vault(weak.text.expose())
-    for method, path in (
-        ("GET", "/v1/containers"),
-        ("GET", "/v1/access-rules"),
-        ("DELETE", "/v1/containers?name=cards"),
-    ):
-        assert await code(caller, method, path) == "forbidden"
+    for path in ("/v1/containers", "/v1/access-rules"):
+        assert await code(caller, "GET", path) == "forbidden"
+    removal = {"name": "cards"}
+    assert await code(caller, "POST", "/v1/containers/remove", body=removal) == "forbidden"

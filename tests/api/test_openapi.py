@@ -47,6 +47,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind, Role
 from strongroom.simulator import Fault, Simulated
+from strongroom.vault.containers import examples as container_examples
 from strongroom.vault.forwarding import examples as forwarding_examples
 
 VISA = "4242424242424242"
@@ -320,6 +321,17 @@ async def allowed(shop: Shop) -> str:
     return str((await console.post("/v1/networks", body)).json()["id"])
 
 
+async def ruled(shop: Shop) -> str:
+    admin = await shop.service.member(shop.tenant.merchant)
+    made = await shop.service.vault(admin.key).post("/v1/access-rules", container_examples.RULE_IN)
+    return str(made.json()["id"])
+
+
+async def contained(shop: Shop) -> str:
+    made = await shop.vault.post("/v1/containers", container_examples.CONTAINER_IN)
+    return str(made.json()["name"])
+
+
 async def somebody(shop: Shop) -> str:
     return (await shop.service.member(shop.tenant.merchant, Role.DEVELOPER)).id
 
@@ -406,6 +418,8 @@ async def brought_back(shop: Shop) -> str:
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
+    "vault DELETE /v1/access-rules/{rule_id}": ("rule_id", ruled),
+    "vault POST /v1/containers/remove": ("container", contained),
     "vault POST /v1/forward": ("destination_id", destined_at),
     "vault PUT /v1/imports/{import_id}/content": ("import_id", importing),
     "vault POST /v1/imports/{import_id}/cancel": ("import_id", importing),
@@ -507,7 +521,9 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
         return (await with_password(service, own)).key
     if operation.path == "/v1/merchants":
         return (await service.member(PLATFORM)).key
-    if operation.path.startswith(("/v1/people", "/v1/invitations", "/v1/networks")):
+    if operation.path.startswith(
+        ("/v1/people", "/v1/invitations", "/v1/networks", "/v1/access-rules")
+    ):
         return (await service.member(own)).key
     people = People(ground.shop.service)
     merchant = (await ground.shop.service.tenant()).merchant
@@ -592,6 +608,7 @@ UNKNOWN = {
     "connection_id": "con",
     "endpoint_id": "whe",
     "network_id": "net",
+    "rule_id": "rul",
     "person_id": "usr",
     "invitation_id": "inv",
     "provider_id": "sso",

@@ -33,6 +33,10 @@ GRAVE: Final = {
     "gateway POST /v1/endpoints/{endpoint_id}/rotate",
     "gateway POST /v1/keys",
     "gateway POST /v1/keys/{key_id}/revoke",
+    "vault POST /v1/access-rules",
+    "vault DELETE /v1/access-rules/{rule_id}",
+    "vault POST /v1/containers",
+    "vault POST /v1/containers/remove",
 }
 
 

@@ -290,13 +290,13 @@ async def test_a_token_stands_in_a_container(service: Service, shop: Tenant, vau
     await vault.post("/v1/containers", {"name": "cards"})
     made = await vault.token(VISA, container="cards", deduplicate=True)
     assert made["container"] == "cards"
-    full = await vault.delete("/v1/containers?name=cards")
+    full = await vault.post("/v1/containers/remove", {"name": "cards"})
     assert full.json()["code"] == "container_not_empty"
     moved = await vault.post(f"/v1/tokens/{made['id']}", {"container": "default"})
     assert moved.json()["container"] == "default"
     (record,) = await records(service, shop.merchant, "vault.token.changed")
     assert record["details"] == {"container": "default", "operation": "container"}
-    assert (await vault.delete("/v1/containers?name=cards")).status_code == 204
+    assert (await vault.post("/v1/containers/remove", {"name": "cards"})).status_code == 204
     gone = await vault.post(f"/v1/tokens/{made['id']}", {"container": "cards"})
     assert gone.json()["code"] == "container_unknown"
 

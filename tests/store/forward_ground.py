@@ -36,8 +36,8 @@ from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault import BodySignature, Destination, Forward, Json, Route, Slot, Template, slot
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
-from strongroom.vault.containers.model import Access, GranteeKind, RuleWish
-from strongroom.vault.containers.service import Changer, ContainerDesk
+from strongroom.vault.containers.model import Access, Changer, GranteeKind, RuleWish
+from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations

@@ -24,8 +24,7 @@ from strongroom.vault import (
     Template,
     slot,
 )
-from strongroom.vault.containers.model import Access, GranteeKind
-from strongroom.vault.containers.service import Changer
+from strongroom.vault.containers.model import Access, Changer, GranteeKind
 from strongroom.vault.wire import NetworkTokenIn, StoredCredential
 
 CRYPTOGRAM = "AgAAAAAAAIR8CQrXcIhbQAAAAAA="

@@ -25,6 +25,7 @@ from strongroom.kernel.schemes import complete_luhn
 from strongroom.keys import KeyName, Purpose
 from strongroom.vault import TokenUnknown
 from strongroom.vault.details import SealedDetail
+from strongroom.vault.wire import BillingAddress
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -138,6 +139,7 @@ TABLE: list[tuple[str, Alter, str]] = [
     ("an unknown version byte", bytes_of("set_byte({0}, 0, 9)"), "card_envelope_unknown"),
     ("version byte zero", bytes_of("set_byte({0}, 0, 0)"), "card_envelope_unknown"),
     ("an envelope cut in its head", bytes_of("substring({0} for 40)"), "card_envelope_cut"),
+    ("an envelope without any ciphertext", bytes_of("substring({0} for 49)"), "card_envelope_cut"),
     ("an envelope cut by a byte", bytes_of("substring({0} for length({0}) - 1)"), "card_envelope_cut"),
     ("an envelope cut by a block", bytes_of("substring({0} for length({0}) - 16)"), "card_unreadable"),
     ("an empty envelope", bytes_of("''::bytea"), "card_envelope_cut"),
@@ -211,6 +213,20 @@ async def test_what_is_not_does_not(ground: ForwardGround, alter: Alter, code: s
     assert await number(ground, target.token) == code
     assert await holder(ground, target.token) == code
     assert ground.peer.requests == [], "nothing leaves"
+
+
+async def test_one_detail_does_not_open_in_anothers_place(ground: ForwardGround) -> None:
+    """Each is bound to its field: what was sealed as a reference is no name, though both are texts of one token."""
+    token, _ = await ground.token(
+        holder="Amal Haddad", billing_address=BillingAddress("AE", line1="1 Harbour Street")
+    )
+    await ground.databases.run(
+        Domain.VAULT,
+        "update vault.token_detail t set sealed = o.sealed from vault.token_detail o"
+        f" where t.token_id = '{token}' and o.token_id = t.token_id and t.field = 'holder'"
+        " and o.field = 'billing_address'",
+    )
+    assert await holder(ground, token) == "card_unreadable"
 
 
 async def test_another_merchant_and_the_other_mode(ground: ForwardGround) -> None:

@@ -9,9 +9,11 @@ import typer
 from strongroom import __version__
 from strongroom.cli import (
     access,
+    access_rule,
     audit,
     backup,
     connection,
+    container,
     demo,
     destination,
     doctor,
@@ -71,6 +73,8 @@ for noun in (
     provider,
     network,
     token,
+    container,
+    access_rule,
     erasure,
     vault,
     transfer,

@@ -14,6 +14,23 @@ from strongroom.vault.calls import (
     StoredCredentialFacts,
 )
 from strongroom.vault.containers.errors import AccessRefused
+from strongroom.vault.containers.model import (
+    EVERY,
+    Access,
+    AccessRule,
+    Container,
+    GranteeKind,
+    RuleWish,
+    Transform,
+)
+from strongroom.vault.containers.model import Changer as ContainerChanger
+from strongroom.vault.containers.ports import Containers
+from strongroom.vault.containers.wire import (
+    AccessRulesOut,
+    container_out,
+    rule_out,
+    rules_out,
+)
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.discovery import (
     BaselineRefused,
@@ -51,8 +68,12 @@ __all__ = [
     "CVC_ABSENT",
     "CVC_HELD",
     "CVC_USED",
+    "EVERY",
     "SIMULATOR",
+    "Access",
     "AccessRefused",
+    "AccessRule",
+    "AccessRulesOut",
     "BaselineRefused",
     "BodySignature",
     "CannotReadCard",
@@ -63,6 +84,9 @@ __all__ = [
     "ConnectionExists",
     "ConnectionUnknown",
     "Connections",
+    "Container",
+    "ContainerChanger",
+    "Containers",
     "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
@@ -73,10 +97,12 @@ __all__ = [
     "Forward",
     "Forwarded",
     "Forwarder",
+    "GranteeKind",
     "Json",
     "NetworkTokenFacts",
     "OperatedDestinations",
     "Route",
+    "RuleWish",
     "ScanFinding",
     "ScanForm",
     "ScanKind",
@@ -88,8 +114,12 @@ __all__ = [
     "Template",
     "TemplateRefused",
     "TokenUnknown",
+    "Transform",
+    "container_out",
     "new_findings",
     "read_baseline",
+    "rule_out",
+    "rules_out",
     "self_test",
     "slot",
     "written_baseline",

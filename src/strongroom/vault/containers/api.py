@@ -7,22 +7,22 @@ from litestar import Request as LitestarRequest
 from litestar import delete, get, post
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body
 
 from strongroom.http.approval import Approval, where
 from strongroom.http.examples import answers
 from strongroom.http.requires import admitted, principal_of, request_of
 from strongroom.kernel.permissions import Permission
 from strongroom.vault.containers import examples
-from strongroom.vault.containers.model import Access, RuleWish
-from strongroom.vault.containers.service import Changer, ContainerDesk
+from strongroom.vault.containers.model import Access, Changer, RuleWish
+from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.containers.wire import (
-    NAME_CHARACTERS_MAX,
     AccessRuleIn,
     AccessRuleOut,
     AccessRulesOut,
     ContainerIn,
     ContainerOut,
+    ContainerRemoval,
     ContainersOut,
     container_out,
     containers_out,
@@ -78,26 +78,24 @@ async def set_container(
     return container_out(await desk.put(by, data.name, data.description, data.retention_days))
 
 
-@delete(
-    "/v1/containers",
+@post(
+    "/v1/containers/remove",
     requires=Permission.VAULT_CONTAINER_UPDATE,
     step_up=True,
     status_code=204,
     summary="Remove a container",
     description="Ends a container in which no token stands; rules about it stay.",
     tags=["containers"],
-    responses=answers(204, None, None, 401, 403, 404, 409, 422, 429, 503),
+    responses=answers(204, None, None, 400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
 )
 async def remove_container(
     request: LitestarRequest[Any, Any, State],
+    data: Annotated[ContainerRemoval, Body(examples=[Example(value=examples.REMOVAL)])],
     state: State,
-    name: Annotated[
-        str, Parameter(description="The container's name", max_length=NAME_CHARACTERS_MAX)
-    ],
 ) -> None:
-    """End a container."""
+    """End a container. Its name holds slashes, so it does not stand in the path."""
     desk: ContainerDesk = state.containers
-    await desk.remove(await _changer(request, desk), name)
+    await desk.remove(await _changer(request, desk), data.name)
 
 
 @get(

@@ -8,7 +8,9 @@ CONTAINER_IN: Final[dict[str, Any]] = {
     "description": "Cards of customers in the EU",
     "retention_days": 365,
 }
+REMOVAL: Final[dict[str, Any]] = {"name": "cards/eu"}
 CONTAINER: Final[dict[str, Any]] = {
+    "id": "cards/eu",
     "object": "container",
     "name": "cards/eu",
     "mode": "test",
@@ -22,6 +24,7 @@ CONTAINER: Final[dict[str, Any]] = {
 CONTAINERS: Final[dict[str, Any]] = {
     "data": [
         {
+            "id": "default",
             "object": "container",
             "name": "default",
             "mode": "test",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from strongroom.audit import Origin
 from strongroom.kernel.ids import AccessRuleId, MerchantId
 from strongroom.kernel.mode import Mode
 
@@ -120,3 +121,13 @@ class RuleWish:
     access: Access
     #: None: as much as the access shows at most.
     transform: Transform | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changer:
+    """Who changes what, of which tenant and mode, and whence."""
+
+    merchant: MerchantId
+    mode: Mode
+    actor: str
+    origin: Origin

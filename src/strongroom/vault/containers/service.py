@@ -2,7 +2,6 @@
 """Makes, changes and ends containers and rules; each change commits with its record, one at a time for a tenant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from strongroom.audit import Action, Origin, Recorder
@@ -33,6 +32,7 @@ from strongroom.vault.containers.model import (
     RULES_MAX,
     Access,
     AccessRule,
+    Changer,
     Container,
     GranteeKind,
     RuleWish,
@@ -52,16 +52,6 @@ _SHOWN_AT_MOST: Final = {
     Access.USE: Transform.MASK,
     Access.REVEAL: Transform.REVEAL,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Changer:
-    """Who changes what, of which tenant and mode, and whence."""
-
-    merchant: MerchantId
-    mode: Mode
-    actor: str
-    origin: Origin
 
 
 class ContainerDesk:
@@ -201,6 +191,10 @@ class ContainerDesk:
             await store.remove_rule(tx, by.merchant, by.mode, rule_id)
             await self._record_rule(tx, by, each, "removed")
         await self.feed.refresh()
+
+    async def holds_built_in(self, merchant: MerchantId, mode: Mode) -> bool:
+        """Tell whether what is built in for `default` holds: no rule is about it."""
+        return (await self.feed.access_of(merchant)).has_built_in(mode)
 
     async def origin(self, merchant: MerchantId, address: str, request_hash: str) -> Origin:
         """Return the origin of a request, for records."""

@@ -38,9 +38,16 @@ class ContainerIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
 
 
-class ContainerOut(msgspec.Struct, frozen=True):
-    """A container of tokens. `default` is there for everybody, and cannot be changed."""
+class ContainerRemoval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which container is to end."""
 
+    name: Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
+
+
+class ContainerOut(msgspec.Struct, frozen=True):
+    """A container of tokens, named by its id. `default` is there for everybody, and cannot be changed."""
+
+    id: str
     object: str
     name: str
     mode: str
@@ -111,6 +118,7 @@ class AccessRulesOut(msgspec.Struct, frozen=True):
 def container_out(found: Container) -> ContainerOut:
     """Print a container."""
     return ContainerOut(
+        found.name,
         "container",
         found.name,
         found.mode.value,
@@ -126,6 +134,7 @@ def container_out(found: Container) -> ContainerOut:
 def containers_out(mode: str, found: Iterable[Container]) -> ContainersOut:
     """Print a merchant's containers."""
     default = ContainerOut(
+        DEFAULT_CONTAINER,
         "container",
         DEFAULT_CONTAINER,
         mode,
