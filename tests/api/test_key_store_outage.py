@@ -15,7 +15,7 @@ from service import Service, running
 from strongroom.kernel.breaker import FAILURES_TO_OPEN
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.mode import Mode
-from strongroom.keys.keyring import CACHE_SECONDS
+from strongroom.keys import CACHE_SECONDS
 from strongroom.keys.stores.guarded import GuardedKeyStore
 from strongroom.telemetry.metrics import KeyMetrics
 

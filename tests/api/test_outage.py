@@ -25,7 +25,7 @@ from strongroom.db.logins import Domain
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import synthetic_number
-from strongroom.keys.keyring import CACHE_SECONDS
+from strongroom.keys import CACHE_SECONDS
 
 VISA = "4242424242424242"
 DEADLINE_SECONDS = 60.0

@@ -14,12 +14,14 @@ from strongroom.kernel.secret import Secret
 from strongroom.keys import (
     CannotUnwrap,
     DataKeyRow,
+    KeyChange,
     KeyState,
     KeyStoreUnavailable,
     NewDataKey,
     Purpose,
     RootDisabled,
     RootInfo,
+    Within,
 )
 from strongroom.keys.context import bound_context, check_plaintext
 
@@ -130,6 +132,7 @@ class MemoryDataKeyTable:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str, str, int], DataKeyRow] = {}
         self.calls: Counter[str] = Counter()
+        self.noted: list[KeyChange] = []
 
     async def _asked(self, call: str) -> None:
         self.calls[call] += 1
@@ -163,3 +166,39 @@ class MemoryDataKeyTable:
             self.rows[at] = dataclasses.replace(
                 kept, state=row.state, wrapped=row.wrapped, mac=row.mac
             )
+
+    async def versions(self, merchant: str, mode: str, name: str) -> Sequence[DataKeyRow]:
+        await self._asked("versions")
+        of = (merchant, mode, name)
+        return [row for at, row in sorted(self.rows.items()) if at[:3] == of]
+
+    async def replace(
+        self, new: DataKeyRow, before: DataKeyRow, within: Within | None = None
+    ) -> DataKeyRow:
+        assert within is None, "there is no transaction here"
+        at = (new.merchant, new.mode, new.name, new.version)
+        await self._asked("replace")
+        if at not in self.rows:
+            self.rows[at] = new
+            self.noted.append(KeyChange(*at, "rotated", new.made_at))
+            await self.update(before)
+        return self.rows[at]
+
+    async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
+        assert within is None, "there is no transaction here"
+        await self.update(row)
+        at = (row.merchant, row.mode, row.name, row.version)
+        self.noted.append(KeyChange(*at, "destroyed", datetime.now(UTC)))
+
+    async def changes(self, since: datetime) -> Sequence[KeyChange]:
+        await self._asked("changes")
+        return [each for each in self.noted if each.at >= since]
+
+    async def rewrap(self, row: DataKeyRow, mac_before: bytes) -> bool:
+        await self._asked("rewrap")
+        at = (row.merchant, row.mode, row.name, row.version)
+        kept = self.rows.get(at)
+        if kept is None or kept.mac != mac_before or kept.state == KeyState.DESTROYED:
+            return False
+        self.rows[at] = dataclasses.replace(kept, wrapped=row.wrapped, mac=row.mac)
+        return True

@@ -34,6 +34,7 @@ from strongroom.keys import (
     KeyName,
     KeyStoreRefused,
     Purpose,
+    Within,
 )
 from strongroom.keys.keyring import Keyring
 from strongroom.telemetry.log import Log
@@ -64,10 +65,29 @@ class SpokenKeys:
             raise DataKeyUnknown
         return await self.current(merchant, mode, name)
 
-    async def rotate(self, merchant: str, mode: str, name: KeyName) -> DataKey:
+    def cached_older(self, merchant: str, mode: str, name: KeyName) -> list[DataKey]:  # noqa: ARG002
+        return []
+
+    async def older(self, merchant: str, mode: str, name: KeyName) -> list[DataKey]:
+        return self.cached_older(merchant, mode, name)
+
+    async def rotate(
+        self,
+        merchant: str,
+        mode: str,
+        name: KeyName,
+        within: Within | None = None,  # noqa: ARG002
+    ) -> DataKey:
         raise KeyStoreRefused(f"{merchant} {mode} {name} stays what it is")
 
-    async def destroy(self, merchant: str, mode: str, name: KeyName, version: int) -> None:
+    async def destroy(
+        self,
+        merchant: str,
+        mode: str,
+        name: KeyName,
+        version: int,
+        within: Within | None = None,  # noqa: ARG002
+    ) -> None:
         raise KeyStoreRefused(f"{merchant} {mode} {name} {version} stays what it is")
 
 

@@ -23,11 +23,12 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.tile": _READ,
         "audit.tree": _READ,
         "idempotency.request": _ADD,
+        "keys.change": _ADD,
         "keys.data_key": frozenset({"select", "insert", "update"}),
         "strongroom.migration": _READ,
         "vault.access_rule": frozenset({"select", "insert", "delete"}),
         "vault.canary": _ADD,
-        "vault.card_identity": frozenset({"select", "insert", "delete"}),
+        "vault.card_identity": frozenset({"select", "insert", "update*", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
         "vault.container_change": _CHANGE,
@@ -37,13 +38,21 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_epoch_2": frozenset({"select", "truncate"}),
         "vault.cvc_epoch_3": frozenset({"select", "truncate"}),
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
+        "vault.export_piece": _ADD,
+        "vault.import": _CHANGE,
+        "vault.import_key": _ADD,
+        "vault.import_part": _ADD,
+        "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
         "vault.reveal": frozenset({"select", "insert", "delete"}),
         "vault.reveal_stop": _CHANGE,
         "vault.destination": _CHANGE,
         "vault.forward": _CHANGE | {"delete"},
+        "vault.token_alias": _CHANGE,
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
+        "vault.token_detail": frozenset({"select", "insert", "update*", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
         "audit.checkpoint": _ADD,
@@ -169,6 +178,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.password": frozenset({"select", "insert", "update*", "delete"}),
         "identity.totp": frozenset({"select", "insert", "update*", "delete"}),
         "identity.used_once": frozenset({"select", "insert", "delete"}),
+        "keys.change": _ADD,
         "keys.data_key": _CHANGE,
         "strongroom.migration": _READ,
     },
@@ -191,6 +201,11 @@ ROWS: Final[dict[str, str]] = {
     "vault.container": (
         "(merchant_id, mode, name, created_by, created_at, updated_at)"
         " values ('{m}', 'test', 'c{aud}', 'me', now(), now())"
+    ),
+    "vault.erasure": (
+        "(merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,"
+        " look_at, complete_at)"
+        " values ('{m}', 'test', '{aud}', 'token', 'destroyed', 1, 1, 'x', now(), now(), now(), now())"
     ),
     "vault.job": (
         "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at)"
@@ -299,6 +314,7 @@ ROWS: Final[dict[str, str]] = {
         " values ('{m}', 'usr_{m}', 'active', '', 1, 0, now())"
         " on conflict (merchant_id, person_id, state) do update set last_step = 1"
     ),
+    "keys.change": "(merchant_id, mode, name, version, what, at) values ('{m}', 'test', '{aud}', 1, 'rotated', now())",
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
         f" values ('{{m}}', 'test', '{{aud}}', 1, 'card', 'active', '', {_HASH}, now())"
@@ -352,10 +368,37 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, key, claim, fingerprint, destination_id, cvc_state, begun_at, lease_until)"
         f" values ('{{m}}', 'test', '{{aud}}', 'x', {_HASH}, 'x', 'absent', now(), now())"
     ),
+    "vault.export_piece": (
+        "(merchant_id, mode, job_id, number, cards, content, digest, created_at)"
+        f" values ('{{m}}', 'test', '{{aud}}', 0, 1, '', {_HASH}, now())"
+    ),
+    "vault.import": (
+        "(merchant_id, mode, import_id, state, wish, created_by, created_at, updated_at)"
+        " values ('{m}', 'test', '{aud}', 'open', '{{}}', 'x', now(), now())"
+    ),
+    "vault.import_key": (
+        "(merchant_id, mode, key_id, certificate, public_jwk, sealed_private, key_version, created_by, created_at)"
+        " values ('{m}', 'test', '{aud}', '', '', '', 1, 'x', now())"
+    ),
+    "vault.import_part": (
+        "(merchant_id, mode, import_id, first_row, rows, results) values ('{m}', 'test', '{aud}', 0, 1, '')"
+    ),
+    "vault.import_piece": (
+        "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
+    ),
+    "vault.token_alias": (
+        "(merchant_id, mode, old_id, token_id, job_id, until, made_at)"
+        " values ('{m}', 'test', '{aud}', 'new', 'job', now(), now())"
+    ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"
         " single_use, created_by, created_at)"
-        " values ('{m}', 'test', '{aud}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+        " values ('{m}', 'test', 'tok_{own}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+    ),
+    "vault.token_detail": (
+        "(merchant_id, mode, token_id, field, sealed, key_version)"
+        " values ('{m}', 'test', 'tok_{m}', 'holder', '', 1)"
+        " on conflict (merchant_id, mode, token_id, field) do update set key_version = 1"
     ),
     "webhooks.delivery": (
         "(merchant_id, mode, delivery_id, event_id, endpoint_id, status, created_at)"

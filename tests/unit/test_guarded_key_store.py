@@ -14,6 +14,7 @@ from contracts.key_store import CONTEXT, KeyStoreContract
 from strongroom.kernel.breaker import Breaker
 from strongroom.kernel.clock import SteppedClock
 from strongroom.keys import (
+    CACHE_SECONDS,
     CannotUnwrap,
     KeyName,
     KeyStore,
@@ -22,7 +23,7 @@ from strongroom.keys import (
     Purpose,
     RootDisabled,
 )
-from strongroom.keys.keyring import CACHE_SECONDS, Keyring
+from strongroom.keys.keyring import Keyring
 from strongroom.keys.stores.guarded import GuardedKeyStore
 from strongroom.telemetry.metrics import KeyMetrics
 

@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 from contracts.fakes import FakeKeyStore, MemoryDataKeyTable
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKeyDestroyed, KeyName, KeyStoreUnavailable, Purpose
-from strongroom.keys.keyring import CACHE_ENTRIES, CACHE_SECONDS, CACHE_USES, Keyring
+from strongroom.keys import (
+    CACHE_SECONDS,
+    DataKeyDestroyed,
+    KeyName,
+    KeyStoreUnavailable,
+    Purpose,
+)
+from strongroom.keys.keyring import CACHE_ENTRIES, CACHE_USES, Keyring
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CARD = ("mer_1", Mode.TEST, KeyName.CARD)

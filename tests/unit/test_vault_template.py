@@ -255,6 +255,7 @@ def test_a_registration_that_contradicts_itself_is_a_bug(wrong: dict[str, Any]) 
     [
         (".digits_for_forwarding(", "vault/forward.py"),
         (".digits_for_revealing(", "vault/reveal/service.py"),
+        (".digits_for_export(", "vault/transfer/export.py"),
     ],
 )
 def test_the_digits_are_asked_for_in_one_place(what: str, where: str) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
+from strongroom.config.key_store_settings import KeyStoreName
 from strongroom.config.key_stores import missing, read_address, read_key_ring, read_purposes
 from strongroom.config.references import SecretReference, parse_login_passwords, parse_reference
 from strongroom.config.settings import (
+    CardAlgorithm,
     Environment,
     ForwardedHeader,
-    KeyStoreName,
     Listener,
     PasskeyAttestation,
     Settings,
@@ -278,6 +279,11 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "webhooks_listen": _listener,
     "console_listen": _listener,
     "console_origin": _origin,
+    "card_algorithm": lambda text, _: CardAlgorithm(text),
+    "key_days_sealing": _count,
+    "key_days_signing": _count,
+    "key_days_hashing": _count,
+    "key_days_root": _count,
     "passkey_attestation": lambda text, _: PasskeyAttestation(text),
     "passkey_models": _aaguids,
     "passkey_roots": _path,
@@ -350,5 +356,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "delivery_delays_seconds": _counts,
     "worker": _truth,
     "worker_poll_ms": _count,
+    "key_backup_days": _count,
+    "vault_locations": _words,
     "vault_region": _region,
 }

@@ -27,6 +27,23 @@ def sha512(data: bytes) -> bytes:
     return hashlib.sha512(data).digest()
 
 
+class Sha256:
+    """The SHA-256 of data that comes in parts (FIPS 180-4). For public values only, likewise."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = hashlib.sha256()
+
+    def update(self, data: bytes) -> None:
+        """Take the next part."""
+        self._state.update(data)
+
+    def digest(self) -> bytes:
+        """Return the hash of all parts so far: 32 bytes."""
+        return self._state.digest()
+
+
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the HMAC-SHA-256 of the data under the key (RFC 2104): 32 bytes."""
     return hmac.digest(key, data, "sha256")

@@ -196,7 +196,6 @@ class Tool:
 def _environment(address: Address) -> Mapping[str, str]:
     """Return how libpq finds the database, and nothing else of ours."""
     given = {
-        "PATH": os.environ.get("PATH", ""),
         "LC_ALL": "C",
         "PGHOST": address.host,
         "PGPORT": str(address.port),

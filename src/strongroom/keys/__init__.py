@@ -11,22 +11,28 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretNotTaken,
     SecretsMissing,
     SecretUnreadable,
 )
+from strongroom.keys.locations import location_of
 from strongroom.keys.model import (
+    CACHE_SECONDS,
     PLATFORM_MERCHANT,
     PLATFORM_MODE,
     DataKey,
     DataKeyRow,
+    KeyChange,
     KeyState,
     NewDataKey,
     RootInfo,
 )
-from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore
-from strongroom.keys.purposes import ROLE_ROOTS, KeyName, Purpose, roots_of
+from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore, WatchedKeys, Within
+from strongroom.keys.purposes import KEYRING_MAC, ROLE_ROOTS, KeyName, Purpose, roots_of
 
 __all__ = [
+    "CACHE_SECONDS",
+    "KEYRING_MAC",
     "PLATFORM_MERCHANT",
     "PLATFORM_MODE",
     "ROLE_ROOTS",
@@ -37,6 +43,7 @@ __all__ = [
     "DataKeyTable",
     "DataKeyUnknown",
     "DataKeys",
+    "KeyChange",
     "KeyFileUnsafe",
     "KeyName",
     "KeyRowAltered",
@@ -49,7 +56,11 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretNotTaken",
     "SecretUnreadable",
     "SecretsMissing",
+    "WatchedKeys",
+    "Within",
+    "location_of",
     "roots_of",
 ]

@@ -8,7 +8,7 @@ One keyring belongs to one event loop.
 import asyncio
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -19,18 +19,25 @@ from strongroom.kernel.invariant import Bug
 from strongroom.kernel.secret import Secret
 from strongroom.keys.errors import DataKeyDestroyed, DataKeyUnknown, KeyRowAltered
 from strongroom.keys.model import (
+    CACHE_SECONDS,
     PLATFORM_MERCHANT,
     PLATFORM_MODE,
     DataKey,
     DataKeyRow,
+    KeyChange,
     KeyState,
 )
-from strongroom.keys.ports import DataKeyTable, KeyStore
+from strongroom.keys.ports import DataKeyTable, KeyStore, Within
 from strongroom.keys.purposes import KEYRING_MAC, KeyName, Purpose
 
 CACHE_ENTRIES: Final = 10_000
-CACHE_SECONDS: Final = 300
 CACHE_USES: Final = 1_000_000
+#: How often a process that watches looks for changes of keys.
+LOOK_SECONDS: Final = 1.0
+#: A process that watches and has not looked for so long believes no cached key to be the current one.
+STALE_SECONDS: Final = 5.0
+#: How far back a look reads: beyond this, every cache has run out by itself.
+LOOK_BACK: Final = timedelta(seconds=2 * CACHE_SECONDS)
 
 
 class _Slot(NamedTuple):
@@ -48,6 +55,8 @@ class _Entry:
     made_at: datetime
     expires_at: datetime
     uses_left: int
+    #: When it was last known to be the current one, where that was asked.
+    confirmed_at: datetime
 
 
 class Keyring:
@@ -70,6 +79,10 @@ class Keyring:
         self._entries: OrderedDict[_Slot, _Entry] = OrderedDict()
         self._flights: dict[_Slot, asyncio.Task[DataKey]] = {}
         self._row_mac_keys: dict[Purpose, Secret[bytes]] = {}
+        self._older: OrderedDict[_Slot, tuple[datetime, tuple[DataKey, ...]]] = OrderedDict()
+        #: When the last look for changes began that was answered; None: this keyring does not watch.
+        self._looked_at: datetime | None = None
+        self._seen: frozenset[KeyChange] = frozenset()
         #: Counts rotations and destructions: what was being fetched meanwhile is not kept.
         self._changes = 0
 
@@ -85,6 +98,7 @@ class Keyring:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
         self._entries.clear()
+        self._older.clear()
         self._row_mac_keys.clear()
 
     def cached(self, merchant: str, mode: str, name: KeyName) -> DataKey | None:
@@ -93,9 +107,15 @@ class Keyring:
 
     async def current(self, merchant: str, mode: str, name: KeyName) -> DataKey:
         """Return the key that seals now; its first version is made at first use."""
-        return await self._get(
-            _Slot(merchant, mode, name, None), lambda: self._fetch_current(merchant, mode, name)
-        )
+        slot, now = _Slot(merchant, mode, name, None), self._clock.now()
+        entry = self._live(slot, now)
+        if entry is not None and self._is_stale(now, entry.confirmed_at):
+            # Not known whether it was rotated: the table says, and the store is not asked for what is open already.
+            row = await self._table.current(merchant, mode, name)
+            if row is not None and row.version == entry.key.version:
+                self._check_row(row, merchant, mode, name)
+                entry.confirmed_at = now
+        return await self._get(slot, lambda: self._fetch_current(merchant, mode, name))
 
     async def version(self, merchant: str, mode: str, name: KeyName, version: int) -> DataKey:
         """Return the key that sealed then."""
@@ -104,42 +124,145 @@ class Keyring:
             lambda: self._fetch_version(merchant, mode, name, version),
         )
 
-    async def rotate(self, merchant: str, mode: str, name: KeyName) -> DataKey:
-        """Make the next version, which seals from now on. Of two at once, both return the same version."""
+    def cached_older(self, merchant: str, mode: str, name: KeyName) -> Sequence[DataKey] | None:
+        """Return the versions before the current one that still open, if they are at hand, without waiting."""
+        slot, now = _Slot(merchant, mode, name, None), self._clock.now()
+        kept = self._older.get(slot)
+        if kept is None or self._is_stale(now, kept[0]):
+            return None
+        if not kept[0] <= now < kept[0] + timedelta(seconds=CACHE_SECONDS):
+            del self._older[slot]
+            return None
+        return kept[1]
+
+    async def older(self, merchant: str, mode: str, name: KeyName) -> Sequence[DataKey]:
+        """Return the versions before the current one that still open, newest first; hardly ever any."""
+        kept = self.cached_older(merchant, mode, name)
+        if kept is not None:
+            return kept
+        changes, now = self._changes, self._clock.now()
+        rows = await self._table.versions(merchant, mode, name)
+        current = max((row.version for row in rows if row.state is KeyState.ACTIVE), default=0)
+        found = []
+        for row in reversed(rows):
+            if row.version < current and row.state is not KeyState.DESTROYED:
+                self._check_row(row, merchant, mode, name)
+                found.append(await self._unwrapped(row, seals=False))
+        if changes == self._changes:
+            self._older[_Slot(merchant, mode, name, None)] = (now, tuple(found))
+            while len(self._older) > self._cache_entries:
+                self._older.popitem(last=False)
+        return found
+
+    async def look(self) -> None:
+        """Forget what another process rotated or destroyed. From the first call on, this keyring watches.
+
+        Raises:
+            Unavailable: the database does not answer; after `STALE_SECONDS` no cached key passes for the current one.
+        """
+        begun = self._clock.now()
+        if self._looked_at is None:
+            self._looked_at = begun
+        found = frozenset(await self._table.changes(begun - LOOK_BACK))
+        for change in found - self._seen:
+            try:
+                name = KeyName(change.name)
+            except ValueError:
+                continue  # of a later release
+            self._forget(
+                _Slot(change.merchant, change.mode, name, None),
+                _Slot(change.merchant, change.mode, name, change.version),
+            )
+        self._seen = found
+        self._looked_at = begun
+
+    def _is_stale(self, now: datetime, confirmed_at: datetime) -> bool:
+        """Tell whether a key that was current at a moment may have been rotated since, unnoticed."""
+        if self._looked_at is None:
+            return False
+        known_at = max(self._looked_at, confirmed_at)
+        return not known_at <= now < known_at + timedelta(seconds=STALE_SECONDS)
+
+    async def rotate(
+        self, merchant: str, mode: str, name: KeyName, within: Within | None = None
+    ) -> DataKey:
+        """Make the next version, which seals from now on. Of two at once, both return the same version.
+
+        `within` commits with the new version, and is left out for whoever finds it made already.
+        """
         before = await self._table.current(merchant, mode, name)
         if before is None:
             return await self.current(merchant, mode, name)
         self._check_row(before, merchant, mode, name)
-        key = await self._make(merchant, mode, name, before.version + 1)
-        # Crash here: two versions are active, and the higher one is current. The next rotation retires
-        # its own predecessor; the older one opens as before, and can be destroyed as before.
-        await self._table.update(self._signed(before, state=KeyState.RETIRING))
+        version = before.version + 1
+        new = await self._store.generate(name.purpose, _context(merchant, mode, name, version))
+        # Crash here: the store remembers nothing, and nothing was sealed. The next call starts anew.
+        row = await self._table.replace(
+            self._signed(self._row(merchant, mode, name, version, new.wrapped)),
+            self._signed(before, state=KeyState.RETIRING),
+            within,
+        )
+        self._check_row(row, merchant, mode, name, version)
+        if row.wrapped == new.wrapped:
+            key = DataKey(version, new.plaintext, row.made_at)
+        else:
+            key = await self._unwrapped(row, seals=True)  # another process was first
         self._forget(_Slot(merchant, mode, name, None))
         self._keep(_Slot(merchant, mode, name, None), key)
         return key
 
-    async def destroy(self, merchant: str, mode: str, name: KeyName, version: int) -> None:
-        """Destroy one version: what it sealed does not open again. Doing it twice is doing it once."""
+    async def destroy(
+        self, merchant: str, mode: str, name: KeyName, version: int, within: Within | None = None
+    ) -> None:
+        """Destroy one version: what it sealed does not open again. Doing it twice is doing it once.
+
+        `within` comes first, in the same transaction, and may refuse.
+        """
         row = await self._table.version(merchant, mode, name, version)
         if row is None:
             raise DataKeyUnknown
         self._check_row(row, merchant, mode, name, version)
-        await self._table.update(self._signed(row, state=KeyState.DESTROYED, wrapped=b""))
+        await self._table.destroy(self._signed(row, state=KeyState.DESTROYED, wrapped=b""), within)
         self._forget(_Slot(merchant, mode, name, version), _Slot(merchant, mode, name, None))
+
+    async def rewrap(self, row: DataKeyRow) -> bool:
+        """Wrap a version under the root as it is now, which touches nothing that it sealed; the key stays the same.
+
+        Tells whether it was done: not for what is destroyed, or was changed since it was read (read it again). Doing
+        it twice is doing it once more.
+        """
+        if row.state is KeyState.DESTROYED:
+            return False
+        name = KeyName(row.name)
+        self._check_row(row, row.merchant, row.mode, name)
+        context = _context(row.merchant, row.mode, name, row.version)
+        clear = await self._store.unwrap(name.purpose, row.wrapped, context)
+        wrapped = await self._store.wrap(name.purpose, clear.expose(), context)
+        # Crash here: the row is as it was, and opens as it did.
+        return await self._table.rewrap(self._signed(row, wrapped=wrapped), row.mac)
 
     # --- the cache ---------------------------------------------------------------------------------
 
     def _at_hand(self, slot: _Slot) -> DataKey | None:
+        now = self._clock.now()
+        entry = self._live(slot, now)
+        if entry is None:
+            return None
+        if slot.version is None and self._is_stale(now, entry.confirmed_at):
+            return None  # it may have been rotated: ask
+        entry.uses_left -= 1
+        self._entries.move_to_end(slot)
+        return entry.key
+
+    def _live(self, slot: _Slot, now: datetime) -> _Entry | None:
         entry = self._entries.get(slot)
         if entry is None:
             return None
         # A clock set back must not lengthen a key's stay, hence the first bound.
-        if entry.uses_left <= 0 or not entry.made_at <= self._clock.now() < entry.expires_at:
+        if entry.uses_left <= 0 or not entry.made_at <= now < entry.expires_at:
             del self._entries[slot]
             return None
-        entry.uses_left -= 1
-        self._entries.move_to_end(slot)
-        return entry.key
+        return entry
 
     async def _get(self, slot: _Slot, fetch: Callable[[], Awaitable[DataKey]]) -> DataKey:
         key = self._at_hand(slot)
@@ -171,7 +294,7 @@ class Keyring:
     def _keep(self, slot: _Slot, key: DataKey) -> None:
         now = self._clock.now()
         expires_at = now + timedelta(seconds=CACHE_SECONDS)
-        entry = _Entry(key, now, expires_at, self._cache_uses)
+        entry = _Entry(key, now, expires_at, self._cache_uses, now)
         for at in dict.fromkeys((slot, slot._replace(version=key.version))):
             self._entries[at] = entry
             self._entries.move_to_end(at)
@@ -182,6 +305,7 @@ class Keyring:
         self._changes += 1
         for slot in slots:
             self._entries.pop(slot, None)
+            self._older.pop(slot, None)
             self._flights.pop(slot, None)  # who asks from now on is answered anew
 
     # --- rows and keys -----------------------------------------------------------------------------
@@ -210,7 +334,7 @@ class Keyring:
         row = await self._table.add(self._signed(unsigned))
         self._check_row(row, merchant, mode, name, version)
         if row.wrapped == new.wrapped:
-            return DataKey(version, new.plaintext)
+            return DataKey(version, new.plaintext, row.made_at)
         return await self._unwrapped(row, seals=True)  # another process was first
 
     async def _unwrapped(self, row: DataKeyRow, *, seals: bool) -> DataKey:
@@ -220,7 +344,8 @@ class Keyring:
             raise DataKeyUnknown("the active version of the data key is missing")
         name = KeyName(row.name)
         context = _context(row.merchant, row.mode, name, row.version)
-        return DataKey(row.version, await self._store.unwrap(name.purpose, row.wrapped, context))
+        clear = await self._store.unwrap(name.purpose, row.wrapped, context)
+        return DataKey(row.version, clear, row.made_at)
 
     async def _row_mac_key(self, purpose: Purpose) -> Secret[bytes]:
         # To have the key that MACs the rows of a purpose:

@@ -4,7 +4,7 @@
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import final
+from typing import Final, final
 
 from strongroom.crypto import Algorithm, Sealer
 from strongroom.kernel.secret import Secret
@@ -13,6 +13,8 @@ from strongroom.keys.purposes import Purpose
 #: Merchant and mode of a key that belongs to the installation and to no merchant.
 PLATFORM_MERCHANT = ""
 PLATFORM_MODE = ""
+#: No process keeps a data key in clear for longer.
+CACHE_SECONDS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,18 @@ class DataKeyRow:
     made_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """A version that was made or destroyed lately."""
+
+    merchant: str
+    mode: str
+    name: str
+    version: int
+    what: str
+    at: datetime
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class DataKey:
@@ -70,6 +84,8 @@ class DataKey:
 
     version: int
     secret: Secret[bytes]
+    #: When this version was made; None where it does not matter.
+    made_at: datetime | None = field(default=None, repr=False)
     _sealers: dict[tuple[Algorithm, str], Sealer] = field(
         default_factory=dict, init=False, repr=False
     )

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this domain offers (`DataKeys`) and what it needs (`KeyStore`, `DataKeyTable`)."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, Protocol, TypeAlias
 
+from strongroom.db.pool import Transaction
 from strongroom.kernel.secret import Secret
-from strongroom.keys.model import DataKey, DataKeyRow, NewDataKey, RootInfo
+from strongroom.keys.model import DataKey, DataKeyRow, KeyChange, NewDataKey, RootInfo
 from strongroom.keys.purposes import KeyName, Purpose
+
+#: What commits together with a change of a key: its audit record, the job that follows. Raising undoes the change.
+Within: TypeAlias = Callable[[Transaction, DataKeyRow], Awaitable[None]]
 
 
 class KeyStore(Protocol):
@@ -59,6 +64,26 @@ class DataKeyTable(Protocol):
     async def update(self, row: DataKeyRow) -> None:
         """Put state, wrapped and mac of an existing row. Does nothing to a row that is destroyed."""
 
+    async def versions(self, merchant: str, mode: str, name: str) -> Sequence[DataKeyRow]:
+        """Return every version, oldest first, in any state."""
+
+    async def replace(
+        self, new: DataKeyRow, before: DataKeyRow, within: Within | None = None
+    ) -> DataKeyRow:
+        """Keep a new version, and the one before as it now is, in one transaction with `within`.
+
+        If its version exists already, returns that one and does nothing else.
+        """
+
+    async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
+        """Keep a version as destroyed, in one transaction with `within`, which comes first and may refuse."""
+
+    async def rewrap(self, row: DataKeyRow, mac_before: bytes) -> bool:
+        """Put wrapped and mac of a row that still carries this MAC; tell whether it did."""
+
+    async def changes(self, since: datetime) -> Sequence[KeyChange]:
+        """Return what was rotated or destroyed since then, whoever's it is."""
+
 
 class DataKeys(Protocol):
     """Data keys in clear, for the domains that seal, hash and sign.
@@ -75,14 +100,33 @@ class DataKeys(Protocol):
     async def version(self, merchant: str, mode: str, name: KeyName, version: int) -> DataKey:
         """Return the key that sealed then."""
 
-    async def rotate(self, merchant: str, mode: str, name: KeyName) -> DataKey:
+    def cached_older(self, merchant: str, mode: str, name: KeyName) -> Sequence[DataKey] | None:
+        """Return the versions before the current one that still open, if they are at hand, without waiting."""
+
+    async def older(self, merchant: str, mode: str, name: KeyName) -> Sequence[DataKey]:
+        """Return the versions before the current one that still open, newest first; hardly ever any."""
+
+    async def rotate(
+        self, merchant: str, mode: str, name: KeyName, within: Within | None = None
+    ) -> DataKey:
         """Make the next version, which seals from now on; the older ones go on opening.
 
-        Another process may seal under the version before for `keyring.CACHE_SECONDS` more.
+        A process that watches (`Keyring.look`) takes it up within `keyring.LOOK_SECONDS` and a query; one that cannot
+        look asks the database each time after `keyring.STALE_SECONDS`; one that does not watch may seal under the
+        version before for `keyring.CACHE_SECONDS` more. `within` commits with the new version.
         """
 
-    async def destroy(self, merchant: str, mode: str, name: KeyName, version: int) -> None:
-        """Destroy one version: what it sealed does not open again.
+    async def destroy(
+        self, merchant: str, mode: str, name: KeyName, version: int, within: Within | None = None
+    ) -> None:
+        """Destroy one version: what it sealed does not open again. `within` comes first and may refuse.
 
-        Here that holds at once; in other processes when their caches run out (`keyring.CACHE_SECONDS`).
+        Here that holds at once; in other processes as a rotation does.
         """
+
+
+class WatchedKeys(DataKeys, Protocol):
+    """Data keys that know what other processes do to them."""
+
+    async def look(self) -> None:
+        """Forget what another process rotated or destroyed. Raises Unavailable."""

@@ -59,6 +59,8 @@ class KeyName(enum.StrEnum):
     PROVIDER_SECRETS = "provider_secrets"
     SIGN_IN_HASH = "sign_in_hash"
     WEBHOOK_SECRETS = "webhook_secrets"
+    #: Seals the private parts of import keys, and uploads that wait to be opened.
+    TRANSFER = "transfer"
 
     # The MAC over the rows of the data keys themselves: one per root, so that a role needs no other's root.
     KEYRING_MAC_AUDIT = "keyring_mac_audit"
@@ -103,6 +105,7 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.PROVIDER_SECRETS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
     KeyName.SIGN_IN_HASH: Purpose.IDENTITY,
+    KeyName.TRANSFER: Purpose.CARD,
     KeyName.WEBHOOK_SECRETS: Purpose.WEBHOOK,
     **{name: purpose for purpose, name in KEYRING_MAC.items()},
 }

@@ -24,3 +24,33 @@ update keys.data_key set state = $5, wrapped = $6, mac = $7
 -- Every version that still opens, of every tenant that this login sees: a drill unwraps them all.
 select merchant_id, mode, name, version from keys.data_key where state <> 'destroyed'
  order by merchant_id, mode, name, version;
+-- name: data_key_versions (merchant, mode, name)
+-- Every version, oldest first.
+select merchant_id, mode, name, purpose, version, state, wrapped, mac, made_at from keys.data_key
+ where merchant_id = $1 and mode = $2 and name = $3
+ order by version;
+
+-- name: note_key_change (merchant, mode, name, version, what, at)
+-- Tells every process that a version was made or destroyed.
+insert into keys.change (merchant_id, mode, name, version, what, at) values ($1, $2, $3, $4, $5, $6)
+    on conflict do nothing;
+
+-- name: be_key_watch ()
+-- States that this transaction looks over every tenant's keys, and changes none (row-level security).
+select set_config('strongroom.job', 'keys', true);
+
+-- name: key_changes (since)
+-- What was rotated or destroyed since then.
+select merchant_id, mode, name, version, what, at from keys.change where at >= $1;
+
+-- name: list_data_keys (purposes, after_merchant, after_mode, after_name, after_version, limit)
+-- A page of every tenant's keys of some roots, in the order of the primary key.
+select merchant_id, mode, name, purpose, version, state, wrapped, mac, made_at from keys.data_key
+ where purpose = any ($1::text[]) and (merchant_id, mode, name, version) > ($2, $3, $4, $5)
+ order by merchant_id, mode, name, version
+ limit $6;
+
+-- name: rewrap_data_key (merchant, mode, name, version, wrapped, mac, mac_before)
+-- Wraps a version anew, where nothing else has changed it meanwhile.
+update keys.data_key set wrapped = $5, mac = $6
+ where merchant_id = $1 and mode = $2 and name = $3 and version = $4 and mac = $7 and state <> 'destroyed';

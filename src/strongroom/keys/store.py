@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows ↔ wrapped data keys, in PostgreSQL. Implements `DataKeyTable`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from strongroom.db.pool import Database
+from strongroom.db.pool import Database, Transaction
 from strongroom.db.queries import load_queries
+from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.invariant import Bug
-from strongroom.keys.model import DataKeyRow, KeyState
+from strongroom.keys.model import DataKeyRow, KeyChange, KeyState
+from strongroom.keys.ports import Within
 
 _QUERIES: Final = load_queries("strongroom.keys")
 
@@ -16,8 +19,13 @@ _QUERIES: Final = load_queries("strongroom.keys")
 class PostgresDataKeyTable:
     """The data keys of one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self._database = database
+        self._clock = clock or SystemClock()
+        #: Commits with a key that is made at its first use: its audit record, once there is a recorder.
+        self.witness: Within | None = None
+        #: Whose rows it writes besides those of the key's merchant.
+        self.witness_sees: Sequence[MerchantId] = ()
 
     async def current(self, merchant: str, mode: str, name: str) -> DataKeyRow | None:
         """Return the row with the highest version whose state is active."""
@@ -33,19 +41,11 @@ class PostgresDataKeyTable:
 
     async def add(self, row: DataKeyRow) -> DataKeyRow:
         """Keep a new row, or return the one that was first."""
-        async with self._database.transaction([MerchantId(row.merchant)]) as tx:
-            await tx.run(
-                _QUERIES["add_data_key"],
-                row.merchant,
-                row.mode,
-                row.name,
-                row.purpose,
-                row.version,
-                row.state,
-                row.wrapped,
-                row.mac,
-                row.made_at,
-            )
+        seen = [MerchantId(row.merchant), *self.witness_sees]
+        async with self._database.transaction(seen) as tx:
+            made = await tx.run(_QUERIES["add_data_key"], *_columns(row))
+            if made and self.witness is not None:
+                await self.witness(tx, row)
             kept = await tx.row(
                 _QUERIES["data_key_version"], row.merchant, row.mode, row.name, row.version
             )
@@ -59,19 +59,99 @@ class PostgresDataKeyTable:
             rows = await tx.rows(_QUERIES["every_data_key"])
         return [(row["merchant_id"], row["mode"], row["name"], row["version"]) for row in rows]
 
-    async def update(self, row: DataKeyRow) -> None:
-        """Put state, wrapped and mac of an existing row. Does nothing to a row that is destroyed."""
+    async def versions(self, merchant: str, mode: str, name: str) -> Sequence[DataKeyRow]:
+        """Return every version, oldest first, in any state."""
+        async with self._database.transaction([MerchantId(merchant)]) as read:
+            rows = await read.rows(_QUERIES["data_key_versions"], merchant, mode, name)
+        return [_data_key(row) for row in rows]
+
+    async def replace(
+        self, new: DataKeyRow, before: DataKeyRow, within: Within | None = None
+    ) -> DataKeyRow:
+        """Keep a new version and retire the one before, or return the version that was first."""
+        async with self._database.transaction([MerchantId(new.merchant)]) as tx:
+            if await tx.run(_QUERIES["add_data_key"], *_columns(new)):
+                await tx.run(_QUERIES["update_data_key"], *_changed(before))
+                await _note(tx, new, "rotated", new.made_at)
+                if within is not None:
+                    await within(tx, new)
+            kept = await tx.row(
+                _QUERIES["data_key_version"], new.merchant, new.mode, new.name, new.version
+            )
+        if kept is None:
+            raise Bug("a data key that was just added is not there")
+        return _data_key(kept)
+
+    async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
+        """Keep a version as destroyed; `within` may refuse before."""
         async with self._database.transaction([MerchantId(row.merchant)]) as tx:
-            await tx.run(
-                _QUERIES["update_data_key"],
+            if within is not None:
+                await within(tx, row)
+            await tx.run(_QUERIES["update_data_key"], *_changed(row))
+            await _note(tx, row, "destroyed", self._clock.now())
+
+    async def rewrap(self, row: DataKeyRow, mac_before: bytes) -> bool:
+        """Put wrapped and mac of a row that still carries this MAC; tell whether it did."""
+        async with self._database.transaction([MerchantId(row.merchant)]) as tx:
+            touched = await tx.run(
+                _QUERIES["rewrap_data_key"],
                 row.merchant,
                 row.mode,
                 row.name,
                 row.version,
-                row.state,
                 row.wrapped,
                 row.mac,
+                mac_before,
             )
+        return touched == 1
+
+    async def changes(self, since: datetime) -> Sequence[KeyChange]:
+        """Return what was rotated or destroyed since then, whoever's it is."""
+        async with self._database.transaction() as read:
+            await read.row(_QUERIES["be_key_watch"])
+            rows = await read.rows(_QUERIES["key_changes"], since)
+        return [KeyChange(*row) for row in rows]
+
+    async def everybodys(
+        self, purposes: Collection[str], after: DataKeyRow | None, limit: int
+    ) -> Sequence[DataKeyRow]:
+        """Return a page of every tenant's keys of some roots, for those who look after all of them."""
+        at = ("", "", "", 0)
+        if after is not None:
+            at = (after.merchant, after.mode, after.name, after.version)
+        async with self._database.transaction() as read:
+            await read.row(_QUERIES["be_key_watch"])
+            rows = await read.rows(_QUERIES["list_data_keys"], list(purposes), *at, limit)
+        return [_data_key(row) for row in rows]
+
+    async def update(self, row: DataKeyRow) -> None:
+        """Put state, wrapped and mac of an existing row. Does nothing to a row that is destroyed."""
+        async with self._database.transaction([MerchantId(row.merchant)]) as tx:
+            await tx.run(_QUERIES["update_data_key"], *_changed(row))
+
+
+def _columns(row: DataKeyRow) -> tuple[object, ...]:
+    return (
+        row.merchant,
+        row.mode,
+        row.name,
+        row.purpose,
+        row.version,
+        row.state,
+        row.wrapped,
+        row.mac,
+        row.made_at,
+    )
+
+
+def _changed(row: DataKeyRow) -> tuple[object, ...]:
+    return (row.merchant, row.mode, row.name, row.version, row.state, row.wrapped, row.mac)
+
+
+async def _note(tx: Transaction, row: DataKeyRow, what: str, at: datetime) -> None:
+    await tx.run(
+        _QUERIES["note_key_change"], row.merchant, row.mode, row.name, row.version, what, at
+    )
 
 
 def _data_key(row: Mapping[str, Any]) -> DataKeyRow:

@@ -28,8 +28,9 @@ class CanarySilent(StrongroomError):
 
 async def put_canary(database: Database, keyring: DataKeys, clock: Clock) -> None:
     """Seal the canary once, under the platform's own card key. Of two vaults that start at once, one does it."""
-    if await database.value("select count(*) from vault.canary"):
-        return
+    async with database.transaction() as tx:
+        if await tx.row(QUERIES["canary"]) is not None:
+            return
     key = await keyring.current(PLATFORM_MERCHANT, PLATFORM_MODE, KeyName.CARD)
     place = _place(key.version)
     sealed = key.sealer(place.algorithm, _PURPOSE).seal(_NUMBER, place)

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from strongroom.audit import Action, Origin, Recorder
-from strongroom.crypto import Algorithm, CannotOpen, Place, hmac_sha256
+from strongroom.crypto import Algorithm, CannotOpen, Place, algorithm_of, hmac_sha256
 from strongroom.db.pool import Database, Record, Transaction
 from strongroom.egress import DestinationRefused, EgressPolicy, Target, check_url
 from strongroom.kernel.clock import Clock
@@ -313,10 +313,11 @@ class VaultConnections:
     ) -> tuple[Destination, _Sealed]:
         """Open a row, and check that it says what was sealed."""
         key = await self._keyring.version(merchant, mode, KeyName.CREDENTIALS, row["key_version"])
-        place = _place(mode, merchant, connection, row["key_version"])
-        sealer = key.sealer(Algorithm.A256CBC_HS512, PURPOSE)
+        sealed = row["sealed_credentials"]
         try:
-            clear = sealer.open(row["sealed_credentials"], place)
+            algorithm = algorithm_of(sealed)
+            place = _place(mode, merchant, connection, row["key_version"], algorithm)
+            clear = key.sealer(algorithm, PURPOSE).open(sealed, place)
         except CannotOpen:
             raise CannotReadCredentials from None
         known = msgspec.json.decode(clear, type=_Sealed)
@@ -359,9 +360,15 @@ class VaultConnections:
         await self._recorder.insert(tx, record)
 
 
-def _place(mode: Mode, merchant: MerchantId, connection: str, key_version: int) -> Place:
+def _place(
+    mode: Mode,
+    merchant: MerchantId,
+    connection: str,
+    key_version: int,
+    algorithm: Algorithm = Algorithm.A256CBC_HS512,
+) -> Place:
     return Place(
-        algorithm=Algorithm.A256CBC_HS512,
+        algorithm=algorithm,
         mode=mode,
         merchant=merchant,
         object_id=connection,

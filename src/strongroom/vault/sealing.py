@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seals card numbers and fingerprints them, under a merchant's own data keys. The keyring bounds how long."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final, NamedTuple
 
-from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, hmac_sha256
+from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, algorithm_of, hmac_sha256
+from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKey, DataKeys, KeyName
-from strongroom.vault.errors import CannotReadCard
+from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName
+from strongroom.vault.envelopes import require_envelope
+from strongroom.vault.errors import CannotReadCard, MerchantErased
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.residency import Residency
 
 CARD_PURPOSE: Final = "card"
 NUMBER_FIELD: Final = "number"
+#: For so long after a rotation, fingerprints are written under the version before: every process knows both by then.
+ACTIVATION: Final = timedelta(seconds=10)
 
 
 class MerchantKeys(NamedTuple):
@@ -23,26 +29,51 @@ class MerchantKeys(NamedTuple):
     fingerprint: DataKey
     idempotency: DataKey
     sealer: Sealer
+    #: While cards move to another fingerprint key: the other versions that a card may be known by. Hardly ever any.
+    fingerprints_elsewhere: Sequence[DataKey] = ()
+    #: Under which requests of the last two days may have been fingerprinted. Hardly ever any.
+    idempotency_before: Sequence[DataKey] = ()
 
     def sealed(self, pan: Pan, mode: Mode, merchant: MerchantId, token: TokenId) -> bytes:
         """Seal a number for its token only."""
-        return self.sealer.seal(pan.sealable(), _place(mode, merchant, token, self.card.version))
+        place = _place(mode, merchant, token, self.card.version, self.sealer.algorithm)
+        return self.sealer.seal(pan.sealable(), place)
+
+    def elsewhere(self, pan: Pan) -> Sequence[tuple[int, bytes]]:
+        """Return (version, fingerprint) of a number under the other versions that it may be known by."""
+        identity = pan.identity()
+        return [
+            (key.version, hmac_sha256(key.secret.expose(), identity))
+            for key in self.fingerprints_elsewhere
+        ]
 
     def fingerprinted(self, pan: Pan) -> bytes:
         """Return the keyed fingerprint of the whole number (PCI DSS 3.5.1.1)."""
-        return hmac_sha256(self.fingerprint.secret.expose(), pan.identity())
+        return fingerprint_under(self.fingerprint, pan)
 
     def request_fingerprint(self, canonical: bytes) -> bytes:
         """Return the keyed fingerprint of a request's body."""
         return hmac_sha256(self.idempotency.secret.expose(), canonical)
 
+    def request_fingerprints_before(self, canonical: bytes) -> Sequence[bytes]:
+        """Return what a request of the last two days may be known by, after the key was rotated."""
+        return [hmac_sha256(key.secret.expose(), canonical) for key in self.idempotency_before]
+
 
 class CardSealer:
-    """The merchants' keys of this process, by way of the keyring's bounded cache."""
+    """The merchants' keys of this process, by way of the keyring's bounded cache. `algorithm` seals; either opens."""
 
-    def __init__(self, keyring: DataKeys, residency: Residency) -> None:
+    def __init__(
+        self,
+        keyring: DataKeys,
+        residency: Residency,
+        algorithm: Algorithm = Algorithm.A256CBC_HS512,
+        clock: Clock | None = None,
+    ) -> None:
         self._keyring = keyring
         self._residency = residency
+        self._algorithm = algorithm
+        self._clock = clock or SystemClock()
 
     def recent(self, merchant: MerchantId, mode: Mode) -> MerchantKeys | None:
         """Return a merchant's keys if all of them are open now, without waiting; counts a use of each."""
@@ -54,24 +85,71 @@ class CardSealer:
         idempotency = keyring.cached(merchant, mode, KeyName.IDEMPOTENCY)
         if card is None or fingerprint is None or idempotency is None:
             return None
-        return MerchantKeys(
-            card, fingerprint, idempotency, card.sealer(Algorithm.A256CBC_HS512, CARD_PURPOSE)
-        )
+        sealer = card.sealer(self._algorithm, CARD_PURPOSE)
+        if fingerprint.version == 1 == idempotency.version:  # never rotated: nearly always
+            return MerchantKeys(card, fingerprint, idempotency, sealer)
+        known_by = keyring.cached_older(merchant, mode, KeyName.FINGERPRINT)
+        before = keyring.cached_older(merchant, mode, KeyName.IDEMPOTENCY)
+        if known_by is None or before is None:
+            return None
+        writes, elsewhere = self._phase(fingerprint, known_by)
+        return MerchantKeys(card, writes, idempotency, sealer, elsewhere, before)
+
+    def _phase(
+        self, current: DataKey, older: Sequence[DataKey]
+    ) -> tuple[DataKey, Sequence[DataKey]]:
+        """Say which fingerprint key writes, and by which others a card may be known.
+
+        In the first seconds after a rotation it is the one before: a process that does not know of the new one yet
+        looks only there.
+        """
+        made_at = current.made_at
+        if older and made_at is not None and self._clock.now() < made_at + ACTIVATION:
+            return older[0], (current, *older[1:])
+        return current, older
 
     async def keys(self, merchant: MerchantId, mode: Mode) -> MerchantKeys:
         """Return a merchant's keys, opening or making them where needed.
 
         Raises:
             MerchantElsewhere: their cards rest in another region.
+            MerchantErased: every key of theirs was destroyed.
             KeyStoreUnavailable: they are not open and the key store does not answer.
         """
         await self._residency.require(merchant)
+        rotated = False
         for _ in range(3):  # a key may run out between the opening of the first and of the last
             if (keys := self.recent(merchant, mode)) is not None:
                 return keys
             for name in (KeyName.CARD, KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
-                await self._keyring.current(merchant, mode, name)
+                try:
+                    key = await self._keyring.current(merchant, mode, name)
+                except DataKeyDestroyed:
+                    raise MerchantErased from None
+                rotated = rotated or key.version > 1
+            if rotated:
+                for name in (KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
+                    await self._keyring.older(merchant, mode, name)
         raise CannotReadCard("this merchant's data keys do not stay open")
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What seals from here on."""
+        return self._algorithm
+
+    async def card_key(
+        self, merchant: MerchantId, mode: Mode, version: int | None = None
+    ) -> DataKey:
+        """Return a key of cards, for what is sealed beside a number; without a version the one that seals now.
+
+        Raises:
+            MerchantElsewhere: this merchant's cards rest in another region.
+            KeyStoreUnavailable, KeysBroken: see each.
+        """
+        await self._residency.require(merchant)
+        if version is None:
+            return await self._keyring.current(merchant, mode, KeyName.CARD)
+        return await self._keyring.version(merchant, mode, KeyName.CARD, version)
 
     async def open(self, token: StoredToken) -> Pan:
         """Open a stored number. Record the use first. Raises as `open_number`."""
@@ -90,21 +168,31 @@ class CardSealer:
 
         Raises:
             MerchantElsewhere: this merchant's cards rest in another region.
-            CannotReadCard: the row was altered, moved, or its key is lost.
+            CannotReadCard: the row was altered, moved, or its key is lost; one that is cut or of an unknown format
+                has an error of its own.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
         await self._residency.require(merchant)
+        require_envelope(sealed)
         key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
-        sealer = key.sealer(Algorithm.A256CBC_HS512, CARD_PURPOSE)
         try:
-            return Pan.from_sealed(sealer.open(sealed, _place(mode, merchant, token, key_version)))
+            algorithm = algorithm_of(sealed)
+            place = _place(mode, merchant, token, key_version, algorithm)
+            return Pan.from_sealed(key.sealer(algorithm, CARD_PURPOSE).open(sealed, place))
         except CannotOpen:
             raise CannotReadCard from None
 
 
-def _place(mode: Mode, merchant: MerchantId, token: TokenId, key_version: int) -> Place:
+def fingerprint_under(key: DataKey, pan: Pan) -> bytes:
+    """Return the keyed fingerprint of a whole number under one version of a merchant's key (PCI DSS 3.5.1.1)."""
+    return hmac_sha256(key.secret.expose(), pan.identity())
+
+
+def _place(
+    mode: Mode, merchant: MerchantId, token: TokenId, key_version: int, algorithm: Algorithm
+) -> Place:
     return Place(
-        algorithm=Algorithm.A256CBC_HS512,
+        algorithm=algorithm,
         mode=mode,
         merchant=merchant,
         object_id=token,

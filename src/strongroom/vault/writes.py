@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the hot write and the sink that commits a batch of them (`put_tokens`, migration 0006).
+"""The rows of the hot write and the sink that commits a batch of them (`put_tokens`, migration 0025).
 
 All validation is done before a row comes here; no clear card number ever does.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,9 +27,10 @@ from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.vault.model import StoredToken
+from strongroom.vault.model import DetailRow, StoredToken
 
 QUERIES: Final = load_queries("strongroom.vault")
+KNOWN_ELSEWHERE: Final = load_queries("strongroom.vault.rotation")["known_elsewhere"]
 #: About what a token, its key and its record add to a statement besides the texts whose length varies.
 ROW_BYTES: Final = 600
 
@@ -52,10 +53,30 @@ class TokenRow(NamedTuple):
     metadata: str | None
     created_by: str
     created_at: datetime
+    #: None: `default`. What is None in every row of a batch is not sent at all.
+    container: str | None = None
+    kind: str | None = None
+    pan_alias: str | None = None
+    #: What is sealed beside the number; rows of their own.
+    details: Sequence[DetailRow] = ()
 
+
+_SELDOM: Final = tuple(map(TokenRow._fields.index, ("container", "kind", "pan_alias")))
+_NO_DETAILS: Final = (None,) * (1 + len(DetailRow._fields))
 
 #: Makes the write anew when some of its cards turn out to have tokens: place in `tokens` → that token.
 Rebuild: TypeAlias = Callable[[Mapping[int, StoredToken]], "TokenWrite"]
+
+
+class Elsewhere(NamedTuple):
+    """What the card of one of a write's tokens is known by under another version of the fingerprint key."""
+
+    #: The token's place in `tokens`.
+    item: int
+    version: int
+    fingerprint: bytes
+    #: By which all who make a token of this card wait for one another: under the oldest version.
+    lock: bytes
 
 
 @dataclass(slots=True)
@@ -77,6 +98,10 @@ class TokenWrite:
     tokens: Sequence[TokenRow]
     records: Sequence[NewRecord]
     rebuild: Rebuild
+    #: While cards move to another fingerprint key: what the tokens' cards may be known by besides.
+    elsewhere: Sequence["Elsewhere"] = ()
+    #: What a repeat of this request may be known by besides, after a rotation of that key.
+    fingerprints_before: Sequence[bytes] = ()
 
 
 class Written(NamedTuple):
@@ -103,6 +128,10 @@ class TokenSink:
     def fold_keys(self, row: TokenWrite) -> Sequence[Hashable]:
         """A batch holds an idempotency key and a card identity once: the second waits and then finds the first."""
         key = (row.merchant, row.mode, row.route, row.key)
+        if row.elsewhere:  # two may write one card under different versions of the key
+            moving = [each.fingerprint for each in row.elsewhere]
+            now = [t.fingerprint for t in row.tokens if t.fingerprint]
+            return [key, *((row.merchant, row.mode, each) for each in (*now, *moving))]
         if len(row.tokens) == 1:
             fingerprint = row.tokens[0].fingerprint
             return (key,) if fingerprint is None else (key, (row.merchant, row.mode, fingerprint))
@@ -113,6 +142,8 @@ class TokenSink:
         self, rows: Sequence[TokenWrite]
     ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
         """Commit the rows in one transaction. See `db.group_commit.Sink.write`."""
+        if any(row.elsewhere for row in rows):
+            return await self._write_while_cards_move(rows)
         values = _arguments(rows)
         async with self._database.connection() as connection:
             try:
@@ -139,6 +170,51 @@ class TokenSink:
                 for row in rows
             ]
         return await self._with_exceptions(rows, exceptions)
+
+    async def _write_while_cards_move(
+        self, rows: Sequence[TokenWrite]
+    ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
+        """Commit rows some of whose cards may be known under another version of their fingerprint key.
+
+        The known ones start again around the tokens that they have; the rest is written in the transaction that holds
+        their cards' locks, so that nobody makes a token of one of them under another version meanwhile.
+        """
+        asked = [(group, each) for group, row in enumerate(rows) for each in row.elsewhere]
+        merchants = sorted({row.merchant for row in rows})
+        known: dict[int, dict[int, TokenId]] = {}
+        try:
+            async with self._database.transaction(merchants) as tx:
+                for found in await tx.rows(
+                    KNOWN_ELSEWHERE,
+                    merchants,
+                    [each.lock for _, each in asked],
+                    [rows[group].merchant for group, _ in asked],
+                    [rows[group].mode for group, _ in asked],
+                    [each.version for _, each in asked],
+                    [each.fingerprint for _, each in asked],
+                ):
+                    group, each = asked[found["place"] - 1]
+                    known.setdefault(group, {})[each.item] = TokenId(found["token_id"])
+                fresh = [group for group in range(len(rows)) if group not in known]
+                there = [rows[group] for group in fresh]
+                exceptions = (
+                    await tx.rows(QUERIES["put_tokens"], *_arguments(there)) if there else ()
+                )
+        except DatabaseAway:
+            raise ConnectionLost from None
+        except LockTaken:
+            if len(rows) == 1:
+                return [IdempotencyInFlight()]
+            raise ConstraintBroken("a lock") from None
+        written = await self._with_exceptions(there, exceptions)
+        outcomes: list[Written | Retake[TokenWrite] | StrongroomError] = [
+            DatabaseAway() for _ in rows
+        ]
+        for group, outcome in zip(fresh, written, strict=True):
+            outcomes[group] = outcome
+        if known:
+            await self._rebuild(rows, known, outcomes)
+        return outcomes
 
     async def find(self, row: TokenWrite) -> Written | None:
         """Tell whether a write whose connection broke was committed: its key's row carries its claim."""
@@ -208,11 +284,17 @@ class TokenSink:
             row = rows[group]
             tokens = {item: found[token] for item, token in items.items() if token in found}
             # One that was deleted between the two statements is not there: the wish is tried again as it was.
-            outcomes[group] = Retake(row.rebuild(tokens) if len(tokens) == len(items) else row)
+            try:
+                again = row.rebuild(tokens) if len(tokens) == len(items) else row
+            except StrongroomError as error:  # the caller may not use the token that its card has
+                outcomes[group] = error
+            else:
+                outcomes[group] = Retake(again)
 
 
 def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
-    if bytes(found["fingerprint"]) != row.fingerprint:
+    fingerprint = bytes(found["fingerprint"])
+    if fingerprint != row.fingerprint and fingerprint not in row.fingerprints_before:
         return IdempotencyMismatch()
     return Written(found["status"], bytes(found["response"]), replayed=True, records=())
 
@@ -233,6 +315,13 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         record_group = [group for group, row in numbered for _ in row.records]
         tokens = list(chain.from_iterable(row.tokens for row in rows))
         records = list(chain.from_iterable(row.records for row in rows))
+    columns: list[Sequence[object] | None] = (
+        list(zip(*tokens, strict=True)) if tokens else [()] * len(TokenRow._fields)
+    )
+    details = columns.pop() or ()
+    for column in _SELDOM:
+        if not any(columns[column] or ()):
+            columns[column] = None
     return [
         list(set(merchants)),
         merchants,
@@ -245,13 +334,22 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         [row.object_id for row in rows],
         [row.response for row in rows],
         token_group,
-        *(zip(*tokens, strict=True) if tokens else [()] * len(TokenRow._fields)),
+        *columns,
+        *_details(details),
         record_group,
         [record.event_id for record in records],
         [record.payload for record in records],
         [record.leaf_hash for record in records],
         [record.row_mac for record in records],
     ]
+
+
+def _details(details: Sequence[Any]) -> Sequence[Sequence[object] | None]:
+    """Transpose what is sealed beside the numbers: the place of its token first, from 1."""
+    if not any(details):
+        return _NO_DETAILS
+    placed = [(place, *each) for place, found in enumerate(details, start=1) for each in found]
+    return list(zip(*placed, strict=True))
 
 
 def stored_token(row: Record) -> StoredToken:
@@ -275,4 +373,7 @@ def stored_token(row: Record) -> StoredToken:
         row["created_by"],
         row["created_at"],
         row["container"],
+        row["kind"],
+        row["pan_alias"],
+        tuple(row["details"]),
     )

@@ -34,6 +34,7 @@ grant usage on schema strongroom, keys, audit, identity to strongroom_console;
 grant select on strongroom.migration to strongroom_console;
 grant select, insert on keys.data_key to strongroom_console;
 grant update (state, wrapped, mac) on keys.data_key to strongroom_console;
+grant select, insert on keys.change to strongroom_console;
 grant select, insert on identity.merchant, identity.api_key to strongroom_console;
 grant update (status) on identity.merchant to strongroom_console;
 grant update (revoked_at) on identity.api_key to strongroom_console;

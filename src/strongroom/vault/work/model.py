@@ -78,5 +78,7 @@ class Step:
     #: How many there are in all, where that became known.
     total: int | None = None
     ended: bool = False
+    #: The next step begins no earlier than so many seconds from now, whatever the rate.
+    wait_seconds: float = 0.0
     #: Added to the job's result.
     result: Facts = field(default_factory=dict)

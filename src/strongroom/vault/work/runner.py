@@ -196,7 +196,8 @@ class Runner:
             updated_at=now,
             ended_at=now if step.ended else None,
         )
-        return _Stepped(after, next_at(job, items, held.run_at, begun, now))
+        run_at = next_at(job, items, held.run_at, begun, now)
+        return _Stepped(after, max(run_at, now + timedelta(seconds=step.wait_seconds)))
 
     # --- what fails ------------------------------------------------------------------------------------
 

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cryptoperiods (PCI DSS 3.7.4, NIST SP 800-57 part 1 §5.3): how long a key may seal, by what it is for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from strongroom.keys import KEYRING_MAC, DataKeyRow, KeyName, KeyState
+
+#: Seals what lasts.
+_SEALING: Final = frozenset(
+    {
+        KeyName.CARD,
+        KeyName.CREDENTIALS,
+        KeyName.PROVIDER_SECRETS,
+        KeyName.TOTP_SECRETS,
+        KeyName.WEBHOOK_SECRETS,
+    }
+)
+#: Signs for others to verify.
+_SIGNING: Final = frozenset({KeyName.CHECKPOINT_SEED, KeyName.TOKEN_SIGNING_SEED})
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Days from a version's making to when another should seal, by class of key."""
+
+    sealing_days: int
+    signing_days: int
+    #: Whatever hashes and MACs: fingerprints, keys' hashes, records until they are sealed.
+    hashing_days: int
+    root_days: int
+
+    def days_of(self, name: KeyName) -> int:
+        """Return the cryptoperiod of a data key."""
+        if name in _SEALING:
+            return self.sealing_days
+        return self.signing_days if name in _SIGNING else self.hashing_days
+
+    def rotates_at(self, row: DataKeyRow) -> datetime | None:
+        """Return when a version's cryptoperiod ends; None where it seals nothing new, or only guards other keys' rows.
+
+        A name that this release does not know is one of a later release's.
+        """
+        name = next((each for each in KeyName if each == row.name), None)
+        if row.state is not KeyState.ACTIVE or name is None or name in KEYRING_MAC.values():
+            return None
+        return row.made_at + timedelta(days=self.days_of(name))
+
+    def root_rotates_at(self, made_at: datetime) -> datetime:
+        """Return when a root's cryptoperiod ends."""
+        return made_at + timedelta(days=self.root_days)
+
+
+#: What a key makes of bytes, for the inventory (PCI DSS 12.3.3).
+ALGORITHMS: Final[Mapping[KeyName, str]] = {
+    KeyName.CHECKPOINT_SEED: "Ed25519",
+    KeyName.TOKEN_SIGNING_SEED: "Ed25519",
+    **dict.fromkeys(_SEALING, "A256CBC-HS512"),
+}
+
+
+def algorithm_of_key(name: KeyName) -> str:
+    """Return the algorithm that a data key is used with."""
+    return ALGORITHMS.get(name, "HMAC-SHA-256")

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotates a merchant's data keys and destroys versions that nothing needs any more, each with its audit record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, final
+
+from strongroom.audit import Action, Origin, Recorder
+from strongroom.crypto import Algorithm
+from strongroom.db.pool import Database, Transaction
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import JobId, MerchantId
+from strongroom.kernel.invariant import invariant
+from strongroom.kernel.mode import Mode
+from strongroom.keys import DataKeyRow, DataKeyTable, KeyName, KeyState, WatchedKeys
+from strongroom.vault.rotation.columns import QUERIES, SealedColumn
+from strongroom.vault.rotation.errors import (
+    KeyInUse,
+    KeyIsCurrent,
+    KeyStillServes,
+    KeyVersionUnknown,
+)
+from strongroom.vault.rotation.model import MOVED, REPEATS, RETIREMENT, ROTATABLE, Rotated
+from strongroom.vault.work.model import JobKind
+from strongroom.vault.work.ports import Jobs
+
+#: So many rows at most are counted for what is said of a key's uses.
+USES_COUNTED_MAX: Final = 100_000
+_USES: Final = {
+    KeyName.CARD: QUERIES["uses_of_card_keys"],
+    KeyName.CREDENTIALS: QUERIES["uses_of_credentials_keys"],
+    KeyName.FINGERPRINT: QUERIES["uses_of_fingerprint_keys"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes whose keys, and whence."""
+
+    merchant: MerchantId
+    mode: Mode
+    actor: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """One version of a merchant's key, and how much is sealed under it (None: not counted)."""
+
+    row: DataKeyRow
+    retired_at: datetime | None
+    uses: int | None
+    #: Whether `uses` is all there is; else only the newest rows were counted.
+    counted_all: bool
+
+
+@final
+class KeyRotation:
+    """The data keys of merchants in the vault's database."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        keyring: WatchedKeys,
+        table: DataKeyTable,
+        recorder: Recorder,
+        clock: Clock,
+        jobs: Jobs,
+        columns: Sequence[SealedColumn],
+        algorithm: Algorithm = Algorithm.A256CBC_HS512,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._table = table
+        self._recorder = recorder
+        self._jobs = jobs
+        self._columns = columns
+        self.algorithm = algorithm
+        self.clock = clock
+
+    async def rotate(
+        self,
+        by: By,
+        name: KeyName,
+        *,
+        algorithm: Algorithm | None = None,
+        rate: int | None = None,
+    ) -> Rotated:
+        """Make a new version, which seals from now on, and begin to move what older ones have sealed.
+
+        Of two at once, one rotates, and both are told the same version. Algorithm and rate are the job's.
+
+        Raises:
+            KeyStoreUnavailable, Unavailable: nothing was changed.
+        """
+        invariant(name in ROTATABLE, "only these are a merchant's to rotate")
+        begun: list[JobId] = []
+
+        async def within(tx: Transaction, row: DataKeyRow) -> None:
+            await tx.row(QUERIES["lock_key"], f"{by.merchant} {by.mode} {name}")
+            await self._record(
+                tx,
+                by,
+                Action.KEYS_DATA_KEY_ROTATED,
+                by.merchant,
+                {"key_version": row.version, "purpose": name.value},
+            )
+            if name in MOVED:
+                begun.append(await self._begin(tx, by, name, row.version, algorithm, rate))
+
+        key = await self._keyring.rotate(by.merchant, by.mode, name, within)
+        return Rotated(name, key.version, begun[0] if begun else None)
+
+    async def reseal(
+        self,
+        by: By,
+        name: KeyName,
+        *,
+        algorithm: Algorithm | None = None,
+        rate: int | None = None,
+    ) -> Rotated:
+        """Move what older versions or another algorithm have sealed to the current version, without a new one."""
+        invariant(name in MOVED, "only what is sealed is moved")
+        key = await self._keyring.current(by.merchant, by.mode, name)
+        async with self._database.transaction([by.merchant]) as tx:
+            job = await self._begin(tx, by, name, key.version, algorithm, rate)
+        return Rotated(name, key.version, job)
+
+    async def destroy(self, by: By, name: KeyName, version: int) -> None:
+        """Destroy a version: what it sealed, in whatever copy, does not open again. Doing it twice is doing it once.
+
+        Whether anything is still sealed under it is looked for in the transaction that destroys it.
+
+        Raises:
+            KeyVersionUnknown, KeyIsCurrent, KeyStillServes, KeyInUse: see each.
+        """
+        rows = await self._table.versions(by.merchant, by.mode, name)
+        found = next((row for row in rows if row.version == version), None)
+        if found is None or name not in ROTATABLE:
+            raise KeyVersionUnknown
+        if found.state is KeyState.DESTROYED:
+            return
+        current = max((row.version for row in rows if row.state is KeyState.ACTIVE), default=0)
+        if version >= current:
+            raise KeyIsCurrent
+        retired = next(row.made_at for row in rows if row.version == version + 1)
+        if self.clock.now() < retired + (RETIREMENT if name in MOVED else REPEATS):
+            raise KeyStillServes
+
+        async def within(tx: Transaction, row: DataKeyRow) -> None:
+            await tx.row(QUERIES["lock_key"], f"{by.merchant} {by.mode} {name}")
+            await self._require_unused(tx, by, name, version)
+            await self._record(
+                tx,
+                by,
+                Action.KEYS_DATA_KEY_DESTROYED,
+                by.merchant,
+                {"key_version": row.version, "purpose": name.value},
+            )
+
+        await self._keyring.destroy(by.merchant, by.mode, name, version, within)
+
+    async def inventory(self, merchant: MerchantId, mode: Mode) -> Sequence[KeyView]:
+        """Return every version of a tenant's keys that the vault rotates, with how much is sealed under each."""
+        found: list[KeyView] = []
+        for name in sorted(ROTATABLE):
+            rows = await self._table.versions(merchant, mode, name)
+            uses = await self._uses(merchant, mode, name)
+            counted_all = sum(uses.values()) < USES_COUNTED_MAX
+            for row, following in zip(rows, (*rows[1:], None), strict=False):
+                found.append(
+                    KeyView(
+                        row,
+                        None if following is None else following.made_at,
+                        uses.get(row.version, 0) if name in _USES else None,
+                        counted_all,
+                    )
+                )
+        return found
+
+    async def _uses(self, merchant: MerchantId, mode: Mode, name: KeyName) -> dict[int, int]:
+        query = _USES.get(name)
+        if query is None:
+            return {}
+        async with self._database.transaction([merchant]) as read:
+            rows = await read.rows(query, merchant, mode, USES_COUNTED_MAX)
+        return {row["version"]: row["rows"] for row in rows}
+
+    async def _begin(
+        self,
+        tx: Transaction,
+        by: By,
+        name: KeyName,
+        version: int,
+        algorithm: Algorithm | None,
+        rate: int | None,
+    ) -> JobId:
+        algorithm = algorithm or self.algorithm
+        job = await self._jobs.begin(
+            tx,
+            by.merchant,
+            by.mode,
+            JobKind.RESEAL,
+            {"algorithm": algorithm.value, "name": name.value, "to": version},
+            created_by=by.actor,
+            rate=rate,
+        )
+        details: dict[str, str | int] = {
+            "algorithm": algorithm.value,
+            "key_version": version,
+            "purpose": name.value,
+        }
+        await self._record(tx, by, Action.VAULT_RESEAL_STARTED, job.job_id, details)
+        return job.job_id
+
+    async def _require_unused(self, tx: Transaction, by: By, name: KeyName, version: int) -> None:
+        await tx.row(QUERIES["take_time"])
+        queries = [column.in_use for column in self._columns if column.key is name]
+        if name is KeyName.FINGERPRINT:
+            queries.append(QUERIES["fingerprint_key_in_use"])
+        for query in queries:
+            row = await tx.row(query, by.merchant, by.mode, version)
+            if row is None or row["used"]:
+                raise KeyInUse
+
+    async def _record(
+        self, tx: Transaction, by: By, action: Action, thing: str, details: dict[str, str | int]
+    ) -> None:
+        record = self._recorder.make(
+            action,
+            actor=by.actor,
+            merchant=by.merchant,
+            mode=by.mode,
+            thing=thing,
+            origin=by.origin,
+            now=self.clock.now(),
+            details=details,
+        )
+        await self._recorder.insert(tx, record)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the wanted columns: where they stand in a CSV header, and in a JSON object. Pure.
+
+A column that looks like a security code is refused, not skipped: nobody may have kept one (PCI DSS 3.3.1), so a file
+with one is another file than was meant.
+"""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from strongroom.kernel.cardlike import has_cardlike
+from strongroom.kernel.errors import FieldError, Invalid
+from strongroom.vault.transfer.errors import ContentRefused
+from strongroom.vault.transfer.model import COLUMNS_MAX, Columns, ImportWish
+
+EXTERNAL_ID: Final = "external_id"
+_CODE_COLUMN: Final = re.compile(
+    r"(?:.*[ ._-])?(?:cvc|cvc2|cvv|cvv2|cvn|csc|cid|cav2|card[ _-]?code|security[ _-]?code|"
+    r"verification[ _-]?(?:value|code))(?:[ ._-].*)?"
+)
+_METADATA_KEY: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_COLUMN_CHARACTERS_MAX: Final = 80
+DELIMITERS: Final = frozenset(",;\t|")
+
+
+class RowMalformed(Exception):
+    """A row does not have the form of its file. `code` is the row's problem."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self.code = code
+
+
+def wanted(columns: Columns) -> tuple[str, ...]:
+    """Return the names of the columns that are read, in the order in which a row's values are handed on.
+
+    Number; expiry, or month and year; external id if there is one; metadata by key.
+    """
+    expiry = (columns.exp_month, columns.exp_year) if columns.expiry is None else (columns.expiry,)
+    external = () if columns.external_id is None else (columns.external_id,)
+    return (columns.number, *expiry, *external, *columns.metadata.values())
+
+
+def check_wish(wish: ImportWish) -> None:
+    """Refuse a wish whose columns cannot be.
+
+    Raises:
+        Invalid: a name is empty, too long, a security code's or a card number; a metadata key is malformed or taken.
+    """
+    wrong: list[FieldError] = []
+    names = wanted(wish.columns)
+    if len(names) > COLUMNS_MAX:
+        wrong.append(FieldError("/columns", "too_many", f"at most {COLUMNS_MAX} columns are read"))
+    for name in names:
+        if not 0 < len(name) <= _COLUMN_CHARACTERS_MAX or "\0" in name or has_cardlike(name):
+            wrong.append(FieldError("/columns", "column_malformed", "a column's name is a word"))
+        elif is_code(name):
+            wrong.append(
+                FieldError("/columns", "cvc_column_refused", "a security code is never imported")
+            )
+    wrong.extend(
+        FieldError("/columns/metadata", "metadata_key_wrong", "a key is a word of its own")
+        for key in wish.columns.metadata
+        if _METADATA_KEY.fullmatch(key) is None or has_cardlike(key) or key == EXTERNAL_ID
+    )
+    if wish.delimiter not in DELIMITERS:
+        wrong.append(
+            FieldError("/delimiter", "delimiter_unknown", "one of comma, semicolon, tab and |")
+        )
+    if wrong:
+        raise Invalid(*wrong)
+
+
+def is_code(name: str) -> bool:
+    """Tell whether a column's name is that of a security code."""
+    return _CODE_COLUMN.fullmatch(name.strip().lower()) is not None
+
+
+def find_columns(header: bytes, wish: ImportWish) -> tuple[int, ...]:
+    """Return where the wanted columns stand in a CSV file, from its first row.
+
+    Raises:
+        ContentRefused: one is missing or stands twice, one is a security code's, or there is no header at all.
+    """
+    try:
+        names = [name.strip() for name in fields_of(header, wish.delimiter)]
+    except RowMalformed:
+        raise ContentRefused("header_malformed", "the first row is not a header") from None
+    if any(has_cardlike(name) for name in names):
+        raise ContentRefused("header_missing", "the first row holds a card: name the columns there")
+    if any(is_code(name) for name in names):
+        raise ContentRefused("cvc_column_refused", "the file has a column of security codes")
+    places = []
+    for name in wanted(wish.columns):
+        if names.count(name) != 1:
+            raise ContentRefused(
+                "column_missing", f"the column {name} does not stand exactly once in the first row"
+            )
+        places.append(names.index(name))
+    return tuple(places)
+
+
+def fields_of(row: bytes, delimiter: str) -> list[str]:
+    """Return the fields of one CSV row.
+
+    Raises:
+        RowMalformed: `row_encoding` or `row_malformed`.
+    """
+    try:
+        text = row.decode("utf-8")
+    except UnicodeDecodeError:
+        raise RowMalformed("row_encoding") from None
+    if '"' not in text:
+        return text.split(delimiter)
+    try:
+        return next(iter(csv.reader([text], delimiter=delimiter, strict=True)))
+    except (csv.Error, StopIteration):
+        raise RowMalformed("row_malformed") from None
+
+
+def pick_fields(row: bytes, delimiter: str, places: Sequence[int]) -> list[str]:
+    """Return the wanted values of a CSV row.
+
+    Raises:
+        RowMalformed: as `fields_of`, and `fields_missing`.
+    """
+    fields = fields_of(row, delimiter)
+    try:
+        return [fields[place] for place in places]
+    except IndexError:
+        raise RowMalformed("fields_missing") from None
+
+
+def pick_members(found: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> list[str]:
+    """Return the wanted values of a JSON object; what is not there, or null, is empty.
+
+    Raises:
+        RowMalformed: `row_malformed`: a value is neither text nor a whole number; `cvc_member_refused`.
+    """
+    values = []
+    for path in paths:
+        value: Any = found
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is None:
+            value = ""
+        elif isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise RowMalformed("row_malformed")
+        values.append(str(value))
+    return values
+
+
+def has_code(found: Mapping[str, Any]) -> bool:
+    """Tell whether a JSON row brings a security code, in itself or one level down."""
+    for name, value in found.items():
+        if is_code(name) and value not in (None, ""):
+            return True
+        if isinstance(value, dict) and any(
+            is_code(inner) and each not in (None, "") for inner, each in value.items()
+        ):
+            return True
+    return False

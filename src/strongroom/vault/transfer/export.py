@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports cards to another provider, sealed for its key: begins exports, and is the handler of `export` jobs.
+
+Asked for by a person with a second factor, approved by another, from a container whose rule gives `reveal`. What is
+written is sealed for the receiver; nothing in clear rests or leaves. A security code cannot leave: none is kept.
+
+To export a stretch of cards, in two steps that each commit:
+ 1. Record that these cards will be opened, and how far they reach.
+ 2. Open them, seal them for the receiver, keep the piece.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
+from strongroom.crypto import sha256
+from strongroom.db.pool import Database, Transaction
+from strongroom.kernel.clock import Clock, rfc3339
+from strongroom.kernel.errors import FieldError, Invalid
+from strongroom.kernel.ids import MerchantId, TokenId
+from strongroom.kernel.mode import Mode
+from strongroom.vault.containers.model import CONTAINER_NAME, Access
+from strongroom.vault.containers.ports import ContainerRules
+from strongroom.vault.finding import Caller
+from strongroom.vault.sealing import CardSealer
+from strongroom.vault.transfer import jwe, pgp
+from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
+from strongroom.vault.transfer.model import Encryption
+from strongroom.vault.transfer.store import QUERIES
+from strongroom.vault.work.model import Job, JobKind, JobState, Step
+from strongroom.vault.work.pace import batch
+from strongroom.vault.work.ports import Jobs
+
+#: Cards of one piece: one OpenPGP message, or so many lines.
+PIECE_CARDS: Final = 500
+#: Cards a second, unless less is asked for: a vault that leaves at once is not noticed in time.
+RATE_MAX: Final = 5_000
+RATE_DEFAULT: Final = 1_000
+_CARDS_AT_ONCE: Final = 8
+_RECORDED: Final = "recorded"
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Recipient(Protocol):
+    """Who an export is sealed for."""
+
+    fingerprint: str
+
+    def seal(self, clear: bytes) -> bytes:
+        """Return what only the receiver opens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportWish:
+    """What is asked for: which cards, and for whom."""
+
+    container: str
+    encryption: Encryption
+    #: An armored OpenPGP certificate, or a public JWK as JSON.
+    recipient: str
+    rate: int = RATE_DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPiece:
+    """A piece that only the receiver opens."""
+
+    number: int
+    cards: int
+    content: bytes
+    digest: bytes
+
+
+class Exports:
+    """The exports of every tenant."""
+
+    kind = JobKind.EXPORT
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sealer: CardSealer,
+        rules: ContainerRules,
+        jobs: Jobs,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._rules = rules
+        self._jobs = jobs
+        self._recorder = recorder
+        self._clock = clock
+
+    async def begin(self, caller: Caller, wish: ExportWish) -> Job:
+        """Begin an export; a job does it.
+
+        Raises:
+            RecipientRefused: the receiver's key will not do.
+            AccessRefused: the container's rule does not give this caller `reveal`.
+        """
+        merchant, mode = caller.scope
+        if CONTAINER_NAME.fullmatch(wish.container) is None:
+            raise Invalid(
+                FieldError(
+                    "/container", "container_malformed", "a container's name has another form"
+                )
+            )
+        recipient = recipient_of(wish.encryption, wish.recipient)
+        await self._rules.require(caller.principal, wish.container, Access.REVEAL)
+        now = self._clock.now()
+        async with self._database.transaction([merchant]) as tx:
+            row = await tx.row(QUERIES["count_tokens"], merchant, mode, wish.container, now)
+            total = 0 if row is None else row["cards"]
+            job = await self._jobs.begin(
+                tx,
+                merchant,
+                mode,
+                JobKind.EXPORT,
+                {
+                    "container": wish.container,
+                    "encryption": wish.encryption.value,
+                    "fingerprint": recipient.fingerprint,
+                    "recipient": wish.recipient,
+                },
+                created_by=caller.principal.subject,
+                total=total,
+                rate=min(wish.rate, RATE_MAX),
+            )
+            record = self._recorder.make(
+                Action.VAULT_EXPORT_STARTED,
+                actor=caller.principal.subject,
+                merchant=merchant,
+                mode=mode,
+                thing=job.job_id,
+                origin=caller.origin,
+                now=now,
+                details={
+                    "container": wish.container,
+                    "count": total,
+                    "digest": sha256(wish.recipient.encode()).hex(),
+                    "method": wish.encryption.value,
+                },
+            )
+            await self._recorder.insert(tx, record)
+        return job
+
+    async def read(self, merchant: MerchantId, mode: Mode, job_id: str) -> Job:
+        """Return an export's job.
+
+        Raises:
+            ExportUnknown, JobUnknown: not there for this tenant and mode, or no export.
+        """
+        job = await self._jobs.read(merchant, mode, job_id)  # type: ignore[arg-type]  # it looks at the form
+        if job.kind is not JobKind.EXPORT:
+            raise ExportUnknown
+        return job
+
+    async def piece(
+        self, merchant: MerchantId, mode: Mode, job_id: str, number: int
+    ) -> ExportPiece:
+        """Return a piece, from 0.
+
+        Raises:
+            ExportUnknown, PieceUnknown: see each.
+        """
+        job = await self.read(merchant, mode, job_id)
+        async with self._database.transaction([merchant]) as read:
+            row = await read.row(QUERIES["export_piece"], merchant, mode, job.job_id, number)
+        if row is None:
+            raise PieceUnknown
+        return ExportPiece(row["number"], row["cards"], row["content"], row["digest"])
+
+    # --- the job -------------------------------------------------------------------------------------
+
+    async def step(self, job: Job, tx: Transaction) -> Step:
+        """Record the next stretch, or export the one that is recorded."""
+        phase, after, upto, number = _position(job.cursor)
+        if phase == _RECORDED:
+            return await self._write(job, tx, after, upto, number)
+        scope = (job.merchant_id, job.mode, job.params["container"])
+        rows = await tx.rows(
+            QUERIES["ids_to_export"], *scope, after, job.created_at, batch(job, PIECE_CARDS)
+        )
+        if not rows:
+            digests = await tx.rows(
+                QUERIES["export_digests"], job.merchant_id, job.mode, job.job_id
+            )
+            whole = sha256(b"".join(row["digest"] for row in digests))
+            facts: dict[str, str | int | bool | None] = {
+                "digest": whole.hex(),
+                "pieces": len(digests),
+            }
+            return Step(job.cursor, ended=True, result=facts)
+        upto = rows[-1]["token_id"]
+        await self._recorder.insert(tx, self._stretch(job, len(rows)))
+        return Step(f"{_RECORDED}|{after}|{upto}|{number}")
+
+    def ended(self, job: Job) -> NewRecord | None:
+        """Return the record of an export's end: how many cards, and the digest over its pieces' digests."""
+        details: dict[str, str | int] = {
+            "container": str(job.params["container"]),
+            "count": job.done,
+            "refused": job.refused,
+            "result": job.state.value,
+        }
+        if digest := job.result.get("digest"):
+            details["digest"] = str(digest)
+        return self._recorder.make(
+            Action.VAULT_EXPORT_ENDED,
+            actor=job.created_by,
+            merchant=job.merchant_id,
+            mode=job.mode,
+            thing=job.job_id,
+            origin=Origin(),
+            now=self._clock.now(),
+            details=details,
+            outcome=Outcome.FAILED if job.state is JobState.FAILED else Outcome.SUCCESS,
+        )
+
+    async def _write(self, job: Job, tx: Transaction, after: str, upto: str, number: int) -> Step:
+        """Open the cards of a recorded stretch, seal them for the receiver, keep the piece."""
+        rows = await tx.rows(
+            QUERIES["tokens_to_export"],
+            job.merchant_id,
+            job.mode,
+            job.params["container"],
+            after,
+            upto,
+            job.created_at,
+        )
+        written = f"written|{upto}|{upto}|{number + 1}"
+        if not rows:  # deleted since they were recorded
+            return Step(f"written|{upto}|{upto}|{number}")
+        encryption = Encryption(str(job.params["encryption"]))
+        recipient = recipient_of(encryption, str(job.params["recipient"]))
+        lines = []
+        for place, row in enumerate(rows):
+            line = await self._line(job, row)
+            lines.append(recipient.seal(line) if encryption is Encryption.JWE_LINES else line)
+            if place % _CARDS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        content = b"".join(line + b"\n" for line in lines)
+        if encryption is not Encryption.JWE_LINES:
+            content = recipient.seal(content)
+        await tx.run(
+            QUERIES["insert_export_piece"],
+            job.merchant_id,
+            job.mode,
+            job.job_id,
+            number,
+            len(rows),
+            content,
+            sha256(content),
+            self._clock.now(),
+        )
+        return Step(written, done=len(rows))
+
+    async def _line(self, job: Job, row: Mapping[str, Any]) -> bytes:
+        """Open one card and print it for the receiver."""
+        token = TokenId(row["token_id"])
+        pan = await self._sealer.open_number(
+            row["sealed_number"],
+            mode=job.mode,
+            merchant=job.merchant_id,
+            token=token,
+            key_version=row["key_version"],
+        )
+        made: datetime = row["created_at"]
+        return _encode(
+            {
+                "id": token,
+                "number": pan.digits_for_export(),
+                "exp_month": row["exp_month"],
+                "exp_year": row["exp_year"],
+                "brand": row["brand"],
+                "metadata": msgspec.json.decode(row["metadata"]) if row["metadata"] else {},
+                "created_at": rfc3339(made),
+            }
+        )
+
+    def _stretch(self, job: Job, cards: int) -> NewRecord:
+        return self._recorder.make(
+            Action.VAULT_TOKEN_REVEALED,
+            actor=job.created_by,
+            merchant=job.merchant_id,
+            mode=job.mode,
+            thing=job.job_id,
+            origin=Origin(),
+            now=self._clock.now(),
+            details={
+                "container": str(job.params["container"]),
+                "count": cards,
+                "operation": "export",
+            },
+        )
+
+
+def recipient_of(encryption: Encryption, given: str) -> Recipient:
+    """Read the receiver's public key.
+
+    Raises:
+        RecipientRefused: it is none for this encryption.
+    """
+    if encryption is Encryption.PGP:
+        return pgp.Recipient(given)
+    if encryption is not Encryption.JWE_LINES:
+        raise RecipientRefused
+    try:
+        jwk = msgspec.json.decode(given, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise RecipientRefused from None
+    return jwe.Recipient(jwk)
+
+
+def _position(cursor: str) -> tuple[str, str, str, int]:
+    if not cursor:
+        return "written", "", "", 0
+    parts: Sequence[str] = cursor.split("|")
+    return parts[0], parts[1], parts[2], int(parts[3])

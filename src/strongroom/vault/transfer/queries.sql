@@ -1,0 +1,138 @@
+-- name: insert_import (merchant, mode, import, wish, created_by, now)
+-- A new import.
+insert into vault.import (merchant_id, mode, import_id, state, wish, created_by, created_at, updated_at)
+values ($1, $2, $3, 'open', $4::text::jsonb, $5, $6, $6);
+
+-- name: import_by_id (merchant, mode, import)
+-- One import.
+select merchant_id, mode, import_id, state, wish::text as wish, received, consumed, layout, rows, created, duplicates,
+       refused, digest, problem, job_id, created_by, created_at, updated_at, ended_at
+  from vault.import where merchant_id = $1 and mode = $2 and import_id = $3;
+
+-- name: lock_import (merchant, mode, import)
+-- One import, which nobody else changes until this transaction ends.
+select merchant_id, mode, import_id, state, wish::text as wish, received, consumed, layout, rows, created, duplicates,
+       refused, digest, problem, job_id, created_by, created_at, updated_at, ended_at
+  from vault.import where merchant_id = $1 and mode = $2 and import_id = $3
+   for update;
+
+-- name: list_imports (merchant, mode, before, limit)
+-- A page of imports, newest first.
+select merchant_id, mode, import_id, state, wish::text as wish, received, consumed, layout, rows, created, duplicates,
+       refused, digest, problem, job_id, created_by, created_at, updated_at, ended_at
+  from vault.import where merchant_id = $1 and mode = $2 and import_id < $3
+ order by import_id desc limit $4;
+
+-- name: save_import (merchant, mode, import, state, received, consumed, layout, rows, created, duplicates, refused, digest, problem, job, now, ended_at)
+-- How far an import is.
+update vault.import
+   set state = $4, received = $5, consumed = $6, layout = $7, rows = $8, created = $9, duplicates = $10, refused = $11,
+       digest = $12, problem = $13, job_id = $14, updated_at = $15, ended_at = $16
+ where merchant_id = $1 and mode = $2 and import_id = $3;
+
+-- name: take_identities (merchant, mode, key_version, fingerprints, tokens)
+-- Says of cards, sorted, which token is theirs; returns those that had none.
+insert into vault.card_identity (merchant_id, mode, key_version, fingerprint, token_id)
+select $1, $2, $3, u.fingerprint, u.token
+  from unnest($4::bytea[], $5::text[]) as u (fingerprint, token)
+    on conflict do nothing
+returning fingerprint;
+
+-- name: tokens_of_cards (merchant, mode, key_version, fingerprints)
+-- The tokens that cards have.
+select i.fingerprint, i.token_id from unnest($4::bytea[]) as u (fingerprint)
+ cross join lateral (
+       select c.fingerprint, c.token_id from vault.card_identity c
+        where c.merchant_id = $1 and c.mode = $2 and c.key_version = $3 and c.fingerprint = u.fingerprint
+       offset 0) i;
+
+-- name: insert_tokens (merchant, mode, key_version, fp_version, container, created_by, now, tokens, sealed, brands, bins, last4s, months, years, fingerprints, metadata)
+-- Tokens of one chunk.
+insert into vault.token
+       (merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,
+        fingerprint, fingerprint_version, single_use, expires_at, metadata, created_by, created_at, container)
+select $1, $2, u.token, u.sealed, $3, u.brand, u.bin, u.last4, u.month, u.year, u.fingerprint, $4::integer, false, null,
+       u.metadata::jsonb, $6, $7, $5
+  from unnest($8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::smallint[], $14::smallint[],
+              $15::bytea[], $16::text[])
+       as u (token, sealed, brand, bin, last4, month, year, fingerprint, metadata);
+
+-- name: insert_part (merchant, mode, import, first_row, rows, results)
+-- What became of one chunk's rows.
+insert into vault.import_part (merchant_id, mode, import_id, first_row, rows, results)
+values ($1, $2, $3, $4, $5, $6);
+
+-- name: part_from (merchant, mode, import, row)
+-- The chunk that has a row, or the next one.
+select first_row, rows, results from vault.import_part
+ where merchant_id = $1 and mode = $2 and import_id = $3 and first_row + rows > $4
+ order by first_row limit 1;
+
+-- name: container_is_there (merchant, mode, name)
+-- Whether a container was made.
+select name from vault.container where merchant_id = $1 and mode = $2 and name = $3;
+
+-- name: insert_piece (merchant, mode, import, begins, sealed, key_version)
+-- A piece of a file that waits.
+insert into vault.import_piece (merchant_id, mode, import_id, begins, sealed, key_version)
+values ($1, $2, $3, $4, $5, $6);
+
+-- name: piece_at (merchant, mode, import, begins)
+-- The piece that begins at a byte, or the next one.
+select begins, sealed, key_version from vault.import_piece
+ where merchant_id = $1 and mode = $2 and import_id = $3 and begins >= $4
+ order by begins limit 1;
+
+-- name: drop_pieces (merchant, mode, import)
+-- Removes what rested of a file.
+delete from vault.import_piece where merchant_id = $1 and mode = $2 and import_id = $3;
+
+-- name: insert_import_key (merchant, mode, key, certificate, public_jwk, sealed, key_version, created_by, now)
+-- A new key pair that others encrypt to.
+insert into vault.import_key (merchant_id, mode, key_id, certificate, public_jwk, sealed_private, key_version, created_by,
+                              created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: newest_import_key (merchant, mode)
+-- The key pair to encrypt to.
+select key_id, certificate, public_jwk, sealed_private, key_version, created_by, created_at from vault.import_key
+ where merchant_id = $1 and mode = $2 order by key_id desc limit 1;
+
+-- name: import_keys (merchant, mode)
+-- All key pairs, newest first: a file may have been sealed for an earlier one.
+select key_id, certificate, public_jwk, sealed_private, key_version, created_by, created_at from vault.import_key
+ where merchant_id = $1 and mode = $2 order by key_id desc limit 20;
+
+-- name: count_tokens (merchant, mode, container, now)
+-- How many cards an export has at most.
+select count(*) as cards from vault.token
+ where merchant_id = $1 and mode = $2 and container = $3 and (expires_at is null or expires_at > $4) and not single_use;
+
+-- name: ids_to_export (merchant, mode, container, after, now, limit)
+-- The next tokens of an export, oldest first.
+select token_id from vault.token
+ where merchant_id = $1 and mode = $2 and container = $3 and token_id > $4
+   and (expires_at is null or expires_at > $5) and not single_use
+ order by token_id limit $6;
+
+-- name: tokens_to_export (merchant, mode, container, after, upto, now)
+-- The cards of a stretch that is recorded, oldest first.
+select token_id, sealed_number, key_version, brand, exp_month, exp_year, metadata::text as metadata, created_at
+  from vault.token
+ where merchant_id = $1 and mode = $2 and container = $3 and token_id > $4 and token_id <= $5
+   and (expires_at is null or expires_at > $6) and not single_use
+ order by token_id;
+
+-- name: insert_export_piece (merchant, mode, job, number, cards, content, digest, now)
+-- A piece that only the receiver opens.
+insert into vault.export_piece (merchant_id, mode, job_id, number, cards, content, digest, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: export_piece (merchant, mode, job, number)
+-- One piece.
+select number, cards, content, digest from vault.export_piece
+ where merchant_id = $1 and mode = $2 and job_id = $3 and number = $4;
+
+-- name: export_digests (merchant, mode, job)
+-- The digests of all pieces, in their order.
+select digest from vault.export_piece where merchant_id = $1 and mode = $2 and job_id = $3 order by number;
