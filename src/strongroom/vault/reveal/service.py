@@ -23,6 +23,7 @@ from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.telemetry.reveal_metrics import RevealMetrics
 from strongroom.vault.containers.model import Access
 from strongroom.vault.containers.ports import ContainerRules
+from strongroom.vault.details import DetailSealer
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.finding import Caller, require_form
 from strongroom.vault.reveal import store
@@ -71,6 +72,7 @@ class Reveals:
     ) -> None:
         self._database = database
         self._sealer = sealer
+        self._details = DetailSealer(sealer)
         self._rules = rules
         self._recorder = recorder
         self._clock = clock
@@ -135,6 +137,7 @@ class Reveals:
             stopped = await self._stopped(tx, caller, token_id, begun, now)  # (1)
             if not stopped:
                 card = await self._showable(caller, begun.card)  # (2)
+                sealed = await store.details(tx, caller.scope, token_id)
                 record = await self._record(tx, caller, token_id, card, wish, now)  # (3)
         if stopped:
             raise RevealStopped
@@ -146,8 +149,15 @@ class Reveals:
             token=TokenId(token_id),
             key_version=card.key_version,
         )
+        details = await self._details.open(
+            sealed, principal.mode, principal.merchant, TokenId(token_id)
+        )
         shown = RevealedCard(
-            number=pan.digits_for_revealing(), exp_month=card.exp_month, exp_year=card.exp_year
+            number=pan.digits_for_revealing(),
+            exp_month=card.exp_month,
+            exp_year=card.exp_year,
+            holder=details.holder,
+            billing_address=details.billing_address,
         )
         out = RevealedOut(
             token=token_id,

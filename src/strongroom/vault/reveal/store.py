@@ -11,8 +11,10 @@ from strongroom.db.queries import load_queries
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
+from strongroom.vault.details import SealedDetail
 from strongroom.vault.reveal.burst import Bounds
 from strongroom.vault.reveal.model import Kept, Stop
+from strongroom.vault.writes import QUERIES
 
 _QUERIES: Final = load_queries("strongroom.vault.reveal")
 #: After every id, so that the first page begins with the newest.
@@ -69,6 +71,12 @@ async def begin(
             row["lifted_by"],
         )
     return Begun(card, stop, row["recent"])
+
+
+async def details(read: ReadOnly, scope: Scope, token: str) -> Sequence[SealedDetail]:
+    """Return what is sealed beside a number."""
+    rows = await read.rows(QUERIES["details_of_token"], *scope, token)
+    return [SealedDetail(row["field"], row["sealed"], row["key_version"]) for row in rows]
 
 
 async def insert(tx: Transaction, scope: Scope, kept: Kept) -> None:

@@ -11,6 +11,7 @@ from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.vault.reveal.model import Kept, Purpose, Stop, Wish
 from strongroom.vault.reveal.recipient import Recipient
+from strongroom.vault.wire import BillingAddress
 
 NOTE_CHARACTERS_MAX = 200
 
@@ -57,12 +58,14 @@ class RevealIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Wish(self.purpose, self.note, recipient)
 
 
-class RevealedCard(msgspec.Struct, frozen=True):
+class RevealedCard(msgspec.Struct, frozen=True, omit_defaults=True):
     """A card in clear. It does not print and is not copied: it is encoded once."""
 
     number: str
     exp_month: int
     exp_year: int
+    holder: str | None = None
+    billing_address: BillingAddress | None = None
 
     def __repr__(self) -> str:
         return "RevealedCard(***)"
