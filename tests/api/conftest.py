@@ -13,6 +13,7 @@ from forwarding import forwarder
 from paying import DECLINED, Shop, open_shop
 from peer import Sent, cut, silent
 from peer import answer as answered
+from revealing import show
 from service import Caller, Service, card, wish
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.mode import Mode
@@ -33,6 +34,7 @@ async def fly(service: Service, processor: Simulated) -> None:
     token = await vault.token(NUMBER, CVC, metadata={"order": "1042"})
     await asyncio.gather(*accepted(vault, token["id"]))
     await asyncio.gather(*refused(vault, token["id"]))
+    await show(service, NUMBER)
     shop = await open_shop(service, processor, tenant=tenant)
     await charged(shop)
     await forwarded(service)

@@ -24,6 +24,7 @@ from paying import DECLINED, Shop, open_shop
 from persons import People
 from proven import PROVEN
 from proven_passkeys import PASSKEYS
+from proven_reveals import REVEALS
 from service import Caller, Service, wish
 from signed_in import signed_in
 from strongroom import compose
@@ -541,7 +542,7 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
 async def caller_for(operation: Operation, ground: Ground) -> tuple[str, Mapping[str, str]]:
     """The credential and the ids that an operation is tried with."""
     ids = dict(await ids_for(operation, ground))
-    provers = {**PROVEN, **PASSKEYS}
+    provers = {**PROVEN, **PASSKEYS, **REVEALS}
     if str(operation) in provers:
         made = await provers[str(operation)](ground.shop.service, ground.shop.tenant.merchant)
         return made.key or ground.key, {**ids, **made.fields}
@@ -575,6 +576,7 @@ async def test_examples_work_as_they_stand(ground: Ground, operation: Operation)
 
 
 UNKNOWN = {
+    "caller": "key",
     "approval_id": "apr",
     "destination_id": "dst",
     "break_glass_id": "brk",

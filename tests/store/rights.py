@@ -28,7 +28,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "strongroom.migration": _READ,
         "vault.access_rule": frozenset({"select", "insert", "delete"}),
         "vault.canary": _ADD,
-        "vault.card_identity": frozenset({"select", "insert", "delete"}),
+        "vault.card_identity": frozenset({"select", "insert", "update*", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
         "vault.container_change": _CHANGE,
@@ -43,12 +43,14 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.import_key": _ADD,
         "vault.import_part": _ADD,
         "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
         "vault.reveal": frozenset({"select", "insert", "delete"}),
         "vault.reveal_stop": _CHANGE,
         "vault.destination": _CHANGE,
         "vault.forward": _CHANGE | {"delete"},
+        "vault.token_alias": _CHANGE,
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
         "vault.token_detail": frozenset({"select", "insert", "update*", "delete"}),
     },
@@ -199,6 +201,11 @@ ROWS: Final[dict[str, str]] = {
     "vault.container": (
         "(merchant_id, mode, name, created_by, created_at, updated_at)"
         " values ('{m}', 'test', 'c{aud}', 'me', now(), now())"
+    ),
+    "vault.erasure": (
+        "(merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,"
+        " look_at, complete_at)"
+        " values ('{m}', 'test', '{aud}', 'token', 'destroyed', 1, 1, 'x', now(), now(), now(), now())"
     ),
     "vault.job": (
         "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at)"
@@ -378,6 +385,10 @@ ROWS: Final[dict[str, str]] = {
     ),
     "vault.import_piece": (
         "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
+    ),
+    "vault.token_alias": (
+        "(merchant_id, mode, old_id, token_id, job_id, until, made_at)"
+        " values ('{m}', 'test', '{aud}', 'new', 'job', now(), now())"
     ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"

@@ -107,12 +107,15 @@ class Ground:
             KeyId(new_id("key")), CallerKind.SECRET, self.merchant, self.mode, frozenset()
         )
 
+    async def opened_database(self) -> Database:
+        return await self.databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
+
     async def process(
         self,
         algorithm: Algorithm = Algorithm.A256CBC_HS512,
         page_rows: int = 50,
     ) -> Process:
-        database = await self.databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
+        database = await self.opened_database()
         table = PostgresDataKeyTable(database, self.clock)
         keyring = Keyring(self.store, table, self.clock)
         await keyring.start([Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL])

@@ -7,11 +7,14 @@ Refuses plain HTTP to anywhere but this machine, a key that others can read, and
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Self, final
+from typing import TYPE_CHECKING, Any, Final, Self, final
 from urllib.parse import urlsplit
 
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
+
+if TYPE_CHECKING:
+    import httpx
 
 SECONDS_MAX: Final = 15
 #: A gateway waits for processors.
@@ -162,28 +165,44 @@ class Client:
         path: str,
         *,
         body: Mapping[str, object] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Return the answer's JSON object; empty for an answer without a body.
+        """Return the answer's JSON object; empty for an answer without a body. `content` is sent as it is.
 
         Raises:
             VaultAway, AnswerLost, CertificateRefused, VaultRefused: see each. None holds what was sent.
         """
+        answer = self._sent(
+            method, path, json=body, content=content, headers=headers, params=dict(query or {})
+        )
+        if answer.status_code == _NO_CONTENT:
+            return {}
+        return self._object(answer)
+
+    def fetch(
+        self, path: str, *, query: Mapping[str, str] | None = None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Return an answer that is no JSON object as it is, and its headers. Raises as `ask`."""
+        answer = self._sent("GET", path, params=dict(query or {}))
+        if answer.status_code >= _REFUSED:
+            self._object(answer)
+        return answer.content, answer.headers
+
+    def _sent(self, method: str, path: str, **more: Any) -> "httpx.Response":
         import httpx
 
         try:
-            answer = self._client.request(
-                method, path, json=body, headers=headers, params=dict(query or {})
-            )
+            return self._client.request(method, path, **more)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise CertificateRefused from None
             raise self._away(f"no {self._what} answers at {self._url}: strongroom serve") from None
         except httpx.TransportError:
             raise AnswerLost from None
-        if answer.status_code == _NO_CONTENT:
-            return {}
+
+    def _object(self, answer: "httpx.Response") -> dict[str, Any]:
         try:
             content = answer.json()
         except ValueError:

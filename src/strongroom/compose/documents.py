@@ -25,7 +25,9 @@ from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
+from strongroom.vault.erasure import api as erasure_api
 from strongroom.vault.forwarding import api as forwarding_api
+from strongroom.vault.retokenize import api as retokenize_api
 from strongroom.vault.reveal import api as reveal_api
 from strongroom.vault.rotation import api as rotation_api
 from strongroom.vault.search import api as search_api
@@ -44,6 +46,8 @@ VAULT_ROUTES: Final = (
     *containers_api.ROUTES,
     *transfer_api.ROUTES,
     *rotation_api.ROUTES,
+    *erasure_api.ROUTES,
+    *retokenize_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

@@ -15,6 +15,7 @@ Refused
 ├── CardNotForProcessor     422   a card that only the simulator takes was sent elsewhere
 ├── ConnectionUnknown       404   not there, another tenant's or of the other mode
 ├── ConnectionExists        409   the id is taken
+├── MerchantErased          403   its keys were destroyed
 └── ConnectionDisabled      409
 TemplateRefused             500   an adapter asked for what it did not register: a bug of ours
 CannotReadCard              503   data altered or key lost: page someone
@@ -25,7 +26,14 @@ CannotReadCredentials       503   likewise, of a connection
 
 from typing import ClassVar
 
-from strongroom.kernel.errors import Conflict, NotThere, Refused, StrongroomError, Unavailable
+from strongroom.kernel.errors import (
+    Conflict,
+    Denied,
+    NotThere,
+    Refused,
+    StrongroomError,
+    Unavailable,
+)
 
 
 class TokenUnknown(NotThere):
@@ -101,6 +109,12 @@ class ConnectionDisabled(Conflict):
     """This connection is disabled."""
 
     code = "connection_disabled"
+
+
+class MerchantErased(Denied):
+    """Every key of this merchant was destroyed in this mode: it keeps no cards any more."""
+
+    code = "merchant_erased"
 
 
 class TemplateRefused(StrongroomError):

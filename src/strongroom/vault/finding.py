@@ -67,7 +67,7 @@ class TokenFinder:
         return Seen(token, access.require(token.container, wanted))
 
     async def id_of(self, read: ReadOnly, caller: Caller, name: str) -> TokenId:
-        """Return a token's id, from itself or from its alias.
+        """Return a token's id, from itself, from its alias, or from an id of before a retokenization.
 
         Raises:
             TokenUnknown: it has the form of neither, or no token has that alias.
@@ -78,7 +78,8 @@ class TokenFinder:
                 raise TokenUnknown
             return TokenId(row["token_id"])
         require_form(name)
-        return TokenId(name)
+        row = await read.row(QUERIES["token_of_old_id"], *caller.scope, name, self.clock.now())
+        return TokenId(name if row is None else row["token_id"])
 
     async def sealed_details(self, read: ReadOnly, token: StoredToken) -> Sequence[SealedDetail]:
         """Return what is sealed beside a token's number."""

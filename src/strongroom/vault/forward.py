@@ -143,7 +143,11 @@ class VaultForwarder:
         _require_fitting(request, matched)
         opened = _NO_CARD
         if request.token is not None:
-            opened = await self._opened(request, request.token, matched)  # (3) (4)
+            try:
+                opened = await self._opened(request, request.token, matched)  # (3) (4)
+            except TokenUnknown:
+                token = await self._current(request.merchant, request.mode, request.token)
+                opened = await self._opened(request, token, matched)
         # Crash here: the use is recorded and nothing was sent. Payments finds an attempt that was saved before the
         # call, asks the processor, and learns that it never heard of it.
         reply = await self._egress.send(_outgoing(request, connection, matched, opened))  # (5)
@@ -154,7 +158,11 @@ class VaultForwarder:
         """Return what may be shown of a token's card. See `Forwarder`."""
         if not is_id("tok", token):
             raise TokenUnknown
-        row = await self._described(merchant, mode, token)
+        try:
+            row = await self._described(merchant, mode, token)
+        except TokenUnknown:
+            token = await self._current(merchant, mode, token)
+            row = await self._described(merchant, mode, token)
         details = await self._details.open(_sealed_facts(row), mode, merchant, token)
         network_token, stored = details.network_token, details.stored_credential
         return CardFacts(
@@ -180,6 +188,20 @@ class VaultForwarder:
                 stored.agreed_at,
             ),
         )
+
+    async def _current(self, merchant: MerchantId, mode: Mode, token: TokenId) -> TokenId:
+        """Return the id that a token has since a retokenization.
+
+        Raises:
+            TokenUnknown: it stands for none, or does no more.
+        """
+        async with self._database.transaction([merchant]) as read:
+            row = await read.row(
+                QUERIES["token_of_old_id"], merchant, mode, token, self._clock.now()
+            )
+        if row is None:
+            raise TokenUnknown
+        return TokenId(row["token_id"])
 
     async def _described(self, merchant: MerchantId, mode: Mode, token: TokenId) -> Record:
         """Return what may be shown of a token, and remember what a record says of it."""

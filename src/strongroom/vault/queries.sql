@@ -246,3 +246,7 @@ insert into vault.region (region, made_at) values ($1, $2) on conflict do nothin
 -- name: pinned_region ()
 -- That region.
 select region from vault.region;
+
+-- name: token_of_old_id (merchant, mode, old, now)
+-- What an id of before a retokenization stands for, as long as it does.
+select token_id from vault.token_alias where merchant_id = $1 and mode = $2 and old_id = $3 and until > $4;

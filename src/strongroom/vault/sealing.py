@@ -9,9 +9,9 @@ from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, algorithm_of
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKey, DataKeys, KeyName
+from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName
 from strongroom.vault.envelopes import require_envelope
-from strongroom.vault.errors import CannotReadCard
+from strongroom.vault.errors import CannotReadCard, MerchantErased
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.residency import Residency
@@ -113,6 +113,7 @@ class CardSealer:
 
         Raises:
             MerchantElsewhere: their cards rest in another region.
+            MerchantErased: every key of theirs was destroyed.
             KeyStoreUnavailable: they are not open and the key store does not answer.
         """
         await self._residency.require(merchant)
@@ -121,7 +122,10 @@ class CardSealer:
             if (keys := self.recent(merchant, mode)) is not None:
                 return keys
             for name in (KeyName.CARD, KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
-                key = await self._keyring.current(merchant, mode, name)
+                try:
+                    key = await self._keyring.current(merchant, mode, name)
+                except DataKeyDestroyed:
+                    raise MerchantErased from None
                 rotated = rotated or key.version > 1
             if rotated:
                 for name in (KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):

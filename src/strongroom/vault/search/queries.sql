@@ -89,3 +89,7 @@ select token_id from vault.token
  where merchant_id = $1 and mode = $2 and container = $5 and container <> 'default' and token_id < $3
  order by token_id desc
 offset $4 limit 1;
+
+-- name: walk_indexes ()
+-- What follows in this transaction walks an index in its order, whatever the planner thinks of how few rows there are.
+select set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true);

@@ -160,6 +160,7 @@ class TokenSearch:
         """Look at the next so many rows. A page that is not full goes on behind the last of them."""
         inside = wish.container is not None and wish.container != DEFAULT_CONTAINER
         named = (wish.container,) if inside else ()
+        await read.row(_QUERIES["walk_indexes"])
         until = await read.row(
             _QUERIES["look_inside_until" if inside else "look_until"],
             *caller.scope,

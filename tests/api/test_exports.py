@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports over HTTP and by command: a person, a second factor, another person, a rule that gives `reveal`."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jwe
+from joserfc.jwk import ECKey
+
+from approving import Two
+from canary import NUMBER
+from command_line import CommandLine
+from persons import People, Someone
+from service import Caller, Service, Tenant
+from strongroom.kernel.mode import Mode
+from strongroom.kernel.principal import Role
+
+RULE = {
+    "container": "default",
+    "priority": 10,
+    "grantee_kind": "role",
+    "grantee": "admin",
+    "access": "reveal",
+    "transform": "mask",
+}
+
+
+@pytest.fixture
+async def tenant(service: Service) -> Tenant:
+    return await service.tenant()
+
+
+@pytest.fixture
+async def people(service: Service) -> People:
+    return People(service)
+
+
+async def two(people: People, tenant: Tenant, asker: Someone | None = None) -> Two:
+    asker = asker or await people.make(tenant.merchant)
+    approver = await people.make(tenant.merchant)
+    return Two(people.at("vault", asker), people.at("console", approver))
+
+
+async def allowed(both: Two) -> None:
+    answer = await both.done("/v1/access-rules", RULE)
+    assert answer.status_code in (200, 201), answer.text
+
+
+def wish(key: ECKey, **more: Any) -> dict[str, Any]:
+    recipient = json.dumps(key.as_dict(private=False), sort_keys=True)
+    return {"encryption": "jwe_lines", "recipient": recipient, **more}
+
+
+def opened(content: bytes, key: ECKey) -> list[dict[str, Any]]:
+    algorithms = ["ECDH-ES+A256KW", "A256GCM"]
+    clear = [jwe.decrypt_compact(line, key, algorithms=algorithms) for line in content.splitlines()]
+    return [json.loads(each.plaintext or b"") for each in clear]
+
+
+async def ended(caller: Caller, of: str) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while True:
+            found = (await caller.get(f"/v1/exports/{of}")).json()
+            if found["ended_at"] is not None:
+                return dict(found)
+            await asyncio.sleep(0.02)
+
+
+async def test_two_people_and_a_rule(service: Service, tenant: Tenant, people: People) -> None:
+    vault = service.vault(tenant.keys[Mode.TEST])
+    token = await vault.token(NUMBER, "737", metadata={"customer": "c-1"})
+    both = await two(people, tenant)
+    key = ECKey.generate_key("P-256")
+    refused = await both.done("/v1/exports", wish(key))
+    assert (refused.status_code, refused.json()["code"]) == (403, "vault_access_refused")
+    await allowed(both)
+    begun = await both.done("/v1/exports", wish(key))
+    assert begun.status_code == 201, begun.text
+    of = begun.json()["id"]
+    found = await ended(both.asker, of)
+    assert (found["state"], found["done"], found["pieces"]) == ("done", 1, 1)
+    piece = await both.asker.get(f"/v1/exports/{of}/content?piece=0")
+    (card,) = opened(piece.content, key)
+    assert (card["id"], card["number"], card["metadata"]) == (
+        token["id"],
+        NUMBER,
+        {"customer": "c-1"},
+    )
+    assert "cvc" not in card
+    missing = await both.asker.get(f"/v1/exports/{of}/content?piece=1")
+    assert (missing.status_code, missing.json()["code"]) == (404, "export_piece_unknown")
+
+
+async def test_who_may_not(service: Service, tenant: Tenant, people: People) -> None:
+    body = wish(ECKey.generate_key("P-256"))
+    key = service.vault(tenant.keys[Mode.TEST])
+    assert (await key.post("/v1/exports", body)).json()["code"] == "forbidden"
+    late = people.at("vault", await people.make(tenant.merchant, stepped_up=False))
+    assert (await late.post("/v1/exports", body)).json()["code"] == "step_up_needed"
+    auditor = people.at("vault", await people.make(tenant.merchant, Role.AUDITOR))
+    assert (await auditor.post("/v1/exports", body)).json()["code"] == "forbidden"
+    admin = people.at("vault", await people.make(tenant.merchant))
+    waits = await admin.post("/v1/exports", body)
+    assert (waits.status_code, waits.json()["object"]) == (202, "approval")
+    assert not (await admin.get("/v1/jobs")).json()["data"]
+
+
+async def test_by_command(service: Service, tenant: Tenant, people: People, tmp_path: Path) -> None:
+    vault = service.vault(tenant.keys[Mode.TEST])
+    await vault.token(NUMBER)
+    asker = await people.make(tenant.merchant)
+    both = await two(people, tenant, asker)
+    await allowed(both)
+    run = CommandLine(
+        tmp_path,
+        {
+            "STRONGROOM_URL": f"https://{service.settings.vault_listen}",
+            "STRONGROOM_CA": str(service.authority),
+            "STRONGROOM_STATE": str(tmp_path / "state"),
+            "STRONGROOM_KEY": asker.credential,
+        },
+        transcript=service.answers.file,
+    )
+    key = ECKey.generate_key("P-256")
+    recipient = tmp_path / "receiver.json"
+    recipient.write_text(json.dumps(key.as_dict(private=False)))
+    arguments = ("export", "--to", str(tmp_path / "out"), "--to-key", str(recipient))
+    waits = await asyncio.to_thread(run, *arguments)
+    assert waits.code == 0, waits.plain
+    approval = waits.out.split()[0]
+    said = await both.approver.post(f"/v1/approvals/{approval}/approve", {})
+    assert said.status_code == 200, said.text
+    done = await asyncio.to_thread(run, *arguments, "--approval", approval, "--json")
+    assert done.code == 0, done.plain
+    (piece,) = sorted((tmp_path / "out").iterdir())
+    assert [card["number"] for card in opened(piece.read_bytes(), key)] == [NUMBER]
+    again = await asyncio.to_thread(
+        run, "export", "--to", str(tmp_path / "two"), "--job", done.json["id"]
+    )
+    assert (again.code, len(list((tmp_path / "two").iterdir()))) == (0, 1)
