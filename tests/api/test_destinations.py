@@ -198,6 +198,25 @@ async def test_what_is_changed_holds_within_two_seconds(ground: Forwarder) -> No
     ]
 
 
+async def test_credentials_are_not_taken_to_another_address(ground: Forwarder) -> None:
+    """Who changes a destination need not know its secret, and does not get it sent to themselves."""
+    destination = await ground.register()
+    wish = ground.destination(base_url="https://elsewhere.example")
+    change = {name: value for name, value in wish.items() if name != "credentials"}
+    answer = await ground.admin.post(f"/v1/destinations/{destination}", change)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["code"] == "base_url_fixed"
+
+
+@pytest.mark.parametrize(
+    "token", ["", "\x00", "tok_\x00", "nonsense", "é", "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"]
+)
+async def test_what_is_no_token_is_not_there(ground: Forwarder, token: str) -> None:
+    destination = await ground.register()
+    said = await ground.send(destination, BODY, tokens={"card": token})
+    assert (said.status_code, said.json()["code"]) == (404, "token_unknown")
+
+
 async def test_credentials_rotate_and_are_put_back(ground: Forwarder) -> None:
     destination = await ground.register()
     path = f"/v1/destinations/{destination}"

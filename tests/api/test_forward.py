@@ -11,6 +11,8 @@ import pytest_asyncio
 from forwarding import ANSWER, TOKEN, Forwarder, forwarder
 from peer import Sent, answer, cut, says, silent
 from service import Service
+from strongroom.kernel.permissions import Permission
+from strongroom.kernel.principal import KeyKind
 from strongroom.kernel.schemes import synthetic_number
 
 VISA = "4242424242424242"
@@ -261,4 +263,24 @@ async def test_a_value_that_does_not_fit_is_recorded_and_not_sent(ground: Forwar
     assert "mal" not in said.text
     again = await ground.send(destination, SLOTS, **more)
     assert (again.status_code, again.json()["outcome"]) == (202, "not_sent")
+    assert not ground.peer.requests
+
+
+async def test_who_makes_no_tokens_makes_none_of_answers_either(
+    service: Service, ground: Forwarder
+) -> None:
+    place = {"number": "/pan", "exp_month": "/month", "exp_year": "/year"}
+    destination = await ground.register(answers="tokenize", tokenize=[place])
+    token = (await ground.key.token(VISA))["id"]
+    weak = await service.key(
+        ground.tenant.merchant, KeyKind.RESTRICTED, permissions=[Permission.VAULT_TOKEN_FORWARD]
+    )
+    wish = {
+        "destination": destination,
+        "path": "/v1/pay/1",
+        "body": SLOTS,
+        "tokens": {"card": token},
+    }
+    said = await service.vault(weak.text.expose()).post("/v1/forward", wish)
+    assert (said.status_code, said.json()["code"]) == (403, "forbidden")
     assert not ground.peer.requests

@@ -160,8 +160,8 @@ async def read_destination(request: _Request, state: State, destination_id: str)
     status_code=200,
     summary="Change a destination",
     description=(
-        "Takes the place of what was said before; credentials stay, those from before are dropped. Effective "
-        "everywhere within two seconds. In live mode it takes another person's approval."
+        "Takes the place of what was said before, but for the address: `base_url` is the same. Credentials stay, those "
+        "from before are dropped. Effective everywhere within two seconds. In live mode it takes another's approval."
     ),
     tags=["destinations"],
     responses=answers(

@@ -164,13 +164,19 @@ class DestinationBook:
         return found, found[-1].destination_id if len(rows) > limit else None
 
     async def update(self, by: By, destination: str, name: str, config: Config) -> Destination:
-        """Put another description in the place of the present one; its credentials stay.
+        """Put another description in the place of the present one; its credentials stay, and so does its address.
+
+        Credentials that somebody else gave are never sent to another host by who does not know them.
 
         Raises:
             Invalid, DestinationUnknown, DestinationDisabled, CannotReadDestination: see each.
         """
 
         def changed(row: Row, sealed: _Sealed) -> tuple[Destination, _Sealed]:
+            if config.base_url != row.destination.config.base_url:
+                raise Invalid(
+                    FieldError("/base_url", "base_url_fixed", "for another address, another one")
+                )
             self._require_registrable(name, config, sealed.current, by.mode)
             # What was for another address or another way of authentication is not brought back.
             return (

@@ -103,6 +103,7 @@ class Forwarding:
         merchant, mode = sender.caller.scope
         opened = await self._book.open(merchant, mode, destination)  # (1)
         read = read_request(asked, opened.destination.config)
+        _require_ids(read)
         fingerprint, before = await self._fingerprints(destination, asked, sender)
         look = await store.look(
             self._database, merchant, mode, sender.key, read.tokens, self._clock.now()
@@ -135,6 +136,7 @@ class Forwarding:
         merchant, mode = sender.caller.scope
         opened = await self._book.open(merchant, mode, destination)
         read = read_request(asked, opened.destination.config)
+        _require_ids(read)
         now = self._clock.now()
         look = await store.look(self._database, merchant, mode, sender.key, read.tokens, now)
         plan = await self._plan(opened, read, look.cards, sender)
@@ -206,7 +208,7 @@ class Forwarding:
         if config.tokenize and Permission.VAULT_TOKEN_CREATE not in principal.permissions:
             raise Denied(f"the caller lacks the permission {Permission.VAULT_TOKEN_CREATE}")
         cards = {card.token: card for card in found}
-        if not all(is_id("tok", token) and token in cards for token in read.tokens):
+        if cards.keys() != set(read.tokens):
             raise TokenUnknown
         granted: dict[str, Granted] = {}
         for token, card in cards.items():
@@ -400,3 +402,9 @@ class Forwarding:
             now=self._clock.now(),
             details=details,
         )
+
+
+def _require_ids(read: Read) -> None:
+    """What has not a token's form is no token: the database need not be asked, and no NUL gets there."""
+    if not all(is_id("tok", token) for token in read.tokens):
+        raise TokenUnknown
