@@ -105,6 +105,7 @@ class Parts:
             jobs=self.jobs,
             recorder=self.recorder,
             clock=self.clock,
+            metrics=Metrics().vault,
         )
         self.exports = Exports(
             database=database,
