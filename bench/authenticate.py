@@ -10,7 +10,7 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -56,15 +56,15 @@ INSERT_PERSON = Query(
 
 
 @contextmanager
-def installed() -> Iterator[Installation]:
-    """Make an installation with its databases, and remove it in the end."""
+def installed(further: Mapping[str, str] | None = None) -> Iterator[Installation]:
+    """Make an installation with its databases and further settings, and remove it in the end."""
     state = Path(tempfile.mkdtemp(prefix="strongroom-bench-", dir="/var/tmp"))
     state.chmod(0o711)
     listeners = {
         f"STRONGROOM_{name}_LISTEN": f"127.0.0.1:{free_port()}"
         for name in ("VAULT", "GATEWAY", "WEBHOOKS", "CONSOLE")
     }
-    variables = {"STRONGROOM_STATE": str(state), **listeners}
+    variables = {"STRONGROOM_STATE": str(state), **listeners, **(further or {})}
     variables["STRONGROOM_RATE_SECRET_PER_SECOND"] = "1000000000"  # noqa: S105 - a rate
     here = Installation(load_settings(variables), SystemClock())
     try:

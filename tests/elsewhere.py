@@ -14,10 +14,10 @@ from service import Caller, Service, Tenant
 from signed_in import signed_in
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
-from strongroom.identity.grants import GRANTABLE
+from strongroom.identity.grants import GRANTABLE, NAMED_ONLY, PERSONS_ONLY
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.kernel.principal import CallerKind, KeyKind
+from strongroom.kernel.principal import CallerKind, KeyKind, Role
 from strongroom.simulator import Simulated
 
 LIVE: Final = "the other mode's"
@@ -34,8 +34,10 @@ class World:
     own: Mapping[str, str]
     elsewhere: Mapping[str, Mapping[str, str]]
 
-    def caller(self, listener: str) -> Caller:
-        return Caller(self.clients[listener], self.credentials[listener])
+    def caller(self, listener: str, *, person: bool = False) -> Caller:
+        """Whoever asks at a listener: a machine where machines may."""
+        credential = self.credentials["person" if person else listener]
+        return Caller(self.clients[listener], credential)
 
 
 Made = dict[str, str]
@@ -67,6 +69,7 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
     found = {
         "key_id": (await service.key(tenant.merchant, KeyKind.PUBLIC, mode)).key.key_id,
         "job_id": await waiting_job(service, tenant.merchant, mode),
+        "caller": await stopped_caller(service, tenant.merchant, mode),
         "export_id": await exporting_job(service, tenant.merchant, mode),
     }
     begun = await service.vault(tenant.keys[mode]).post("/v1/imports", {"format": "csv"})
@@ -86,14 +89,29 @@ async def waiting_job(service: Service, merchant: MerchantId, mode: Mode) -> str
     job = new_id("job")
     await service.look(
         Domain.VAULT,
-        """insert into vault.job (merchant_id, mode, job_id, kind, state, total, run_at, created_by, created_at,
-                  updated_at)
-           values ($1, $2, $3, 'reseal', 'waiting', 10, '2099-12-31', 'tests', now(), now())""",
+        """insert into vault.job (merchant_id, mode, job_id, kind, state, params, total, run_at, created_by,
+                  created_at, updated_at)
+           values ($1, $2, $3, 'reseal', 'waiting', '{"name": "card", "to": 1, "algorithm": "A256CBC-HS512"}', 10,
+                  '2099-12-31', 'operator:tests', now(), now())""",
         merchant,
         mode.value,
         job,
     )
     return job
+
+
+async def stopped_caller(service: Service, merchant: MerchantId, mode: Mode) -> str:
+    """Somebody who revealed too much at once."""
+    caller = new_id("key")
+    await service.look(
+        Domain.VAULT,
+        """insert into vault.reveal_stop (merchant_id, mode, caller, count, stopped_at, ends_at)
+           values ($1, $2, $3, 30, now(), now() + interval '1 hour')""",
+        merchant,
+        mode.value,
+        caller,
+    )
+    return caller
 
 
 async def exporting_job(service: Service, merchant: MerchantId, mode: Mode) -> str:
@@ -208,6 +226,16 @@ PUT: Final[Mapping[str, tuple[str, str]]] = {
                    now() + interval '30 minutes')""",
     ),
 }
+#: The same, in the vault's database.
+PUT_IN_VAULT: Final[Mapping[str, tuple[str, str]]] = {
+    "destination_id": (
+        "dst",
+        """insert into vault.destination
+                  (merchant_id, mode, destination_id, name, config, sealed, key_version, status, created_by, created_at,
+                   updated_at, credentials_changed_at)
+           values ($1, $3, $2, 'n', '{}', '', 1, 'active', 'tests', now(), now(), now())""",
+    ),
+}
 #: A person answers for both modes of these: what is in the other mode is one's own.
 OF_BOTH_MODES: Final = frozenset(
     "invitation_id network_id passkey_id person_id provider_id review_id session_id".split()
@@ -224,6 +252,9 @@ async def put(service: Service, merchant: MerchantId, mode: Mode) -> Made:
         text = statement.replace("{person_id}", made["person_id"])
         values = (merchant, made[name], mode.value)
         await service.look(Domain.CORE, text, *values[: 3 if "$3" in text else 2])
+    for name, (prefix, statement) in PUT_IN_VAULT.items():
+        made[name] = new_id(prefix)
+        await service.look(Domain.VAULT, statement, merchant, made[name], mode.value)
     return made
 
 
@@ -239,13 +270,18 @@ async def world_of(service: Service, processor: Simulated) -> AsyncIterator[Worl
 
     me = mine.tenant.merchant
     machine = persons.machine(
-        CallerKind.SECRET, me, Mode.TEST, GRANTABLE[KeyKind.SECRET]
+        CallerKind.SECRET, me, Mode.TEST, GRANTABLE[KeyKind.SECRET] | NAMED_ONLY | PERSONS_ONLY
     )  # known without a question, so that statements are those of the route
     admin = await signed_in(service, me)
     async with edge_clients(service) as clients:
         yield World(
             clients,
-            {"vault": machine, "gateway": machine, "console": admin.access.expose()},
+            {
+                "vault": machine,
+                "gateway": machine,
+                "console": admin.access.expose(),
+                "person": persons.token(Role.ADMIN, me),
+            },
             await everything_of(mine),
             {
                 "another tenant's": {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from joserfc.jwk import ECKey
 
 from approving import Two
 from database import Databases
@@ -124,3 +125,27 @@ async def revealing(databases: Databases, folder: Path, **settings: Any) -> Asyn
         **{"reveals_per_minute": 1_000_000, "reveal_burst_count": 1_000_000, **settings},
     ) as service:
         yield service
+
+
+async def show(service: Service, number: str) -> None:
+    """Let a card be shown in every way there is, and be refused: what the canary goes through."""
+    ground = await Ground.on(service, number=number)
+    clear = await ground.ask(body={**WISH, "note": "for the canary"})
+    assert clear.json()["card"]["number"] == number, clear.text
+    approval = await ground.approved()
+    seen = await ground.ask(ground.asker.key, headers={APPROVAL: approval})
+    assert seen.json()["card"]["number"] == number, seen.text
+    key = ECKey.generate_key("P-256").as_dict(private=False)
+    sealed = await ground.ask(body={**WISH, "jwe_key": key})
+    assert sealed.json()["card"] is None, sealed.text
+    for body in (
+        {**WISH, "note": number},
+        {**WISH, "purpose": number},
+        {**WISH, number: number},
+        {**WISH, "jwe_key": {**key, "kid": number, "d": number}},
+        number,
+    ):
+        refused = await ground.ask(body=body, idempotency="canary")
+        assert refused.status_code in (400, 422), refused.text
+    await ground.rule("use")
+    assert (await ground.ask()).status_code == 403

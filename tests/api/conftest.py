@@ -2,12 +2,18 @@
 """Sends the canary through every module of API tests: as a card, and in every place where no card may be."""
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
 from canary import CVC, NUMBER
+from forwarding import forwarder
 from paying import DECLINED, Shop, open_shop
+from peer import Sent, cut, silent
+from peer import answer as answered
+from revealing import show
 from service import Caller, Service, card, wish
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.mode import Mode
@@ -28,8 +34,10 @@ async def fly(service: Service, processor: Simulated) -> None:
     token = await vault.token(NUMBER, CVC, metadata={"order": "1042"})
     await asyncio.gather(*accepted(vault, token["id"]))
     await asyncio.gather(*refused(vault, token["id"]))
+    await show(service, NUMBER)
     shop = await open_shop(service, processor, tenant=tenant)
     await charged(shop)
+    await forwarded(service)
     lost = (
         *strayed(vault, gateway),
         *strayed_at_the_till(shop, token["id"]),
@@ -56,6 +64,73 @@ async def charged(shop: Shop) -> None:
         answer = await shop.pay(NUMBER, cvc=CVC)
         assert answer.status_code == 202, answer.text
         await shop.until_settled(answer.json()["id"])
+
+
+async def echoing(sent: Sent, _writer: asyncio.StreamWriter) -> bytes:
+    """Answer with what was sent, in whatever form a destination could, and with the credentials."""
+    number, headers = NUMBER.encode(), json.dumps(sent.headers)
+    forms = (
+        sent.body,
+        headers.encode(),
+        b64encode(sent.body),
+        b64encode(b"x" + number),
+        number.hex().encode(),
+        "".join(f"%{each:02x}" for each in number).encode(),
+        "".join(f"\\u{each:04x}" for each in number).encode(),
+        "".join(f"&#{each};" for each in number).encode(),
+        NUMBER.encode("utf-16-be"),
+        b"-".join(number[at : at + 4] for at in range(0, 16, 4)),
+        b'{"cvc": "' + CVC.encode() + b'"}',
+    )
+    told = f"content-type: text/plain\r\nx-answer: {NUMBER}\r\nx-else: {NUMBER}\r\n"
+    return answered(b"\n".join(forms), 200, told)
+
+
+async def forwarded(service: Service) -> None:
+    """What a card meets on its way to a merchant's own destination: the number arrives there and nowhere else."""
+    async with forwarder(service, echoing) as ground:
+        made = await ground.key.token(NUMBER, CVC)
+        xml = "<c e='{{ card.expiry }}'><n>{{ card.number }}</n><v>{{ card.cvc }}</v></c>"
+        body = {"n": "{{ card.number }}", "v": "{{ card.cvc }}"}
+        for kind, given in (
+            ("application/json", body),
+            ("application/x-www-form-urlencoded", body),
+            ("application/xml", xml),
+        ):
+            destination = await ground.register(content_type=kind)
+            sealed = await ground.key.post(f"/v1/tokens/{made['id']}/cvc", {"cvc": CVC})
+            more = {
+                "tokens": {"card": made["id"]},
+                "cvcs": {"card": sealed.json()["cvc"]},
+                "headers": {"x-card": "{{ card.number }}"},
+            }
+            dry = await ground.send(destination, given, **more, dry_run=True)
+            assert dry.status_code == 200, dry.text
+            for _ in range(2):  # the second one is a repeat
+                said = await ground.send(destination, given, **more, idempotency=kind)
+                assert said.status_code == 200, said.text
+            arrived = ground.peer.requests[-1]
+            assert NUMBER.encode() in arrived.body
+            assert CVC.encode() in arrived.body
+            assert arrived.headers["x-card"] == NUMBER
+        card = {"tokens": {"card": made["id"]}}
+        destination = await ground.register(timeout_ms=500)
+        for behaviour in (cut(), silent(NUMBER.encode())):
+            ground.peer.behaviour = behaviour
+            lost = await ground.send(destination, "{{ card.number }}", **card)
+            assert lost.json()["outcome"] == "unknown", lost.text
+        for refused in (
+            NUMBER,
+            {"a": "{{ card.number }}", "b": NUMBER},
+            {NUMBER: "{{ card.pin }}"},
+        ):
+            said = await ground.send(destination, refused, **card)
+            assert said.status_code == 422, said.text
+        said = await ground.send(destination, "{{ card.number }}", tokens={"card": NUMBER})
+        assert said.status_code == 422, said.text
+        wrong = ground.destination(name=NUMBER, path=f"/{NUMBER}", credentials={NUMBER: CVC})
+        assert (await ground.admin.post("/v1/destinations", wrong)).status_code == 422
+        assert (await ground.admin.get(f"/v1/destinations/{NUMBER}")).status_code == 422
 
 
 def accepted(vault: Caller, token: str):  # type: ignore[no-untyped-def]

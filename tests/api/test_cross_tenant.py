@@ -20,6 +20,7 @@ from elsewhere import LIVE, OF_BOTH_MODES, World, world_of
 from service import Caller, Service
 from statements import counted, statements
 from strongroom import compose
+from strongroom.identity.grants import PERSONS_ONLY
 from strongroom.simulator import Simulated
 
 NEVER: Final = "01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
@@ -48,8 +49,10 @@ async def world(service: Service, processor: Simulated) -> AsyncIterator[World]:
 # --- routes with an id in their path ---------------------------------------------------------------------
 
 PREFIXES: Final = {
+    "caller": "key",
     "approval_id": "apr",
     "connection_id": "con",
+    "destination_id": "dst",
     "endpoint_id": "whe",
     "job_id": "job",
     "import_id": "imp",
@@ -84,6 +87,8 @@ class Route:
     body: Any
     #: Takes another person's approval, which is asked for before anything is looked for.
     waits: bool
+    #: No key may call it.
+    for_people: bool
 
     def __str__(self) -> str:
         return f"{self.listener} {self.method} {self.path}"
@@ -112,9 +117,9 @@ def with_ids() -> list[Route]:
             for method, says in item.items():
                 content = [*says.get("requestBody", {}).get("content", {}).values()]
                 body = content[0].get("example") if content else None
-                found.append(
-                    Route(listener, method.upper(), path, name, body, "x-approval" in says)
-                )
+                for_people = not PERSONS_ONLY.isdisjoint(says.get("x-requires", ()))
+                waits = "x-approval" in says
+                found.append(Route(listener, method.upper(), path, name, body, waits, for_people))
     return found
 
 
@@ -196,7 +201,8 @@ NOT_IN_LIVE: Final = OF_BOTH_MODES | {"connection_id", "payment_id", "refund_id"
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
 async def test_what_is_elsewhere_is_as_if_it_had_never_been(world: World, route: Route) -> None:
-    caller = world.caller(route.listener)
+    person = route.for_people and route.listener != "console"
+    caller = world.caller(route.listener, person=person)
     body = own_body(route, world.own)
     assert route.kind in PREFIXES, f"say in PREFIXES which ids {route.name} takes, and make one"
     never = route.target(f"{PREFIXES[route.kind]}_{NEVER}")

@@ -226,3 +226,39 @@ async def test_a_synthetic_card_leaves_to_this_machine_only(ground: Forwarder) -
     assert not await ground.records("vault.token.forwarded")
     here = await ground.register()
     assert (await ground.send(here, SLOTS, tokens={"card": token})).status_code == 200
+
+
+async def test_a_holders_name_goes_where_a_slot_asks_for_it(ground: Forwarder) -> None:
+    named = (await ground.key.token(VISA, holder="Amal & Co"))["id"]
+    unnamed = (await ground.key.token(VISA))["id"]
+    destination = await ground.register(content_type="application/xml")
+    body = "<c h='{{ card.holder }}'>{{ card.number }}</c>"
+    said = await ground.send(
+        destination, body, tokens={"card": named}, headers={"x-card": "{{ card.holder }}"}
+    )
+    assert said.status_code == 200, said.text
+    (sent,) = ground.peer.requests
+    assert sent.body == f"<c h='Amal &#38; Co'>{VISA}</c>".encode()
+    assert sent.headers["x-card"] == "Amal & Co"
+    refused = await ground.send(destination, body, tokens={"card": unnamed})
+    assert (refused.status_code, refused.json()["code"]) == (422, "holder_missing")
+    # Of the other one nothing was recorded.
+    assert len(await ground.records("vault.token.forwarded")) == 1
+
+
+async def test_a_value_that_does_not_fit_is_recorded_and_not_sent(ground: Forwarder) -> None:
+    """Only when it is open can be seen that it does not fit into a header."""
+    token = (await ground.key.token(VISA, holder="Ámal"))["id"]
+    destination = await ground.register()
+    more = {
+        "tokens": {"card": token},
+        "headers": {"x-card": "{{ card.holder }}"},
+        "idempotency": "unfit",
+    }
+    said = await ground.send(destination, SLOTS, **more)
+    assert said.status_code == 422, said.text
+    assert said.json()["errors"][0]["code"] == "slot_unfit"
+    assert "mal" not in said.text
+    again = await ground.send(destination, SLOTS, **more)
+    assert (again.status_code, again.json()["outcome"]) == (202, "not_sent")
+    assert not ground.peer.requests

@@ -24,6 +24,7 @@ from paying import DECLINED, Shop, open_shop
 from persons import People
 from proven import PROVEN
 from proven_passkeys import PASSKEYS
+from proven_reveals import REVEALS
 from service import Caller, Service, wish
 from signed_in import signed_in
 from strongroom import compose
@@ -46,6 +47,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind, Role
 from strongroom.simulator import Fault, Simulated
+from strongroom.vault.forwarding import examples as forwarding_examples
 
 VISA = "4242424242424242"
 DOCUMENTS: Mapping[str, dict[str, Any]] = {
@@ -207,6 +209,7 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         "key_id": key.key.key_id,
         "payment_id": paid["id"],
         "refund_id": refund.json()["id"],
+        "destination_id": await destined(service, tenant.merchant),
         "connection_id": shop.connection["id"],
         "endpoint_id": endpoint.json()["id"],
         "gateway event_id": events.json()["data"][0]["id"],
@@ -287,6 +290,23 @@ async def connected(shop: Shop) -> str:
 async def listening(shop: Shop) -> str:
     answer = await shop.gateway.post("/v1/endpoints", {"url": f"{shop.simulated.url}/nobody"})
     return str(answer.json()["id"])
+
+
+async def destined(service: Service, merchant: MerchantId, *, rotated: bool = False) -> str:
+    """A destination, registered by somebody who may."""
+    people = People(service)
+    vault = people.at("vault", await people.make(merchant))
+    made = await vault.post("/v1/destinations", forwarding_examples.DESTINATION_IN)
+    assert made.status_code == 201, made.text
+    path = f"/v1/destinations/{made.json()['id']}"
+    if rotated:
+        answer = await vault.post(f"{path}/rotate", forwarding_examples.CREDENTIALS_IN)
+        assert answer.status_code == 200, answer.text
+    return str(made.json()["id"])
+
+
+async def destined_at(shop: Shop) -> str:
+    return await destined(shop.service, shop.tenant.merchant)
 
 
 async def tokenized(shop: Shop) -> str:
@@ -386,6 +406,7 @@ async def brought_back(shop: Shop) -> str:
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
+    "vault POST /v1/forward": ("destination_id", destined_at),
     "vault PUT /v1/imports/{import_id}/content": ("import_id", importing),
     "vault POST /v1/imports/{import_id}/cancel": ("import_id", importing),
     **{
@@ -427,7 +448,7 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
 #: What stands in a body and is made for it.
 MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
-OWN = {"sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
+OWN = {"dst_": "destination_id", "sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
 
 
 def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
@@ -456,6 +477,8 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     example = operation.example(operation.says.get("requestBody", {}))
     if not isinstance(example, dict):
         return example
+    if operation.path == "/v1/forward":
+        example = {**example, "tokens": {"card": ids["token_id"]}}
     return {
         name: ids[OWN[value[:4]]] if isinstance(value, str) and value[:4] in OWN else value
         for name, value in example.items()
@@ -506,6 +529,9 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
         review = await people.at("console", admin).post("/v1/access-reviews")
         ids["review_id"] = review.json()["id"]
         ids["subject_id"] = operator.id
+    if "{destination_id}" in operation.path:
+        rotated = operation.path.endswith("/restore")
+        ids["destination_id"] = await destined(service, merchant, rotated=rotated)
     if "{provider_id}" in operation.path:
         two = Two(people.at("console", admin), people.at("console", other))
         made = await two.done("/v1/providers", sso_examples.PROVIDER_IN)
@@ -516,7 +542,7 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
 async def caller_for(operation: Operation, ground: Ground) -> tuple[str, Mapping[str, str]]:
     """The credential and the ids that an operation is tried with."""
     ids = dict(await ids_for(operation, ground))
-    provers = {**PROVEN, **PASSKEYS}
+    provers = {**PROVEN, **PASSKEYS, **REVEALS}
     if str(operation) in provers:
         made = await provers[str(operation)](ground.shop.service, ground.shop.tenant.merchant)
         return made.key or ground.key, {**ids, **made.fields}
@@ -550,7 +576,9 @@ async def test_examples_work_as_they_stand(ground: Ground, operation: Operation)
 
 
 UNKNOWN = {
+    "caller": "key",
     "approval_id": "apr",
+    "destination_id": "dst",
     "break_glass_id": "brk",
     "review_id": "rvw",
     "subject_id": "usr",

@@ -36,6 +36,8 @@ class Key:
     number: int
     state: str = "Enabled"
     versions: list[bytes] = field(default_factory=lambda: [os.urandom(32)], repr=False)
+    #: Seconds since 1970 of the next rotation; none where it is not switched on.
+    rotates_at: float | None = None
 
     @property
     def arn(self) -> str:
@@ -54,6 +56,8 @@ class FakeAwsKms:
             self.add(PREFIX + purpose)
         self.denied: set[str] = set()
         self.throttled = False
+        #: Whether the role may ask for GetKeyRotationStatus, which takes no alias.
+        self.tells_rotation = True
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -92,6 +96,15 @@ class FakeAwsKms:
                     "Enabled": key.state == "Enabled",
                 }
                 return {"KeyMetadata": metadata}
+            case "GetKeyRotationStatus":
+                if key.rotates_at is None:
+                    return {"KeyId": key.arn, "KeyRotationEnabled": False}
+                return {
+                    "KeyId": key.arn,
+                    "KeyRotationEnabled": True,
+                    "RotationPeriodInDays": 365,
+                    "NextRotationDate": key.rotates_at,
+                }
             case "GenerateDataKey":
                 if request.get("KeySpec") != "AES_256":
                     raise Refused("ValidationException")
@@ -107,9 +120,10 @@ class FakeAwsKms:
         raise Refused("UnknownOperationException")
 
     def _key(self, key_id: str) -> Key:
-        if key_id in self.denied:
+        by_arn = {key.arn: key for key in self.aliases.values()}
+        if key_id in self.denied or (key_id in by_arn and not self.tells_rotation):
             raise Refused("AccessDeniedException")
-        key = self.aliases.get(key_id)
+        key = self.aliases.get(key_id) or by_arn.get(key_id)
         if key is None:
             raise Refused("NotFoundException")
         return key

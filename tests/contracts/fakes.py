@@ -193,3 +193,12 @@ class MemoryDataKeyTable:
     async def changes(self, since: datetime) -> Sequence[KeyChange]:
         await self._asked("changes")
         return [each for each in self.noted if each.at >= since]
+
+    async def rewrap(self, row: DataKeyRow, mac_before: bytes) -> bool:
+        await self._asked("rewrap")
+        at = (row.merchant, row.mode, row.name, row.version)
+        kept = self.rows.get(at)
+        if kept is None or kept.mac != mac_before or kept.state == KeyState.DESTROYED:
+            return False
+        self.rows[at] = dataclasses.replace(kept, wrapped=row.wrapped, mac=row.mac)
+        return True

@@ -4,6 +4,7 @@
 import asyncio
 import base64
 import traceback
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ import pytest
 
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.secret import Secret
-from strongroom.keys import CannotUnwrap, KeyStore, KeyStoreUnavailable, Purpose
+from strongroom.keys import CannotUnwrap, KeyStore, KeyStoreUnavailable, NewDataKey, Purpose
 
 CONTEXT = {"merchant": "mer_1", "mode": "test", "name": "card", "version": "1"}
 
@@ -24,6 +25,9 @@ OTHER_CONTEXTS = {
     "two values swapped": CONTEXT | {"mode": "card", "name": "test"},
     "a boundary moved": CONTEXT | {"merchant": "mer_", "mode": "1test"},
 }
+
+
+Rotate = Callable[[Purpose], Awaitable[None]]
 
 
 class KeyStoreContract:
@@ -41,6 +45,11 @@ class KeyStoreContract:
     @pytest.fixture
     def store(self) -> KeyStore:
         raise NotImplementedError
+
+    @pytest.fixture
+    def rotate(self) -> Rotate:
+        """Makes the next version of a root, as a person does in the store. Override it where there are versions."""
+        pytest.skip("this store has no versions of a root that a test can make")
 
     @pytest.mark.parametrize("purpose", Purpose)
     async def test_a_data_key_is_made_and_unwraps(self, store: KeyStore, purpose: Purpose) -> None:
@@ -121,6 +130,26 @@ class KeyStoreContract:
         for foreign in (b"\x01", b"x" * 100, wrapped[1:]):
             with pytest.raises(self.refuses_foreign_bytes_with):
                 await store.unwrap(Purpose.CARD, foreign, CONTEXT)
+
+    async def test_a_rotated_root_opens_what_it_wrapped_and_what_is_wrapped_again_is_bound_alike(
+        self, store: KeyStore, rotate: Rotate
+    ) -> None:
+        """A root is rotated by unwrapping and wrapping the data keys; nothing that they sealed is touched."""
+        purposes = (Purpose.CARD, Purpose.AUDIT)
+        before = {purpose: await store.generate(purpose, CONTEXT) for purpose in purposes}
+        await rotate(Purpose.CARD)
+        for purpose, new in before.items():
+            opened = await store.unwrap(purpose, new.wrapped, CONTEXT)
+            assert opened.expose() == new.plaintext.expose()
+            again = await store.wrap(purpose, opened.expose(), CONTEXT)
+            assert again != new.wrapped
+            opened = await store.unwrap(purpose, again, CONTEXT)
+            assert opened.expose() == new.plaintext.expose()
+            with pytest.raises(CannotUnwrap):
+                await store.unwrap(purpose, again, CONTEXT | {"merchant": "mer_2"})
+        roots = await store.describe()
+        assert {root.purpose for root in roots} == set(Purpose)
+        assert all(root.enabled for root in roots)
 
     async def test_many_at_once_get_each_its_own(self, store: KeyStore) -> None:
         made = await asyncio.gather(*(store.generate(Purpose.CARD, CONTEXT) for _ in range(40)))
@@ -204,6 +233,18 @@ class KeyStoreContract:
                 assert repr(spelling)[2:-1] not in printed
                 assert base64.b64encode(spelling).decode() not in printed
                 assert spelling.hex() not in printed
+
+    async def test_who_is_being_answered_when_it_closes_gets_a_key_or_hears_that_it_is_away(
+        self, store: KeyStore
+    ) -> None:
+        await store.generate(Purpose.CARD, CONTEXT)
+        calls = [asyncio.create_task(store.generate(Purpose.CARD, CONTEXT)) for _ in range(20)]
+        for _ in range(3):
+            await asyncio.sleep(0)  # they are on their way
+        async with asyncio.timeout(10):
+            await store.close()
+            results = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(result) for result in results} <= {NewDataKey, KeyStoreUnavailable}, results
 
     async def test_it_says_whether_production_may_run_on_it(self, store: KeyStore) -> None:
         assert store.production_safe is self.production_safe

@@ -16,7 +16,7 @@ from aiobotocore.session import AioSession, get_session
 
 from contracts.fake_aws_kms import PREFIX, REGION, FakeAwsKms
 from contracts.fakes import MemoryDataKeyTable
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from peer import Peer, peer
 from strongroom.kernel.clock import SteppedClock
 from strongroom.keys import (
@@ -78,20 +78,42 @@ class TestStrictAwsKmsKeyStore(KeyStoreContract):
     refuses_foreign_bytes_with = (CannotUnwrap, KeyStoreRefused)
 
     @pytest.fixture
-    async def store(self) -> AsyncIterator[KeyStore]:
-        async with store_at(FakeAwsKms()) as (store, _):
+    def fake(self) -> FakeAwsKms:
+        return FakeAwsKms()
+
+    @pytest.fixture
+    async def store(self, fake: FakeAwsKms) -> AsyncIterator[KeyStore]:
+        async with store_at(fake) as (store, _):
             yield store
+
+    @pytest.fixture
+    def rotate(self, fake: FakeAwsKms) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.aliases[PREFIX + purpose].rotate()
+
+        return rotate
 
 
 class TestAwsKmsKeyStoreWithMerchantKeys(KeyStoreContract):
     refuses_foreign_bytes_with = (CannotUnwrap, KeyStoreRefused)
 
     @pytest.fixture
-    async def store(self) -> AsyncIterator[KeyStore]:
+    def fake(self) -> FakeAwsKms:
         fake = FakeAwsKms()
         for purpose in Purpose:
             for merchant in MERCHANTS:
                 fake.add(f"{PREFIX}{purpose}-{merchant}")
+        return fake
+
+    @pytest.fixture
+    def rotate(self, fake: FakeAwsKms) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.aliases[f"{PREFIX}{purpose}-mer_1"].rotate()
+
+        return rotate
+
+    @pytest.fixture
+    async def store(self, fake: FakeAwsKms) -> AsyncIterator[KeyStore]:
         async with store_at(fake, merchant_keys=frozenset(Purpose)) as (store, _):
             yield store
 
@@ -172,6 +194,35 @@ async def test_a_root_that_is_not_there_is_refused_by_its_name() -> None:
         ):
             with pytest.raises(KeyStoreRefused, match=CARD):
                 await call
+
+
+async def test_a_root_is_described_with_its_rotation_where_that_can_be_known() -> None:
+    fake = FakeAwsKms()
+    later = datetime(2027, 6, 1, tzinfo=UTC)
+    fake.aliases[CARD].rotates_at = later.timestamp()  # it was rotated a year before that
+    fake.aliases[PREFIX + "audit"].rotates_at = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
+    made = datetime.fromtimestamp(1_767_323_045.678, UTC)  # as every key of the fake
+    async with store_at(fake) as (store, server):
+        for _ in range(3):
+            roots = {root.purpose: root for root in await store.describe()}
+        card, audit, webhook = (
+            roots[each] for each in (Purpose.CARD, Purpose.AUDIT, Purpose.WEBHOOK)
+        )
+        assert (card.created, card.rotates_at) == (datetime(2026, 6, 1, tzinfo=UTC), later)
+        # Not rotated yet: the first version is as old as the key.
+        assert (audit.created, audit.rotates_at) == (made, datetime(2026, 6, 1, tzinfo=UTC))
+        assert (webhook.created, webhook.rotates_at) == (made, None)
+        targets = [sent.headers["x-amz-target"] for sent in server.requests]
+        assert targets.count("TrentService.GetKeyRotationStatus") == len(Purpose), "once an hour"
+
+
+async def test_a_role_that_may_not_ask_for_rotation_describes_all_the_same() -> None:
+    fake = FakeAwsKms()
+    fake.tells_rotation = False
+    async with store_at(fake) as (store, _):
+        roots = await store.describe()
+        assert {root.rotates_at for root in roots} == {None}
+        assert all(root.enabled for root in roots)
 
 
 # --- a key for each merchant ------------------------------------------------------------------------
@@ -266,7 +317,7 @@ async def test_a_merchant_who_disables_or_takes_away_the_key_is_obeyed() -> None
             await store.unwrap(Purpose.CARD, new.wrapped, CONTEXT)
         fake.denied.clear()
         del fake.aliases[f"{CARD}-mer_1"]
-        with pytest.raises((KeyStoreRefused, CannotUnwrap)):
+        with pytest.raises(KeyStoreRefused, match=f"{CARD}-mer_1"):
             await store.unwrap(Purpose.CARD, new.wrapped, CONTEXT)
         await store.generate(Purpose.CARD, CONTEXT | {"merchant": "mer_2"})
 

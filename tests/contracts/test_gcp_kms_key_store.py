@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from contracts.fake_google_kms import TOKEN, FakeGoogleKms, created, key_name
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from peer import Behaviour, Peer, answer, cut, peer, reset, says, silent
 from strongroom.egress.fixed import ServiceAway
 from strongroom.egress.google_identity import CachedTokens, Granted, IdentityRefused
@@ -64,9 +64,20 @@ async def store_at(
 
 class TestGcpKmsKeyStore(KeyStoreContract):
     @pytest.fixture
-    async def store(self) -> AsyncIterator[KeyStore]:
-        async with store_at(FakeGoogleKms().behaviour()) as (store, _):
+    def fake(self) -> FakeGoogleKms:
+        return FakeGoogleKms()
+
+    @pytest.fixture
+    async def store(self, fake: FakeGoogleKms) -> AsyncIterator[KeyStore]:
+        async with store_at(fake.behaviour()) as (store, _):
             yield store
+
+    @pytest.fixture
+    def rotate(self, fake: FakeGoogleKms) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.keys[key_name(purpose)].rotate()
+
+        return rotate
 
 
 CALLS: dict[str, Callable[[KeyStore], Any]] = {
@@ -134,8 +145,9 @@ async def test_a_key_that_signs_is_no_root() -> None:
     fake.keys[key_name(Purpose.CARD)].purpose = "ASYMMETRIC_SIGN"
     async with store_at(fake.behaviour()) as (store, _):
         for call in CALLS.values():
-            with pytest.raises(KeyStoreRefused):
+            with pytest.raises(KeyStoreRefused) as raised:
                 await call(store)
+            assert type(raised.value) is KeyStoreRefused, "it is not off: it is another kind"
 
 
 async def test_a_role_has_only_the_roots_it_was_granted() -> None:
@@ -255,6 +267,12 @@ ANSWERS: dict[str, tuple[Behaviour, type[Exception], type[Exception] | None]] = 
         None,
     ),
     "not JSON": (says(answer(b"not json")), KeyStoreUnavailable, None),
+    "nested without end": (says(answer(b'{"a":' + b"[" * 50_000)), KeyStoreUnavailable, None),
+    "a refusal nested without end": (
+        says(answer(b'{"error":' + b"[" * 50_000, 400)),
+        KeyStoreRefused,
+        None,
+    ),
     "a list": (says(answer(b"[]")), KeyStoreUnavailable, None),
     "nothing in it": (says(answer(b"{}")), KeyStoreUnavailable, None),
     "not base64": (

@@ -11,7 +11,7 @@ from aiobotocore.session import AioSession, get_session
 from moto.server import ThreadedMotoServer
 
 from contracts.fakes import FakeKeyStore
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from strongroom.kernel.secret import Secret
 from strongroom.keys import (
     CannotUnwrap,
@@ -44,6 +44,13 @@ class TestFileKeyStore(KeyStoreContract):
         store = FileKeyStore.create(tmp_path / "roots", PASSPHRASE, datetime.now(UTC))
         yield store
         await store.close()
+
+    @pytest.fixture
+    def rotate(self, store: FileKeyStore) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            store.rotate_root(purpose, datetime.now(UTC))
+
+        return rotate
 
 
 @functools.cache  # it reads AWS's large service descriptions once
@@ -92,6 +99,17 @@ class TestAwsKmsKeyStore(KeyStoreContract):
         )
         yield store
         await store.close()
+
+    @pytest.fixture
+    def rotate(self, moto_endpoint: str, moto_roots: dict[Purpose, str]) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            async with aws_session().create_client(
+                "kms", region_name=REGION, endpoint_url=moto_endpoint
+            ) as client:
+                root = await client.describe_key(KeyId=moto_roots[purpose])
+                await client.rotate_key_on_demand(KeyId=root["KeyMetadata"]["KeyId"])
+
+        return rotate
 
     async def test_a_role_has_only_the_roots_it_was_granted(
         self, moto_endpoint: str, moto_roots: dict[Purpose, str]

@@ -13,7 +13,7 @@ import pkcs11
 import pytest
 from pkcs11 import Attribute, KeyType, TokenFlag
 
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from contracts.soft_hsm import PIN, SoftToken, new_token
 from strongroom.kernel.secret import Secret
 from strongroom.keys import (
@@ -58,6 +58,14 @@ class TestPkcs11KeyStore(KeyStoreContract):
         store = await Pkcs11KeyStore.open(token.place, token.pin)
         yield store
         await store.close()
+
+    @pytest.fixture
+    def rotate(self, store: KeyStore) -> Rotate:
+        async def rotated(purpose: Purpose) -> None:
+            assert isinstance(store, Pkcs11KeyStore)
+            await store.make_roots({purpose}, NOW, next_version=True)
+
+        return rotated
 
 
 # --- roots -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from contracts.fake_transit import MADE, MOUNT, NAMESPACE, FakeTransit, key_name
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from peer import Behaviour, Peer, answer, cut, peer, reset, says, silent
 from strongroom.keys import (
     CannotUnwrap,
@@ -65,21 +65,31 @@ def faked() -> FakeTransit:
 
 class TestTransitKeyStore(KeyStoreContract):
     @pytest.fixture
-    async def store(self, token_file: Path) -> AsyncIterator[KeyStore]:
-        async with store_at(faked().behaviour(), token_file) as (store, _):
+    def fake(self) -> FakeTransit:
+        return faked()
+
+    @pytest.fixture
+    async def store(self, fake: FakeTransit, token_file: Path) -> AsyncIterator[KeyStore]:
+        async with store_at(fake.behaviour(), token_file) as (store, _):
             yield store
 
+    @pytest.fixture
+    def rotate(self, fake: FakeTransit) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.keys[key_name(purpose)].rotate()
 
-class TestDerivedTransitKeyStore(KeyStoreContract):
+        return rotate
+
+
+class TestDerivedTransitKeyStore(TestTransitKeyStore):
     """Keys that derive one for each context, which is then bound twice."""
 
     @pytest.fixture
-    async def store(self, token_file: Path) -> AsyncIterator[KeyStore]:
+    def fake(self) -> FakeTransit:
         fake = faked()
         for key in fake.keys.values():
             key.settings["derived"] = True
-        async with store_at(fake.behaviour(), token_file) as (store, _):
-            yield store
+        return fake
 
 
 CALLS: dict[str, Callable[[KeyStore], Any]] = {
@@ -309,6 +319,12 @@ ANSWERS: dict[str, tuple[Behaviour, type[Exception], type[Exception] | None]] = 
     ),
     "nothing": (says(answer(b"", 204)), KeyStoreUnavailable, None),
     "not JSON": (says(answer(b"not json")), KeyStoreUnavailable, None),
+    "nested without end": (says(answer(b'{"a":' + b"[" * 50_000)), KeyStoreUnavailable, None),
+    "a refusal nested without end": (
+        says(answer(b'{"error":' + b"[" * 50_000, 400)),
+        KeyStoreRefused,
+        None,
+    ),
     "nothing in it": (says(answer(b"{}")), KeyStoreUnavailable, None),
     "not base64": (
         says(answer(b'{"data":{"ciphertext":"%","plaintext":"%","keys":{},"type":"x"}}')),

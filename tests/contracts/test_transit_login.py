@@ -18,7 +18,7 @@ from contracts.fake_transit import (
     FakeTransit,
     key_name,
 )
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from peer import Behaviour, Peer, Sent, answer, cut, peer, says
 from strongroom.keys import KeyStore, KeyStoreRefused, KeyStoreUnavailable, Purpose
 from strongroom.keys.stores.transit import TransitKeyStore
@@ -60,8 +60,18 @@ async def wrap(store: KeyStore) -> bytes:
 
 class TestTransitKeyStoreByAppRole(KeyStoreContract):
     @pytest.fixture
-    async def store(self, secret_id: Path) -> AsyncIterator[KeyStore]:
-        fake = FakeTransit()
+    def fake(self) -> FakeTransit:
+        return FakeTransit()
+
+    @pytest.fixture
+    def rotate(self, fake: FakeTransit) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            fake.keys[key_name(purpose)].rotate()
+
+        return rotate
+
+    @pytest.fixture
+    async def store(self, fake: FakeTransit, secret_id: Path) -> AsyncIterator[KeyStore]:
         async with store_at(fake.behaviour(), by_role(fake, secret_id)) as (store, _):
             yield store
         assert not fake.tokens, "a closed store leaves no token behind"

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.key_store import CONTEXT, KeyStoreContract
+from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
 from service import free_ports
 from strongroom.crypto import new_secret_text
 from strongroom.egress.fixed import FixedService, ServiceAway
@@ -139,6 +139,13 @@ class TestTransitServer(KeyStoreContract):
         store = ground.store()
         yield store
         await store.close()
+
+    @pytest.fixture
+    def rotate(self, ground: Ground) -> Rotate:
+        async def rotate(purpose: Purpose) -> None:
+            await ground.server.ask("POST", f"{ground.name}/keys/strongroom-{purpose}/rotate")
+
+        return rotate
 
 
 async def test_an_older_version_opens_until_it_is_off(ground: Ground) -> None:

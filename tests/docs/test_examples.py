@@ -22,7 +22,8 @@ from docs.pages import HOWTOS, README, ROOT, Block, blocks, missing
 from service import free_ports
 
 TOUR_STATE: Final = "/var/tmp/strongroom-tour"
-SECONDS_MAX: Final = 300
+#: Pages wait for the next code of an app, which is half a minute each.
+SECONDS_MAX: Final = 600
 _MARK: Final = "@@ block "
 #: The ports that pages name: the listeners, the simulator, a merchant's program, and those of roles apart.
 PORTS: Final = (8443, 8444, 8445, 8446, 8460, 4242, 9443, 9444, 9445, 9446, 8447, 8453)
@@ -131,13 +132,18 @@ def test_the_tour(place: Place) -> None:
 
 
 @pytest.fixture(scope="module")
-def printed_by_howtos() -> Iterator[dict[Path, str]]:
-    """Run every how-to over one vault, each in a shell of its own."""
+def printed_by_howtos(request: pytest.FixtureRequest) -> Iterator[dict[Path, str]]:
+    """Run the how-tos that are asked for (`-k`) over one vault, each in a shell of its own."""
+    asked = {
+        item.callspec.params["page"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "printed_by_howtos" in item.fixturenames
+    }
     with _a_place() as place:
         prepared = script(blocks(README)[:PREPARED_BY])
         # `set -a` hands the tour's variables to the pages, `export -f` its functions; the server stops at the end.
         parts = ["set -a", prepared, "export -f vault gateway", "set +a"]
-        for page in PAGES:
+        for page in (each for each in PAGES if each in asked):
             inner = place.state.parent / f"{page.stem}.sh"
             # What a page that fails leaves running is in the way of the next.
             ending = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"

@@ -23,6 +23,7 @@ from canary import CVC, NUMBER, PLANTED_CVC, PLANTED_NUMBER, Canary, everywhere,
 from database import Databases, Server, fresh_databases
 from peer import answer, says
 from promises.tap import Tap, tapped
+from revealing import show
 from service import Service, running, wish
 from store.forward_ground import authorize, forward_ground
 from strongroom.db.logins import Domain
@@ -89,6 +90,10 @@ async def test_it_is_sealed_before_it_reaches_the_driver(
     """Every byte between Strongroom and PostgreSQL is kept and searched."""
     async with on_the_line(databases, tmp_path) as (service, tap):
         assert not await found_on_the_line(service, tap, CANARY)
+        await show(service, CANARY.number)
+        assert bytes(tap.sent).count(b"vault.reveal") >= 1, "it is this line that reveals go over"
+        assert not CANARY.in_bytes(bytes(tap.sent), "sent")
+        assert not CANARY.in_bytes(bytes(tap.received), "received")
 
 
 @pytest.fixture

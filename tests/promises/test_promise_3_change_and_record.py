@@ -14,6 +14,8 @@ import pytest_asyncio
 
 from database import Databases, Server, fresh_databases
 from paying import Shop, open_shop
+from revealing import VISA as SHOWN
+from revealing import Ground as Revealing
 from service import OPERATOR, Caller, ComposerWithStore, Service, Tenant, running, wish
 from strongroom.audit import NewRecord, Origin
 from strongroom.audit.recorder import EventRecorder
@@ -25,12 +27,21 @@ from strongroom.kernel.principal import KeyKind
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.keys.keyring import Keyring
 from strongroom.simulator import running_simulator
+from strongroom.vault.errors import CannotReadCard
+from strongroom.vault.pan import Pan
+from strongroom.vault.sealing import CardSealer
 
 VISA = "4242424242424242"
 KNOWN = synthetic_number(77)
 #: All state that an act may change; the audit log itself and what it refers to are apart.
 STATE = {
-    Domain.VAULT: ("vault.token", "vault.card_identity", "vault.cvc_use", "idempotency.request"),
+    Domain.VAULT: (
+        "vault.token",
+        "vault.card_identity",
+        "vault.cvc_use",
+        "vault.reveal",
+        "idempotency.request",
+    ),
     Domain.CORE: ("identity.merchant", "identity.api_key"),
 }
 WRITERS = {Domain.VAULT: (Login.VAULT,), Domain.CORE: (Login.GATEWAY, Login.CONSOLE)}
@@ -47,6 +58,8 @@ class Ground:
     vault: Caller
     gateway: Caller
     token: dict[str, Any]
+    #: A card that a key may reveal.
+    shown: Revealing
 
     @classmethod
     async def on(cls, service: Service, databases: Databases) -> "Ground":
@@ -56,7 +69,8 @@ class Ground:
         await vault.token(KNOWN, deduplicate=True)
         gateway = service.gateway(tenant.keys[Mode.TEST])
         await service.key(tenant.merchant, KeyKind.PUBLIC)
-        return cls(service, databases, tenant, vault, gateway, token)
+        shown = await Revealing.on(service)
+        return cls(service, databases, tenant, vault, gateway, token, shown)
 
     async def state(self) -> dict[str, list[str]]:
         """Every row of every table that an act may change."""
@@ -126,6 +140,7 @@ ACTS: dict[str, tuple[Act, str]] = {
         lambda g: g.vault.post(f"/v1/tokens/{g.token['id']}/cvc/discard", {"cvc": g.token["cvc"]}),
         "vault.cvc.discarded",
     ),
+    "reveal": (lambda g: g.shown.ask(), "vault.token.revealed"),
     "make a key": (lambda g: g.gateway.post("/v1/keys", {"kind": "pk", "name": "a"}), "identity.key.created"),
     "make a merchant": (make_merchant, "identity.merchant.created"),
     "read the log": (lambda g: g.vault.get("/v1/audit/records"), "audit.record.read"),
@@ -215,6 +230,63 @@ async def test_every_token_ever_made_has_its_record(ground: Ground) -> None:
     assert made <= set(row["made"])
     tokens = await ground.service.look(Domain.VAULT, "select token_id from vault.token")
     assert {token["token_id"] for token in tokens} <= set(row["made"])
+
+
+# --- a card is opened after its record was committed -------------------------------------------------
+
+
+async def require_recorded_before_opened(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a card is being opened, everybody else can read that it is; and when it does not open, it stays said."""
+    seen: list[bool] = []
+    opens = CardSealer.open_number
+
+    async def watched(self: CardSealer, *sealed: Any, **place: Any) -> Pan:
+        records = await ground.shown.records("vault.token.revealed")
+        seen.append(any(each["object"] == place["token"] for each in records))
+        if len(seen) > 1:
+            raise CannotReadCard
+        return await opens(self, *sealed, **place)
+
+    monkeypatch.setattr(CardSealer, "open_number", watched)
+    before = len(await ground.shown.records("vault.token.revealed"))
+    assert (await ground.shown.ask()).json()["card"]["number"] == SHOWN
+    failed = await ground.shown.ask()
+    assert failed.status_code == 503
+    assert SHOWN not in failed.text
+    assert seen == [True, True]
+    assert len(await ground.shown.records("vault.token.revealed")) == before + 2
+
+
+async def test_a_card_is_opened_when_its_record_is_committed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await require_recorded_before_opened(ground, monkeypatch)
+
+
+async def test_without_the_record_no_card_is_shown(ground: Ground) -> None:
+    await ground.forbid_records()
+    try:
+        answer = await ground.shown.ask()
+    finally:
+        await ground.allow_records()
+    assert answer.status_code >= 500
+    assert SHOWN not in answer.text
+
+
+async def test_without_its_note_neither_is(ground: Ground) -> None:
+    """The other row of the same transaction: what counts for the alarm."""
+    rule = "alter table vault.reveal"
+    await ground.databases.run(
+        Domain.VAULT, f"{rule} add constraint none_more check (note is not null) not valid"
+    )
+    try:
+        records = await ground.records()
+        answer = await ground.shown.ask()
+        assert answer.status_code >= 500
+        assert SHOWN not in answer.text
+        assert await ground.records() == records
+    finally:
+        await ground.databases.run(Domain.VAULT, f"{rule} drop constraint none_more")
 
 
 async def money(shop: Shop) -> dict[str, list[Any]]:
@@ -331,6 +403,14 @@ async def test_sabotage_a_recorder_that_forgets_is_noticed(forgetful: Ground, na
         await forgetful.allow_records()
     with pytest.raises(AssertionError):
         await require_both(forgetful, act, action)
+
+
+async def test_sabotage_a_card_that_is_shown_without_its_record_is_noticed(
+    forgetful: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a recorder that forgets, the card is opened and nobody can read that it is: the same check is red."""
+    with pytest.raises(AssertionError):
+        await require_recorded_before_opened(forgetful, monkeypatch)
 
 
 async def test_sabotage_money_that_moves_without_records_is_noticed(

@@ -15,7 +15,15 @@ import pytest
 from command_line import Installed, installed
 from database import Databases
 from service import free_ports
-from strongroom.config import Environment, KeyStoreName, Settings, StartFacts, faults
+from strongroom.config import (
+    Environment,
+    KeyStoreName,
+    Settings,
+    StartFacts,
+    faults,
+    load_settings,
+)
+from strongroom.config.load import has_static_cloud_credentials
 from strongroom.config.safety import DatabaseFacts
 from strongroom.db.facts import facts_of
 from strongroom.db.logins import Domain, Login
@@ -50,6 +58,15 @@ FACTS = StartFacts(
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "file key store": ({"key_store": KeyStoreName.FILE}, {}, {}, "the key store is a file"),
     "another KMS endpoint": ({"aws_endpoint": "http://127.0.0.1:5000"}, {}, {}, "STRONGROOM_AWS_ENDPOINT"),
+    "another Google endpoint": ({"gcp_kms_endpoint": "http://127.0.0.1:5001"}, {}, {}, "STRONGROOM_GCP_KMS_ENDPOINT"),
+    "plain Transit": ({"transit_url": "http://bao.example:8200"}, {}, {}, "STRONGROOM_TRANSIT_URL is plain HTTP"),
+    "Transit of any authority": ({"transit_url": "https://bao.example"}, {}, {}, "STRONGROOM_TRANSIT_CA is not set"),
+    "Transit token": ({"transit_token_file": Path("/run/token")}, {}, {}, "STRONGROOM_TRANSIT_TOKEN_FILE"),
+    "SoftHSM": (
+        {"key_store": KeyStoreName.PKCS11, "pkcs11_module": Path("/usr/lib/softhsm/libsofthsm2.so")},
+        *({}, {}),
+        "STRONGROOM_PKCS11_MODULE is SoftHSM",
+    ),
     "default secret": ({}, {"default_secret": True}, {}, "made by Strongroom itself as a default"),
     "plain HTTP": ({"plain_http": True}, {}, {}, "serves without TLS"),
     "local certificate": ({"tls_certificate": None}, {}, {}, "the certificate is of the local CA"),
@@ -105,10 +122,12 @@ def test_each_fault_is_named(name: str) -> None:
 
 def test_all_faults_are_named_at_once() -> None:
     """Everything wrong at once: one refusal that names everything."""
-    # Without TLS there is no certificate to judge.
-    names = [name for name in FAULTS if "certificate" not in name]
-    require_named(faults, *names)
-    require_named(faults, *(name for name in FAULTS if name != "plain HTTP"))
+    # Without TLS there is no certificate to judge, neither ours nor that of the key store.
+    # One key store is chosen, so the file and SoftHSM are wrong one at a time.
+    gone = ("certificate", "authority", "SoftHSM")
+    require_named(faults, *(name for name in FAULTS if not any(each in name for each in gone)))
+    gone = ("plain HTTP", "plain Transit", "file key store")
+    require_named(faults, *(name for name in FAULTS if name not in gone))
 
 
 def test_each_database_is_looked_at() -> None:
@@ -127,6 +146,51 @@ def test_sabotage_a_look_that_overlooks_one_is_noticed(name: str) -> None:
 
     with pytest.raises(ValueError, match="not enough values"):
         require_named(overlooks, name)
+
+
+# --- credentials that do not run out ----------------------------------------------------------------
+
+AWS_KEYS = "[default]\naws_access_key_id = AKIA\naws_secret_access_key = s\n"
+FEDERATION = '{"type": "external_account", "credential_source": {"file": "/var/run/token"}}'
+#: Variables, and the content of a file that one of them names; whether that is a long-lived credential.
+CREDENTIALS: dict[str, tuple[dict[str, str], str | None, str, bool]] = {
+    "nothing": ({}, None, "", False),
+    "AWS keys": ({"AWS_SECRET_ACCESS_KEY": "s"}, None, "", True),
+    "AWS session": ({"AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, None, "", False),
+    "AWS keys in a file": ({}, "AWS_SHARED_CREDENTIALS_FILE", AWS_KEYS, True),
+    "AWS keys in the configuration": ({}, "AWS_CONFIG_FILE", AWS_KEYS, True),
+    "AWS session in a file": ({}, "AWS_SHARED_CREDENTIALS_FILE", AWS_KEYS + "aws_session_token = t\n", False),
+    "an AWS role": ({}, "AWS_CONFIG_FILE", "[default]\nrole_arn = arn:aws:iam::1:role/vault\n", False),
+    "Google federation": ({}, "GOOGLE_APPLICATION_CREDENTIALS", FEDERATION, False),
+    "Google key": ({}, "GOOGLE_APPLICATION_CREDENTIALS", '{"type": "service_account", "private_key": "k"}', True),
+    "Google login": ({}, "GOOGLE_APPLICATION_CREDENTIALS", '{"type": "authorized_user"}', True),
+    "Google, garbled": ({}, "GOOGLE_APPLICATION_CREDENTIALS", "{", True),
+    "Google, named here": ({}, "STRONGROOM_GCP_CREDENTIALS", '{"type": "service_account"}', True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_a_credential_that_does_not_run_out_is_found_wherever_it_is(
+    name: str, tmp_path: Path
+) -> None:
+    """Keys of AWS and Google, in the environment and in the files where their tools look."""
+    variables, file_named_by, content, static = CREDENTIALS[name]
+    variables = {"HOME": str(tmp_path)} | variables
+    if file_named_by is not None:
+        file = tmp_path / "credentials"
+        file.write_text(content)
+        variables[file_named_by] = str(file)
+    google_file = load_settings(variables).gcp_credentials
+    assert has_static_cloud_credentials(variables, google_file=google_file) is static
+
+
+def test_the_home_is_looked_at_for_keys_of_aws(tmp_path: Path) -> None:
+    """Without a variable, AWS's tools look into the home."""
+    variables = {"HOME": str(tmp_path)}
+    (tmp_path / ".aws").mkdir()
+    assert not has_static_cloud_credentials(variables)
+    (tmp_path / ".aws" / "credentials").write_text(AWS_KEYS)
+    assert has_static_cloud_credentials(variables)
 
 
 # --- the facts are those of the real server ---------------------------------------------------------
@@ -175,6 +239,9 @@ EVERYTHING_WRONG = {
     "STRONGROOM_ENVIRONMENT": "production",
     "STRONGROOM_PLAIN_HTTP": "true",
     "STRONGROOM_AWS_ENDPOINT": "http://127.0.0.1:5000",
+    "STRONGROOM_GCP_KMS_ENDPOINT": "http://127.0.0.1:5001",
+    "STRONGROOM_TRANSIT_URL": "http://127.0.0.1:8200",
+    "STRONGROOM_TRANSIT_TOKEN_FILE": "/nowhere/token",
     "STRONGROOM_EGRESS_LOOPBACK": "127.0.0.1:8460",
     "STRONGROOM_PUBLIC_URL": "http://pay.example",
     "AWS_SECRET_ACCESS_KEY": "a-static-secret",
@@ -183,6 +250,9 @@ EVERYTHING_WRONG = {
 REFUSED = [
     "the key store is a file",
     "STRONGROOM_AWS_ENDPOINT",
+    "STRONGROOM_GCP_KMS_ENDPOINT",
+    "STRONGROOM_TRANSIT_URL is plain HTTP",
+    "STRONGROOM_TRANSIT_TOKEN_FILE",
     "made by Strongroom itself as a default",
     "serves without TLS",
     "the database is the embedded one",

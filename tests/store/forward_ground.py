@@ -36,9 +36,12 @@ from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault import BodySignature, Destination, Forward, Json, Route, Slot, Template, slot
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.model import Access, GranteeKind, RuleWish
+from strongroom.vault.containers.service import Changer, ContainerDesk
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import DetailSealer
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.held import HeldCvcs
 from strongroom.vault.sealing import CardSealer
@@ -64,6 +67,15 @@ SIMULATOR: Final = Destination(
                 "/card/cvc": Slot.CARD_CVC,
             },
             headers=frozenset({"idempotency-key"}),
+        ),
+        Route(
+            name="network",
+            method="POST",
+            path=r"/v1/payments",
+            slots={
+                "/token/number": Slot.CARD_NUMBER,
+                "/token/cryptogram": Slot.CARD_CRYPTOGRAM,
+            },
         ),
         Route(
             name="find",
@@ -124,6 +136,7 @@ class Process:
     egress: Egress
     rules: RuleFeed
     rules_database: Database
+    details: DetailSealer
 
 
 @dataclass(slots=True)
@@ -162,13 +175,16 @@ class ForwardGround:
         mode: Mode = Mode.TEST,
         kind: CallerKind = CallerKind.SECRET,
         merchant: MerchantId | None = None,
+        **more: Any,
     ) -> tuple[TokenId, str | None]:
         """Make a token, and a sealed CVC with it."""
         principal = Principal(
             KeyId(new_id("key")), kind, merchant or self.merchant, mode, frozenset()
         )
         asked = Asked(principal, Origin(), new_id("req"), self.clock.now(), new_id("req"))
-        made = await self.process.maker.create(TokenIn(CardIn(number, 12, 2034, cvc)), asked)
+        made = await self.process.maker.create(
+            TokenIn(CardIn(number, 12, 2034, cvc), **more), asked
+        )
         said = json.loads(made.answer)
         return TokenId(said["id"]), said.get("cvc")
 
@@ -187,6 +203,19 @@ class ForwardGround:
             **more,
         }
         return Forward(**given)
+
+    @property
+    def desk(self) -> ContainerDesk:
+        """Containers and rules of this ground's vault."""
+        process = self.process
+        return ContainerDesk(
+            process.rules_database, process.maker.recorder, self.clock, process.rules
+        )
+
+    async def rule(self, kind: GranteeKind, access: Access, container: str, priority: int) -> None:
+        """Make a rule of the ground's merchant, in test mode."""
+        by = Changer(self.merchant, Mode.TEST, ACTOR, Origin())
+        await self.desk.add_rule(by, RuleWish(container, priority, kind, "*", access))
 
     async def records(self, merchant: MerchantId | None = None) -> list[Mapping[str, Any]]:
         """What the log says of a merchant, but how its tokens were made."""
@@ -238,6 +267,7 @@ async def started(
     forwarder = VaultForwarder(
         database=database,
         sealer=sealer,
+        details=DetailSealer(sealer),
         epochs=epochs,
         connections=connections,
         destinations=destinations,
@@ -252,7 +282,16 @@ async def started(
         sealer=sealer, epochs=epochs, recorder=recorder, writer=writer, clock=clock, rules=rules
     )
     return Process(
-        database, keyring, epochs, connections, forwarder, maker, egress, rules, rules_database
+        database,
+        keyring,
+        epochs,
+        connections,
+        forwarder,
+        maker,
+        egress,
+        rules,
+        rules_database,
+        DetailSealer(sealer),
     )
 
 

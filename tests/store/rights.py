@@ -28,7 +28,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "strongroom.migration": _READ,
         "vault.access_rule": frozenset({"select", "insert", "delete"}),
         "vault.canary": _ADD,
-        "vault.card_identity": frozenset({"select", "insert", "delete"}),
+        "vault.card_identity": frozenset({"select", "insert", "update*", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
         "vault.container_change": _CHANGE,
@@ -43,13 +43,16 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.import_key": _ADD,
         "vault.import_part": _ADD,
         "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
         "vault.reveal": frozenset({"select", "insert", "delete"}),
         "vault.reveal_stop": _CHANGE,
         "vault.destination": _CHANGE,
         "vault.forward": _CHANGE | {"delete"},
+        "vault.token_alias": _CHANGE,
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
+        "vault.token_detail": frozenset({"select", "insert", "update*", "delete"}),
     },
     (Domain.VAULT, Login.SEALER): {
         "audit.checkpoint": _ADD,
@@ -198,6 +201,11 @@ ROWS: Final[dict[str, str]] = {
     "vault.container": (
         "(merchant_id, mode, name, created_by, created_at, updated_at)"
         " values ('{m}', 'test', 'c{aud}', 'me', now(), now())"
+    ),
+    "vault.erasure": (
+        "(merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,"
+        " look_at, complete_at)"
+        " values ('{m}', 'test', '{aud}', 'token', 'destroyed', 1, 1, 'x', now(), now(), now(), now())"
     ),
     "vault.job": (
         "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at)"
@@ -378,10 +386,19 @@ ROWS: Final[dict[str, str]] = {
     "vault.import_piece": (
         "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
     ),
+    "vault.token_alias": (
+        "(merchant_id, mode, old_id, token_id, job_id, until, made_at)"
+        " values ('{m}', 'test', '{aud}', 'new', 'job', now(), now())"
+    ),
     "vault.token": (
         "(merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,"
         " single_use, created_by, created_at)"
-        " values ('{m}', 'test', '{aud}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+        " values ('{m}', 'test', 'tok_{own}', '', 1, 'visa', '424242', '4242', 12, 2034, false, 'x', now())"
+    ),
+    "vault.token_detail": (
+        "(merchant_id, mode, token_id, field, sealed, key_version)"
+        " values ('{m}', 'test', 'tok_{m}', 'holder', '', 1)"
+        " on conflict (merchant_id, mode, token_id, field) do update set key_version = 1"
     ),
     "webhooks.delivery": (
         "(merchant_id, mode, delivery_id, event_id, endpoint_id, status, created_at)"

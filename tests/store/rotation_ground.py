@@ -33,7 +33,8 @@ from strongroom.telemetry.sink import MemorySink
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
-from strongroom.vault.finding import Caller
+from strongroom.vault.details import DetailSealer
+from strongroom.vault.finding import Caller, TokenFinder
 from strongroom.vault.rotation.columns import COLUMNS
 from strongroom.vault.rotation.reseal import ResealHandler
 from strongroom.vault.rotation.service import By, KeyRotation
@@ -106,12 +107,15 @@ class Ground:
             KeyId(new_id("key")), CallerKind.SECRET, self.merchant, self.mode, frozenset()
         )
 
+    async def opened_database(self) -> Database:
+        return await self.databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
+
     async def process(
         self,
         algorithm: Algorithm = Algorithm.A256CBC_HS512,
         page_rows: int = 50,
     ) -> Process:
-        database = await self.databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
+        database = await self.opened_database()
         table = PostgresDataKeyTable(database, self.clock)
         keyring = Keyring(self.store, table, self.clock)
         await keyring.start([Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL])
@@ -144,6 +148,7 @@ class Ground:
                 clock=self.clock,
                 metrics=VaultMetrics(CollectorRegistry()),
                 rules=rules,
+                finder=TokenFinder(recorder, self.clock, DetailSealer(sealer)),
             ),
             jobs,
             handler,

@@ -34,10 +34,13 @@ SCHEMAS: Final = {
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
+    "vault.retokenize": {"vault"},
+    "vault.erasure": {"vault", "keys"},  # a deletion finds out which key sealed what it deletes
     "vault.reveal": {"vault"},
     "vault.forwarding": {"vault"},
     "vault": {"vault", "idempotency"},  # a token and its idempotency key are written at once
     "vault.containers": {"vault"},
+    "vault.search": {"vault"},
     "vault.transfer": {"vault"},
     "webhooks": {
         "webhooks",
@@ -89,9 +92,12 @@ RUN_BY: Final = {
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
+    "vault.retokenize": {Domain.VAULT: {Login.VAULT}},
+    "vault.erasure": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
     "vault.containers": {Domain.VAULT: {Login.VAULT}},
+    "vault.search": {Domain.VAULT: {Login.VAULT}},
     "vault.transfer": {Domain.VAULT: {Login.VAULT}},
     "webhooks": _GATEWAY,
     "webhooks.inbound": _GATEWAY,
@@ -161,6 +167,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "keys.be_key_watch": _EVERYBODY,  # names no table
     "keys.key_changes": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.note_key_change": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.rewrap_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,
@@ -178,10 +185,13 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.rotation.lock_key": _EVERYBODY,  # names no table
     "vault.rotation.take_time": _EVERYBODY,  # names no table
+    "vault.erasure.be_eraser": _EVERYBODY,  # names no table
+    "vault.erasure.state_erasing": _EVERYBODY,  # names no table
+    "vault.erasure.newest_card_key": _EVERYBODY,  # names the keys alone
     "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.reveal.be_expiry_job": _EVERYBODY,  # names no table
-    "vault.reveal.one_at_a_time": _EVERYBODY,  # names no table
     "vault.forwarding.be_expiry_job": _EVERYBODY,  # likewise
+    "vault.search.walk_indexes": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,
     "webhooks.disable_endpoint": _PAYMENTS,

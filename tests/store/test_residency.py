@@ -2,6 +2,7 @@
 """A merchant's cards rest in one region: a vault elsewhere seals and opens none, nor starts on what is another's."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,13 @@ from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.region import REGION
-from strongroom.vault.residency import MerchantElsewhere, RegionWrong, Residency
+from strongroom.keys import Purpose, RootInfo, location_of
+from strongroom.vault.residency import (
+    MerchantElsewhere,
+    RegionWrong,
+    Residency,
+    require_places,
+)
 
 NUMBER = "4242424242424242"
 
@@ -147,3 +154,39 @@ async def test_a_region_is_a_word(uae: Service, name: str) -> None:
     assert not REGION.fullmatch(name)
     with pytest.raises(Invalid):
         await merchant_of(uae, name)
+
+
+@pytest.mark.parametrize(
+    ("key_id", "place"),
+    [
+        ("arn:aws:kms:me-central-1:111122223333:key/mrk-1", "me-central-1"),
+        ("arn:aws-us-gov:kms:us-gov-west-1:111122223333:alias/strongroom-card", "us-gov-west-1"),
+        (
+            "projects/p/locations/europe-west3/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
+            "europe-west3",
+        ),
+        ("roots.sealed#card/1", None),
+        ("transit/strongroom-card/3", None),
+        ("strongroom#strongroom-card/1", None),
+    ],
+)
+@pytest.mark.parametrize(
+    ("region", "allowed", "taken"),
+    [
+        ("local", (), {"me-central-1", "us-gov-west-1", "europe-west3"}),
+        ("me-central-1", (), {"me-central-1"}),
+        ("uae", ("me-central-1", "me-south-1"), {"me-central-1"}),
+        ("eu", ("europe-west3",), {"europe-west3"}),
+        ("eu", (), set()),
+    ],
+)
+def test_roots_are_where_the_vault_is(
+    key_id: str, place: str | None, region: str, allowed: tuple[str, ...], taken: set[str]
+) -> None:
+    root = RootInfo(Purpose.CARD, key_id, "AES-256", datetime(2026, 1, 1, tzinfo=UTC), enabled=True)
+    assert location_of(root) == place
+    if place is None or place in taken:
+        require_places(region, allowed, [root])
+    else:
+        with pytest.raises(RegionWrong, match=place):
+            require_places(region, allowed, [root])

@@ -12,6 +12,7 @@ import pytest_asyncio
 from contracts.fakes import FakeKeyStore
 from database import Databases
 from store.rotation_ground import Ground, Process, number
+from store.work_ground import until
 from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain
 from strongroom.keys import DataKey, DataKeyDestroyed, KeyName
@@ -21,21 +22,22 @@ from strongroom.vault.rotation.errors import (
     KeyStillServes,
     KeyVersionUnknown,
 )
+from strongroom.vault.work import store
 from strongroom.vault.work.model import JobState
 
 RETIRED = timedelta(minutes=10, seconds=1)
 
 
 @pytest.fixture(scope="module")
-def store() -> FakeKeyStore:
+def key_store() -> FakeKeyStore:
     """The roots of this module's databases."""
     return FakeKeyStore()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ground(databases: Databases, store: FakeKeyStore) -> Ground:
+async def ground(databases: Databases, key_store: FakeKeyStore) -> Ground:
     await databases.run(Domain.VAULT, "truncate vault.job")
-    return Ground(databases, store)
+    return Ground(databases, key_store)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -212,6 +214,53 @@ async def test_two_rotate_at_once_and_get_the_same_version(
     assert one.version == two.version == 2
     jobs = [each.job_id for each in (one, two) if each.job_id is not None]
     assert len(jobs) == 1
+
+
+async def test_two_runners_share_one_reseal(ground: Ground, process: Process) -> None:
+    other = await ground.process(page_rows=7)
+    tokens = await ground.fill(process, 1, 100)
+    rotated = await process.rotation.rotate(ground.by, KeyName.CARD)
+    runner = other.runner(turn_seconds=0.01)
+    runner.start()
+    job = await ground.done(process, rotated.job_id, turn_seconds=0.01)
+    await runner.stop()
+    assert (job.result, job.refused) == ({"resealed": 100, "unreadable": 0}, 0)
+    assert await ground.versions() == {2: 100}
+    assert await ground.opened(process, tokens[99]) == number(100)
+
+
+async def test_a_reseal_that_was_cut_off_goes_on_where_it_was(
+    ground: Ground, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process dies between what a step wrote and its commit: nothing of that step is there, and none is doubled."""
+    await ground.fill(process, 1, 130)
+    rotated = await process.rotation.rotate(ground.by, KeyName.CARD)
+    assert rotated.job_id is not None
+    saved = store.save
+    steps = 0
+
+    async def dies(*arguments: Any) -> bool:
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            raise asyncio.CancelledError
+        return await saved(*arguments)
+
+    monkeypatch.setattr(store, "save", dies)
+    runner = process.runner(lanes=1)
+    runner.start()
+
+    async def cut() -> bool:
+        return steps == 2
+
+    await until(cut)
+    await runner.stop()
+    monkeypatch.setattr(store, "save", saved)
+    assert await ground.versions() == {1: 80, 2: 50}
+    ground.clock.step(timedelta(seconds=30))  # its lease ends
+    job = await ground.done(process, rotated.job_id)
+    assert job.result == {"resealed": 130, "unreadable": 0}
+    assert await ground.versions() == {2: 130}
 
 
 # --- fingerprints ----------------------------------------------------------------------------------------

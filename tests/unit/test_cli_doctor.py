@@ -9,13 +9,16 @@ from typing import Final
 
 import pytest
 
+from contracts.fake_transit import MOUNT, NAMESPACE, FakeTransit
+from peer import peer
 from strongroom.audit import Checkpoint, LogState, SinkHead, SinkState
 from strongroom.cli.authorities import Authorities
 from strongroom.cli.diagnosis import audit_log, databases, files, internal_port, machine
 from strongroom.cli.diagnosis.finding import Finding, Level, fail, failed, ok, warn
 from strongroom.cli.installation import Installation
-from strongroom.config import Settings, parse_reference
+from strongroom.config import KeyStoreName, Settings, parse_reference
 from strongroom.config.internal import port_folder
+from strongroom.config.roles import ServedRole
 from strongroom.config.safety import DatabaseFacts
 from strongroom.crypto import issue_server_certificate, make_authority
 from strongroom.db.logins import Domain, Login
@@ -260,6 +263,59 @@ async def test_a_key_store_that_does_not_open(here: Installation) -> None:
     (finding,) = await files.key_store(here)
     assert (finding.level, "does not open" in finding.sentence) == (FAIL, True)
     assert "backup" in (finding.remedy or "")
+
+
+async def test_a_key_store_over_the_network_says_where_it_is_and_what_to_look_at(
+    here: Installation, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("hvs.good")
+    fake = FakeTransit()
+    fake.add_token("hvs.good")
+    async with peer(fake.behaviour()) as server:
+        settings = replace(
+            here.settings,
+            key_store=KeyStoreName.TRANSIT,
+            transit_url=server.url,
+            transit_mount=MOUNT,
+            transit_namespace=NAMESPACE,
+            transit_token_file=token,
+        )
+        there = Installation(settings, SteppedClock(NOW))
+        (finding,) = await files.key_store(there)
+        assert finding.level is OK
+        assert f"(transit, {server.url}, {MOUNT}) opens and holds 5 roots" in finding.sentence
+
+        fake.keys["strongroom-card"].settings["soft_deleted"] = True
+        (finding,) = await files.key_store(there)
+        assert (finding.level, "disabled: card" in finding.sentence) == (FAIL, True)
+
+        del fake.keys["strongroom-card"]
+        (finding,) = await files.key_store(there)
+        assert (finding.level, "no key strongroom-card" in finding.sentence) == (FAIL, True)
+        assert "use-openbao-transit.md" in (finding.remedy or "")
+
+        # A role that runs apart is not asked for roots that it is not granted.
+        gateway = Installation(settings, SteppedClock(NOW), frozenset({ServedRole.GATEWAY}))
+        (finding,) = await files.key_store(gateway)
+        assert (finding.level, "holds 3 roots" in finding.sentence) == (OK, True)
+
+        fake.sealed = True
+        (finding,) = await files.key_store(there)
+        assert (finding.level, "network" in (finding.remedy or "")) == (FAIL, True)
+
+
+def test_the_secret_of_a_login_is_among_the_secrets(here: Installation, tmp_path: Path) -> None:
+    path = tmp_path / "secret-id"
+    path.write_text("s")
+    path.chmod(0o644)
+    settings = replace(here.settings, key_store=KeyStoreName.TRANSIT, transit_secret_id_file=path)
+    (found,) = [
+        finding
+        for finding in files.secrets(files.secret_files(Installation(settings, SteppedClock(NOW))))
+        if "SecretID" in finding.sentence
+    ]
+    assert (found.level, "open to other accounts" in found.sentence) == (FAIL, True)
 
 
 def test_every_secret_is_looked_at(here: Installation) -> None:

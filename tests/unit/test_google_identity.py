@@ -5,8 +5,10 @@ import asyncio
 import json
 import subprocess
 import sys
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -15,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from peer import Behaviour, Sent, answer, cut, peer, says
 from strongroom.egress.fixed import ServiceAway
 from strongroom.egress.google_identity import (
+    EVERYTHING_SCOPE,
+    KMS_SCOPE,
     REFRESH_AHEAD_SECONDS,
     CachedTokens,
     Granted,
@@ -93,6 +97,17 @@ async def test_while_no_new_one_is_granted_the_present_one_serves_to_its_end() -
         await tokens.token()
 
 
+async def test_who_waits_for_a_token_when_it_closes_hears_that_there_is_none() -> None:
+    grants = Grants()
+    grants.gate.clear()
+    tokens = CachedTokens(grants, now=Time())
+    waiting = [asyncio.create_task(tokens.token()) for _ in range(3)]
+    await asyncio.sleep(0)
+    await tokens.close()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(result) for result in results} == {ServiceAway}
+
+
 async def test_a_forgotten_token_is_not_used_again() -> None:
     grants = Grants()
     tokens = CachedTokens(grants, now=Time())
@@ -124,6 +139,7 @@ async def test_the_machines_token_is_asked_of_the_metadata_server() -> None:
         (says(answer(b"", 503, FLAVOUR)), ServiceAway),
         (says(answer(b"", 429, FLAVOUR)), ServiceAway),
         (says(answer(b"{}", headers=FLAVOUR)), ServiceAway),
+        (says(answer(b'{"a":' + b"[" * 50_000, headers=FLAVOUR)), ServiceAway),
         (cut(), ServiceAway),
     ],
 )
@@ -169,18 +185,29 @@ def key_file(_folder: Path, url: str) -> dict[str, object]:
     }
 
 
+@pytest.mark.parametrize("scope", [KMS_SCOPE, EVERYTHING_SCOPE])
 @pytest.mark.parametrize("made", [federation, key_file])
 async def test_a_file_of_credentials_is_exchanged_for_a_token(
-    made: Callable[[Path, str], dict[str, object]], tmp_path: Path
+    made: Callable[[Path, str], dict[str, object]], scope: str, tmp_path: Path
 ) -> None:
     granted = b'{"access_token":"ya29.file","expires_in":3599,"token_type":"Bearer","issued_token_type":"x"}'
     async with peer(says(answer(granted))) as server:
         path = tmp_path / "credentials.json"
         path.write_text(json.dumps(made(tmp_path, server.url)))
-        tokens = file_tokens(path)
+        tokens = file_tokens(path, scope)
         assert (await tokens.token()).expose() == "ya29.file"
         assert (await tokens.token()).expose() == "ya29.file"
+    assert scope in asked_for(server.requests[0].body)
     assert len(server.requests) == 1
+
+
+def asked_for(body: bytes) -> str:
+    """The scope of a request for a token: a field of a federation, in an assertion of a key."""
+    fields = dict(parse_qsl(body.decode()))
+    if "assertion" not in fields:
+        return fields["scope"]
+    claims = fields["assertion"].split(".")[1]
+    return str(json.loads(urlsafe_b64decode(claims + "=="))["scope"])
 
 
 def test_it_stands_on_nothing_that_production_has_not() -> None:
@@ -192,7 +219,7 @@ def test_it_stands_on_nothing_that_production_has_not() -> None:
         "from google.oauth2 import service_account\n"
         "from google.auth import identity_pool, transport\n"
         "import google.auth.transport.urllib3\n"
-        "try: identity._granted(Path('/dev/null'))\n"
+        "try: identity._granted(Path('/dev/null'), identity.KMS_SCOPE)\n"
         "except identity.IdentityRefused: print('as it should')\n"
     )
     ended = subprocess.run(

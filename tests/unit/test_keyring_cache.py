@@ -63,7 +63,7 @@ async def forgotten(scene: Scene) -> None:
 
 
 def test_the_bounds_are_what_the_documentation_says() -> None:
-    assert (CACHE_ENTRIES, CACHE_USES) == (10_000, 300, 1_000_000)
+    assert (CACHE_ENTRIES, CACHE_SECONDS, CACHE_USES) == (10_000, 300, 1_000_000)
 
 
 async def test_a_key_at_hand_costs_neither_store_nor_table(scene: Scene) -> None:

@@ -47,16 +47,30 @@ def gateway(url: str, ca: Path | None, key_file: Path | None) -> "Client":
     return _client(url, ca, key_file, is_gateway=True)
 
 
-def vault(url: str, ca: Path | None, key_file: Path | None) -> "Client":
-    """Return a client of the vault that is named, else of this machine's installation."""
-    return _client(url, ca, key_file, is_gateway=False)
+def vault(
+    url: str, ca: Path | None, key_file: Path | None, *, access: Secret[str] | None = None
+) -> "Client":
+    """Return a client of the vault that is named, else of this machine's installation.
+
+    With an access token it asks as whoever has that, and no key is looked for.
+    """
+    return _client(url, ca, key_file, is_gateway=False, access=access)
 
 
-def _client(url: str, ca: Path | None, key_file: Path | None, *, is_gateway: bool) -> "Client":
+def _client(
+    url: str,
+    ca: Path | None,
+    key_file: Path | None,
+    *,
+    is_gateway: bool,
+    access: Secret[str] | None = None,
+) -> "Client":
     from strongroom.cli.client import Client, KeyMissing, read_key_file
     from strongroom.config.load import client_key
 
-    key = read_key_file(key_file) if key_file is not None else client_key()
+    key = access
+    if key is None:
+        key = read_key_file(key_file) if key_file is not None else client_key()
     if key is None:
         if not sys.stdin.isatty():
             raise KeyMissing

@@ -60,7 +60,16 @@ def doctor(
 
 def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], list[str] | None]":
     """Look at everything, from the ground up; what cannot be looked at without the rest is left out."""
-    from strongroom.cli.diagnosis import audit_log, databases, files, internal_port, machine
+    from strongroom.cli.diagnosis import (
+        audit_log,
+        databases,
+        encryption_keys,
+        files,
+        internal_port,
+        machine,
+    )
+    from strongroom.cli.diagnosis.finding import failed
+    from strongroom.db.logins import Domain
 
     task = bar.add_task("machine", total=_STEPS)
 
@@ -73,6 +82,10 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
     found += files.state_folder(here)
     if not settings.state.is_dir():
         return found, None
+    elsewhere = files.references(here)
+    found += elsewhere
+    if failed(elsewhere):
+        return found, None  # databases and keys are behind them
     step("files")
     found += files.secrets([*files.secret_files(here), *internal_port.secret_files(here)])
     found += run(files.key_store(here))
@@ -90,6 +103,8 @@ def _examine(here: "Installation", bar: "Progress") -> "tuple[list[Finding], lis
             found += seen.findings
             step("audit")
             found += run(audit_log.audit_logs(here, seen, served=served))
+            if len(seen.usable) == len(Domain):
+                found += run(encryption_keys.cryptoperiods(here))
     finally:
         here.detach()
     database = None if seen.ahead is None else now + seen.ahead

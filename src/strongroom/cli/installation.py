@@ -178,7 +178,7 @@ class Installation:
 
     def passphrase(self) -> Secret[str]:
         """Return the passphrase of the key file with every root; nothing where roles have files of their own."""
-        if self.roles != ALL_ROLES:
+        if self.roles != ALL_ROLES or self.settings.key_store is not KeyStoreName.FILE:
             return Secret("")
         if self.settings.key_file_passphrase is not None:
             return self.secrets.at_hand(self.settings.key_file_passphrase)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`strongroom token`: make, read, list and delete tokens as a client of a running vault. All that it prints is masked.
+"""`strongroom token`: make, read, list and delete tokens as a client of a running vault; only `reveal` is not masked.
 
 Card number, CVC and key are never arguments: they would stand in the process list and in the shell's history.
 """
@@ -18,6 +18,7 @@ from strongroom.cli.calling import metadata as read_metadata
 from strongroom.cli.calling import vault as vault_client
 from strongroom.cli.console import out, print_json, print_table
 from strongroom.cli.lists import newest, print_list
+from strongroom.cli.token_reveal import reveal
 from strongroom.kernel.ids import is_id
 
 _EXPIRY: Final = re.compile(r"(?P<month>0?[1-9]|1[0-2])[/-](?P<year>20[0-9]{2})")
@@ -31,7 +32,8 @@ _ID = typer.Argument(metavar="ID", help="The token's id (tok_…).")
 def register(app: typer.Typer) -> None:
     """Add the noun."""
     noun = typer.Typer(
-        no_args_is_help=True, help="Make, read, list and delete tokens of a running vault."
+        no_args_is_help=True,
+        help="Make, read, list, reveal and delete tokens of a running vault.",
     )
     noun.command(
         "create",
@@ -45,6 +47,10 @@ def register(app: typer.Typer) -> None:
     noun.command(
         "delete", epilog="Example: strongroom token delete tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB --yes"
     )(delete)
+    noun.command(
+        "reveal",
+        epilog="Example: strongroom token reveal tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB --purpose dispute --person",
+    )(reveal)
     app.add_typer(noun, name="token")
 
 

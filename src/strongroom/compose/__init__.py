@@ -13,7 +13,10 @@ from strongroom.compose.documents import (
     vault_document,
     webhooks_document,
 )
-from strongroom.compose.key_stores import open_key_store
+from strongroom.compose.key_stores import open_key_store, open_pkcs11
+from strongroom.compose.operator_keys import OperatorKeys
+from strongroom.compose.root_rotation import rotate_token_root
+from strongroom.compose.secret_rotation import SecretRotation
 from strongroom.compose.secrets import (
     LoginPassword,
     keeper_of,
@@ -42,7 +45,9 @@ __all__ = [
     "Composer",
     "KeyFile",
     "LoginPassword",
+    "OperatorKeys",
     "SecretBook",
+    "SecretRotation",
     "Site",
     "console_document",
     "events_document",
@@ -52,8 +57,10 @@ __all__ = [
     "login_reference",
     "make_key_file",
     "open_key_store",
+    "open_pkcs11",
     "open_secrets",
     "platform_secret",
+    "rotate_token_root",
     "split_key_file",
     "system_clock",
     "vault_document",

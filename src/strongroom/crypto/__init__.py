@@ -53,6 +53,7 @@ from strongroom.crypto.pki import (
     make_revocation_list,
 )
 from strongroom.crypto.random import base62, base62_length, entropy, new_secret_text, random_bytes
+from strongroom.crypto.scram import scram_verifier
 from strongroom.crypto.sign import SigningKey, verify
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "open_parcel",
     "open_with_passphrase",
     "random_bytes",
+    "scram_verifier",
     "seal_parcel",
     "seal_with_passphrase",
     "sha256",

@@ -2,6 +2,7 @@
 """Randomness from the kernel's generator. There is no seed and no second source."""
 
 import os
+import secrets
 from math import ceil, log2
 from typing import Final
 
@@ -11,6 +12,11 @@ _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 def random_bytes(count: int) -> bytes:
     """Return `count` secret random bytes."""
     return os.urandom(count)
+
+
+def random_below(limit: int) -> int:
+    """Return a secret random whole number from 0 to below `limit`, each as likely as any other."""
+    return secrets.randbelow(limit)
 
 
 _POOL_BYTES: Final = 4_096

@@ -6,6 +6,7 @@ a cloud's metadata address); so no address that comes from data may ever get her
 take a credential elsewhere. Nothing here logs.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from yarl import URL
 from strongroom import __version__
 from strongroom.egress.model import Answered
 from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.tasks import is_being_cancelled
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 #: For the whole of a call: a free connection, the handshake, and an answer that comes in drips.
@@ -115,9 +117,13 @@ class FixedService:
                 content = await _read(response)
             finally:
                 response.close()  # a connection whose answer was read to its end is in the pool by now, and stays
-        # RuntimeError: the session was closed while this call waited for a connection.
+        # RuntimeError: the session was closed before this call had a connection.
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
             raise ServiceAway from error
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            raise ServiceAway from None  # closed while this call waited for a connection
         received = {name.lower(): value for name, value in response.headers.items()}
         return Answered(response.status, received, content, 0.0)
 

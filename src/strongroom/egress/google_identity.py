@@ -20,12 +20,16 @@ from strongroom.egress.fixed import FixedService, ServiceAway
 from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
+from strongroom.kernel.tasks import is_being_cancelled
 
 METADATA_URL: Final = "http://metadata.google.internal"
 METADATA_PATH: Final = "/computeMetadata/v1/instance/service-accounts/default/token"
 #: How long before its end a token is replaced; Google's own libraries keep the same distance.
 REFRESH_AHEAD_SECONDS: Final = 225.0
-_SCOPES: Final = ("https://www.googleapis.com/auth/cloudkms",)
+#: What a token of a file may be used for, besides what IAM grants; a machine's has the scopes of the machine.
+KMS_SCOPE: Final = "https://www.googleapis.com/auth/cloudkms"
+#: The only one that Secret Manager takes.
+EVERYTHING_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
@@ -90,6 +94,10 @@ class CachedTokens:
         try:
             # Shielded: a caller that gives up does not take the others' token away.
             await asyncio.shield(self._flight)
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            raise ServiceAway from None  # closed meanwhile
         except StrongroomError:
             if present is not None and left > 0:
                 return present[0]
@@ -141,23 +149,24 @@ def machine_tokens(url: str = METADATA_URL) -> CachedTokens:
             raise IdentityRefused("the metadata server has no service account for this process")
         try:
             found = msgspec.json.decode(answered.body, type=_Metadata)
-        except msgspec.MsgspecError as error:
-            raise ServiceAway from error
+        except (msgspec.MsgspecError, RecursionError):
+            # Not chained: what does not decode may hold a token, and a chained error would print what it met.
+            raise ServiceAway from None
         return Granted(Secret(found.access_token), found.expires_in)
 
     return CachedTokens(grant, service.close)
 
 
-def file_tokens(path: Path) -> CachedTokens:
+def file_tokens(path: Path, scope: str = KMS_SCOPE) -> CachedTokens:
     """Return the tokens of a file of credentials: workload identity federation; in development also a key file."""
 
     async def grant() -> Granted:
-        return await asyncio.to_thread(_granted, path)
+        return await asyncio.to_thread(_granted, path, scope)
 
     return CachedTokens(grant)
 
 
-def _granted(path: Path) -> Granted:
+def _granted(path: Path, scope: str) -> Granted:
     """Read the file and have its credentials refreshed. Blocks; each try of the library is bounded."""
     # Imported here: it takes longer than everything else of this package, and few need it.
     from google.auth import exceptions  # noqa: PLC0415
@@ -165,10 +174,12 @@ def _granted(path: Path) -> Granted:
 
     pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=3), retries=False)
     try:
-        credentials = _credentials(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        credentials = _credentials(
+            msgspec.json.decode(path.read_bytes(), type=dict[str, Any]), scope
+        )
         credentials.refresh(Request(pool))  # type: ignore[no-untyped-call]  # as Google wrote it
-    except (OSError, msgspec.MsgspecError) as error:
-        raise IdentityRefused("the file of Google credentials cannot be read") from error
+    except (OSError, msgspec.MsgspecError, RecursionError):
+        raise IdentityRefused("the file of Google credentials cannot be read") from None
     except exceptions.TransportError as error:
         raise ServiceAway from error
     except exceptions.GoogleAuthError as error:
@@ -188,17 +199,17 @@ def _granted(path: Path) -> Granted:
     return Granted(Secret(str(credentials.token)), _seconds_left(credentials.expiry))
 
 
-def _credentials(content: dict[str, Any]) -> Any:
+def _credentials(content: dict[str, Any], scope: str) -> Any:
     """Make the credentials of a file, of the kinds that are known here: a file could name others that run programs."""
     from google.auth import identity_pool  # noqa: PLC0415
     from google.oauth2 import service_account  # noqa: PLC0415
 
     match content.get("type"):
         case "external_account":
-            return identity_pool.Credentials.from_info(content, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+            return identity_pool.Credentials.from_info(content, scopes=(scope,))  # type: ignore[no-untyped-call]
         case "service_account":
             return service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
-                content, scopes=_SCOPES
+                content, scopes=(scope,)
             )
         case _:
             raise IdentityRefused("the file of Google credentials is of no kind that is known here")

@@ -74,11 +74,12 @@ _ASCII: Final = re.compile("[\x00-\x7f]+")
 
 # The cheap look: every digit becomes 0, separators vanish, and thirteen digits in a row are searched for.
 # Whatever the careful look finds has thirteen such digits, so a "no" is final.
-_SEPARATORS: Final = b" -.\t"
+# `+` is a space in a form or a query (application/x-www-form-urlencoded), `_` one in a file's name.
+_SEPARATORS: Final = b" -.+_\t"
 _TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _ENOUGH: Final = b"0" * CARD_DIGITS_MIN
 
-_RUN: Final = re.compile(r"[0-9]+(?:[ .\t-]{1,3}[0-9]+)*")
+_RUN: Final = re.compile(r"[0-9]+(?:[ .+_\t-]{1,3}[0-9]+)*")
 _GROUP: Final = re.compile(r"[0-9]+")
 #: How people and printers group card numbers. One group: no separators at all.
 GROUPINGS: Final = frozenset(
@@ -109,7 +110,7 @@ _TRACK_TAIL: Final = re.compile(r"\^[^^\r\n\"]{0,26}\^[0-9A-Za-z ]*\??|[=D][0-9]
 
 # The second look, at what the first let through: thirteen digits that do not begin inside a word. Hashes in
 # hexadecimal pass the first look one time in twelve, and would each cost the careful look's tens of microseconds.
-_BEGINS_APART: Final = re.compile(rb"(?<![0-9A-Za-z])[0-9](?:[ .\t-]{0,3}[0-9]){12}")
+_BEGINS_APART: Final = re.compile(rb"(?<![0-9A-Za-z])[0-9](?:[ .+_\t-]{0,3}[0-9]){12}")
 #: With these a number may touch a word all the same (an escape, a stripe's `%B`), so only the careful look decides.
 _GLUE: Final = re.compile(rb"[%\\]")
 

@@ -11,9 +11,11 @@ from strongroom.keys.errors import (
     KeyStoreRefused,
     KeyStoreUnavailable,
     RootDisabled,
+    SecretNotTaken,
     SecretsMissing,
     SecretUnreadable,
 )
+from strongroom.keys.locations import location_of
 from strongroom.keys.model import (
     CACHE_SECONDS,
     PLATFORM_MERCHANT,
@@ -26,10 +28,11 @@ from strongroom.keys.model import (
     RootInfo,
 )
 from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore, WatchedKeys, Within
-from strongroom.keys.purposes import ROLE_ROOTS, KeyName, Purpose, roots_of
+from strongroom.keys.purposes import KEYRING_MAC, ROLE_ROOTS, KeyName, Purpose, roots_of
 
 __all__ = [
     "CACHE_SECONDS",
+    "KEYRING_MAC",
     "PLATFORM_MERCHANT",
     "PLATFORM_MODE",
     "ROLE_ROOTS",
@@ -53,9 +56,11 @@ __all__ = [
     "Purpose",
     "RootDisabled",
     "RootInfo",
+    "SecretNotTaken",
     "SecretUnreadable",
     "SecretsMissing",
     "WatchedKeys",
     "Within",
+    "location_of",
     "roots_of",
 ]

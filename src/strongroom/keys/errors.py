@@ -8,6 +8,7 @@ StrongroomError
 │   └── KeyStoreRefused        the store answered and said no
 │       ├── RootDisabled       the root is disabled, or is to be deleted
 │       └── KeyFileUnsafe      the key file is missing, readable by others, or does not open
+├── SecretNotTaken             a rotation stopped before its end; the current value stays current
 ├── SecretsMissing             at start: names every reference that leads nowhere
 └── KeysBroken
     ├── CannotUnwrap           a wrapped key was altered, or belongs elsewhere
@@ -25,6 +26,12 @@ class SecretUnreadable(Unavailable):
     """A secret that is kept elsewhere cannot be read."""
 
     code = "secret_unreadable"
+
+
+class SecretNotTaken(StrongroomError):
+    """The new value of a secret is not taken; the current one stays."""
+
+    code = "secret_not_taken"
 
 
 class SecretsMissing(StrongroomError):

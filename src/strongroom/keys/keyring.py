@@ -225,6 +225,22 @@ class Keyring:
         await self._table.destroy(self._signed(row, state=KeyState.DESTROYED, wrapped=b""), within)
         self._forget(_Slot(merchant, mode, name, version), _Slot(merchant, mode, name, None))
 
+    async def rewrap(self, row: DataKeyRow) -> bool:
+        """Wrap a version under the root as it is now, which touches nothing that it sealed; the key stays the same.
+
+        Tells whether it was done: not for what is destroyed, or was changed since it was read (read it again). Doing
+        it twice is doing it once more.
+        """
+        if row.state is KeyState.DESTROYED:
+            return False
+        name = KeyName(row.name)
+        self._check_row(row, row.merchant, row.mode, name)
+        context = _context(row.merchant, row.mode, name, row.version)
+        clear = await self._store.unwrap(name.purpose, row.wrapped, context)
+        wrapped = await self._store.wrap(name.purpose, clear.expose(), context)
+        # Crash here: the row is as it was, and opens as it did.
+        return await self._table.rewrap(self._signed(row, wrapped=wrapped), row.mac)
+
     # --- the cache ---------------------------------------------------------------------------------
 
     def _at_hand(self, slot: _Slot) -> DataKey | None:

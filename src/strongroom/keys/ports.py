@@ -78,6 +78,9 @@ class DataKeyTable(Protocol):
     async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
         """Keep a version as destroyed, in one transaction with `within`, which comes first and may refuse."""
 
+    async def rewrap(self, row: DataKeyRow, mac_before: bytes) -> bool:
+        """Put wrapped and mac of a row that still carries this MAC; tell whether it did."""
+
     async def changes(self, since: datetime) -> Sequence[KeyChange]:
         """Return what was rotated or destroyed since then, whoever's it is."""
 

@@ -49,3 +49,8 @@ select merchant_id, mode, name, purpose, version, state, wrapped, mac, made_at f
  where purpose = any ($1::text[]) and (merchant_id, mode, name, version) > ($2, $3, $4, $5)
  order by merchant_id, mode, name, version
  limit $6;
+
+-- name: rewrap_data_key (merchant, mode, name, version, wrapped, mac, mac_before)
+-- Wraps a version anew, where nothing else has changed it meanwhile.
+update keys.data_key set wrapped = $5, mac = $6
+ where merchant_id = $1 and mode = $2 and name = $3 and version = $4 and mac = $7 and state <> 'destroyed';

@@ -24,6 +24,8 @@ class PostgresDataKeyTable:
         self._clock = clock or SystemClock()
         #: Commits with a key that is made at its first use: its audit record, once there is a recorder.
         self.witness: Within | None = None
+        #: Whose rows it writes besides those of the key's merchant.
+        self.witness_sees: Sequence[MerchantId] = ()
 
     async def current(self, merchant: str, mode: str, name: str) -> DataKeyRow | None:
         """Return the row with the highest version whose state is active."""
@@ -39,7 +41,8 @@ class PostgresDataKeyTable:
 
     async def add(self, row: DataKeyRow) -> DataKeyRow:
         """Keep a new row, or return the one that was first."""
-        async with self._database.transaction([MerchantId(row.merchant)]) as tx:
+        seen = [MerchantId(row.merchant), *self.witness_sees]
+        async with self._database.transaction(seen) as tx:
             made = await tx.run(_QUERIES["add_data_key"], *_columns(row))
             if made and self.witness is not None:
                 await self.witness(tx, row)
@@ -86,6 +89,21 @@ class PostgresDataKeyTable:
                 await within(tx, row)
             await tx.run(_QUERIES["update_data_key"], *_changed(row))
             await _note(tx, row, "destroyed", self._clock.now())
+
+    async def rewrap(self, row: DataKeyRow, mac_before: bytes) -> bool:
+        """Put wrapped and mac of a row that still carries this MAC; tell whether it did."""
+        async with self._database.transaction([MerchantId(row.merchant)]) as tx:
+            touched = await tx.run(
+                _QUERIES["rewrap_data_key"],
+                row.merchant,
+                row.mode,
+                row.name,
+                row.version,
+                row.wrapped,
+                row.mac,
+                mac_before,
+            )
+        return touched == 1
 
     async def changes(self, since: datetime) -> Sequence[KeyChange]:
         """Return what was rotated or destroyed since then, whoever's it is."""

@@ -232,6 +232,19 @@ class KeyMetrics:
             buckets=LATENCY_SECONDS,
             registry=registry,
         )
+        #: `domain` is the database; a root is `root:` and its purpose.
+        self.age = Gauge(
+            "strongroom_key_age_seconds",
+            "How old the oldest version of a key is that seals now.",
+            ["domain", "name"],
+            registry=registry,
+        )
+        self.overdue = Gauge(
+            "strongroom_keys_overdue",
+            "Keys whose cryptoperiod is over and that still seal. Should be 0.",
+            ["domain", "name"],
+            registry=registry,
+        )
         #: `reason` is `breaker_open`, `queue_full` or `too_slow`.
         self.refused = Counter(
             "strongroom_key_store_refused",

@@ -25,8 +25,8 @@ from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.vault import examples
-from strongroom.vault.create import Asked, view_of
-from strongroom.vault.finding import Caller
+from strongroom.vault.asking import caller_of, shown
+from strongroom.vault.create import Asked
 from strongroom.vault.ports import Vault
 from strongroom.vault.tokens import PAGE_ROWS_MAX
 from strongroom.vault.wire import (
@@ -35,6 +35,7 @@ from strongroom.vault.wire import (
     KeepIn,
     SealedCvcIn,
     SealedCvcOut,
+    TokenChangeIn,
     TokenIn,
     TokenOut,
     TokenPage,
@@ -130,7 +131,8 @@ def lean_bulk(state: State) -> Callable[[Request], Awaitable[Answer]]:
     summary="Make a token",
     description=(
         "Takes a card number once and returns a token. With `deduplicate`, a number that has a token gets that token; "
-        "what is stored does not change. A public key makes single-use tokens that live an hour."
+        "what is stored does not change. A public key makes single-use tokens that live an hour. Holder, billing "
+        "address and what belongs to later payments are sealed apart from the number."
     ),
     tags=["tokens"],
     responses=answers(
@@ -174,17 +176,6 @@ async def create_tokens(
     return as_response(_counted(state.vault, asked.principal.mode, written))
 
 
-async def _caller(state: State, request: LitestarRequest[Any, Any, State]) -> Caller:
-    ours = request_of(request)
-    if ours.principal is None:
-        raise Bug("the edge lets nobody in without a principal")
-    vault: Vault = state.vault
-    origin = await vault.recorder.origin(
-        ours.principal.merchant, ours.address, ours.trace_hash, vault.clock.now()
-    )
-    return Caller(ours.principal, origin)
-
-
 @get(
     "/v1/tokens",
     requires=Permission.VAULT_TOKEN_READ,
@@ -202,24 +193,52 @@ async def list_tokens(
     """Return a page of tokens."""
     if cursor is not None and not is_id("tok", cursor):
         raise Invalid(FieldError("/cursor", "cursor_malformed", "this is not a cursor"))
-    page, following = await state.vault.tokens.list(await _caller(state, request), cursor, limit)
-    return TokenPage([view_of(each.token) for each in page], following is not None, following)
+    page, following = await state.vault.tokens.list(await caller_of(state, request), cursor, limit)
+    return TokenPage([shown(request, each) for each in page], following is not None, following)
 
 
 @get(
     "/v1/tokens/{token_id:str}",
     requires=Permission.VAULT_TOKEN_READ,
     summary="Read a token",
-    description="What may be shown of the card: brand, first six and last four digits, expiry.",
+    description=(
+        "What may be shown of the card: brand, first six and last four digits, expiry, and what is sealed beside the "
+        "number. An alias does for the id. An access rule that redacts takes digits and names away."
+    ),
     tags=["tokens"],
-    responses=answers(200, TokenOut, examples.TOKEN, 401, 403, 404, 429, 503),
+    responses=answers(200, TokenOut, examples.READ, 401, 403, 404, 429, 503),
 )
 async def read_token(
     request: LitestarRequest[Any, Any, State], state: State, token_id: str
 ) -> TokenOut:
     """Return a token, masked."""
-    seen = await state.vault.tokens.read(await _caller(state, request), token_id)
-    return view_of(seen.token)
+    seen = await state.vault.tokens.read(await caller_of(state, request), token_id)
+    return shown(request, seen)
+
+
+@post(
+    "/v1/tokens/{token_id:str}",
+    requires=Permission.VAULT_TOKEN_UPDATE,
+    status_code=200,
+    summary="Change a token",
+    description=(
+        "Expiry, holder, billing address, metadata, container, when it is deleted, and what belongs to later payments. "
+        "What is absent stays, null takes away; the number never changes. Safe to repeat."
+    ),
+    tags=["tokens"],
+    responses=answers(
+        200, TokenOut, examples.CHANGED, 400, 401, 403, 404, 409, 413, 415, 422, 429, 503
+    ),
+)
+async def change_token(
+    request: LitestarRequest[Any, Any, State],
+    data: Annotated[TokenChangeIn, Body(examples=[Example(value=examples.CHANGE)])],
+    state: State,
+    token_id: str,
+) -> TokenOut:
+    """Change what a token has besides its number."""
+    caller = await caller_of(state, request)
+    return shown(request, await state.vault.changer.change(caller, token_id, data))
 
 
 @delete(
@@ -235,7 +254,7 @@ async def delete_token(
     request: LitestarRequest[Any, Any, State], state: State, token_id: str
 ) -> None:
     """Delete a token."""
-    await state.vault.tokens.delete(await _caller(state, request), token_id)
+    await state.vault.tokens.delete(await caller_of(state, request), token_id)
 
 
 @post(
@@ -254,9 +273,9 @@ async def keep_token(
     token_id: str,
 ) -> TokenOut:
     """Make a single-use token lasting."""
-    caller = await _caller(state, request)
+    caller = await caller_of(state, request)
     seen = await state.vault.tokens.keep(caller, token_id, data.metadata)
-    return view_of(seen.token)
+    return shown(request, seen)
 
 
 @post(
@@ -277,7 +296,7 @@ async def seal_cvc(
     token_id: str,
 ) -> SealedCvcOut:
     """Seal a CVC for one use."""
-    sealed = await state.vault.tokens.seal_cvc(await _caller(state, request), token_id, data.cvc)
+    sealed = await state.vault.tokens.seal_cvc(await caller_of(state, request), token_id, data.cvc)
     return SealedCvcOut("sealed_cvc", token_id, sealed.text, rfc3339(sealed.expires_at))
 
 
@@ -314,7 +333,7 @@ async def discard_cvc(
     token_id: str,
 ) -> CvcDiscarded:
     """Make a sealed CVC useless."""
-    await state.vault.tokens.discard_cvc(await _caller(state, request), token_id, data.cvc)
+    await state.vault.tokens.discard_cvc(await caller_of(state, request), token_id, data.cvc)
     return CvcDiscarded("sealed_cvc", token_id, discarded=True)
 
 
@@ -323,6 +342,7 @@ ROUTES: Final = (
     create_tokens,
     list_tokens,
     read_token,
+    change_token,
     delete_token,
     keep_token,
     seal_cvc,

@@ -13,16 +13,20 @@ import msgspec
 
 from strongroom.db.group_commit import GroupWriter
 from strongroom.http.problems import UNDECODABLE, decoding_error
-from strongroom.kernel.errors import Invalid, StrongroomError
-from strongroom.vault.containers.model import DEFAULT_CONTAINER
+from strongroom.kernel.errors import Invalid, Refused, StrongroomError
+from strongroom.vault.containers.decision import CallerAccess
+from strongroom.vault.containers.errors import AccessRefused
+from strongroom.vault.containers.model import Access
 from strongroom.vault.create import (
     Asked,
     Draft,
     Made,
     TokenMaker,
     canonical,
+    container_of,
     known_by,
     read_wish,
+    written_anew,
 )
 from strongroom.vault.model import StoredToken
 from strongroom.vault.sealing import MerchantKeys
@@ -60,19 +64,22 @@ class BulkMaker:
             IdempotencyMismatch, Unavailable: see each; nothing was written.
         """
         access = await self._maker.rules.of(asked.principal)
-        access.require_target(DEFAULT_CONTAINER)
         items: list[_Item] = []
         for index, raw in enumerate(wishes.tokens):
-            items.append(_read(index, raw, asked))
+            items.append(_read(index, raw, asked, access))
             await _let_others_go(index)
         drafts = [item.draft for item in items if item.draft is not None]
         keys = await self._maker.prepare(asked.principal, [draft.wish for draft in drafts])
         fingerprint = keys.request_fingerprint(b"\n".join(item.canonical for item in items))
-        makings = _Makings(self._maker, asked, keys, {})
-        for item in items:
-            makings.add(item)
-            await _let_others_go(item.index)
-        return await self._writer.write(self._write(items, makings, fingerprint))
+
+        async def write() -> Written:
+            makings = _Makings(self._maker, asked, keys, {}, access)
+            for item in items:
+                makings.add(item)
+                await _let_others_go(item.index)
+            return await self._writer.write(self._write(items, makings, fingerprint))
+
+        return await written_anew(write)
 
     def _write(self, items: Sequence[_Item], makings: "_Makings", fingerprint: bytes) -> TokenWrite:
         made, asked = makings.made, makings.asked
@@ -84,7 +91,7 @@ class BulkMaker:
                 draft = items[origins[place]].draft
                 if draft is not None:
                     known[makings.keys.fingerprinted(draft.pan)] = token
-            again = _Makings(self._maker, asked, makings.keys, known)
+            again = _Makings(self._maker, asked, makings.keys, known, makings.access)
             for item in items:
                 again.add(item)
             return self._write(items, again, fingerprint)
@@ -126,10 +133,14 @@ class _Makings:
         asked: Asked,
         keys: MerchantKeys,
         known: Mapping[bytes, StoredToken],
+        access: CallerAccess,
     ) -> None:
+        self.access = access
         self._maker = maker
         self.asked = asked
         self.keys = keys
+        #: What the caller may not have although its card is there.
+        self.refused: dict[int, ItemProblem] = {}
         #: Cards that turned out to have tokens, by their fingerprint.
         self.known = known
         self.made: dict[int, Made] = {}
@@ -148,6 +159,12 @@ class _Makings:
                 return
             self._seen[identity] = item.index
             known = self.known.get(identity)
+            if known is not None:
+                try:
+                    self.access.require(known.container, Access.USE)
+                except AccessRefused as error:
+                    self.refused[item.index] = _problem(error)
+                    return
         self.made[item.index] = self._maker.make(item.draft, self.asked, self.keys, known=known)
 
 
@@ -157,14 +174,15 @@ async def _let_others_go(index: int) -> None:
         await asyncio.sleep(0)
 
 
-def _read(index: int, raw: msgspec.Raw, asked: Asked) -> _Item:
+def _read(index: int, raw: msgspec.Raw, asked: Asked, access: CallerAccess) -> _Item:
     try:
         wish = _decode_item(raw)
     except UNDECODABLE as error:
         return _refused(index, decoding_error(error))
     try:
         draft = read_wish(wish, asked)
-    except Invalid as error:
+        access.require_target(container_of(wish))
+    except Refused as error:
         return _refused(index, error)
     return _Item(index, draft, None, canonical(wish, draft))
 
@@ -187,16 +205,18 @@ def _problem(error: StrongroomError) -> ItemProblem:
 def _result(items: Sequence[_Item], makings: _Makings, *, sent: bool) -> TokensOut:
     data: list[TokenItem] = []
     for item in items:
-        if item.problem is not None:
-            data.append(TokenItem(item.index, problem=item.problem))
-            continue
         repeats = makings.twice.get(item.index)
-        first = makings.made[item.index if repeats is None else repeats]
+        place = item.index if repeats is None else repeats
+        problem = item.problem or makings.refused.get(place)
+        if problem is not None:
+            data.append(TokenItem(item.index, problem=problem))
+            continue
+        first = makings.made[place]
         token = first.sent if sent else first.kept
         if repeats is not None:
             token = msgspec.structs.replace(
                 token, deduplicated=True, cvc=None, cvc_expires_at=None, cvc_state="absent"
             )
         data.append(TokenItem(item.index, token=token))
-    refused = sum(1 for item in items if item.problem is not None)
+    refused = sum(1 for each in data if each.problem is not None)
     return TokensOut("list", len(items) - refused, refused, data)

@@ -6,6 +6,7 @@ Nothing here holds a card number; a CVC comes sealed, and credentials as `Secret
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Literal, Protocol
 
 from strongroom.audit import Origin
@@ -59,6 +60,27 @@ class Forwarded:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkTokenFacts:
+    """What a network token has besides its number. The cryptogram itself fills a slot, once."""
+
+    requestor_id: str
+    eci: str | None
+    has_cryptogram: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCredentialFacts:
+    """What the card's holder agreed to, for payments without them."""
+
+    #: `customer` or `merchant`.
+    initiator: str
+    #: Of the first payment, as the scheme named it.
+    scheme_transaction_id: str | None
+    mandate_reference: str | None
+    agreed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class CardFacts:
     """What may be shown of a token's card."""
 
@@ -69,6 +91,10 @@ class CardFacts:
     exp_month: int
     exp_year: int
     single_use: bool
+    #: Where the token stands; its rules say whether payments may use it.
+    container: str = "default"
+    network_token: NetworkTokenFacts | None = None
+    stored_credential: StoredCredentialFacts | None = None
 
 
 class Forwarder(Protocol):
@@ -83,7 +109,8 @@ class Forwarder(Protocol):
         Raises:
             ConnectionUnknown, ConnectionDisabled, CannotReadCredentials: see each; nothing was recorded.
             TemplateRefused, CardNotForProcessor: likewise.
-            TokenUnknown, CvcInvalid, CvcExpired, CvcUsed: likewise.
+            TokenUnknown, CvcInvalid, CvcExpired, CvcUsed, CryptogramUsed: likewise.
+            AccessRefused: the rules of the token's container do not let payments use it; likewise.
             Unavailable, KeysBroken: database or key store do not answer, or the card does not open. The use, and the
                 CVC's, may have been recorded.
         """

@@ -39,12 +39,24 @@ def read_card(card: CardIn, mode: Mode, now: datetime, at: str = "/card") -> Pan
     """
     wrong: list[FieldError] = []
     scheme = _number(card.number, mode, at, wrong)
-    _expiry(card, now, at, wrong)
+    _expiry(card.exp_month, card.exp_year, now, at, wrong)
     if card.cvc is not None and scheme is not None:
         _cvc(card.cvc, scheme, f"{at}/cvc", wrong)
     if wrong or scheme is None:
         raise Invalid(*wrong)
     return Pan(card.number, scheme)
+
+
+def read_expiry(month: int, year: int, now: datetime, at: str = "") -> None:
+    """Check the expiry that a card was given anew.
+
+    Raises:
+        Invalid: it has passed, or no card is issued for so long.
+    """
+    wrong: list[FieldError] = []
+    _expiry(month, year, now, at, wrong)
+    if wrong:
+        raise Invalid(*wrong)
 
 
 def read_cvc(cvc: str, brand: str, at: str = "/cvc") -> None:
@@ -113,11 +125,11 @@ def _number(number: str, mode: Mode, at: str, wrong: list[FieldError]) -> Scheme
     return scheme
 
 
-def _expiry(card: CardIn, now: datetime, at: str, wrong: list[FieldError]) -> None:
+def _expiry(month: int, year: int, now: datetime, at: str, wrong: list[FieldError]) -> None:
     latest = now - LAST_ZONE
-    if (card.exp_year, card.exp_month) < (latest.year, latest.month):
+    if (year, month) < (latest.year, latest.month):
         wrong.append(FieldError(f"{at}/exp_year", "card_expired", "the card's expiry has passed"))
-    elif card.exp_year > now.year + EXPIRY_YEARS_AHEAD_MAX:
+    elif year > now.year + EXPIRY_YEARS_AHEAD_MAX:
         wrong.append(
             FieldError(f"{at}/exp_year", "expiry_impossible", "no card is issued for so long")
         )

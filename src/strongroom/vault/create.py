@@ -8,31 +8,45 @@ To make a token:
  4. Commit key, identity, token and record at once; a card that is known starts again at (2) around its token.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from strongroom.audit import Action, NewRecord, Origin, Recorder
 from strongroom.crypto.ids import new_id
+from strongroom.crypto.random import random_below
+from strongroom.db.errors import ConstraintBroken
 from strongroom.db.group_commit import GroupWriter
 from strongroom.kernel.clock import Clock, rfc3339
+from strongroom.kernel.errors import FieldError, Invalid, StrongroomError
 from strongroom.kernel.ids import TokenId
+from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
+from strongroom.kernel.pan_alias import pan_alias
 from strongroom.kernel.principal import CallerKind, Principal
 from strongroom.vault.cards import read_card, read_metadata
+from strongroom.vault.containers.decision import CallerAccess
+from strongroom.vault.containers.errors import ContainerUnknown
 from strongroom.vault.containers.feed import RuleFeed
-from strongroom.vault.containers.model import DEFAULT_CONTAINER
+from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.cvc import CvcEpochs, SealedCvc
+from strongroom.vault.details import NETWORK_TOKEN, read_details, seal_details, wished_details
+from strongroom.vault.errors import AliasTaken
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.sealing import CardSealer, MerchantKeys
+from strongroom.vault.views import fingerprint_text, names_of, view_of
 from strongroom.vault.wire import TokenIn, TokenOut
 from strongroom.vault.writes import Elsewhere, TokenRow, TokenWrite, Written
 
 ROUTE: Final = "POST /v1/tokens"
 SINGLE_USE_LIFE: Final = timedelta(hours=1)
+LIFE_MAX: Final = timedelta(days=30 * 366)
+ALIAS_TRIES: Final = 4
 
 _encode: Final = msgspec.json.Encoder().encode
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
@@ -44,6 +58,8 @@ class Draft(NamedTuple):
     pan: Pan
     wish: TokenIn
     deduplicate: bool
+    #: What is sealed beside the number, in clear.
+    details: Mapping[str, object]
 
 
 class Made(NamedTuple):
@@ -94,7 +110,7 @@ class TokenMaker:
         """
         draft = read_wish(wish, asked)  # (1)
         access = await self.rules.of(asked.principal)
-        access.require_target(DEFAULT_CONTAINER)
+        access.require_target(container_of(wish))
         principal = asked.principal
         keys = self._sealer.recent(principal.merchant, principal.mode) or await self._sealer.keys(
             principal.merchant, principal.mode
@@ -102,9 +118,11 @@ class TokenMaker:
         if wish.card.cvc is not None:
             await self._epochs.ready()
         fingerprint = keys.request_fingerprint(canonical(wish, draft))
-        return await self._writer.write(
-            self._one(draft, asked, keys, fingerprint, known=None)
-        )  # (4)
+
+        def one(known: StoredToken | None) -> TokenWrite:
+            return self._one(draft, asked, keys, fingerprint, known=known, access=access)
+
+        return await written_anew(lambda: self._writer.write(one(None)))  # (4)
 
     def _one(
         self,
@@ -114,11 +132,14 @@ class TokenMaker:
         fingerprint: bytes,
         *,
         known: StoredToken | None,
+        access: CallerAccess,
     ) -> TokenWrite:
+        if known is not None:
+            access.require(known.container, Access.USE)
         made = self.make(draft, asked, keys, known=known)
 
         def rebuild(found: Mapping[int, StoredToken]) -> TokenWrite:
-            return self._one(draft, asked, keys, fingerprint, known=found[0])
+            return self._one(draft, asked, keys, fingerprint, known=found[0], access=access)
 
         kept = _encode(made.kept)
         return TokenWrite(
@@ -148,11 +169,8 @@ class TokenMaker:
         principal = asked.principal
         token = TokenId(new_id("tok")) if known is None else known.token_id
         cvc = self._sealed_cvc(draft, principal.mode, principal, token)
-        kept = (
-            self._new_view(draft, asked, token)
-            if known is None
-            else view_of(known, deduplicated=True)
-        )
+        row = self._row(draft, asked, keys, token) if known is None else None
+        kept = _new_view(draft, asked, row) if row is not None else _known_view(known, principal)
         sent = kept
         if cvc is not None:
             kept = msgspec.structs.replace(kept, cvc_state="not_replayable")
@@ -167,9 +185,8 @@ class TokenMaker:
             thing=token,
             origin=asked.origin,
             now=asked.now,
-            details={"brand": kept.brand, "cvc_state": sent.cvc_state, "last4": kept.last4},
+            details={"brand": kept.brand, "cvc_state": sent.cvc_state, "last4": draft.pan.last4},
         )
-        row = self._row(draft, asked, keys, token) if known is None else None
         return Made(kept, sent, row, record)
 
     def _row(self, draft: Draft, asked: Asked, keys: MerchantKeys, token: TokenId) -> TokenRow:
@@ -187,30 +204,23 @@ class TokenMaker:
             fingerprint=keys.fingerprinted(pan) if draft.deduplicate else None,
             fingerprint_version=keys.fingerprint.version if draft.deduplicate else None,
             single_use=single_use,
-            expires_at=asked.now + SINGLE_USE_LIFE if single_use else None,
+            expires_at=asked.now + SINGLE_USE_LIFE if single_use else wish.expires_at,
             metadata=_encode_sorted(wish.metadata).decode() if wish.metadata else None,
             created_by=principal.subject,
             created_at=asked.now,
-        )
-
-    def _new_view(self, draft: Draft, asked: Asked, token: TokenId) -> TokenOut:
-        wish, pan = draft.wish, draft.pan
-        single_use = asked.principal.kind is CallerKind.PUBLIC
-        return TokenOut(
-            id=token,
-            object="token",
-            mode=asked.principal.mode,
-            brand=pan.scheme.name,
-            bin=pan.bin,
-            last4=pan.last4,
-            exp_month=wish.card.exp_month,
-            exp_year=wish.card.exp_year,
-            single_use=single_use,
-            deduplicated=False,
-            created_at=rfc3339(asked.now),
-            expires_at=rfc3339(asked.now + SINGLE_USE_LIFE) if single_use else None,
-            metadata=wish.metadata or {},
-            cvc_state="absent",
+            container=None if wish.container == DEFAULT_CONTAINER else wish.container,
+            kind=None if wish.network_token is None else NETWORK_TOKEN,
+            pan_alias=new_alias(pan) if wish.alias else None,
+            details=seal_details(
+                draft.details,
+                keys.card.version,
+                keys.sealer,
+                principal.mode,
+                principal.merchant,
+                token,
+            )
+            if draft.details
+            else (),
         )
 
     def _sealed_cvc(
@@ -228,6 +238,43 @@ class TokenMaker:
         return await self._sealer.keys(principal.merchant, principal.mode)
 
 
+async def written_anew(write: Callable[[], Awaitable[Written]]) -> Written:
+    """Write; an alias that is taken is drawn again, which happens once in millions of times.
+
+    Raises:
+        ContainerUnknown: it ended while the token was on its way.
+        ConstraintBroken: something else is wrong with a row.
+    """
+    for _ in range(ALIAS_TRIES - 1):
+        with contextlib.suppress(AliasTaken):
+            return await _written(write)
+    return await _written(write)
+
+
+async def _written(write: Callable[[], Awaitable[Written]]) -> Written:
+    try:
+        return await write()
+    except ConstraintBroken as broken:
+        raise said(broken) from None
+
+
+def said(broken: ConstraintBroken) -> StrongroomError:
+    """Return what a broken constraint of a token's row means."""
+    if broken.constraint == "token_container":
+        return ContainerUnknown()
+    return AliasTaken() if broken.constraint == "token_pan_alias" else broken
+
+
+def new_alias(pan: Pan) -> str:
+    """Draw an alias for a card."""
+    return pan_alias(pan.digits, pan.last4, random_below)
+
+
+def container_of(wish: TokenIn) -> str:
+    """Return where a token is to stand."""
+    return DEFAULT_CONTAINER if wish.container is None else wish.container
+
+
 def known_by(keys: MerchantKeys, draft: Draft, made: Made, item: int) -> Sequence[Elsewhere]:
     """Return what a new token's card may be known by while cards move to another fingerprint key."""
     if not keys.fingerprints_elsewhere or made.row is None or made.row.fingerprint is None:
@@ -243,34 +290,101 @@ def read_wish(wish: TokenIn, asked: Asked, at: str = "") -> Draft:
     Raises:
         Invalid: with every field that is wrong.
     """
+    public = asked.principal.kind is CallerKind.PUBLIC
     pan = read_card(wish.card, asked.principal.mode, asked.now, f"{at}/card")
     read_metadata(wish.metadata, f"{at}/metadata")
-    return Draft(pan, wish, wish.deduplicate and asked.principal.kind is not CallerKind.PUBLIC)
+    if public:
+        _require_plain(wish, at)
+    read_end(wish.expires_at, asked.now, f"{at}/expires_at")
+    details = wished_details(wish, asked.now)
+    if details:
+        read_details(
+            holder=wish.holder,
+            address=wish.billing_address,
+            network_token=wish.network_token,
+            stored=wish.stored_credential,
+            now=asked.now,
+            at=at,
+        )
+    return Draft(pan, wish, wish.deduplicate and not public, details)
+
+
+def _require_plain(wish: TokenIn, at: str) -> None:
+    """What a public key makes lives an hour in `default`; what makes it more is a secret key's to add."""
+    wrong = [
+        FieldError(f"{at}/{name}", "not_for_public_keys", "a public key cannot ask for this")
+        for name, asked_for in (
+            ("container", container_of(wish) != DEFAULT_CONTAINER),
+            ("expires_at", wish.expires_at is not None),
+            ("alias", wish.alias),
+            ("network_token", wish.network_token is not None),
+            ("stored_credential", wish.stored_credential is not None),
+        )
+        if asked_for
+    ]
+    if wrong:
+        raise Invalid(*wrong)
+
+
+def read_end(moment: datetime | None, now: datetime, at: str) -> None:
+    """Check the moment at which a token is to be deleted.
+
+    Raises:
+        Invalid: it names no time zone, is past, or is further ahead than anybody means.
+    """
+    if moment is None:
+        return
+    if moment.tzinfo is None or not now < moment <= now + LIFE_MAX:
+        raise Invalid(
+            FieldError(
+                at, "moment_out_of_range", "a moment with its zone, within 30 years from now"
+            )
+        )
 
 
 def canonical(wish: TokenIn, draft: Draft) -> bytes:
     """Return the body in one form whatever its spelling, with the CVC left out, for its keyed fingerprint."""
     card = wish.card
-    return _encode_sorted(
-        (card.number, card.exp_month, card.exp_year, draft.deduplicate, wish.metadata or {})
+    plain = (card.number, card.exp_month, card.exp_year, draft.deduplicate, wish.metadata or {})
+    more = (
+        None if wish.container == DEFAULT_CONTAINER else wish.container,
+        wish.expires_at,
+        wish.alias or None,
+        wish.holder,
+        wish.billing_address,
+        wish.network_token,
+        wish.stored_credential,
     )
+    return _encode_sorted((*plain, *more) if any(more) else plain)
 
 
-def view_of(token: StoredToken, *, deduplicated: bool = False) -> TokenOut:
-    """Return what may be shown of a stored token."""
+def _known_view(known: StoredToken | None, principal: Principal) -> TokenOut:
+    if known is None:
+        raise Bug("a card has a row or a token")
+    return view_of(known, deduplicated=True, caller=principal.kind)
+
+
+def _new_view(draft: Draft, asked: Asked, row: TokenRow) -> TokenOut:
     return TokenOut(
-        id=token.token_id,
+        id=row.token,
         object="token",
-        mode=token.mode,
-        brand=token.brand,
-        bin=token.bin,
-        last4=token.last4,
-        exp_month=token.exp_month,
-        exp_year=token.exp_year,
-        single_use=token.single_use,
-        deduplicated=deduplicated,
-        created_at=rfc3339(token.created_at),
-        expires_at=rfc3339(token.expires_at) if token.expires_at else None,
-        metadata=token.metadata,
+        mode=asked.principal.mode,
+        brand=row.brand,
+        bin=row.bin,
+        last4=row.last4,
+        exp_month=row.exp_month,
+        exp_year=row.exp_year,
+        single_use=row.single_use,
+        deduplicated=False,
+        created_at=rfc3339(row.created_at),
+        expires_at=None if row.expires_at is None else rfc3339(row.expires_at),
+        metadata=draft.wish.metadata or {},
         cvc_state="absent",
+        container=row.container or DEFAULT_CONTAINER,
+        kind=row.kind or UNSET,
+        pan_alias=row.pan_alias or UNSET,
+        fingerprint=fingerprint_text(
+            row.fingerprint, row.fingerprint_version, asked.principal.kind
+        ),
+        details=names_of([each.field for each in row.details]),
     )

@@ -5,27 +5,65 @@ Refused
 ├── TokenUnknown            404   not there, another tenant's, of the other mode, deleted or expired
 ├── Invalid                 422   one FieldError a field
 ├── http.idempotency        400, 409, 422   the request's key is missing, malformed, taken or in flight
+├── AliasTaken              409   all of several draws, which says something about how many there are
+├── SingleUse               409   keep it first
+├── NotANetworkToken        409
+├── CryptogramUsed          409   used before, expired, or never there
 ├── CvcInvalid              422   altered, of another token, merchant or mode
 ├── CvcExpired              410   its epoch key is gone
 ├── CvcUsed                 409   used or discarded before
 ├── CardNotForProcessor     422   a card that only the simulator takes was sent elsewhere
 ├── ConnectionUnknown       404   not there, another tenant's or of the other mode
 ├── ConnectionExists        409   the id is taken
+├── MerchantErased          403   its keys were destroyed
 └── ConnectionDisabled      409
 TemplateRefused             500   an adapter asked for what it did not register: a bug of ours
 CannotReadCard              503   data altered or key lost: page someone
+├── CardEnvelopeCut         503   a part of it is missing
+└── CardEnvelopeUnknown     503   of no format that was shipped
 CannotReadCredentials       503   likewise, of a connection
 """
 
 from typing import ClassVar
 
-from strongroom.kernel.errors import Conflict, NotThere, Refused, StrongroomError, Unavailable
+from strongroom.kernel.errors import (
+    Conflict,
+    Denied,
+    NotThere,
+    Refused,
+    StrongroomError,
+    Unavailable,
+)
 
 
 class TokenUnknown(NotThere):
     """There is no such token."""
 
     code = "token_unknown"
+
+
+class AliasTaken(Conflict):
+    """No free alias was drawn for this card; try again."""
+
+    code = "pan_alias_taken"
+
+
+class SingleUse(Conflict):
+    """A single-use token cannot be given this: keep it first."""
+
+    code = "token_single_use"
+
+
+class NotANetworkToken(Conflict):
+    """This token is a card's: it has no requestor and no cryptogram."""
+
+    code = "not_a_network_token"
+
+
+class CryptogramUsed(Conflict):
+    """This network token's cryptogram was used before, or its time is over."""
+
+    code = "cryptogram_used"
 
 
 class CvcInvalid(Refused):
@@ -73,6 +111,12 @@ class ConnectionDisabled(Conflict):
     code = "connection_disabled"
 
 
+class MerchantErased(Denied):
+    """Every key of this merchant was destroyed in this mode: it keeps no cards any more."""
+
+    code = "merchant_erased"
+
+
 class TemplateRefused(StrongroomError):
     """A request to a processor does not have the form that its adapter registered."""
 
@@ -84,6 +128,18 @@ class CannotReadCard(Unavailable):
 
     code = "card_unreadable"
     retry_after_seconds: ClassVar[int] = 60
+
+
+class CardEnvelopeCut(CannotReadCard):
+    """A stored card is not whole: a part of what was sealed is missing."""
+
+    code = "card_envelope_cut"
+
+
+class CardEnvelopeUnknown(CannotReadCard):
+    """A stored card is of a format that this release does not know."""
+
+    code = "card_envelope_unknown"
 
 
 class CannotReadCredentials(Unavailable):

@@ -9,6 +9,7 @@ TOKEN_IN: Final[dict[str, Any]] = {
     "card": {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034, "cvc": "737"},
     "deduplicate": True,
     "metadata": {"customer": "c-17"},
+    "holder": "Amal Haddad",
 }
 TOKEN: Final[dict[str, Any]] = {
     "id": _ID,
@@ -27,6 +28,34 @@ TOKEN: Final[dict[str, Any]] = {
     "cvc_state": "absent",
     "cvc": None,
     "cvc_expires_at": None,
+    "container": "default",
+}
+READ: Final[dict[str, Any]] = {
+    **TOKEN,
+    "pan_alias": "9930518846214242",
+    "details": ["billing_address", "holder"],
+    "holder": "Amal Haddad",
+    "billing_address": {
+        "country": "AE",
+        "line1": "1 Harbour Street",
+        "line2": None,
+        "city": "Dubai",
+        "region": None,
+        "postal_code": None,
+    },
+}
+CHANGE: Final[dict[str, Any]] = {
+    "exp_month": 11,
+    "exp_year": 2036,
+    "holder": "Amal Haddad",
+    "metadata": {"customer": "c-18"},
+}
+CHANGED: Final[dict[str, Any]] = {
+    **TOKEN,
+    "exp_month": 11,
+    "exp_year": 2036,
+    "metadata": {"customer": "c-18"},
+    "details": ["holder"],
 }
 SEALED_CVC: Final[dict[str, Any]] = {
     "object": "sealed_cvc",
@@ -36,6 +65,7 @@ SEALED_CVC: Final[dict[str, Any]] = {
 }
 TOKEN_WITH_CVC: Final[dict[str, Any]] = {
     **TOKEN,
+    "details": ["holder"],
     "cvc_state": "sealed",
     "cvc": SEALED_CVC["cvc"],
     "cvc_expires_at": SEALED_CVC["cvc_expires_at"],

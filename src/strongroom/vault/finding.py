@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds a caller's token and records what is done with it, in the transaction that does it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from strongroom.audit import Action, Origin, Recorder
 from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.mode import Mode
+from strongroom.kernel.pan_alias import is_pan_alias
 from strongroom.kernel.principal import Principal
 from strongroom.vault.containers.decision import CallerAccess
-from strongroom.vault.containers.model import Access, Granted
+from strongroom.vault.containers.model import Access, Granted, Transform
+from strongroom.vault.details import Details, DetailSealer, SealedDetail
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.model import StoredToken
 from strongroom.vault.writes import QUERIES, stored_token
@@ -36,14 +38,17 @@ class Seen:
 
     token: StoredToken
     granted: Granted
+    #: What was opened for this call; None: nothing was.
+    details: Details | None = None
 
 
 class TokenFinder:
     """Finds tokens by id for those whom the access rules let at them."""
 
-    def __init__(self, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, recorder: Recorder, clock: Clock, details: DetailSealer) -> None:
         self.recorder = recorder
         self.clock = clock
+        self.details = details
 
     async def find(
         self, read: ReadOnly, caller: Caller, access: CallerAccess, token_id: str, wanted: Access
@@ -54,12 +59,48 @@ class TokenFinder:
             TokenUnknown: not there for this tenant and mode.
             AccessRefused: the rules of its container do not let the caller do that.
         """
-        require_form(token_id)
+        token_id = await self.id_of(read, caller, token_id)
         row = await read.row(QUERIES["token_by_id"], *caller.scope, token_id, self.clock.now())
         if row is None:
             raise TokenUnknown
         token = stored_token(row)
         return Seen(token, access.require(token.container, wanted))
+
+    async def id_of(self, read: ReadOnly, caller: Caller, name: str) -> TokenId:
+        """Return a token's id, from itself, from its alias, or from an id of before a retokenization.
+
+        Raises:
+            TokenUnknown: it has the form of neither, or no token has that alias.
+        """
+        if is_pan_alias(name):
+            row = await read.row(QUERIES["token_of_alias"], *caller.scope, name)
+            if row is None:
+                raise TokenUnknown
+            return TokenId(row["token_id"])
+        require_form(name)
+        row = await read.row(QUERIES["token_of_old_id"], *caller.scope, name, self.clock.now())
+        return TokenId(name if row is None else row["token_id"])
+
+    async def sealed_details(self, read: ReadOnly, token: StoredToken) -> Sequence[SealedDetail]:
+        """Return what is sealed beside a token's number."""
+        if not token.details:
+            return ()
+        rows = await read.rows(
+            QUERIES["details_of_token"], token.merchant_id, token.mode, token.token_id
+        )
+        return [SealedDetail(row["field"], row["sealed"], row["key_version"]) for row in rows]
+
+    async def opened(self, seen: Seen, sealed: Sequence[SealedDetail]) -> Seen:
+        """Open what is sealed beside a number, as far as the caller is shown it. The read is recorded by now.
+
+        Raises:
+            CannotReadCard, KeyStoreUnavailable: see `DetailSealer.open`.
+        """
+        if seen.granted.transform is Transform.REDACT:
+            return seen
+        token = seen.token
+        found = await self.details.open(sealed, token.mode, token.merchant_id, token.token_id)
+        return replace(seen, details=found)
 
     async def record(
         self,

@@ -22,19 +22,42 @@ from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import SYNTHETIC
 from strongroom.vault.answers import Cleaner
-from strongroom.vault.calls import CVC_ABSENT, CVC_HELD, CVC_USED, CardFacts, Forward, Forwarded
+from strongroom.vault.calls import (
+    CVC_ABSENT,
+    CVC_HELD,
+    CVC_USED,
+    CardFacts,
+    Forward,
+    Forwarded,
+    NetworkTokenFacts,
+    StoredCredentialFacts,
+)
 from strongroom.vault.connections import OpenConnection, VaultConnections
+from strongroom.vault.containers.errors import AccessRefused
+from strongroom.vault.containers.model import Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
 from strongroom.vault.destinations import JSON, SIMULATOR, Destinations, Matched
-from strongroom.vault.errors import CardNotForProcessor, TemplateRefused, TokenUnknown
+from strongroom.vault.details import (
+    CRYPTOGRAM,
+    NETWORK_TOKEN,
+    STORED_CREDENTIAL,
+    DetailSealer,
+    SealedDetail,
+)
+from strongroom.vault.errors import (
+    CardNotForProcessor,
+    CryptogramUsed,
+    TemplateRefused,
+    TokenUnknown,
+)
 from strongroom.vault.held import HeldCvcs, Use
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, filled
 from strongroom.vault.writes import QUERIES
 
-#: Brand and last four of tokens that were described of late: what a record says and a token never changes.
+#: Brand, last four and container of tokens that were described of late. What changes of it, the use itself notices.
 FACTS_REMEMBERED_MAX: Final = 10_000
 #: A body that an adapter writes is a tenth of this.
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -43,11 +66,16 @@ _encode: Final = msgspec.json.Encoder().encode
 _NOTHING: Final[Mapping[Slot, str | int]] = {}
 
 
+#: A token that is moved between containers at every try is somebody's game.
+MOVES_FOLLOWED_MAX: Final = 3
+
+
 class _Facts(NamedTuple):
-    """What a record says of a card."""
+    """What a record says of a card, and whose rules are asked."""
 
     brand: str
     last4: str
+    container: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -70,6 +98,7 @@ class VaultForwarder:
         *,
         database: Database,
         sealer: CardSealer,
+        details: DetailSealer,
         epochs: CvcEpochs,
         connections: VaultConnections,
         destinations: Destinations,
@@ -82,6 +111,7 @@ class VaultForwarder:
         self._rules = rules
         self._database = database
         self._sealer = sealer
+        self._details = details
         self._epochs = epochs
         self._connections = connections
         self._destinations = destinations
@@ -113,7 +143,11 @@ class VaultForwarder:
         _require_fitting(request, matched)
         opened = _NO_CARD
         if request.token is not None:
-            opened = await self._opened(request, request.token, matched)  # (3) (4)
+            try:
+                opened = await self._opened(request, request.token, matched)  # (3) (4)
+            except TokenUnknown:
+                token = await self._current(request.merchant, request.mode, request.token)
+                opened = await self._opened(request, token, matched)
         # Crash here: the use is recorded and nothing was sent. Payments finds an attempt that was saved before the
         # call, asks the processor, and learns that it never heard of it.
         reply = await self._egress.send(_outgoing(request, connection, matched, opened))  # (5)
@@ -124,13 +158,13 @@ class VaultForwarder:
         """Return what may be shown of a token's card. See `Forwarder`."""
         if not is_id("tok", token):
             raise TokenUnknown
-        row = await self._call(QUERIES["describe_token"], merchant, mode, token, self._clock.now())
-        if row is None:
-            raise TokenUnknown
-        self._facts[merchant, mode, token] = _Facts(row["brand"], row["last4"])
-        self._facts.move_to_end((merchant, mode, token))
-        if len(self._facts) > FACTS_REMEMBERED_MAX:
-            self._facts.popitem(last=False)
+        try:
+            row = await self._described(merchant, mode, token)
+        except TokenUnknown:
+            token = await self._current(merchant, mode, token)
+            row = await self._described(merchant, mode, token)
+        details = await self._details.open(_sealed_facts(row), mode, merchant, token)
+        network_token, stored = details.network_token, details.stored_credential
         return CardFacts(
             token,
             row["brand"],
@@ -139,7 +173,46 @@ class VaultForwarder:
             row["exp_month"],
             row["exp_year"],
             row["single_use"],
+            row["container"],
+            None
+            if network_token is None
+            else NetworkTokenFacts(
+                network_token.requestor_id, network_token.eci, row["has_cryptogram"]
+            ),
+            None
+            if stored is None
+            else StoredCredentialFacts(
+                stored.initiator,
+                stored.scheme_transaction_id,
+                stored.mandate_reference,
+                stored.agreed_at,
+            ),
         )
+
+    async def _current(self, merchant: MerchantId, mode: Mode, token: TokenId) -> TokenId:
+        """Return the id that a token has since a retokenization.
+
+        Raises:
+            TokenUnknown: it stands for none, or does no more.
+        """
+        async with self._database.transaction([merchant]) as read:
+            row = await read.row(
+                QUERIES["token_of_old_id"], merchant, mode, token, self._clock.now()
+            )
+        if row is None:
+            raise TokenUnknown
+        return TokenId(row["token_id"])
+
+    async def _described(self, merchant: MerchantId, mode: Mode, token: TokenId) -> Record:
+        """Return what may be shown of a token, and remember what a record says of it."""
+        row = await self._call(QUERIES["card_facts"], merchant, mode, token, self._clock.now())
+        if row is None:
+            raise TokenUnknown
+        self._facts[merchant, mode, token] = _Facts(row["brand"], row["last4"], row["container"])
+        self._facts.move_to_end((merchant, mode, token))
+        if len(self._facts) > FACTS_REMEMBERED_MAX:
+            self._facts.popitem(last=False)
+        return row
 
     async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
         """Make a single-use token lasting. See `Forwarder`."""
@@ -166,17 +239,17 @@ class VaultForwarder:
         """Record that a card is used, and open it: (3) and (4)."""
         facts = self._facts.get((request.merchant, request.mode, token))
         if facts is None:  # one more round trip, where another process described the card
-            described = await self.describe(request.merchant, request.mode, token)
-            facts = _Facts(described.brand, described.last4)
+            facts = await self._facts_of(request, token)
         if facts.brand == SYNTHETIC.name and matched.destination.processor != SIMULATOR:
             raise CardNotForProcessor
+        await self._require_use(request, facts)
         use = _use_of(request, token)
         code = None if use is None else self._held.take(use)
         checked = None
         if code is None and request.cvc is not None:
             checked = await self._epochs.check(request.cvc, request.mode, request.merchant, token)
-        row = await self._record(request, token, matched, facts, checked)  # (3)
-        # Crash here: the record says used, the CVC is spent, and neither was opened.
+        row = await self._recorded(request, token, matched, facts, checked)  # (3)
+        # Crash here: the record says used, CVC and cryptogram are spent, and nothing was opened.
         number = await digits_to_send(  # (4)
             self._sealer,
             row["sealed_number"],
@@ -194,7 +267,39 @@ class VaultForwarder:
         }
         if code is not None:
             values[Slot.CARD_CVC] = code
+        if row["cryptogram_sealed"] is not None:
+            sealed = SealedDetail(CRYPTOGRAM, row["cryptogram_sealed"], row["cryptogram_version"])
+            values[Slot.CARD_CRYPTOGRAM] = await self._details.cryptogram(
+                sealed, request.mode, request.merchant, token
+            )
         return _Opened(values, number, code)
+
+    async def _facts_of(self, request: Forward, token: TokenId) -> _Facts:
+        row = await self._described(request.merchant, request.mode, token)
+        return _Facts(row["brand"], row["last4"], row["container"])
+
+    async def _require_use(self, request: Forward, facts: _Facts) -> None:
+        """Refuse a token that payments may not use where it stands."""
+        await self._rules.require_payments(
+            request.merchant, request.mode, facts.container, Access.USE
+        )
+
+    async def _recorded(
+        self,
+        request: Forward,
+        token: TokenId,
+        matched: Matched,
+        facts: _Facts,
+        checked: CheckedCvc | None,
+    ) -> Record:
+        """Record a use, under the rules of where the token stands at that moment: (3)."""
+        for _ in range(MOVES_FOLLOWED_MAX):
+            row = await self._record(request, token, matched, facts, checked)
+            if row["verdict"] != "moved":
+                return row
+            facts = await self._facts_of(request, token)
+            await self._require_use(request, facts)
+        raise AccessRefused
 
     async def _record(
         self,
@@ -234,11 +339,13 @@ class VaultForwarder:
         if checked is not None:
             records.append(made(Action.VAULT_CVC_USED, {}))
         row = await self._call(
-            QUERIES["use_token"],
+            QUERIES["use_card"],
             request.merchant,
             request.mode,
             token,
+            facts.container,
             None if checked is None else checked.cvc_id.hex(),
+            Slot.CARD_CRYPTOGRAM in matched.slots,
             now,
             [record.event_id for record in records],
             [record.payload for record in records],
@@ -250,6 +357,8 @@ class VaultForwarder:
             raise TokenUnknown
         if row["verdict"] == "cvc_used":
             raise self._epochs.refuse_used()
+        if row["verdict"] == "cryptogram_used":
+            raise CryptogramUsed
         return row
 
     async def _call(self, query: Query, *values: object) -> Record | None:
@@ -280,6 +389,15 @@ class VaultForwarder:
         }
         body = clean.body(reply.body)
         return Forwarded("answered", reply.status, headers, body, "", reply.seconds, cvc_state)
+
+
+def _sealed_facts(row: Record) -> list[SealedDetail]:
+    """Return what payments read of a token, sealed."""
+    return [
+        SealedDetail(field, row[field], row[f"{field}_version"])
+        for field in (NETWORK_TOKEN, STORED_CREDENTIAL)
+        if row[field] is not None
+    ]
 
 
 def _require_fitting(request: Forward, matched: Matched) -> None:

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
@@ -31,3 +32,17 @@ class StoredToken:
     created_by: str
     created_at: datetime
     container: str = DEFAULT_CONTAINER
+    #: `network_token`; None: a card.
+    kind: str | None = None
+    pan_alias: str | None = None
+    #: What is sealed beside the number, by name.
+    details: tuple[str, ...] = ()
+
+
+class DetailRow(NamedTuple):
+    """One row of `vault.token_detail`, in the order of `put_tokens`."""
+
+    field: str
+    sealed: bytes
+    key_version: int
+    expires_at: datetime | None

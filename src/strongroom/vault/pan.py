@@ -36,6 +36,11 @@ class Pan:
         return self._digits[:BIN_DIGITS]
 
     @property
+    def digits(self) -> int:
+        """How many digits it has."""
+        return len(self._digits)
+
+    @property
     def last4(self) -> str:
         """The last four digits."""
         return self._digits[-4:]

@@ -7,8 +7,10 @@ from strongroom.audit import Recorder
 from strongroom.kernel.clock import Clock
 from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.bulk import BulkMaker
+from strongroom.vault.changes import TokenChanger
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.create import TokenMaker
+from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
 
 
@@ -23,3 +25,5 @@ class Vault:
     clock: Clock
     metrics: VaultMetrics
     rules: RuleFeed
+    changer: TokenChanger
+    search: TokenSearch

@@ -1,8 +1,8 @@
--- name: put_tokens (merchants, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, a_group, a_event, a_payload, a_leaf, a_mac)
--- The hot write: keys, identities, tokens and audit records of a batch in one transaction (migration 0006).
+-- name: put_tokens (merchants, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, t_container, t_kind, t_alias, d_item, d_field, d_sealed, d_key_version, d_expires_at, a_group, a_event, a_payload, a_leaf, a_mac)
+-- The hot write: keys, identities, tokens and audit records of a batch in one transaction (migration 0025).
 select kind, group_no, item, token_id, fingerprint, status, object_id, response
   from vault.put_tokens($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31);
+                        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39);
 
 -- name: request_by_key (merchant, mode, route, key)
 -- What a key was answered with, today or yesterday.
@@ -13,14 +13,20 @@ select claim, fingerprint, status, object_id, response from idempotency.request
 -- name: token_by_id (merchant, mode, token, now)
 -- One token that has not expired.
 select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container,
+       kind, pan_alias,
+       array(select d.field from vault.token_detail d
+              where d.merchant_id = token.merchant_id and d.mode = token.mode and d.token_id = token.token_id) as details
   from vault.token
  where merchant_id = $1 and mode = $2 and token_id = $3 and (expires_at is null or expires_at > $4);
 
 -- name: tokens_by_id (merchants, tokens)
 -- Tokens that known cards already have.
 select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container,
+       kind, pan_alias,
+       array(select d.field from vault.token_detail d
+              where d.merchant_id = token.merchant_id and d.mode = token.mode and d.token_id = token.token_id) as details
   from vault.token
  where merchant_id = any ($1::text[]) and token_id = any ($2::text[]);
 
@@ -31,7 +37,10 @@ select container from vault.token where merchant_id = $1 and mode = $2 and token
 -- name: list_tokens (merchant, mode, before_token, now, limit, containers)
 -- A page of a tenant's tokens in some containers, newest first.
 select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container,
+       kind, pan_alias,
+       array(select d.field from vault.token_detail d
+              where d.merchant_id = token.merchant_id and d.mode = token.mode and d.token_id = token.token_id) as details
   from vault.token
  where merchant_id = $1 and mode = $2 and token_id < $3 and (expires_at is null or expires_at > $4)
    and container = any ($6::text[])
@@ -42,12 +51,14 @@ select merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last
 -- Likewise where `default` is not among them: a few rows of each container, by their own index.
 select t.merchant_id, t.mode, t.token_id, t.sealed_number, t.key_version, t.brand, t.bin, t.last4, t.exp_month,
        t.exp_year, t.fingerprint, t.fingerprint_version, t.single_use, t.expires_at, t.metadata, t.created_by,
-       t.created_at, t.container
+       t.created_at, t.container, t.kind, t.pan_alias, t.details
   from unnest($6::text[]) as c (name)
  cross join lateral (
        select k.merchant_id, k.mode, k.token_id, k.sealed_number, k.key_version, k.brand, k.bin, k.last4, k.exp_month,
               k.exp_year, k.fingerprint, k.fingerprint_version, k.single_use, k.expires_at,
-              k.metadata::text as metadata, k.created_by, k.created_at, k.container
+              k.metadata::text as metadata, k.created_by, k.created_at, k.container, k.kind, k.pan_alias,
+              array(select d.field from vault.token_detail d
+                     where d.merchant_id = k.merchant_id and d.mode = k.mode and d.token_id = k.token_id) as details
          from vault.token k
         where k.merchant_id = $1 and k.mode = $2 and k.container = c.name and k.container <> 'default'
           and k.token_id < $3 and (k.expires_at is null or k.expires_at > $4)
@@ -77,7 +88,10 @@ update vault.token set single_use = false, expires_at = case when single_use the
        metadata = coalesce($4::text::jsonb, metadata)
  where merchant_id = $1 and mode = $2 and token_id = $3 and (expires_at is null or expires_at > $5)
 returning merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year, fingerprint,
-       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container;
+       fingerprint_version, single_use, expires_at, metadata::text as metadata, created_by, created_at, container,
+       kind, pan_alias,
+       array(select d.field from vault.token_detail d
+              where d.merchant_id = token.merchant_id and d.mode = token.mode and d.token_id = token.token_id) as details;
 
 -- name: be_expiry_job ()
 -- States that this transaction does retention (row-level security).
@@ -142,6 +156,50 @@ select verdict, sealed_number, key_version, exp_month, exp_year
 -- What may be shown of one token. One call, no transaction.
 select token_id, brand, bin, last4, exp_month, exp_year, single_use from vault.describe_token($1, $2, $3, $4);
 
+-- name: card_facts (merchant, mode, token, now)
+-- Likewise, with where it stands and what payments read of it, sealed (migration 0025).
+select token_id, brand, bin, last4, exp_month, exp_year, single_use, container, kind, network_token,
+       network_token_version, has_cryptogram, stored_credential, stored_credential_version
+  from vault.card_facts($1, $2, $3, $4);
+
+-- name: use_card (merchant, mode, token, container, cvc, cryptogram, now, events, payloads, leaves, macs)
+-- `use_token`, for a token that stands in the container whose rules were asked, and with its cryptogram (migration 0025).
+select verdict, sealed_number, key_version, exp_month, exp_year, cryptogram_sealed, cryptogram_version
+  from vault.use_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: details_of_token (merchant, mode, token)
+-- What is sealed beside a number.
+select field, sealed, key_version from vault.token_detail where merchant_id = $1 and mode = $2 and token_id = $3;
+
+-- name: container_is_there (merchant, mode, name)
+-- A container that does not end before this transaction does.
+select name from vault.container where merchant_id = $1 and mode = $2 and name = $3 for key share;
+
+-- name: change_token (merchant, mode, token, exp_month, exp_year, metadata, container, expires_at)
+-- What a token has besides its number.
+update vault.token set exp_month = $4, exp_year = $5, metadata = $6::text::jsonb, container = $7, expires_at = $8
+ where merchant_id = $1 and mode = $2 and token_id = $3;
+
+-- name: put_detail (merchant, mode, token, field, sealed, key_version, expires_at)
+-- Something sealed beside a number; takes the place of what was there.
+insert into vault.token_detail (merchant_id, mode, token_id, field, sealed, key_version, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7)
+    on conflict (merchant_id, mode, token_id, field) do update
+   set sealed = excluded.sealed, key_version = excluded.key_version, expires_at = excluded.expires_at;
+
+-- name: end_details (merchant, mode, token, fields)
+-- Takes away what was sealed beside a number.
+delete from vault.token_detail
+ where merchant_id = $1 and mode = $2 and token_id = $3 and field = any ($4::text[]);
+
+-- name: token_of_alias (merchant, mode, alias)
+-- Which token an alias stands for.
+select token_id from vault.token where merchant_id = $1 and mode = $2 and pan_alias = $3;
+
+-- name: expired_cryptograms ()
+-- Ends the cryptograms of every tenant whose time has passed.
+delete from vault.token_detail where expires_at <= now();
+
 -- name: make_lasting (merchant, mode, token, now)
 -- A single-use token becomes lasting, as it is.
 update vault.token set single_use = false, expires_at = null
@@ -188,3 +246,7 @@ insert into vault.region (region, made_at) values ($1, $2) on conflict do nothin
 -- name: pinned_region ()
 -- That region.
 select region from vault.region;
+
+-- name: token_of_old_id (merchant, mode, old, now)
+-- What an id of before a retokenization stands for, as long as it does.
+select token_id from vault.token_alias where merchant_id = $1 and mode = $2 and old_id = $3 and until > $4;

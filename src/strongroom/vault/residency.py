@@ -4,14 +4,18 @@
 Asked at the one place where card keys are taken (`CardSealer`), so that no way in or out goes around it.
 """
 
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import Denied, StrongroomError
 from strongroom.kernel.ids import MerchantId
+from strongroom.keys import RootInfo, location_of
 from strongroom.vault.writes import QUERIES
 
+#: The region of who named none.
+UNNAMED: Final = "local"
 #: Merchants whose region was looked up; it never changes.
 REMEMBERED_MAX: Final = 100_000
 
@@ -85,6 +89,28 @@ async def require_region(database: Database, region: str, clock: Clock) -> None:
         await tx.run(QUERIES["pin_region"], region, clock.now())
         row = await tx.row(QUERIES["pinned_region"])
     require_same(region, "" if row is None else row["region"], "its database")
+
+
+def require_places(region: str, allowed: Collection[str], roots: Sequence[RootInfo]) -> None:
+    """Refuse a key store that says that its roots are elsewhere. A region that was never named is not compared.
+
+    Args:
+        region: the vault's; its own name is a place that counts.
+        allowed: further places that count as it.
+        roots: what the store says of them.
+
+    Raises:
+        RegionWrong: names the root and its place.
+    """
+    if region == UNNAMED and not allowed:
+        return
+    for root in roots:
+        place = location_of(root)
+        if place is not None and place != region and place not in allowed:
+            raise RegionWrong(
+                f"this vault's region is {region}, and the {root.purpose} root is in {place}: set "
+                "STRONGROOM_VAULT_REGION or _VAULT_LOCATIONS, or give it keys of its own region"
+            )
 
 
 def require_same(region: str, found: str, whose: str) -> None:

@@ -9,8 +9,9 @@ from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, algorithm_of
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKey, DataKeys, KeyName
-from strongroom.vault.errors import CannotReadCard
+from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName
+from strongroom.vault.envelopes import require_envelope
+from strongroom.vault.errors import CannotReadCard, MerchantErased
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.residency import Residency
@@ -48,7 +49,7 @@ class MerchantKeys(NamedTuple):
 
     def fingerprinted(self, pan: Pan) -> bytes:
         """Return the keyed fingerprint of the whole number (PCI DSS 3.5.1.1)."""
-        return hmac_sha256(self.fingerprint.secret.expose(), pan.identity())
+        return fingerprint_under(self.fingerprint, pan)
 
     def request_fingerprint(self, canonical: bytes) -> bytes:
         """Return the keyed fingerprint of a request's body."""
@@ -112,6 +113,7 @@ class CardSealer:
 
         Raises:
             MerchantElsewhere: their cards rest in another region.
+            MerchantErased: every key of theirs was destroyed.
             KeyStoreUnavailable: they are not open and the key store does not answer.
         """
         await self._residency.require(merchant)
@@ -120,12 +122,34 @@ class CardSealer:
             if (keys := self.recent(merchant, mode)) is not None:
                 return keys
             for name in (KeyName.CARD, KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
-                key = await self._keyring.current(merchant, mode, name)
+                try:
+                    key = await self._keyring.current(merchant, mode, name)
+                except DataKeyDestroyed:
+                    raise MerchantErased from None
                 rotated = rotated or key.version > 1
             if rotated:
                 for name in (KeyName.FINGERPRINT, KeyName.IDEMPOTENCY):
                     await self._keyring.older(merchant, mode, name)
         raise CannotReadCard("this merchant's data keys do not stay open")
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What seals from here on."""
+        return self._algorithm
+
+    async def card_key(
+        self, merchant: MerchantId, mode: Mode, version: int | None = None
+    ) -> DataKey:
+        """Return a key of cards, for what is sealed beside a number; without a version the one that seals now.
+
+        Raises:
+            MerchantElsewhere: this merchant's cards rest in another region.
+            KeyStoreUnavailable, KeysBroken: see each.
+        """
+        await self._residency.require(merchant)
+        if version is None:
+            return await self._keyring.current(merchant, mode, KeyName.CARD)
+        return await self._keyring.version(merchant, mode, KeyName.CARD, version)
 
     async def open(self, token: StoredToken) -> Pan:
         """Open a stored number. Record the use first. Raises as `open_number`."""
@@ -144,10 +168,12 @@ class CardSealer:
 
         Raises:
             MerchantElsewhere: this merchant's cards rest in another region.
-            CannotReadCard: the row was altered, moved, or its key is lost.
+            CannotReadCard: the row was altered, moved, or its key is lost; one that is cut or of an unknown format
+                has an error of its own.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
         await self._residency.require(merchant)
+        require_envelope(sealed)
         key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
         try:
             algorithm = algorithm_of(sealed)
@@ -155,6 +181,11 @@ class CardSealer:
             return Pan.from_sealed(key.sealer(algorithm, CARD_PURPOSE).open(sealed, place))
         except CannotOpen:
             raise CannotReadCard from None
+
+
+def fingerprint_under(key: DataKey, pan: Pan) -> bytes:
+    """Return the keyed fingerprint of a whole number under one version of a merchant's key (PCI DSS 3.5.1.1)."""
+    return hmac_sha256(key.secret.expose(), pan.identity())
 
 
 def _place(

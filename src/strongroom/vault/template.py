@@ -22,6 +22,8 @@ DEPTH_MAX: Final = 16
 class Slot(enum.StrEnum):
     """What the vault fills in. Number and code become text; month and year become whole numbers, the year in full."""
 
+    #: Of a network token; serves once.
+    CARD_CRYPTOGRAM = "card.cryptogram"
     CARD_CVC = "card.cvc"
     CARD_EXP_MONTH = "card.exp_month"
     CARD_EXP_YEAR = "card.exp_year"

@@ -18,7 +18,7 @@ from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.cvc import CvcEpochs, SealedCvc
 from strongroom.vault.errors import TokenUnknown
-from strongroom.vault.finding import Caller, Seen, TokenFinder, require_form
+from strongroom.vault.finding import Caller, Seen, TokenFinder
 from strongroom.vault.writes import QUERIES, stored_token
 
 PAGE_ROWS_MAX: Final = 100
@@ -39,6 +39,7 @@ class Tokens:
         clock: Clock,
         metrics: VaultMetrics,
         rules: RuleFeed,
+        finder: TokenFinder,
     ) -> None:
         self._metrics = metrics
         self._database = database
@@ -46,7 +47,7 @@ class Tokens:
         self._recorder = recorder
         self._clock = clock
         self._rules = rules
-        self._finder = TokenFinder(recorder, clock)
+        self._finder = finder
 
     async def read(self, caller: Caller, token_id: str) -> Seen:
         """Return a token, and how much of it the caller is shown.
@@ -58,8 +59,9 @@ class Tokens:
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([caller.principal.merchant]) as tx:
             seen = await self._finder.find(tx, caller, access, token_id, Access.MASK)
+            sealed = await self._finder.sealed_details(tx, seen.token)
             await self._finder.record(tx, caller, Action.VAULT_TOKEN_READ, seen.token.token_id)
-            return seen
+        return await self._finder.opened(seen, sealed)
 
     async def list(
         self, caller: Caller, before: str | None, limit: int
@@ -92,9 +94,9 @@ class Tokens:
             AccessRefused: the rules of its container do not let the caller use it.
         """
         merchant, mode = caller.scope
-        require_form(token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as tx:
+            token_id = await self._finder.id_of(tx, caller, token_id)
             await self._require_use(tx, caller, access, token_id)
             facts = await _delete(tx, merchant, mode, token_id)
             if facts is None:
@@ -112,10 +114,10 @@ class Tokens:
             AccessRefused: the rules of its container do not let the caller use it.
         """
         merchant, mode = caller.scope
-        require_form(token_id)
         read_metadata(metadata)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as tx:
+            token_id = await self._finder.id_of(tx, caller, token_id)
             await self._require_use(tx, caller, access, token_id)
             row = await tx.row(
                 QUERIES["keep_token"],
@@ -188,6 +190,9 @@ class Tokens:
                 )
                 await self._recorder.insert(tx, record)
             self._metrics.tokens_deleted.labels(mode).inc()
+        async with self._database.transaction() as tx:
+            await tx.row(QUERIES["be_expiry_job"])
+            await tx.run(QUERIES["expired_cryptograms"])
         return len(expired)
 
     async def _require_use(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the hot write and the sink that commits a batch of them (`put_tokens`, migration 0006).
+"""The rows of the hot write and the sink that commits a batch of them (`put_tokens`, migration 0025).
 
 All validation is done before a row comes here; no clear card number ever does.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,7 +27,7 @@ from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.vault.model import StoredToken
+from strongroom.vault.model import DetailRow, StoredToken
 
 QUERIES: Final = load_queries("strongroom.vault")
 KNOWN_ELSEWHERE: Final = load_queries("strongroom.vault.rotation")["known_elsewhere"]
@@ -53,7 +53,16 @@ class TokenRow(NamedTuple):
     metadata: str | None
     created_by: str
     created_at: datetime
+    #: None: `default`. What is None in every row of a batch is not sent at all.
+    container: str | None = None
+    kind: str | None = None
+    pan_alias: str | None = None
+    #: What is sealed beside the number; rows of their own.
+    details: Sequence[DetailRow] = ()
 
+
+_SELDOM: Final = tuple(map(TokenRow._fields.index, ("container", "kind", "pan_alias")))
+_NO_DETAILS: Final = (None,) * (1 + len(DetailRow._fields))
 
 #: Makes the write anew when some of its cards turn out to have tokens: place in `tokens` → that token.
 Rebuild: TypeAlias = Callable[[Mapping[int, StoredToken]], "TokenWrite"]
@@ -275,7 +284,12 @@ class TokenSink:
             row = rows[group]
             tokens = {item: found[token] for item, token in items.items() if token in found}
             # One that was deleted between the two statements is not there: the wish is tried again as it was.
-            outcomes[group] = Retake(row.rebuild(tokens) if len(tokens) == len(items) else row)
+            try:
+                again = row.rebuild(tokens) if len(tokens) == len(items) else row
+            except StrongroomError as error:  # the caller may not use the token that its card has
+                outcomes[group] = error
+            else:
+                outcomes[group] = Retake(again)
 
 
 def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
@@ -301,6 +315,13 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         record_group = [group for group, row in numbered for _ in row.records]
         tokens = list(chain.from_iterable(row.tokens for row in rows))
         records = list(chain.from_iterable(row.records for row in rows))
+    columns: list[Sequence[object] | None] = (
+        list(zip(*tokens, strict=True)) if tokens else [()] * len(TokenRow._fields)
+    )
+    details = columns.pop() or ()
+    for column in _SELDOM:
+        if not any(columns[column] or ()):
+            columns[column] = None
     return [
         list(set(merchants)),
         merchants,
@@ -313,13 +334,22 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         [row.object_id for row in rows],
         [row.response for row in rows],
         token_group,
-        *(zip(*tokens, strict=True) if tokens else [()] * len(TokenRow._fields)),
+        *columns,
+        *_details(details),
         record_group,
         [record.event_id for record in records],
         [record.payload for record in records],
         [record.leaf_hash for record in records],
         [record.row_mac for record in records],
     ]
+
+
+def _details(details: Sequence[Any]) -> Sequence[Sequence[object] | None]:
+    """Transpose what is sealed beside the numbers: the place of its token first, from 1."""
+    if not any(details):
+        return _NO_DETAILS
+    placed = [(place, *each) for place, found in enumerate(details, start=1) for each in found]
+    return list(zip(*placed, strict=True))
 
 
 def stored_token(row: Record) -> StoredToken:
@@ -343,4 +373,7 @@ def stored_token(row: Record) -> StoredToken:
         row["created_by"],
         row["created_at"],
         row["container"],
+        row["kind"],
+        row["pan_alias"],
+        tuple(row["details"]),
     )

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from strongroom.cli.diagnosis.finding import Finding, fail, ok, warn
+from strongroom.cli.diagnosis.key_stores import place, remedy
 from strongroom.cli.installation import CERTIFICATE_LEFT_MIN, Installation
 from strongroom.config import KeyStoreName
 from strongroom.config.roles import ServedRole
 from strongroom.crypto import CertificateUnreadable, certificate_expiry
 from strongroom.db.logins import Login
 from strongroom.kernel.errors import StrongroomError
+from strongroom.keys import SecretsMissing, roots_of
 
 INITIALISE: Final = "strongroom init"
 _OTHERS_WRITE: Final = 0o022
@@ -93,6 +95,9 @@ def _private_folder(folder: Path) -> list[Finding]:
     return []
 
 
+_MAKE_ANEW: Final = "have a new one made: docs/howto/use-openbao-transit.md"
+
+
 def secret_files(here: Installation) -> list[SecretFile]:
     """Name every file of this installation that is a secret."""
     settings = here.settings
@@ -103,7 +108,7 @@ def secret_files(here: Installation) -> list[SecretFile]:
             f"the password of the login {login}",
             INITIALISE if here.uses_embedded else f"{INITIALISE} --administrator URL",
         )
-        for login in Login
+        for login in (Login if settings.login_passwords is None else ())
     ]
     # Made anew these would be other ones: what was sealed with the old ones would stay sealed for ever.
     if settings.key_store is KeyStoreName.FILE:
@@ -120,6 +125,9 @@ def secret_files(here: Installation) -> list[SecretFile]:
                 found.append(
                     SecretFile(path, f"the {what} of the role {role}", "strongroom pki init")
                 )
+    if settings.transit_secret_id_file is not None:
+        path = settings.transit_secret_id_file
+        found.append(SecretFile(path, "the SecretID of the Transit store", _MAKE_ANEW))
     if not settings.plain_http and settings.tls_key is not None:
         found.append(
             SecretFile(settings.tls_key, "the key of the certificate", "set STRONGROOM_TLS_KEY")
@@ -158,32 +166,41 @@ def secrets(files: Sequence[SecretFile]) -> list[Finding]:
     return found or [ok("files.secret", f"{len(files)} secret files, each its owner's alone")]
 
 
+def references(here: Installation) -> list[Finding]:
+    """Follow the references to secrets that are kept elsewhere."""
+    from strongroom.compose import wanted_secrets
+
+    name = "secrets.elsewhere"
+    try:
+        _ = here.secrets
+    except SecretsMissing as missing:
+        return [
+            fail(name, f"{setting}: {fault}", "strongroom secret list, once it is mended")
+            for setting, fault in missing.faults.items()
+        ]
+    wanted = wanted_secrets(here.settings, sorted(Login))
+    return [ok(name, f"{len(wanted)} secrets that are kept elsewhere are read")] if wanted else []
+
+
 async def key_store(here: Installation) -> list[Finding]:
     """Open the key store and ask for its roots."""
     from strongroom.compose import open_key_store
 
-    name = "keys.store"
+    name, settings = "keys.store", here.settings
     try:
-        store = await open_key_store(here.settings, here.passphrase())
+        store = await open_key_store(settings, here.passphrase(), purposes=roots_of(here.roles))
     except StrongroomError as error:
-        remedy = (
-            "restore the folder `keys` from your backup, file and passphrase of one day"
-            if here.settings.key_store is KeyStoreName.FILE
-            else "check region, network and this role's grants on the KMS keys"
-        )
-        return [fail(name, error.detail.rstrip("."), remedy)]
+        return [fail(name, error.detail.rstrip("."), remedy(settings, error))]
     try:
         roots = await store.describe()
     except StrongroomError as error:
-        return [fail(name, error.detail.rstrip("."), "strongroom doctor, once it answers again")]
+        return [fail(name, error.detail.rstrip("."), remedy(settings, error))]
     finally:
         await store.close()
     off = sorted(root.purpose for root in roots if not root.enabled)
     if off:
         return [fail(name, f"roots are disabled: {', '.join(off)}", "enable them in the key store")]
-    return [
-        ok(name, f"the key store ({here.settings.key_store}) opens and holds {len(roots)} roots")
-    ]
+    return [ok(name, f"the key store ({place(settings)}) opens and holds {len(roots)} roots")]
 
 
 def certificate(here: Installation, now: datetime) -> list[Finding]:

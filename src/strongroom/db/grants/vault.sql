@@ -13,10 +13,13 @@ grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_vault;
 grant select, insert on idempotency.request to strongroom_vault;
 grant select, insert, update, delete on vault.token to strongroom_vault;
 grant select, insert, delete on vault.card_identity, vault.cvc_use to strongroom_vault;
+grant update (token_id) on vault.card_identity to strongroom_vault;
+grant select, insert, update (token_id) on vault.token_alias to strongroom_vault;
 grant select, insert, update (sealed_credentials, key_version, status, updated_at) on vault.connection
     to strongroom_vault;
 grant select, insert, update (description, retention_days, updated_at), delete on vault.container to strongroom_vault;
 grant select, insert, delete on vault.access_rule to strongroom_vault;
+grant select, insert, update (sealed, key_version, expires_at), delete on vault.token_detail to strongroom_vault;
 grant select, insert, update (name, config, sealed, key_version, status, updated_at, credentials_changed_at)
     on vault.destination to strongroom_vault;
 grant select, insert, update (outcome, status, reason, duration_ms), delete on vault.forward to strongroom_vault;
@@ -30,6 +33,8 @@ grant select, insert, update (state, received, consumed, layout, rows, created, 
                               updated_at, ended_at) on vault.import to strongroom_vault;
 grant select, insert, delete on vault.import_piece to strongroom_vault;
 grant select, insert on vault.export_piece to strongroom_vault;
+grant select, insert, update (state, tokens, key_version, look_at, destroyed_at, complete_at, problem) on vault.erasure
+    to strongroom_vault;
 grant select, insert on vault.cvc_epoch to strongroom_vault;
 grant select, truncate on vault.cvc_epoch_0, vault.cvc_epoch_1, vault.cvc_epoch_2, vault.cvc_epoch_3 to strongroom_vault;
 grant execute on all functions in schema vault to strongroom_vault;

@@ -148,7 +148,8 @@ begin
          where t.merchant_id = of_merchant and t.mode = in_mode and t.token_id = any (tokens);
 end $$;
 
--- Saves what came of a forward; the one who began it, and nobody later.
+-- Saves what came of a forward; the one who began it, and nobody later. Not waited for until it is on the disk: a
+-- machine that loses power now forgets the outcome, and the key's is then unknown, which is never better than it was.
 create function vault.end_forward(
     of_merchant text, in_mode text, of_key text, of_claim text, how text, answered integer, why text, took integer
 ) returns boolean
@@ -157,6 +158,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 begin
     perform set_config('strongroom.merchants', of_merchant, true);
+    perform set_config('synchronous_commit', 'off', true);
     update vault.forward
        set outcome = how, status = answered, reason = why, duration_ms = took
      where merchant_id = of_merchant and mode = in_mode and key = of_key and claim = of_claim and outcome is null;

@@ -51,13 +51,16 @@ class MerchantIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     admin: AdminIn
-    region: Annotated[
-        str | None,
-        Meta(
-            pattern=REGION_PATTERN,
-            description="Where its cards rest, for ever. Default: this installation's.",
-        ),
-    ] = None
+    region: (
+        Annotated[
+            str,
+            Meta(
+                pattern=REGION_PATTERN,
+                description="Where its cards rest, for ever. Default: this installation's.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class LinkIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

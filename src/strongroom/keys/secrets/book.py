@@ -41,6 +41,8 @@ class SecretBook:
         self._now = now
         self._seconds = seconds
         self._kept: dict[SecretReference, _Kept] = {}
+        #: When each was last asked for anew.
+        self._asked_at: dict[SecretReference, float] = {}
         self._reading: dict[SecretReference, asyncio.Task[Secret[str]]] = {}
 
     async def load(self, wanted: Mapping[str, SecretReference]) -> None:
@@ -51,7 +53,7 @@ class SecretBook:
         """
         names = list(wanted)
         found = await asyncio.gather(
-            *(self.anew(wanted[name]) for name in names), return_exceptions=True
+            *(self._once(wanted[name]) for name in names), return_exceptions=True
         )
         faults: dict[str, str] = {}
         for name, each in zip(names, found, strict=True):
@@ -79,17 +81,23 @@ class SecretBook:
         if kept is not None and 0 <= self._now() - kept.read_at < self._seconds:
             return kept.value
         try:
-            return await self.anew(reference)
+            return await self._once(reference)
         except SecretUnreadable:
             if kept is None:
                 raise
             return kept.value
 
     async def anew(self, reference: SecretReference) -> Secret[str]:
-        """Return what it leads to now; of many who ask at once, one reads. Raises SecretUnreadable."""
-        kept = self._kept.get(reference)
-        if kept is not None and 0 <= self._now() - kept.read_at < ANEW_SECONDS_MIN:
+        """Return what it leads to now, for who was refused with what it led to before. Raises SecretUnreadable."""
+        kept, asked_at = self._kept.get(reference), self._asked_at.get(reference)
+        now = self._now()
+        if kept is not None and asked_at is not None and 0 <= now - asked_at < ANEW_SECONDS_MIN:
             return kept.value
+        self._asked_at[reference] = now
+        return await self._once(reference)
+
+    async def _once(self, reference: SecretReference) -> Secret[str]:
+        """Read it; of many who ask at once, one reads."""
         reading = self._reading.get(reference)
         if reading is None:
             reading = asyncio.create_task(self._read(reference))

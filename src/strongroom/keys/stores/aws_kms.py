@@ -8,6 +8,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from aiobotocore.config import AioConfig
@@ -23,6 +25,7 @@ from botocore.parsers import ResponseParserError
 
 from strongroom.crypto import DATA_KEY_BYTES
 from strongroom.kernel.secret import Secret
+from strongroom.kernel.tasks import is_being_cancelled
 from strongroom.keys.context import bound_context, check_plaintext
 from strongroom.keys.errors import (
     CannotUnwrap,
@@ -41,6 +44,7 @@ READ_TIMEOUT_SECONDS: Final = 3
 #: For the whole of a call: waiting for a connection, fetching credentials, and a server that answers in drips.
 CALL_TIMEOUT_SECONDS: Final = 6
 CALLS_AT_ONCE: Final = 16
+ROTATION_SECONDS: Final = 3_600.0
 
 #: What the keyring calls the merchant of a key that belongs to none.
 PLATFORM: Final = "platform"
@@ -91,6 +95,8 @@ class AwsKmsKeyStore:
         self._lifetime = lifetime
         self._merchant_keys = merchant_keys
         self._closed = False
+        #: By ARN: when this was asked, when the present version was made and when the next one will be.
+        self._rotations: dict[str, tuple[float, datetime | None, datetime | None]] = {}
 
     @property
     def name(self) -> str:
@@ -210,13 +216,38 @@ class AwsKmsKeyStore:
         async with self._call(key_id):
             answer = await self._client.describe_key(KeyId=key_id)
             root = answer["KeyMetadata"]
-            return RootInfo(
+            found = RootInfo(
                 purpose=purpose,
                 key_id=root["Arn"],
                 algorithm=root["KeySpec"],
                 created=root["CreationDate"],
                 enabled=root["KeyState"] == "Enabled",
             )
+        made, rotates_at = await self._rotation(found.key_id)
+        created = found.created if made is None else max(found.created, made)
+        return replace(found, created=created, rotates_at=rotates_at)
+
+    async def _rotation(self, arn: str) -> tuple[datetime | None, datetime | None]:
+        """Say when the present version was made and when AWS makes the next, if it does and this role may know.
+
+        Asked once an hour, for roots are described with each look at whether the store answers. A rotation on demand
+        does not show here.
+        """
+        now = asyncio.get_running_loop().time()
+        asked, made, rotates_at = self._rotations.get(arn, (now - ROTATION_SECONDS, None, None))
+        if now - asked < ROTATION_SECONDS:
+            return made, rotates_at
+        try:
+            async with self._call(arn):
+                answer = await self._client.get_key_rotation_status(KeyId=arn)
+                rotates_at = answer.get("NextRotationDate")
+                days = answer.get("RotationPeriodInDays")
+                if rotates_at is not None and days is not None:
+                    made = rotates_at - timedelta(days=days)
+        except KeyStoreRefused:
+            made, rotates_at = None, None
+        self._rotations[arn] = (now, made, rotates_at)
+        return made, rotates_at
 
     def _key_id(self, purpose: Purpose) -> str:
         key_id = self._key_ids.get(purpose)
@@ -242,6 +273,10 @@ class AwsKmsKeyStore:
         try:
             async with asyncio.timeout(self._call_timeout_seconds):
                 yield
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            raise KeyStoreUnavailable from None  # closed while this call waited for a connection
         except ClientError as error:
             raise _translated(error, key_id) from error
         except (NoCredentialsError, PartialCredentialsError, ParamValidationError) as error:

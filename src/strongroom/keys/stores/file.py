@@ -4,6 +4,7 @@
 Refuses a file that others can read. A wrapped key is format byte ‖ root version (4 bytes) ‖ sealed value.
 """
 
+import asyncio
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,8 @@ class FileKeyStore:
     def __init__(self, path: Path, passphrase: Secret[str], roots: tuple[_Root, ...]) -> None:
         self._path = path
         self._passphrase = passphrase
+        #: Versions that were looked for in the file and are not there: a forged row does not make us read it again.
+        self._missed: set[int] = set()
         self._keep(roots)
 
     @property
@@ -177,6 +180,10 @@ class FileKeyStore:
         version = int.from_bytes(wrapped[1:_HEADER_BYTES], "big")
         sealer = self._sealers.get((purpose, version))
         if sealer is None:
+            # Another process may have added a version since this one read the file.
+            await self._read_again(version)
+            sealer = self._sealers.get((purpose, version))
+        if sealer is None:
             raise CannotUnwrap
         try:
             binding = _RootBinding(purpose, version, bound)
@@ -202,6 +209,20 @@ class FileKeyStore:
     async def close(self) -> None:
         """Forget the roots."""
         self._keep(())
+
+    async def _read_again(self, version: int) -> None:
+        """Take up what was added to the file, once for each version that is asked for in vain."""
+        if version in self._missed:
+            return
+        self._missed.add(version)
+        try:
+            fresh = await asyncio.to_thread(FileKeyStore.open, self._path, self._passphrase)
+        except KeyFileUnsafe:
+            return
+        known = {(root.purpose, root.version): root for root in (*self._roots, *fresh._roots)}  # noqa: SLF001 - of the same class
+        if len(known) > len(self._roots):
+            self._keep(tuple(known.values()))
+            self._missed.discard(version)
 
     def _keep(self, roots: tuple[_Root, ...]) -> None:
         self._roots = roots

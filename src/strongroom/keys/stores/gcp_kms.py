@@ -300,7 +300,7 @@ def _associated(purpose: Purpose, context: Mapping[str, str]) -> bytes:
 def _read(answered: Answered, shape: type[_Shape]) -> _Shape:
     try:
         return msgspec.json.decode(answered.body, type=shape)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         # Not chained: what does not decode may hold a key, and a chained error would print what it met.
         raise KeyStoreUnavailable from None
 
@@ -308,7 +308,7 @@ def _read(answered: Answered, shape: type[_Shape]) -> _Shape:
 def _fault(answered: Answered) -> _Fault:
     try:
         return msgspec.json.decode(answered.body, type=_Refusal).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return _Fault()
 
 

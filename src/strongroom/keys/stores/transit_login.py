@@ -219,7 +219,7 @@ async def _post(
 def _read(answered: Answered) -> _Auth:
     try:
         return msgspec.json.decode(answered.body, type=_LoggedIn).auth
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         raise KeyStoreUnavailable from None
 
 

@@ -99,6 +99,8 @@ def packed(ciphertext: str) -> bytes:
         content = base64.b64decode(matched[2], validate=True)
     except binascii.Error:
         raise KeyStoreUnavailable from None
+    if base64.b64encode(content).decode() != matched[2]:
+        raise KeyStoreUnavailable
     return _FORMAT + int(matched[1]).to_bytes(_VERSION_BYTES, "big") + content
 
 
@@ -118,7 +120,7 @@ def read(answered: Answered, shape: type[_Shape]) -> _Shape:
     """Return the body of an answer. Raises KeyStoreUnavailable for one of another shape."""
     try:
         return msgspec.json.decode(answered.body, type=shape)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         # Not chained: what does not decode may hold a key, and a chained error would print what it met.
         raise KeyStoreUnavailable from None
 
@@ -131,7 +133,7 @@ def refusal(
         return KeyStoreUnavailable()
     try:
         words = " ".join(msgspec.json.decode(answered.body, type=_Errors).errors)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         words = ""
     if answered.status == _NOT_FOUND or _UNKNOWN_KEY in words:
         return KeyStoreRefused(f"the Transit store knows no key {name}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the vault's listener about destinations and forwards: parse, call, print."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -15,18 +16,21 @@ from strongroom.http.app import as_response
 from strongroom.http.approval import Approval, in_live_mode
 from strongroom.http.examples import answers
 from strongroom.http.idempotency import REPLAYED, IdempotencyKey, idempotency_key
-from strongroom.http.request import Answer
-from strongroom.http.requires import admitted, principal_of, request_of
+from strongroom.http.problems import UNDECODABLE, decoding_error
+from strongroom.http.request import Answer, Request
+from strongroom.http.requires import admitted, request_of
 from strongroom.kernel.cardlike import has_cardlike_bytes
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
+from strongroom.kernel.invariant import Bug
 from strongroom.kernel.permissions import Permission
 from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding import examples
+from strongroom.vault.forwarding.book import By
 from strongroom.vault.forwarding.desk import ForwardDesk
 from strongroom.vault.forwarding.model import Forwarded, Outcome
+from strongroom.vault.forwarding.plan import Sender
 from strongroom.vault.forwarding.requests import Asked
-from strongroom.vault.forwarding.service import Sender
 from strongroom.vault.forwarding.wire import (
     CredentialsIn,
     DestinationChange,
@@ -48,17 +52,37 @@ DESTINATION_DURATION: Final = "strongroom-destination-duration-ms"
 OUTCOME: Final = "strongroom-forward-outcome"
 
 _encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(ForwardIn).decode
 _Request: TypeAlias = LitestarRequest[Any, Any, State]
 
 
-async def _caller(state: State, request: _Request) -> Caller:
-    desk: ForwardDesk = state.forwarding
-    principal, ours = principal_of(request), request_of(request)
+async def _caller(desk: ForwardDesk, request: Request) -> Caller:
+    principal = request.principal
+    if principal is None:
+        raise Bug("the edge lets nobody in without a principal")
     now, recorder = desk.book.clock.now(), desk.book.recorder
-    origin = recorder.recent_origin(principal.merchant, ours.address, ours.trace_hash, now)
-    if origin is None:
-        origin = await recorder.origin(principal.merchant, ours.address, ours.trace_hash, now)
+    place = (principal.merchant, request.address, request.trace_hash, now)
+    origin = recorder.recent_origin(*place) or await recorder.origin(*place)
     return Caller(principal, origin)
+
+
+def lean_forward(state: State) -> Callable[[Request], Awaitable[Answer]]:
+    """Make the function behind `POST /v1/forward`."""
+    desk: ForwardDesk = state.forwarding
+
+    async def handle(request: Request) -> Answer:
+        try:
+            data = _decode(request.body)
+        except UNDECODABLE as error:
+            raise decoding_error(error) from None
+        return await _forwarded(desk, data, request)
+
+    return handle
+
+
+async def _by(state: State, request: _Request) -> By:
+    caller = await _caller(state.forwarding, request_of(request))
+    return By(*caller.scope, caller.principal.actor, caller.origin)
 
 
 @post(
@@ -85,7 +109,7 @@ async def create_destination(
     """Register a destination."""
     desk: ForwardDesk = state.forwarding
     made = await desk.book.create(
-        await _caller(state, request), data.name, data.registered(), secrets_of(data.credentials)
+        await _by(state, request), data.name, data.registered(), secrets_of(data.credentials)
     )
     return destination_out(made)
 
@@ -108,7 +132,7 @@ async def list_destinations(
     if cursor is not None and not is_id("dst", cursor):
         raise Invalid(FieldError("/cursor", "cursor_malformed", "this is not a cursor"))
     desk: ForwardDesk = state.forwarding
-    page, following = await desk.book.list(await _caller(state, request), cursor, limit)
+    page, following = await desk.book.list(await _by(state, request), cursor, limit)
     return DestinationsOut(
         [destination_out(each) for each in page], following is not None, following
     )
@@ -125,7 +149,7 @@ async def list_destinations(
 async def read_destination(request: _Request, state: State, destination_id: str) -> DestinationOut:
     """Return a destination."""
     desk: ForwardDesk = state.forwarding
-    return destination_out(await desk.book.read(await _caller(state, request), destination_id))
+    return destination_out(await desk.book.read(await _by(state, request), destination_id))
 
 
 @post(
@@ -152,11 +176,11 @@ async def update_destination(
 ) -> DestinationOut:
     """Change a destination."""
     desk: ForwardDesk = state.forwarding
-    caller = await _caller(state, request)
-    known = await desk.book.read(caller, destination_id)
+    by = await _by(state, request)
+    known = await desk.book.read(by, destination_id)
     await admitted(request)
     config = data.config(client_certificate=known.config.client_certificate)
-    return destination_out(await desk.book.update(caller, destination_id, data.name, config))
+    return destination_out(await desk.book.update(by, destination_id, data.name, config))
 
 
 @post(
@@ -183,12 +207,12 @@ async def rotate_destination(
 ) -> DestinationOut:
     """Take new credentials."""
     desk: ForwardDesk = state.forwarding
-    caller = await _caller(state, request)
-    await desk.book.read(caller, destination_id)
+    by = await _by(state, request)
+    await desk.book.read(by, destination_id)
     await admitted(request)
     overlap = timedelta(seconds=data.overlap_seconds)
     given = secrets_of(data.credentials)
-    return destination_out(await desk.book.rotate(caller, destination_id, given, overlap))
+    return destination_out(await desk.book.rotate(by, destination_id, given, overlap))
 
 
 @post(
@@ -207,10 +231,10 @@ async def restore_destination(
 ) -> DestinationOut:
     """Put credentials back."""
     desk: ForwardDesk = state.forwarding
-    caller = await _caller(state, request)
-    await desk.book.read(caller, destination_id)
+    by = await _by(state, request)
+    await desk.book.read(by, destination_id)
     await admitted(request)
-    return destination_out(await desk.book.restore(caller, destination_id))
+    return destination_out(await desk.book.restore(by, destination_id))
 
 
 @post(
@@ -228,12 +252,13 @@ async def disable_destination(
 ) -> DestinationOut:
     """End a destination."""
     desk: ForwardDesk = state.forwarding
-    return destination_out(await desk.book.disable(await _caller(state, request), destination_id))
+    return destination_out(await desk.book.disable(await _by(state, request), destination_id))
 
 
 @post(
     "/v1/forward",
     requires=Permission.VAULT_TOKEN_FORWARD,
+    lean=lean_forward,
     status_code=200,
     summary="Forward a request with a card in it",
     description=(
@@ -267,33 +292,31 @@ async def forward(
     request: _Request,
     data: Annotated[ForwardIn, Body(examples=[Example(value=examples.FORWARD_IN)])],
     state: State,
-    idempotency_key: IdempotencyKey,  # noqa: ARG001 - documents the header; `_sender` reads it
+    idempotency_key: IdempotencyKey,  # noqa: ARG001 - documents the header; `_forwarded` reads it
 ) -> Response[bytes]:
-    """Forward a request."""
-    desk: ForwardDesk = state.forwarding
-    ours = request_of(request)
+    """Serve what the lean lane serves, when that is switched off."""
+    answer = await _forwarded(state.forwarding, data, request_of(request))
+    request.scope["state"]["log"] = answer.log
+    return as_response(answer)
+
+
+async def _forwarded(desk: ForwardDesk, data: ForwardIn, request: Request) -> Answer:
+    """Forward a request, or show what would be."""
     # Decoded and encoded again: escapes hide no number. Clear cards are made into tokens first.
     if has_cardlike_bytes(_encode(data)):
         raise Invalid(
             FieldError("/body", "card_number_refused", "a forward has slots, and no card number")
         )
-    sender = await _sender(state, request)
+    key = idempotency_key(request)
+    sender = Sender(await _caller(desk, request), key, request.request_id)
     asked = Asked(
         data.method, data.path, data.query, data.headers, data.tokens, data.cvcs, data.body
     )
     if data.dry_run:
         preview = await desk.forwarding.preview(data.destination, asked, sender)
-        shown = preview_out(preview, ours.request_id, data.destination)
-        return as_response(Answer(200, _encode(shown)))
-    found = await desk.forwarding.forward(data.destination, asked, sender)
-    request.scope["state"]["log"] = {"outcome": found.outcome.value, "replayed": found.replayed}
-    return as_response(_answer(found))
-
-
-async def _sender(state: State, request: _Request) -> Sender:
-    ours = request_of(request)
-    key = idempotency_key(ours)
-    return Sender(await _caller(state, request), key, ours.request_id)
+        shown = preview_out(preview, request.request_id, data.destination)
+        return Answer(200, _encode(shown))
+    return _answer(await desk.forwarding.forward(data.destination, asked, sender))
 
 
 def _answer(found: Forwarded) -> Answer:
@@ -305,7 +328,12 @@ def _answer(found: Forwarded) -> Answer:
         headers.append((DESTINATION_DURATION, str(found.duration_ms)))
     if found.replayed:
         headers.append(REPLAYED)
-    return Answer(200 if answered else 202, _encode(forward_out(found)), headers=headers)
+    return Answer(
+        200 if answered else 202,
+        _encode(forward_out(found)),
+        headers=headers,
+        log={"outcome": found.outcome.value, "replayed": found.replayed},
+    )
 
 
 ROUTES: Final = (

@@ -9,12 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from strongroom.audit import Action, Recorder
-from strongroom.crypto import Algorithm, CannotOpen, Place
+from strongroom.audit import Action, Origin, Recorder
+from strongroom.crypto import Algorithm, CannotOpen, Place, algorithm_of
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Database, Transaction
 from strongroom.egress import (
@@ -32,7 +32,6 @@ from strongroom.kernel.ids import DestinationId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeys, KeyName
-from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding import store
 from strongroom.vault.forwarding.credentials import (
     CERTIFICATE,
@@ -54,8 +53,24 @@ from strongroom.vault.forwarding.store import Row
 OPEN_SECONDS: Final = 1
 OPEN_MAX: Final = 1_000
 PURPOSE: Final = "credential"
+#: The place's field: what is sealed of a destination opens as nothing else.
+FIELD: Final = "destination"
 _Key: TypeAlias = tuple[MerchantId, Mode, str]
 Given: TypeAlias = Mapping[str, Secret[str]]
+
+
+class By(NamedTuple):
+    """Who acts on destinations, and whence: a person who called, or an operator at the machine itself."""
+
+    merchant: MerchantId
+    mode: Mode
+    actor: str
+    origin: Origin
+
+    @property
+    def scope(self) -> tuple[MerchantId, Mode]:
+        """The tenant and mode that everything is looked up in."""
+        return self.merchant, self.mode
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,16 +114,14 @@ class DestinationBook:
 
     # --- what is kept --------------------------------------------------------------------------------
 
-    async def create(
-        self, caller: Caller, name: str, config: Config, credentials: Given
-    ) -> Destination:
+    async def create(self, by: By, name: str, config: Config, credentials: Given) -> Destination:
         """Register a destination.
 
         Raises:
             Invalid: naming each field that does not fit.
             TooManyDestinations: see there.
         """
-        merchant, mode = caller.scope
+        merchant, mode = by.scope
         clear = _clear(credentials)
         self._require_registrable(name, config, clear, mode)
         now = self.clock.now()
@@ -119,7 +132,7 @@ class DestinationBook:
             name,
             config,
             "active",
-            caller.principal.subject,
+            by.actor,
             now,
             now,
             now,
@@ -129,30 +142,28 @@ class DestinationBook:
             if await store.count(tx, merchant, mode) >= DESTINATIONS_MAX:
                 raise TooManyDestinations
             await store.insert(tx, row)
-            await self._record(tx, caller, Action.VAULT_DESTINATION_CREATED, made, "created")
+            await self._record(tx, by, Action.VAULT_DESTINATION_CREATED, made, "created")
         return made
 
-    async def read(self, caller: Caller, destination: str) -> Destination:
+    async def read(self, by: By, destination: str) -> Destination:
         """Return a destination, without what is secret.
 
         Raises:
             DestinationUnknown: not there for this merchant and mode.
         """
-        return (await self._row(*caller.scope, destination)).destination
+        return (await self._row(*by.scope, destination)).destination
 
     async def list(
-        self, caller: Caller, before: str | None, limit: int
+        self, by: By, before: str | None, limit: int
     ) -> tuple[Sequence[Destination], str | None]:
         """Return a page, newest first, and the cursor of the next page if there is one."""
-        merchant, mode = caller.scope
+        merchant, mode = by.scope
         async with self._database.transaction([merchant]) as read:
             rows = await store.page(read, merchant, mode, before, limit)
         found = [row.destination for row in rows[:limit]]
         return found, found[-1].destination_id if len(rows) > limit else None
 
-    async def update(
-        self, caller: Caller, destination: str, name: str, config: Config
-    ) -> Destination:
+    async def update(self, by: By, destination: str, name: str, config: Config) -> Destination:
         """Put another description in the place of the present one; its credentials stay.
 
         Raises:
@@ -160,17 +171,17 @@ class DestinationBook:
         """
 
         def changed(row: Row, sealed: _Sealed) -> tuple[Destination, _Sealed]:
-            self._require_registrable(name, config, sealed.current, caller.principal.mode)
+            self._require_registrable(name, config, sealed.current, by.mode)
             # What was for another address or another way of authentication is not brought back.
             return (
                 replace(row.destination, name=name, config=config, updated_at=self.clock.now()),
                 _Sealed(store.config_text(config), sealed.current),
             )
 
-        return await self._change(caller, destination, changed, "changed")
+        return await self._change(by, destination, changed, "changed")
 
     async def rotate(
-        self, caller: Caller, destination: str, credentials: Given, overlap: timedelta
+        self, by: By, destination: str, credentials: Given, overlap: timedelta
     ) -> Destination:
         """Take new credentials at once; those from before are kept for the overlap, and sign beside the new ones.
 
@@ -196,9 +207,9 @@ class DestinationBook:
                 ),
             )
 
-        return await self._change(caller, destination, rotated, "rotated")
+        return await self._change(by, destination, rotated, "rotated")
 
-    async def restore(self, caller: Caller, destination: str) -> Destination:
+    async def restore(self, by: By, destination: str) -> Destination:
         """Put the credentials from before back, while their overlap lasts; the present ones are dropped.
 
         Raises:
@@ -216,15 +227,15 @@ class DestinationBook:
                 _Sealed(sealed.config, dict(previous)),
             )
 
-        return await self._change(caller, destination, restored, "restored")
+        return await self._change(by, destination, restored, "restored")
 
-    async def disable(self, caller: Caller, destination: str) -> Destination:
+    async def disable(self, by: By, destination: str) -> Destination:
         """End a destination; within two seconds no process calls it. Doing it twice is doing it once.
 
         Raises:
             DestinationUnknown: not there for this merchant and mode.
         """
-        key = (*caller.scope, destination)
+        key = (*by.scope, destination)
         await self._row(*key)
         async with self._database.transaction([key[0]]) as tx:
             row = await store.find(tx, *key, for_change=True)
@@ -235,7 +246,7 @@ class DestinationBook:
             # Nothing is unsealed: what was altered can be ended, too.
             ended = replace(row.destination, status="disabled", updated_at=self.clock.now())
             await store.change(tx, replace(row, destination=ended))
-            await self._record(tx, caller, Action.VAULT_DESTINATION_DISABLED, ended, "disabled")
+            await self._record(tx, by, Action.VAULT_DESTINATION_DISABLED, ended, "disabled")
         self._open.pop(key, None)
         return ended
 
@@ -290,13 +301,13 @@ class DestinationBook:
 
     async def _change(
         self,
-        caller: Caller,
+        by: By,
         destination: str,
         decide: Callable[[Row, _Sealed], tuple[Destination, _Sealed]],
         result: str,
     ) -> Destination:
         """Load, decide and save in one transaction, with its record."""
-        key = (*caller.scope, destination)
+        key = (*by.scope, destination)
         # Keys are opened before a row is held: the key store may be slow.
         await self._unsealed(await self._row(*key))
         async with self._database.transaction([key[0]]) as tx:
@@ -307,7 +318,7 @@ class DestinationBook:
                 raise DestinationDisabled
             changed, sealed = decide(row, await self._unsealed(row))
             await store.change(tx, await self._sealed(changed, sealed))
-            await self._record(tx, caller, Action.VAULT_DESTINATION_CHANGED, changed, result)
+            await self._record(tx, by, Action.VAULT_DESTINATION_CHANGED, changed, result)
         self._open.pop(key, None)
         return changed
 
@@ -339,9 +350,9 @@ class DestinationBook:
             found.merchant_id, found.mode, KeyName.CREDENTIALS, row.key_version
         )
         try:
-            clear = key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(
-                row.sealed, _place(found, row.key_version)
-            )
+            algorithm = algorithm_of(row.sealed)
+            place = _place(found, row.key_version, algorithm)
+            clear = key.sealer(algorithm, PURPOSE).open(row.sealed, place)
         except CannotOpen:
             raise CannotReadDestination from None
         sealed = msgspec.json.decode(clear, type=_Sealed)
@@ -359,15 +370,15 @@ class DestinationBook:
         _require_identity(config, credentials)
 
     async def _record(
-        self, tx: Transaction, caller: Caller, action: Action, changed: Destination, result: str
+        self, tx: Transaction, by: By, action: Action, changed: Destination, result: str
     ) -> None:
         record = self.recorder.make(
             action,
-            actor=caller.principal.subject,
+            actor=by.actor,
             merchant=changed.merchant_id,
             mode=changed.mode,
             thing=changed.destination_id,
-            origin=caller.origin,
+            origin=by.origin,
             now=self.clock.now(),
             details={"result": result},
         )
@@ -407,13 +418,17 @@ def _identity(
     return TlsIdentity(credentials[CERTIFICATE], Secret(credentials[PRIVATE_KEY]))
 
 
-def _place(destination: Destination, key_version: int) -> Place:
+def _place(
+    destination: Destination,
+    key_version: int,
+    algorithm: Algorithm = Algorithm.A256CBC_HS512,
+) -> Place:
     return Place(
-        algorithm=Algorithm.A256CBC_HS512,
+        algorithm=algorithm,
         mode=destination.mode,
         merchant=destination.merchant_id,
         object_id=destination.destination_id,
-        field="destination",
+        field=FIELD,
         key_version=key_version,
         purpose=PURPOSE,
     )

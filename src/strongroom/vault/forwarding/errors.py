@@ -8,13 +8,14 @@ Refused
 ├── NothingToRestore        409   no credentials from before are kept any more
 ├── CardNotForDestination   422   a card of the synthetic range leaves to a loopback address only
 ├── HolderMissing           422   a slot asks for a holder, and the token has none
+├── TakesTwoPeople          403   a live destination is not registered at the machine itself
 └── Invalid                 422   one FieldError a field of the request, or of the destination
 CannotReadDestination       503   its row was altered or its key is lost: page someone
 """
 
 from typing import ClassVar
 
-from strongroom.kernel.errors import Conflict, NotThere, Refused, Unavailable
+from strongroom.kernel.errors import Conflict, Denied, NotThere, Refused, Unavailable
 
 
 class DestinationUnknown(NotThere):
@@ -39,6 +40,12 @@ class NothingToRestore(Conflict):
     """No credentials from before are kept: there were none, or their overlap is over."""
 
     code = "nothing_to_restore"
+
+
+class TakesTwoPeople(Denied):
+    """In live mode it takes two people: one asks the vault's API for it, another approves. Here it is not done."""
+
+    code = "takes_two_people"
 
 
 class CardNotForDestination(Refused):

@@ -94,7 +94,8 @@ def read_text(text: str, at: str) -> Text:
     pieces: list[str | Slot] = []
     done = 0
     for found in _SLOT.finditer(text):
-        _require_plain(text[done : found.start()], at)
+        before = text[done : found.start()]
+        _require_plain(before + OPEN[0] if before.endswith(OPEN[0]) else before, at)
         if found.start() > done:
             pieces.append(text[done : found.start()])
         whole = found.start() == 0 and found.end() == len(text)

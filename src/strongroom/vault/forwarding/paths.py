@@ -26,5 +26,5 @@ def fits(path: str, pattern: str) -> bool:
         return False
     given, wanted = path.split("/"), pattern.split("/")
     return len(given) == len(wanted) and all(
-        want in ("*", have) for have, want in zip(given, wanted, strict=True)
+        want == have or (want == "*" and have) for have, want in zip(given, wanted, strict=True)
     )

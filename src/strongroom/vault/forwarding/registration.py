@@ -71,7 +71,11 @@ def _wrong_config(config: Config, mode: Mode, policy: EgressPolicy) -> Sequence[
         target_of(config, mode, policy)
     except DestinationRefused as refused:
         wrong.append(
-            FieldError("/base_url", f"destination_{refused.reason}", "this may not be called")
+            FieldError(
+                "/base_url",
+                f"destination_{refused.reason}",
+                f"this may not be called ({refused.reason})",
+            )
         )
     if not is_pattern(config.path) or has_cardlike(config.path):
         wrong.append(

@@ -5,15 +5,14 @@ Whatever an error says, nothing was sent. Whatever became of a call that may hav
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
-from strongroom.audit import Action, NewRecord, Recorder, grouped
+from strongroom.audit import Action, NewRecord, Recorder
 from strongroom.db.pool import Database
-from strongroom.egress import Answered, HttpSender, Outgoing, Reply
+from strongroom.egress import Answered, HttpSender, Reply
 from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.errors import Denied, FieldError, Invalid, StrongroomError
 from strongroom.kernel.ids import TokenId, is_id
@@ -25,23 +24,21 @@ from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import Asked as TokenAsked
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
+from strongroom.vault.details import SealedDetail
 from strongroom.vault.errors import TokenUnknown
-from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding import returning, store
 from strongroom.vault.forwarding.book import DestinationBook, OpenDestination
 from strongroom.vault.forwarding.credentials import (
-    Credentials,
-    Signed,
     auth_headers,
     echoes,
-    headers_of,
 )
 from strongroom.vault.forwarding.errors import CardNotForDestination, HolderMissing
 from strongroom.vault.forwarding.language import Slot
 from strongroom.vault.forwarding.model import Destination, Forwarded, Outcome
+from strongroom.vault.forwarding.plan import Plan, Preview, Sender, facts_of, outgoing_of, url_of
 from strongroom.vault.forwarding.ports import Holders
 from strongroom.vault.forwarding.requests import Asked, Read, read_request
-from strongroom.vault.forwarding.values import CardFacts, OpenCard, masked, value_of
+from strongroom.vault.forwarding.values import CardFacts, OpenCard, masked
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.wire import CardIn, TokenIn
@@ -55,36 +52,6 @@ SEALED: Final = "[sealed]"
 _LONGEST_NUMBER: Final = "0" * 19
 
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who forwards, under which key, and the request that it is."""
-
-    caller: Caller
-    key: str
-    #: The request's id.
-    claim: str
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """The request as it would be sent, masked."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Everything that was checked, before anything is recorded."""
-
-    opened: OpenDestination
-    read: Read
-    cards: Mapping[str, CardFacts]
-    granted: Mapping[str, Granted]
 
 
 class Forwarding:
@@ -101,7 +68,7 @@ class Forwarding:
         egress: HttpSender,
         maker: TokenMaker,
         recorder: Recorder,
-        holders: Holders | None = None,
+        holders: Holders,
     ) -> None:
         self._database = database
         self._book = book
@@ -136,19 +103,19 @@ class Forwarding:
         merchant, mode = sender.caller.scope
         opened = await self._book.open(merchant, mode, destination)  # (1)
         read = read_request(asked, opened.destination.config)
-        fingerprint = await self._fingerprint(destination, asked, sender)
+        fingerprint, before = await self._fingerprints(destination, asked, sender)
         look = await store.look(
             self._database, merchant, mode, sender.key, read.tokens, self._clock.now()
         )
         if look.begun is not None:  # (2)
-            return self._repeated(look.begun, fingerprint)
+            return self._repeated(look.begun, [fingerprint, *before])
         plan = await self._plan(opened, read, look.cards, sender)  # (3)
         checked = await self._checked_cvcs(read, sender)
         wish, sealed = await self._begin(plan, checked, fingerprint, sender)  # (4)
         # Crash here: recorded, and nothing was sent. Nobody else knows that: the key's outcome is unknown.
         try:
             cards = await self._opened(plan, sealed, checked, sender)  # (5)
-            outgoing = _outgoing(plan, cards, self._clock.now().timestamp())
+            outgoing = outgoing_of(plan, cards, self._clock.now().timestamp())
         except StrongroomError as error:
             await self._save(wish, Outcome.NOT_SENT, 0, error.code, 0.0)
             raise
@@ -187,15 +154,17 @@ class Forwarding:
             "content-type": config.content_type.value,
             **dict.fromkeys(sorted(auth_headers(config)), SEALED),
         }
-        return Preview(read.method, _url(opened, read), headers, read.body.filled(shown).decode())
+        return Preview(read.method, url_of(opened, read), headers, read.body.filled(shown).decode())
 
     # --- before anything is recorded -------------------------------------------------------------------
 
-    async def _fingerprint(self, destination: str, asked: Asked, sender: Sender) -> bytes:
-        """Return the keyed fingerprint of a request, with sealed CVCs left out."""
+    async def _fingerprints(
+        self, destination: str, asked: Asked, sender: Sender
+    ) -> tuple[bytes, Sequence[bytes]]:
+        """Return the keyed fingerprint of a request without its sealed CVCs, and those under keys of before."""
         merchant, mode = sender.caller.scope
         keys = self._sealer.recent(merchant, mode) or await self._sealer.keys(merchant, mode)
-        canonical = _encode_sorted(
+        canonical = b"forward " + _encode_sorted(
             (
                 destination,
                 asked.method,
@@ -206,11 +175,11 @@ class Forwarding:
                 asked.body,
             )
         )
-        return keys.request_fingerprint(b"forward " + canonical)
+        return keys.request_fingerprint(canonical), keys.request_fingerprints_before(canonical)
 
-    def _repeated(self, begun: store.Begun, fingerprint: bytes) -> Forwarded:
+    def _repeated(self, begun: store.Begun, fingerprints: Sequence[bytes]) -> Forwarded:
         """Answer a key that was used: as it ended, without what was never kept."""
-        if begun.fingerprint != fingerprint:
+        if begun.fingerprint not in fingerprints:
             raise IdempotencyMismatch
         outcome, reason = begun.outcome, begun.reason
         if outcome is None:
@@ -230,7 +199,7 @@ class Forwarding:
 
     async def _plan(
         self, opened: OpenDestination, read: Read, found: Sequence[CardFacts], sender: Sender
-    ) -> _Plan:
+    ) -> Plan:
         """Refuse tokens that are not there, may not be used, or may not go to this destination: (3)."""
         principal = sender.caller.principal
         config = opened.destination.config
@@ -245,15 +214,19 @@ class Forwarding:
             address = opened.target.address
             if card.brand == SYNTHETIC.name and (address is None or not address.is_loopback):
                 raise CardNotForDestination
-        if read.needs_holder and self._holders is None:
-            raise HolderMissing
+        holders: Mapping[str, SealedDetail] = {}
+        if read.needs_holder:
+            merchant, mode = sender.caller.scope
+            holders = await self._holders.sealed(merchant, mode, read.needs_holder)
+            if read.needs_holder - holders.keys():
+                raise HolderMissing
         # What is opened is about as long: a body beyond its bound is refused before a use is recorded.
         size = len(read.body.filled(lambda _: _LONGEST_NUMBER))
         if size > config.request_bytes_max:
             raise Invalid(
                 FieldError("/body", "body_too_large", "beyond what the destination takes")
             )
-        return _Plan(opened, read, cards, granted)
+        return Plan(opened, read, cards, granted, holders)
 
     async def _checked_cvcs(self, read: Read, sender: Sender) -> Mapping[str, CheckedCvc]:
         merchant, mode = sender.caller.scope
@@ -266,7 +239,7 @@ class Forwarding:
 
     async def _begin(
         self,
-        plan: _Plan,
+        plan: Plan,
         checked: Mapping[str, CheckedCvc],
         fingerprint: bytes,
         sender: Sender,
@@ -288,7 +261,7 @@ class Forwarding:
             tuple(each.cvc_id.hex() for each in checked.values()),
         )
         records = [
-            self._record(Action.VAULT_TOKEN_FORWARDED, card.token, _facts(card, plan), sender)
+            self._record(Action.VAULT_TOKEN_FORWARDED, card.token, facts_of(card, plan), sender)
             for card in wish.cards
         ]
         records += [self._record(Action.VAULT_CVC_USED, token, {}, sender) for token in checked]
@@ -303,7 +276,7 @@ class Forwarding:
 
     async def _opened(
         self,
-        plan: _Plan,
+        plan: Plan,
         sealed: Sequence[store.Sealed],
         checked: Mapping[str, CheckedCvc],
         sender: Sender,
@@ -322,10 +295,8 @@ class Forwarding:
                 key_version=each.key_version,
             )
             holder = None
-            if each.token in plan.read.needs_holder and self._holders is not None:
-                holder = await self._holders.holder(merchant, mode, token)
-                if holder is None:
-                    raise HolderMissing
+            if each.token in plan.holders:
+                holder = await self._holders.opened(plan.holders[each.token], merchant, mode, token)
             code = None
             if each.token in checked:
                 code = self._epochs.open_recorded(checked[each.token])
@@ -345,7 +316,7 @@ class Forwarding:
 
     async def _forwarded(
         self,
-        plan: _Plan,
+        plan: Plan,
         cards: Mapping[str, OpenCard],
         wish: store.Wish,
         reply: Reply,
@@ -429,53 +400,3 @@ class Forwarding:
             now=self._clock.now(),
             details=details,
         )
-
-
-def _facts(card: CardFacts, plan: _Plan) -> Mapping[str, str | int]:
-    """What a record says of a card that leaves."""
-    return {
-        "brand": card.brand,
-        "container": card.container,
-        "destination": grouped(plan.opened.destination.destination_id),
-        "last4": card.last4,
-        "method": plan.read.method.lower(),
-        "operation": "forward",
-    }
-
-
-def _url(opened: OpenDestination, read: Read) -> str:
-    return opened.target.origin + read.target
-
-
-def _outgoing(plan: _Plan, cards: Mapping[str, OpenCard], seconds: float) -> Outgoing:
-    """Fill the slots and put the credentials in front: (5).
-
-    Raises:
-        Invalid: a value does not fit where its slot stands.
-    """
-    opened, read = plan.opened, plan.read
-    config = opened.destination.config
-
-    def value(slot: Slot) -> str:
-        found = value_of(cards[read.token_of(slot)], slot.field)
-        if found is None:
-            raise Invalid(FieldError("/body", "slot_empty", "there is nothing to put into a slot"))
-        return found
-
-    headers = read.filled_headers(value)
-    body = read.body.filled(value)
-    if len(body) > config.request_bytes_max:
-        raise Invalid(FieldError("/body", "body_too_large", "beyond what the destination takes"))
-    credentials: Credentials = opened.credentials
-    headers |= {"content-type": config.content_type.value}
-    headers |= headers_of(config, credentials, Signed(read.method, read.target, body, int(seconds)))
-    return Outgoing(
-        read.method,
-        _url(opened, read),
-        headers,
-        body,
-        config.timeout_ms / 1_000,
-        config.answer_bytes_max,
-        opened.target.port,
-        opened.identity,
-    )

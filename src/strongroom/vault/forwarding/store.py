@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows ↔ destinations, and the three calls that a forward makes to the database, each one round trip."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -15,6 +15,8 @@ from strongroom.db.queries import Query, load_queries
 from strongroom.http.idempotency import IdempotencyInFlight
 from strongroom.kernel.ids import DestinationId, MerchantId
 from strongroom.kernel.mode import Mode
+from strongroom.vault.details import SealedDetail
+from strongroom.vault.forwarding.errors import CannotReadDestination
 from strongroom.vault.forwarding.model import Config, Destination
 from strongroom.vault.forwarding.values import CardFacts
 
@@ -197,6 +199,17 @@ async def look(
     return Look(begun, cards)
 
 
+async def sealed_holders(
+    read: ReadOnly, merchant: MerchantId, mode: Mode, tokens: Collection[str]
+) -> Mapping[str, SealedDetail]:
+    """Return the sealed holders of tokens that have one."""
+    rows = await read.rows(_QUERIES["sealed_holders"], merchant, mode, list(tokens))
+    return {
+        row["token_id"]: SealedDetail(row["field"], row["sealed"], row["key_version"])
+        for row in rows
+    }
+
+
 async def begin(
     database: Database, wish: Wish, records: Sequence[NewRecord]
 ) -> Sequence[Sealed] | Verdict:
@@ -273,13 +286,17 @@ async def _call(database: Database, query: Query, *values: object) -> Sequence[R
 
 
 def _row(row: Record) -> Row:
+    try:
+        config = _decode(row["config"])
+    except msgspec.MsgspecError:  # altered in the database
+        raise CannotReadDestination from None
     return Row(
         Destination(
             MerchantId(row["merchant_id"]),
             Mode(row["mode"]),
             DestinationId(row["destination_id"]),
             row["name"],
-            _decode(row["config"]),
+            config,
             row["status"],
             row["created_by"],
             row["created_at"],

@@ -26,7 +26,7 @@ from strongroom.vault.forwarding.model import (
     HmacSignature,
     TokenizedCard,
 )
-from strongroom.vault.forwarding.service import Preview
+from strongroom.vault.forwarding.plan import Preview
 
 _NO_NUL = r"^[^\u0000]*$"
 OVERLAP_SECONDS_MAX = 7 * 86_400

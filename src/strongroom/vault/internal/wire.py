@@ -42,17 +42,30 @@ from strongroom.keys import (
     KeyStoreUnavailable,
     RootDisabled,
 )
-from strongroom.vault.calls import CardFacts, Forward, Forwarded
+from strongroom.vault.calls import (
+    CardFacts,
+    Forward,
+    Forwarded,
+    NetworkTokenFacts,
+    StoredCredentialFacts,
+)
+from strongroom.vault.containers.errors import AccessRefused, RulesUnknown
 from strongroom.vault.errors import (
+    AliasTaken,
     CannotReadCard,
     CannotReadCredentials,
+    CardEnvelopeCut,
+    CardEnvelopeUnknown,
     CardNotForProcessor,
     ConnectionDisabled,
     ConnectionExists,
     ConnectionUnknown,
+    CryptogramUsed,
     CvcExpired,
     CvcInvalid,
     CvcUsed,
+    NotANetworkToken,
+    SingleUse,
     TemplateRefused,
     TokenUnknown,
 )
@@ -79,14 +92,19 @@ class TooLate(Unavailable):
 KNOWN: Final[Mapping[str, type[StrongroomError]]] = {
     kind.code: kind
     for kind in (
+        AccessRefused,
         Again,
+        AliasTaken,
         CannotReadCard,
         CannotReadCredentials,
         CannotUnwrap,
+        CardEnvelopeCut,
+        CardEnvelopeUnknown,
         CardNotForProcessor,
         ConnectionDisabled,
         ConnectionExists,
         ConnectionUnknown,
+        CryptogramUsed,
         CvcExpired,
         CvcInvalid,
         CvcUsed,
@@ -102,9 +120,12 @@ KNOWN: Final[Mapping[str, type[StrongroomError]]] = {
         KeysBroken,
         LockTaken,
         LoginRefused,
+        NotANetworkToken,
         OutcomeUnknown,
         QueueFull,
         RootDisabled,
+        RulesUnknown,
+        SingleUse,
         TemplateRefused,
         TokenUnknown,
         TooLate,
@@ -256,6 +277,10 @@ class CardFactsOut(msgspec.Struct, frozen=True, tag="card_facts"):
     exp_month: int
     exp_year: int
     single_use: bool
+    # A process of the release before says nothing of these.
+    container: str = "default"
+    network_token: NetworkTokenFacts | None = None
+    stored_credential: StoredCredentialFacts | None = None
 
     @classmethod
     def of(cls, facts: CardFacts) -> "CardFactsOut":
@@ -268,6 +293,9 @@ class CardFactsOut(msgspec.Struct, frozen=True, tag="card_facts"):
             facts.exp_month,
             facts.exp_year,
             facts.single_use,
+            facts.container,
+            facts.network_token,
+            facts.stored_credential,
         )
 
     def value(self) -> CardFacts:
@@ -280,6 +308,9 @@ class CardFactsOut(msgspec.Struct, frozen=True, tag="card_facts"):
             self.exp_month,
             self.exp_year,
             self.single_use,
+            self.container,
+            self.network_token,
+            self.stored_credential,
         )
 
 

@@ -35,20 +35,11 @@ class Verdict(enum.Enum):
     STOPPED = "stopped"
 
 
-def counted_from(bounds: Bounds, stop: Stop | None, now: datetime) -> datetime:
-    """Return since when reveals count: what led to a stop that is over leads to no second one."""
-    start = now - bounds.window
-    if stop is None:
-        return start
-    over = stop.ends_at if stop.lifted_at is None else min(stop.lifted_at, stop.ends_at)
-    return max(start, over)
-
-
 def decide(recent: int, stop: Stop | None, bounds: Bounds, now: datetime) -> Verdict:
     """Say what becomes of one more reveal.
 
     Args:
-        recent: how many the caller had since `counted_from`.
+        recent: how many the caller had within the window, without those that led to a stop which is over.
         stop: their last stop, if there was one.
         bounds: how much is too much.
         now: the time.

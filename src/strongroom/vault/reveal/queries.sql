@@ -1,22 +1,8 @@
--- name: one_at_a_time (caller)
--- A caller's reveals follow each other, so that no two at once are counted as one. Other callers do not wait.
-select pg_advisory_xact_lock(hashtextextended('reveal:' || $1, 0)) is null as held;
-
--- name: card_to_reveal (merchant, mode, token, now)
--- What is sealed and shown of one token that has not expired.
-select container, sealed_number, key_version, brand, last4, exp_month, exp_year, single_use from vault.token
- where merchant_id = $1 and mode = $2 and token_id = $3 and (expires_at is null or expires_at > $4);
-
--- name: stop_of (merchant, mode, caller)
--- The last time that a caller was stopped.
-select caller, count, stopped_at, ends_at, lifted_at, lifted_by from vault.reveal_stop
- where merchant_id = $1 and mode = $2 and caller = $3;
-
--- name: count_reveals (merchant, mode, caller, since, limit)
--- How many a caller had since a time, at most so many.
-select count(*) as reveals from (
-    select 1 from vault.reveal where merchant_id = $1 and mode = $2 and caller = $3 and revealed_at > $4 limit $5
-) recent;
+-- name: begin_reveal (merchant, mode, token, caller, now, window, bound)
+-- Waits for the caller's turn; returns the card, the caller's last stop and how many they were shown (migration 0034).
+select container, sealed_number, key_version, brand, last4, exp_month, exp_year, single_use, recent, stop_count,
+       stopped_at, ends_at, lifted_at, lifted_by
+  from vault.begin_reveal($1, $2, $3, $4, $5, $6, $7);
 
 -- name: insert_reveal (merchant, mode, event, token, caller, purpose, note, now)
 -- One more.

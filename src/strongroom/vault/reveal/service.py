@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from strongroom.audit import Action, NewRecord, Recorder
-from strongroom.db.pool import Database, ReadOnly, Transaction
+from strongroom.db.pool import Database, Transaction
 from strongroom.http.rate_limit import RateLimiter
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
@@ -24,9 +24,9 @@ from strongroom.telemetry.reveal_metrics import RevealMetrics
 from strongroom.vault.containers.model import Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.errors import TokenUnknown
-from strongroom.vault.finding import Caller
+from strongroom.vault.finding import Caller, require_form
 from strongroom.vault.reveal import store
-from strongroom.vault.reveal.burst import Bounds, Verdict, counted_from, decide
+from strongroom.vault.reveal.burst import Bounds, Verdict, decide
 from strongroom.vault.reveal.errors import (
     RevealSingleUse,
     RevealStopOwn,
@@ -34,7 +34,7 @@ from strongroom.vault.reveal.errors import (
     RevealStopUnknown,
 )
 from strongroom.vault.reveal.model import Kept, Stop, Wish
-from strongroom.vault.reveal.store import SealedCard
+from strongroom.vault.reveal.store import Begun, SealedCard
 from strongroom.vault.reveal.wire import RevealedCard, RevealedOut
 from strongroom.vault.sealing import CardSealer
 
@@ -82,23 +82,34 @@ class Reveals:
             WeakValueDictionary()
         )
 
-    async def require_possible(self, caller: Caller, token_id: str) -> None:
-        """Refuse what could not be shown anyway, so that no second person is asked for it. Raises as `reveal`."""
-        self._rate.take(caller.principal.subject, monotonic())
-        if not is_id("tok", token_id):
-            raise TokenUnknown
-        now = self._clock.now()
-        async with self._database.transaction([caller.principal.merchant]) as read:
-            stop = await store.stop_of(read, caller.scope, caller.principal.subject)
-            if stop is not None and stop.holds(now):
-                raise RevealStopped
-            await self._showable(read, caller, token_id, now)
-
-    async def reveal(self, caller: Caller, token_id: str, wish: Wish) -> Revealed:
-        """Show a card. Call `require_possible` first, then whoever else must agree.
+    def require_pace(self, caller: Caller) -> None:
+        """Slow a caller down.
 
         Raises:
-            TooMany: the caller reveals faster than the rate.
+            TooMany: the caller asks faster than the rate.
+        """
+        self._rate.take(caller.principal.subject, monotonic())
+
+    async def require_possible(self, caller: Caller, token_id: str) -> None:
+        """Refuse what could not be shown anyway, so that no second person is asked for it. Raises as `reveal`."""
+        require_form(token_id)
+        principal = caller.principal
+        now = self._clock.now()
+        async with (
+            self._turn(caller),
+            self._database.transaction([principal.merchant]) as read,
+        ):
+            begun = await store.begin(
+                read, caller.scope, token_id, principal.subject, now, self._bounds
+            )
+        if begun.stop is not None and begun.stop.holds(now):
+            raise RevealStopped
+        await self._showable(caller, begun.card)
+
+    async def reveal(self, caller: Caller, token_id: str, wish: Wish) -> Revealed:
+        """Show a card to whom everybody agreed.
+
+        Raises:
             TokenUnknown: not there for this tenant and mode, or expired.
             RevealSingleUse: the token is for one payment.
             AccessRefused: no rule of the container gives `reveal`.
@@ -111,13 +122,19 @@ class Reveals:
         #  3. Record it, and commit.
         #  4. Open it.
         #  5. Encrypt it to the caller's key, if they gave one.
+        require_form(token_id)
         now = self._clock.now()
         principal = caller.principal
-        turn = self._turns.setdefault((principal.merchant, principal.subject), asyncio.Lock())
-        async with turn, self._database.transaction([principal.merchant]) as tx:
-            stopped = await self._stopped(tx, caller, token_id, now)  # (1)
+        async with (
+            self._turn(caller),
+            self._database.transaction([principal.merchant]) as tx,
+        ):
+            begun = await store.begin(
+                tx, caller.scope, token_id, principal.subject, now, self._bounds
+            )
+            stopped = await self._stopped(tx, caller, token_id, begun, now)  # (1)
             if not stopped:
-                card = await self._showable(tx, caller, token_id, now)  # (2)
+                card = await self._showable(caller, begun.card)  # (2)
                 record = await self._record(tx, caller, token_id, card, wish, now)  # (3)
         if stopped:
             raise RevealStopped
@@ -194,40 +211,36 @@ class Reveals:
         async with self._database.transaction() as tx:
             await store.forget(tx)
 
-    async def _stopped(self, tx: Transaction, caller: Caller, token_id: str, now: datetime) -> bool:
+    def _turn(self, caller: Caller) -> asyncio.Lock:
+        who = caller.principal.merchant, caller.principal.subject
+        return self._turns.setdefault(who, asyncio.Lock())
+
+    async def _stopped(
+        self, tx: Transaction, caller: Caller, token_id: str, begun: Begun, now: datetime
+    ) -> bool:
         """Tell whether the caller reveals nothing; say that this is a burst, if it is one now."""
-        subject, scope = caller.principal.subject, caller.scope
-        await store.one_at_a_time(tx, subject)
-        stop = await store.stop_of(tx, scope, subject)
-        recent = await store.count(
-            tx, scope, subject, counted_from(self._bounds, stop, now), self._bounds.count
-        )
-        verdict = decide(recent, stop, self._bounds, now)
+        verdict = decide(begun.recent, begun.stop, self._bounds, now)
         if verdict in (Verdict.ALARM, Verdict.STOP):
-            ends = now + self._bounds.stop
-            await store.put_stop(tx, scope, Stop(subject, recent, now, ends, None, None))
+            stop = Stop(
+                caller.principal.subject, begun.recent, now, now + self._bounds.stop, None, None
+            )
+            await store.put_stop(tx, caller.scope, stop)
             stops = verdict is Verdict.STOP
             facts: dict[str, str | int] = {
-                "count": recent,
+                "count": begun.recent,
                 "state": "stopped" if stops else "warned",
                 "window_seconds": int(self._bounds.window.total_seconds()),
             }
             if stops:
                 facts["lifetime_seconds"] = int(self._bounds.stop.total_seconds())
-            thing = token_id if is_id("tok", token_id) else None
-            record = self._made(caller, Action.VAULT_REVEAL_BURST, thing, now, facts)
+            record = self._made(caller, Action.VAULT_REVEAL_BURST, token_id, now, facts)
             await self._recorder.insert(tx, record)
             mode, outcome = caller.principal.mode.value, str(facts["state"])
             tx.after_commit(lambda: self._metrics.burst(mode, outcome))
         return verdict in (Verdict.STOP, Verdict.STOPPED)
 
-    async def _showable(
-        self, read: ReadOnly, caller: Caller, token_id: str, now: datetime
-    ) -> SealedCard:
+    async def _showable(self, caller: Caller, card: SealedCard | None) -> SealedCard:
         """Return the card that a caller may see."""
-        if not is_id("tok", token_id):
-            raise TokenUnknown
-        card = await store.card(read, caller.scope, token_id, now)
         if card is None:
             raise TokenUnknown
         await self._rules.require(caller.principal, card.container, Access.REVEAL)

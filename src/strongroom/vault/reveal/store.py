@@ -2,14 +2,16 @@
 """Rows ↔ what is to be revealed, what was, and who was stopped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Final, TypeAlias
 
 from strongroom.db.pool import ReadOnly, Record, Transaction
 from strongroom.db.queries import load_queries
 from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
+from strongroom.vault.reveal.burst import Bounds
 from strongroom.vault.reveal.model import Kept, Stop
 
 _QUERIES: Final = load_queries("strongroom.vault.reveal")
@@ -33,27 +35,40 @@ class SealedCard:
     single_use: bool
 
 
-async def card(read: ReadOnly, scope: Scope, token: str, now: datetime) -> SealedCard | None:
-    """Return what is sealed for a token, if it is there and has not expired."""
-    row = await read.row(_QUERIES["card_to_reveal"], *scope, token, now)
-    return None if row is None else SealedCard(**dict(row))
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is decided by before a card is shown."""
+
+    #: None: the token is not there, or it has expired.
+    card: SealedCard | None
+    stop: Stop | None
+    #: How many the caller was shown within the window, and since their stop was over; at most the bound.
+    recent: int
 
 
-async def one_at_a_time(tx: Transaction, caller: str) -> None:
-    """Wait until no other reveal of this caller is under way, in whichever process."""
-    await tx.row(_QUERIES["one_at_a_time"], caller)
-
-
-async def stop_of(read: ReadOnly, scope: Scope, caller: str) -> Stop | None:
-    """Return the last time that a caller was stopped."""
-    row = await read.row(_QUERIES["stop_of"], *scope, caller)
-    return None if row is None else _stop(row)
-
-
-async def count(read: ReadOnly, scope: Scope, caller: str, since: datetime, limit: int) -> int:
-    """Count a caller's reveals since a time, up to a limit."""
-    row = await read.row(_QUERIES["count_reveals"], *scope, caller, since, limit)
-    return 0 if row is None else int(row["reveals"])
+async def begin(
+    tx: ReadOnly, scope: Scope, token: str, caller: str, now: datetime, bounds: Bounds
+) -> Begun:
+    """Wait until no other reveal of this caller is under way, in whichever process, and look."""
+    row = await tx.row(
+        _QUERIES["begin_reveal"], *scope, token, caller, now, bounds.window, bounds.count
+    )
+    if row is None:
+        raise Bug("a function that returns one row returned none")
+    card = None
+    if row["sealed_number"] is not None:
+        card = SealedCard(*(row[each.name] for each in fields(SealedCard)))
+    stop = None
+    if row["stopped_at"] is not None:
+        stop = Stop(
+            caller,
+            row["stop_count"],
+            row["stopped_at"],
+            row["ends_at"],
+            row["lifted_at"],
+            row["lifted_by"],
+        )
+    return Begun(card, stop, row["recent"])
 
 
 async def insert(tx: Transaction, scope: Scope, kept: Kept) -> None:

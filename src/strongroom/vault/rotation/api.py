@@ -182,6 +182,8 @@ def key_out(view: KeyView, periods: Periods, now: datetime) -> KeyOut:
 def root_out(root: RootInfo, periods: Periods, now: datetime) -> KeyOut:
     """Print a root."""
     rotates_at = periods.root_rotates_at(root.created)
+    if root.rotates_at is not None:  # the store makes the next version by itself
+        rotates_at = min(rotates_at, root.rotates_at)
     return KeyOut(
         object="key",
         kind="root",

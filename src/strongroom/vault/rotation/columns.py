@@ -11,6 +11,7 @@ from typing import Final, LiteralString
 from strongroom.db.queries import Query, load_queries
 from strongroom.keys import KeyName
 from strongroom.vault.connections import PURPOSE as CREDENTIAL_PURPOSE
+from strongroom.vault.forwarding.book import FIELD as DESTINATION_FIELD
 from strongroom.vault.sealing import CARD_PURPOSE, NUMBER_FIELD
 
 QUERIES: Final = load_queries("strongroom.vault.rotation")
@@ -51,4 +52,21 @@ CONNECTIONS: Final = SealedColumn(
     CREDENTIAL_PURPOSE,
     "credentials",
 )
-COLUMNS: Final = (TOKENS, CONNECTIONS)
+DESTINATIONS: Final = SealedColumn(
+    KeyName.CREDENTIALS,
+    QUERIES["page_of_destinations"],
+    QUERIES["reseal_destinations"],
+    QUERIES["destinations_key_in_use"],
+    CREDENTIAL_PURPOSE,
+    DESTINATION_FIELD,
+)
+#: Holders, addresses and what else is sealed beside a number: the field stands in the row.
+DETAILS: Final = SealedColumn(
+    KeyName.CARD,
+    QUERIES["page_of_details"],
+    QUERIES["reseal_details"],
+    QUERIES["details_key_in_use"],
+    CARD_PURPOSE,
+    "",
+)
+COLUMNS: Final = (TOKENS, DETAILS, CONNECTIONS, DESTINATIONS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from strongroom.keys import DataKeyRow, KeyName, KeyState
+from strongroom.keys import KEYRING_MAC, DataKeyRow, KeyName, KeyState
 
 #: Seals what lasts.
 _SEALING: Final = frozenset(
@@ -39,10 +39,14 @@ class Periods:
         return self.signing_days if name in _SIGNING else self.hashing_days
 
     def rotates_at(self, row: DataKeyRow) -> datetime | None:
-        """Return when a version's cryptoperiod ends; None where it seals nothing new."""
-        if row.state is not KeyState.ACTIVE:
+        """Return when a version's cryptoperiod ends; None where it seals nothing new, or only guards other keys' rows.
+
+        A name that this release does not know is one of a later release's.
+        """
+        name = next((each for each in KeyName if each == row.name), None)
+        if row.state is not KeyState.ACTIVE or name is None or name in KEYRING_MAC.values():
             return None
-        return row.made_at + timedelta(days=self.days_of(KeyName(row.name)))
+        return row.made_at + timedelta(days=self.days_of(name))
 
     def root_rotates_at(self, made_at: datetime) -> datetime:
         """Return when a root's cryptoperiod ends."""

@@ -11,6 +11,25 @@ select token_id as id, '' as part, key_version,
 -- Puts what was sealed anew, where nothing has changed meanwhile (migration 0028).
 select vault.reseal_tokens($1, $2, $3, $5, $6, $7) as touched from (select $4::text[]) as unused;
 
+-- name: page_of_details (merchant, mode, after, limit, version, algorithm)
+-- What is sealed beside numbers, by the tokens' ids and the fields, likewise.
+select token_id as id, field as part, key_version,
+       case when key_version <> $5 or substr(sealed, 1, 1) <> $6 then sealed end as sealed
+  from vault.token_detail
+ where merchant_id = $1 and mode = $2 and token_id >= split_part($3, ' ', 1)
+   and (token_id > split_part($3, ' ', 1) or field > split_part($3, ' ', 2))
+ order by token_id, field
+ limit $4;
+
+-- name: reseal_details (merchant, mode, ids, parts, olds, news, version)
+-- Likewise.
+with done as (
+    update vault.token_detail d set sealed = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where d.merchant_id = $1 and d.mode = $2 and d.token_id = u.id and d.field = u.part and d.sealed = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
 -- name: page_of_connections (merchant, mode, after, limit, version, algorithm)
 -- Connections by their ids, likewise.
 select connection_id as id, '' as part, key_version,
@@ -26,6 +45,24 @@ with done as (
     update vault.connection c set sealed_credentials = u.new, key_version = $7
       from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
      where c.merchant_id = $1 and c.mode = $2 and c.connection_id = u.id and c.sealed_credentials = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
+-- name: page_of_destinations (merchant, mode, after, limit, version, algorithm)
+-- Destinations of forwards by their ids, likewise.
+select destination_id as id, '' as part, key_version,
+       case when key_version <> $5 or substr(sealed, 1, 1) <> $6 then sealed end as sealed
+  from vault.destination
+ where merchant_id = $1 and mode = $2 and destination_id > $3
+ order by destination_id
+ limit $4;
+
+-- name: reseal_destinations (merchant, mode, ids, parts, olds, news, version)
+-- Likewise.
+with done as (
+    update vault.destination d set sealed = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where d.merchant_id = $1 and d.mode = $2 and d.destination_id = u.id and d.sealed = u.old
     returning 1)
 select count(*)::integer as touched from done;
 
@@ -63,9 +100,17 @@ select set_config('statement_timeout', '120s', true);
 -- Whether a number is sealed under this version.
 select exists (select from vault.token where merchant_id = $1 and mode = $2 and key_version = $3) as used;
 
+-- name: details_key_in_use (merchant, mode, version)
+-- Whether anything beside a number is sealed under this version.
+select exists (select from vault.token_detail where merchant_id = $1 and mode = $2 and key_version = $3) as used;
+
 -- name: credentials_key_in_use (merchant, mode, version)
 -- Whether credentials are sealed under this version.
 select exists (select from vault.connection where merchant_id = $1 and mode = $2 and key_version = $3) as used;
+
+-- name: destinations_key_in_use (merchant, mode, version)
+-- Whether a destination is sealed under this version.
+select exists (select from vault.destination where merchant_id = $1 and mode = $2 and key_version = $3) as used;
 
 -- name: fingerprint_key_in_use (merchant, mode, version)
 -- Whether a card is known by a fingerprint of this version.
@@ -86,7 +131,9 @@ select key_version as version, count(*) as rows
  group by key_version;
 
 -- name: uses_of_credentials_keys (merchant, mode, most)
--- How many connections' credentials are sealed under each version, of so many.
+-- How many credentials, of connections and of destinations, are sealed under each version, of so many.
 select key_version as version, count(*) as rows
-  from (select key_version from vault.connection where merchant_id = $1 and mode = $2 limit $3) t
+  from (select key_version from vault.connection where merchant_id = $1 and mode = $2
+         union all
+        select key_version from vault.destination where merchant_id = $1 and mode = $2 limit $3) t
  group by key_version;

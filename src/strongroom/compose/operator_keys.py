@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys for the operators' commands: the inventory of both databases, rotation, destruction, and the roots."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from strongroom.audit import PLATFORM, Action, Origin
+from strongroom.audit.recorder import EventRecorder
+from strongroom.compose.process import Process
+from strongroom.compose.vault_work import VaultWork, periods_of, rotation_of
+from strongroom.crypto import Algorithm
+from strongroom.db.logins import Domain, Login
+from strongroom.db.pool import Database
+from strongroom.kernel.errors import Conflict
+from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.mode import Mode
+from strongroom.keys import DataKeyRow, KeyName, KeyState, Purpose
+from strongroom.keys.keyring import Keyring
+from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.keys.stores.file import FileKeyStore
+from strongroom.vault.rotation.periods import algorithm_of_key
+from strongroom.vault.rotation.service import By, KeyRotation
+
+PAGE_ROWS: Final = 500
+#: Whose roots wrap keys of which database, and which login may wrap them anew.
+_LOGINS: Final = {Domain.VAULT: Login.VAULT, Domain.CORE: Login.CONSOLE}
+_PURPOSES: Final = {
+    Domain.VAULT: (Purpose.CARD, Purpose.CREDENTIAL, Purpose.AUDIT),
+    Domain.CORE: (Purpose.IDENTITY, Purpose.WEBHOOK, Purpose.AUDIT),
+}
+
+
+class RootNotRotatedHere(Conflict):
+    """This key store rotates its roots itself: rotate it there, and then wrap the data keys anew (`--rewrap-only`)."""
+
+    code = "root_not_rotated_here"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """One line of the inventory."""
+
+    kind: str
+    where: str
+    merchant: str
+    mode: str
+    name: str
+    version: int | None
+    state: str
+    algorithm: str
+    made_at: datetime
+    rotates_at: datetime | None
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    database: Database
+    keyring: Keyring
+    table: PostgresDataKeyTable
+    recorder: EventRecorder
+
+
+class OperatorKeys:
+    """What an operator sees of keys and does to them."""
+
+    def __init__(self, process: Process, parts: dict[Domain, _Part], rotation: KeyRotation) -> None:
+        self._process = process
+        self._parts = parts
+        self.rotation = rotation
+
+    async def inventory(self) -> Sequence[ListedKey]:
+        """Return every root and every version of every data key."""
+        now, periods = self._process.site.clock.now(), periods_of(self._process)
+        found = []
+        for root in await (await self._process.key_store()).describe():
+            due = periods.root_rotates_at(root.created)
+            found.append(
+                ListedKey(
+                    "root",
+                    root.key_id,
+                    "",
+                    "",
+                    root.purpose.value,
+                    None,
+                    "enabled" if root.enabled else "disabled",
+                    root.algorithm,
+                    root.created,
+                    due,
+                    due <= now,
+                )
+            )
+        for domain in self._parts:
+            async for row in self._rows(domain, _PURPOSES[domain]):
+                due_at = periods.rotates_at(row)
+                found.append(
+                    ListedKey(
+                        "data_key",
+                        domain.value,
+                        row.merchant,
+                        row.mode,
+                        row.name,
+                        row.version,
+                        row.state.value,
+                        algorithm_of_key(KeyName(row.name)),
+                        row.made_at,
+                        due_at,
+                        due_at is not None and due_at <= now,
+                    )
+                )
+        return found
+
+    async def rotate(
+        self, merchant: str, mode: Mode, name: str, rate: int | None, actor: str
+    ) -> tuple[int, str | None]:
+        """Rotate a merchant's key; return (version, job)."""
+        rotated = await self.rotation.rotate(
+            By(MerchantId(merchant), mode, actor, Origin()), KeyName(name), rate=rate
+        )
+        return rotated.version, rotated.job_id
+
+    async def reseal(
+        self,
+        merchant: str,
+        mode: Mode,
+        name: str,
+        algorithm: str | None,
+        rate: int | None,
+        actor: str,
+    ) -> tuple[int, str | None]:
+        """Move what is sealed under older versions or another algorithm; return (version, job)."""
+        rotated = await self.rotation.reseal(
+            By(MerchantId(merchant), mode, actor, Origin()),
+            KeyName(name),
+            algorithm=None if algorithm is None else Algorithm(algorithm),
+            rate=rate,
+        )
+        return rotated.version, rotated.job_id
+
+    async def destroy(self, merchant: str, mode: Mode, name: str, version: int, actor: str) -> None:
+        """Destroy a version that nothing is sealed under. Raises as `KeyRotation.destroy`."""
+        by = By(MerchantId(merchant), mode, actor, Origin())
+        await self.rotation.destroy(by, KeyName(name), version)
+
+    async def new_root(self, purpose: Purpose) -> None:
+        """Make a new version of a root where the store is a file.
+
+        Raises:
+            RootNotRotatedHere: the store is none.
+        """
+        store = await self._process.opened_key_store()
+        if not isinstance(store, FileKeyStore):
+            raise RootNotRotatedHere
+        store.rotate_root(purpose, self._process.site.clock.now())
+
+    async def rewrap(self, purpose: Purpose, actor: str, told: Callable[[int], None]) -> int:
+        """Wrap every data key of a root anew, under its newest version; return how many, and tell `told` meanwhile.
+
+        Safe to repeat, and to be cut off: what was not reached is wrapped under the version before, which stays.
+        """
+        done = 0
+        for domain, part in self._parts.items():
+            if purpose not in _PURPOSES[domain]:
+                continue
+            async for row in self._rows(domain, (purpose,)):
+                done += await self._rewrapped(part, row)
+                told(done)
+            await self._record(part, purpose, done, actor)
+        return done
+
+    async def _rewrapped(self, part: _Part, row: DataKeyRow) -> int:
+        """Wrap one anew; one that was changed under our hands is read again."""
+        fresh: DataKeyRow | None = row
+        while fresh is not None and fresh.state is not KeyState.DESTROYED:
+            if await part.keyring.rewrap(fresh):
+                return 1
+            fresh = await part.table.version(row.merchant, row.mode, row.name, row.version)
+        return 0
+
+    async def _record(self, part: _Part, purpose: Purpose, count: int, actor: str) -> None:
+        record = part.recorder.make(
+            Action.KEYS_ROOT_ROTATED,
+            actor=actor,
+            merchant=PLATFORM,
+            mode=None,
+            thing=None,
+            origin=Origin(),
+            now=self._process.site.clock.now(),
+            details={"count": count, "purpose": purpose.value},
+        )
+        async with part.database.transaction([PLATFORM]) as tx:
+            await part.recorder.insert(tx, record)
+
+    async def _rows(self, domain: Domain, purposes: Sequence[Purpose]) -> AsyncIterator[DataKeyRow]:
+        after: DataKeyRow | None = None
+        while True:
+            page = await self._parts[domain].table.everybodys(purposes, after, PAGE_ROWS)
+            for row in page:
+                yield row
+            if len(page) < PAGE_ROWS:
+                return
+            after = page[-1]
+
+
+async def operator_keys_of(process: Process) -> OperatorKeys:
+    """Compose keys for the operators' commands: the vault's login on its database, the console's on the core."""
+    parts: dict[Domain, _Part] = {}
+    for domain, login in _LOGINS.items():
+        database = await process.database(domain, login, connections_max=2)
+        keyring = await process.keyring(database, *_PURPOSES[domain])
+        table = PostgresDataKeyTable(database, process.site.clock)
+        parts[domain] = _Part(database, keyring, table, await process.recorder(database, keyring))
+    vault = parts[Domain.VAULT]
+    work = VaultWork(process, vault.database, vault.recorder)
+    rotation = rotation_of(process, vault.database, vault.keyring, vault.recorder, work)
+    return OperatorKeys(process, parts, rotation)

@@ -1,0 +1,95 @@
+-- name: erase_tokens (merchant, mode, tokens)
+-- Deletes tokens and the identities of their cards; says of each what its record says.
+with gone as (
+    delete from vault.token where merchant_id = $1 and mode = $2 and token_id = any ($3::text[])
+    returning token_id, brand, last4, container, fingerprint, fingerprint_version),
+identities as (
+    delete from vault.card_identity i using gone g
+     where i.merchant_id = $1 and i.mode = $2 and i.key_version = g.fingerprint_version
+       and i.fingerprint = g.fingerprint and i.token_id = g.token_id)
+select token_id, brand, last4, container from gone order by token_id;
+
+-- name: state_erasing (scope)
+-- States that this transaction makes its own erasure, so that the table's trigger makes none.
+select set_config('strongroom.erasing', $1, true);
+
+-- name: be_eraser ()
+-- States that this transaction looks over every tenant's erasures (row-level security).
+select set_config('strongroom.job', 'erasure', true);
+
+-- name: tokens_of_customer (merchant, mode, customer, limit)
+-- A customer's tokens: those whose metadata say so.
+select token_id, container from vault.token
+ where merchant_id = $1 and mode = $2 and metadata ? 'customer' and metadata ->> 'customer' = $3
+ order by token_id
+ limit $4
+   for update;
+
+-- name: token_and_container (merchant, mode, token)
+-- One token, kept in its container until the transaction ends.
+select token_id, container from vault.token where merchant_id = $1 and mode = $2 and token_id = $3 for update;
+
+-- name: first_tokens (merchant, mode, limit)
+-- The oldest tokens of a tenant.
+select token_id from vault.token where merchant_id = $1 and mode = $2 order by token_id limit $3;
+
+-- name: tokens_past (merchant, mode, container, after, before, limit)
+-- Tokens of a container that were made before a time (ids are ordered by it).
+select token_id from vault.token
+ where merchant_id = $1 and mode = $2 and container = $3 and token_id > $4 and token_id < $5
+ order by token_id
+ limit $6;
+
+-- name: newest_card_key (merchant, mode)
+-- The newest version of a tenant's card key, which may have sealed any of its tokens.
+select coalesce(max(version), 0) as version from keys.data_key
+ where merchant_id = $1 and mode = $2 and name = 'card';
+
+-- name: add_erasure (merchant, mode, erasure, scope, state, tokens, key_version, by, now, rotate_at, complete_at)
+-- A new erasure.
+insert into vault.erasure (merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at,
+                           rotate_at, look_at, complete_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11);
+
+-- name: erasure_by_id (merchant, mode, erasure)
+-- One erasure.
+select merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,
+       destroyed_at, complete_at, problem
+  from vault.erasure where merchant_id = $1 and mode = $2 and erasure_id = $3;
+
+-- name: list_erasures (merchant, mode, before, limit)
+-- A page of a tenant's erasures, newest first.
+select merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,
+       destroyed_at, complete_at, problem
+  from vault.erasure where merchant_id = $1 and mode = $2 and erasure_id < $3
+ order by erasure_id desc
+ limit $4;
+
+-- name: due_erasures (now, limit)
+-- Erasures of every tenant that are to be looked at.
+select merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,
+       destroyed_at, complete_at, problem
+  from vault.erasure where state <> 'destroyed' and look_at <= $1
+ order by look_at
+ limit $2;
+
+-- name: move_erasure (merchant, mode, erasure, from, to, look_at, destroyed_at, complete_at, problem)
+-- How far an erasure is, unless another process was faster.
+update vault.erasure set state = $5, look_at = $6, destroyed_at = $7, complete_at = coalesce($8, complete_at), problem = $9
+ where merchant_id = $1 and mode = $2 and erasure_id = $3 and state = $4
+returning erasure_id;
+
+-- name: open_reseals (merchant, mode)
+-- Jobs that move a tenant's cards to the current key, and have not ended.
+select job_id from vault.job
+ where merchant_id = $1 and mode = $2 and kind = 'reseal' and params ->> 'name' = 'card'
+   and state in ('waiting', 'running', 'paused');
+
+-- name: retentions_due (since)
+-- Containers whose tokens go after a time, and which were not looked at since.
+select c.merchant_id, c.mode, c.name, c.retention_days from vault.container c
+ where c.retention_days is not null
+   and not exists (select from vault.job j
+                    where j.merchant_id = c.merchant_id and j.mode = c.mode and j.kind = 'retention'
+                      and j.params ->> 'container' = c.name
+                      and (j.state in ('waiting', 'running', 'paused') or j.created_at > $1));

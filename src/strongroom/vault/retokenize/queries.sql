@@ -1,0 +1,32 @@
+-- name: page_to_replace (merchant, mode, container, after, before, limit, job)
+-- Lasting tokens that were made before a time, of one container or of all (''), and not by this job itself.
+select token_id, sealed_number, key_version from vault.token t
+ where merchant_id = $1 and mode = $2 and ($3::text = '' or container = $3) and token_id > $4 and token_id < $5
+   and not single_use
+   and not exists (select from vault.token_alias a
+                    where a.merchant_id = $1 and a.mode = $2 and a.token_id = t.token_id and a.job_id = $7)
+ order by token_id
+ limit $6;
+
+-- name: named_to_replace (merchant, mode, tokens)
+-- Lasting tokens by their ids.
+select token_id, sealed_number, key_version from vault.token
+ where merchant_id = $1 and mode = $2 and token_id = any ($3::text[]) and not single_use
+ order by token_id;
+
+-- name: details_to_replace (merchant, mode, tokens)
+-- What is sealed beside their numbers.
+select token_id, field, sealed, key_version, expires_at from vault.token_detail
+ where merchant_id = $1 and mode = $2 and token_id = any ($3::text[])
+ order by token_id, field;
+
+-- name: replace_tokens (merchant, mode, job, until, at, olds, news, old_sealed, new_sealed, version, d_new, d_field, d_sealed, d_version, d_expires)
+-- Gives tokens other ids (migration 0037).
+select old_id, token_id from vault.replace_tokens($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+
+-- name: mapping (merchant, mode, job, after, limit)
+-- What a retokenization's old ids became.
+select old_id, token_id, until from vault.token_alias
+ where merchant_id = $1 and mode = $2 and job_id = $3 and old_id > $4
+ order by old_id
+ limit $5;

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Erasure on the real database: deleted rows, destroyed keys, and survivors that open; nothing else is destroyed."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from contracts.fakes import FakeKeyStore
+from database import Databases
+from store.rotation_ground import Ground, Process, number
+from store.work_ground import until
+from strongroom.audit import Origin
+from strongroom.db.logins import Domain
+from strongroom.kernel.clock import SteppedClock
+from strongroom.kernel.errors import Invalid
+from strongroom.kernel.ids import TokenId
+from strongroom.keys import DataKeyDestroyed, KeyName
+from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.erasure.driver import _OF_A_MERCHANT, ErasureDriver
+from strongroom.vault.erasure.errors import ErasureUnknown, NothingToErase
+from strongroom.vault.erasure.jobs import MerchantRows, RetentionHandler
+from strongroom.vault.erasure.model import GATHERING, ErasureState, Scope
+from strongroom.vault.erasure.service import Erasures
+from strongroom.vault.errors import MerchantErased, TokenUnknown
+from strongroom.vault.finding import Caller
+from strongroom.vault.rotation.errors import KeyInUse
+from strongroom.vault.rotation.model import ROTATABLE
+from strongroom.vault.work.model import JobKind, JobState
+from strongroom.vault.work.ports import JobHandler
+from strongroom.vault.work.runner import Runner
+
+KEY_BACKUP_DAYS = 35
+RETIRED = timedelta(minutes=10, seconds=1)
+
+
+@pytest.fixture(scope="module")
+def store() -> FakeKeyStore:
+    """The roots of this module's databases."""
+    return FakeKeyStore()
+
+
+@dataclass
+class Eraser:
+    """A ground with erasures on it."""
+
+    ground: Ground
+    process: Process
+    erasures: Erasures
+    driver: ErasureDriver
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.ground.principal, Origin())
+
+    def runner(self) -> Runner:
+        """Return a runner of every kind of job that an erasure puts."""
+        process = self.process
+        handlers: dict[JobKind, JobHandler] = {
+            JobKind.RESEAL: process.handler,
+            JobKind.ERASURE: MerchantRows(process.recorder, process.clock),
+            JobKind.RETENTION: RetentionHandler(process.recorder, process.clock),
+        }
+        runner = process.runner()
+        runner._handlers = handlers
+        return runner
+
+    async def run_jobs(self) -> None:
+        """Do every job of the merchant to its end."""
+        runner = self.runner()
+        runner.start()
+        try:
+
+            async def ended() -> bool:
+                self.ground.clock.step(timedelta(milliseconds=200))
+                jobs, _ = await self.process.jobs.list(
+                    self.ground.merchant, self.ground.mode, None, 50
+                )
+                return all(job.state in (JobState.DONE, JobState.FAILED) for job in jobs)
+
+            await until(ended)
+        finally:
+            await runner.stop()
+
+    async def finish(self) -> None:
+        """Let time pass until every erasure of the merchant has destroyed its keys."""
+        for _ in range(6):
+            await self.driver.advance()
+            await self.run_jobs()
+            self.ground.clock.step(RETIRED)
+            await self.process.keyring.look()
+
+    async def states(self) -> list[tuple[Scope, ErasureState, int]]:
+        found, _ = await self.erasures.list(self.ground.merchant, self.ground.mode, None, 50)
+        return [(each.scope, each.state, each.tokens) for each in found]
+
+    async def identities(self) -> int:
+        rows = await self.ground.look(
+            "select count(*) from vault.card_identity where merchant_id = $1", self.ground.merchant
+        )
+        return int(rows[0][0])
+
+    async def actions(self) -> list[str]:
+        rows = await self.ground.look(
+            "select convert_from(payload, 'utf8')::jsonb ->> 'action' from audit.event where merchant_id = $1"
+            " order by event_id",
+            self.ground.merchant,
+        )
+        return [str(row[0]) for row in rows]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def eraser(databases: Databases, store: FakeKeyStore) -> Eraser:
+    await databases.run(Domain.VAULT, "truncate vault.job, vault.erasure")
+    ground = Ground(databases, store, SteppedClock(datetime.now(UTC)))
+    process = await ground.process()
+    erasures = Erasures(
+        database=process.database,
+        rules=RuleFeed(process.database),
+        jobs=process.jobs,
+        recorder=process.recorder,
+        clock=process.clock,
+        key_backup_days=KEY_BACKUP_DAYS,
+    )
+    return Eraser(ground, process, erasures, driver_of(process))
+
+
+def driver_of(process: Process) -> ErasureDriver:
+    """Return what carries erasures on in a process."""
+    return ErasureDriver(
+        database=process.database,
+        rotation=process.rotation,
+        keyring=process.keyring,
+        table=PostgresDataKeyTable(process.database, process.clock),
+        jobs=process.jobs,
+        recorder=process.recorder,
+        clock=process.clock,
+        key_backup_days=KEY_BACKUP_DAYS,
+    )
+
+
+async def test_an_erased_card_opens_in_no_copy_and_the_others_open(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    erased, kept = await ground.fill(process, 1, 2, deduplicate=True)
+    ((sealed, version),) = await ground.look(
+        "select sealed_number, key_version from vault.token where token_id = $1", erased
+    )
+    begun = ground.clock.now()
+    made = await eraser.erasures.erase_token(eraser.caller, erased, at_once=False)
+    assert (made.state, made.tokens, made.key_version) == (ErasureState.WAITING, 1, 1)
+    assert made.complete_at == begun + GATHERING + timedelta(hours=1, days=KEY_BACKUP_DAYS)
+    assert await eraser.identities() == 1, "the card's identity goes with it"
+    with pytest.raises(TokenUnknown):
+        await eraser.erasures.erase_token(eraser.caller, erased, at_once=False)
+    await eraser.finish()
+    assert await eraser.states() == [(Scope.TOKEN, ErasureState.WAITING, 1)], "others may join"
+    ground.clock.step(GATHERING)
+    await eraser.finish()
+    done = await eraser.erasures.read(ground.merchant, ground.mode, made.erasure_id)
+    assert done.state is ErasureState.DESTROYED
+    assert done.destroyed_at is not None
+    assert done.complete_at == done.destroyed_at + timedelta(days=KEY_BACKUP_DAYS)
+    assert not done.complete(ground.clock.now())
+    assert done.complete(done.complete_at)
+    with pytest.raises(DataKeyDestroyed):  # whoever has a copy of the row
+        await process.sealer.open_number(
+            bytes(sealed),
+            mode=ground.mode,
+            merchant=ground.merchant,
+            token=TokenId(erased),
+            key_version=version,
+        )
+    assert await ground.opened(process, kept) == number(2)
+    assert [each for each in await eraser.actions() if "created" not in each] == [
+        "vault.erasure.requested",
+        "vault.token.deleted",
+        "keys.data_key.rotated",
+        "vault.reseal.started",
+        "vault.reseal.ended",
+        "keys.data_key.destroyed",
+        "vault.erasure.completed",
+    ]
+
+
+async def test_one_rotation_serves_all_that_wait(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    tokens = await ground.fill(process, 1, 4)
+    await eraser.erasures.erase_token(eraser.caller, tokens[0], at_once=False)
+    await eraser.erasures.erase_token(eraser.caller, tokens[1], at_once=True)
+    await ground.delete(process, tokens[2])  # an ordinary deletion is scheduled too
+    assert {scope for scope, *_ in await eraser.states()} == {Scope.TOKEN, Scope.DELETED}
+    ground.clock.step(timedelta(days=30))
+    await eraser.finish()
+    assert {state for _, state, _ in await eraser.states()} == {ErasureState.DESTROYED}
+    assert (await eraser.actions()).count("keys.data_key.rotated") == 1
+    assert await ground.opened(process, tokens[3]) == number(4)
+
+
+async def test_whatever_deletes_is_scheduled_once_for_all(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    tokens = await ground.fill(process, 1, 3)
+    for token in tokens:
+        await ground.delete(process, token)
+    assert await eraser.states() == [(Scope.DELETED, ErasureState.WAITING, 3)]
+
+
+async def test_a_customer_is_erased_whole(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    tokens = await ground.fill(process, 1, 3)
+    await ground.databases.run(
+        Domain.VAULT,
+        "update vault.token set metadata = jsonb_build_object('customer', 'c-17')"
+        f" where token_id in ('{tokens[0]}', '{tokens[2]}')",
+    )
+    with pytest.raises(NothingToErase):
+        await eraser.erasures.erase_customer(eraser.caller, "c-18", at_once=True)
+    made = await eraser.erasures.erase_customer(eraser.caller, "c-17", at_once=True)
+    assert (made.scope, made.tokens) == (Scope.CUSTOMER, 2)
+    assert await ground.versions() == {1: 1}
+    await eraser.finish()
+    assert await eraser.states() == [(Scope.CUSTOMER, ErasureState.DESTROYED, 2)]
+    assert await ground.opened(process, tokens[1]) == number(2)
+
+
+async def test_a_merchant_is_erased_by_its_keys_and_takes_no_card_afterwards(
+    eraser: Eraser,
+) -> None:
+    ground, process = eraser.ground, eraser.process
+    (token, *_) = await ground.fill(process, 1, 700)
+    ((sealed, version),) = await ground.look(
+        "select sealed_number, key_version from vault.token where token_id = $1", token
+    )
+    with pytest.raises(Invalid):
+        await eraser.erasures.erase_merchant(eraser.caller, "mer_of_another")
+    await eraser.erasures.erase_merchant(eraser.caller, ground.merchant)
+    await eraser.driver.advance()
+    with pytest.raises(DataKeyDestroyed):
+        await process.sealer.open_number(
+            bytes(sealed),
+            mode=ground.mode,
+            merchant=ground.merchant,
+            token=TokenId(token),
+            key_version=version,
+        )
+    with pytest.raises(MerchantErased):
+        await ground.fill(process, 9_000, 1)
+    await eraser.run_jobs()
+    assert await ground.versions() == {}
+    assert await eraser.states() == [(Scope.MERCHANT, ErasureState.DESTROYED, 0)]
+    assert (await eraser.actions()).count("keys.data_key.destroyed") == 3
+    assert (await eraser.actions()).count("vault.token.deleted") == 2, "one a page"
+
+
+async def test_what_a_container_keeps_too_long_is_deleted(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    old = await ground.fill(process, 1, 3)
+    await ground.databases.run(
+        Domain.VAULT,
+        "insert into vault.container (merchant_id, mode, name, retention_days, created_by, created_at, updated_at)"
+        f" values ('{ground.merchant}', 'test', 'default', 30, 'tests', now(), now())",
+    )
+    made = await ground.look("select max(token_id) from vault.token where token_id = $1", old[-1])
+    assert made
+    # Ids carry the time of the machine: what is old is what lies thirty days before this ground's clock.
+    ground.clock.step(timedelta(days=60))
+    assert await eraser.driver.begin_retention() == 1
+    assert await eraser.driver.begin_retention() == 0, "one at a time, and once a day"
+    await eraser.run_jobs()
+    assert await ground.versions() == {}
+    assert await eraser.states() == [(Scope.DELETED, ErasureState.WAITING, 3)]
+    ground.clock.step(timedelta(days=1))
+    assert await eraser.driver.begin_retention() == 1
+
+
+async def test_a_survivor_that_does_not_move_keeps_its_key(eraser: Eraser) -> None:
+    """An altered row cannot be sealed anew: its key is not destroyed, and the erasure says why it waits."""
+    ground, process = eraser.ground, eraser.process
+    erased, altered = await ground.fill(process, 1, 2)
+    await ground.databases.run(
+        Domain.VAULT,
+        "update vault.token set sealed_number = set_byte(sealed_number, 20, 255 - get_byte(sealed_number, 20))"
+        f" where token_id = '{altered}'",
+    )
+    made = await eraser.erasures.erase_token(eraser.caller, erased, at_once=True)
+    await eraser.finish()
+    waits = await eraser.erasures.read(ground.merchant, ground.mode, made.erasure_id)
+    assert (waits.state, waits.problem) == (ErasureState.ROTATING, KeyInUse.code)
+    await ground.delete(process, altered)  # somebody looked at it
+    await eraser.finish()
+    ended = await eraser.erasures.read(ground.merchant, ground.mode, made.erasure_id)
+    assert (ended.state, ended.problem) == (ErasureState.DESTROYED, None)
+
+
+async def test_two_drivers_do_it_once(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    (token,) = await ground.fill(process, 1, 1)
+    await eraser.erasures.erase_token(eraser.caller, token, at_once=True)
+    other = await ground.process()
+    second = driver_of(other)
+    for _ in range(4):
+        await eraser.driver.advance()
+        await second.advance()
+        await eraser.run_jobs()
+        ground.clock.step(RETIRED)
+        await process.keyring.look()
+        await other.keyring.look()
+    assert await eraser.states() == [(Scope.TOKEN, ErasureState.DESTROYED, 1)]
+    assert (await eraser.actions()).count("vault.erasure.completed") == 1
+    assert (await eraser.actions()).count("keys.data_key.rotated") == 1
+
+
+async def test_another_tenants_erasure_is_not_there(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    (token,) = await ground.fill(process, 1, 1)
+    made = await eraser.erasures.erase_token(eraser.caller, token, at_once=True)
+    stranger = Ground(ground.databases, ground.store)
+    with pytest.raises(ErasureUnknown):
+        await eraser.erasures.read(stranger.merchant, ground.mode, made.erasure_id)
+    assert await eraser.erasures.list(stranger.merchant, ground.mode, None, 10) == ([], None)
+
+
+def test_keys_of_a_merchant_are_all_that_the_vault_has_of_it() -> None:
+    """Whatever data key a merchant gets in the vault's database is destroyed with the merchant."""
+    assert set(_OF_A_MERCHANT) >= ROTATABLE
+    assert KeyName.CARD in _OF_A_MERCHANT

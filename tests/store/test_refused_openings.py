@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does not open: a table of everything that can be wrong with a sealed number, or with what is sealed beside it.
+
+Each row alters the database behind the vault's back; then a process that has not opened anything yet is asked for the
+number (a payment) and for the holder (a read). Neither opens, nothing is sent, and the error is the row's own. What
+only the key can tell apart (another key, place or row, an altered byte) is one error: an authenticated cipher does not
+say which.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import pytest
+import pytest_asyncio
+
+from database import Databases
+from store.forward_ground import FIND, ForwardGround, authorize, ended, forward_ground, started
+from strongroom.crypto.ids import new_id
+from strongroom.db.logins import Domain
+from strongroom.db.pool import connect
+from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.ids import MerchantId, TokenId
+from strongroom.kernel.mode import Mode
+from strongroom.kernel.schemes import complete_luhn
+from strongroom.keys import KeyName, Purpose
+from strongroom.vault import TokenUnknown
+from strongroom.vault.details import SealedDetail
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ground(databases: Databases) -> AsyncIterator[ForwardGround]:
+    async with forward_ground(databases) as opened:
+        yield opened
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A token whose number and holder are asked for, and another one of the same merchant."""
+
+    ground: ForwardGround
+    token: TokenId
+    other: TokenId
+
+    async def run(self, sql: str) -> None:
+        await self.ground.databases.run(Domain.VAULT, sql)
+
+    async def both(self, number: str, detail: str) -> None:
+        """Alter what is sealed: SQL for the new bytes, of `vault.token t` and `vault.token_detail t`."""
+        await self.run(
+            f"update vault.token t set sealed_number = {number} where token_id = '{self.token}'"
+        )
+        await self.run(
+            f"update vault.token_detail t set sealed = {detail} where token_id = '{self.token}'"
+        )
+
+
+Alter = Callable[[Target], Awaitable[None]]
+
+
+def bytes_of(expression: str) -> Alter:
+    """Alter both in one way; `{}` stands for the sealed bytes."""
+
+    async def alter(target: Target) -> None:
+        await target.both(expression.format("sealed_number"), expression.format("sealed"))
+
+    return alter
+
+
+async def swapped_row(target: Target) -> None:
+    await target.both(
+        f"(select o.sealed_number from vault.token o where o.token_id = '{target.other}')",
+        f"(select o.sealed from vault.token_detail o where o.token_id = '{target.other}')",
+    )
+
+
+async def swapped_field(target: Target) -> None:
+    """The number in the holder's place, and the other way round."""
+    await target.run(
+        "update vault.token t set sealed_number = d.sealed from vault.token_detail d"
+        f" where d.token_id = t.token_id and t.token_id = '{target.token}'"
+    )
+    await target.run(
+        "update vault.token_detail t set sealed = o.sealed_number from vault.token o"
+        f" where o.token_id = '{target.other}' and t.token_id = '{target.token}'"
+    )
+
+
+async def wrong_key(target: Target) -> None:
+    """Sealed under the next version, and said to be of this one."""
+    ground = target.ground
+    await ground.process.keyring.rotate(ground.merchant, Mode.TEST, KeyName.CARD)
+    made, _ = await ground.token(holder="Amal Haddad")
+    await swapped_row(replace(target, other=made))
+
+
+async def unknown_key_version(target: Target) -> None:
+    await target.run(f"update vault.token set key_version = 9 where token_id = '{target.token}'")
+    await target.run(
+        f"update vault.token_detail set key_version = 9 where token_id = '{target.token}'"
+    )
+
+
+async def destroyed_key(target: Target) -> None:
+    ground = target.ground
+    await ground.process.keyring.destroy(ground.merchant, Mode.TEST, KeyName.CARD, 1)
+
+
+async def altered_key_row(target: Target) -> None:
+    await target.run(
+        "update keys.data_key set wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1)"
+        f" where merchant_id = '{target.ground.merchant}' and name = 'card'"
+    )
+
+
+async def another_merchants_key(target: Target) -> None:
+    """The row of another merchant's key in the place of this one's."""
+    ground = target.ground
+    stranger = MerchantId(new_id("mer"))
+    await ground.token(merchant=stranger)
+    await target.run(
+        "update keys.data_key k set wrapped = o.wrapped, mac = o.mac from keys.data_key o"
+        f" where k.merchant_id = '{ground.merchant}' and k.name = 'card' and k.mode = 'test'"
+        f" and o.merchant_id = '{stranger}' and o.name = 'card' and o.mode = 'test'"
+    )
+
+
+#: What is wrong, what does it, and the code of the refusal.
+TABLE: list[tuple[str, Alter, str]] = [
+    ("a wrong key", wrong_key, "card_unreadable"),
+    ("a flipped bit of the first byte behind the version", bytes_of("set_byte({0}, 1, get_byte({0}, 1) # 1)"),
+     "card_unreadable"),
+    ("a flipped bit of the ciphertext", bytes_of("set_byte({0}, 20, get_byte({0}, 20) # 128)"), "card_unreadable"),
+    ("a flipped bit of the tag",
+     bytes_of("set_byte({0}, length({0}) - 1, get_byte({0}, length({0}) - 1) # 1)"), "card_unreadable"),
+    ("a flipped algorithm", bytes_of("set_byte({0}, 0, 2)"), "card_unreadable"),
+    ("a swapped row", swapped_row, "card_unreadable"),
+    ("a swapped field", swapped_field, "card_unreadable"),
+    ("an unknown version byte", bytes_of("set_byte({0}, 0, 9)"), "card_envelope_unknown"),
+    ("version byte zero", bytes_of("set_byte({0}, 0, 0)"), "card_envelope_unknown"),
+    ("an envelope cut in its head", bytes_of("substring({0} for 40)"), "card_envelope_cut"),
+    ("an envelope cut by a byte", bytes_of("substring({0} for length({0}) - 1)"), "card_envelope_cut"),
+    ("an envelope cut by a block", bytes_of("substring({0} for length({0}) - 16)"), "card_unreadable"),
+    ("an empty envelope", bytes_of("''::bytea"), "card_envelope_cut"),
+    ("an unknown version of the key", unknown_key_version, "data_key_unknown"),
+    ("a destroyed key", destroyed_key, "data_key_destroyed"),
+    ("an altered row of the key", altered_key_row, "key_row_altered"),
+    ("another merchant's key", another_merchants_key, "key_row_altered"),
+]  # fmt: skip
+
+
+async def number(ground: ForwardGround, token: TokenId) -> str:
+    """Ask a process that has opened nothing yet to use a number; return the code of its refusal."""
+    process = await started(ground.databases, ground.store, ground.clock)
+    try:
+        await process.forwarder.forward(ground.call(authorize(), token=token))
+    except StrongroomError as error:
+        return error.code
+    finally:
+        await ended(process)
+    return "opened"
+
+
+async def holder(
+    ground: ForwardGround,
+    token: TokenId,
+    merchant: MerchantId | None = None,
+    mode: Mode = Mode.TEST,
+) -> str:
+    """Likewise to open what is sealed beside it."""
+    connection = await connect(ground.databases.administrator(Domain.VAULT))
+    try:
+        rows = await connection.fetch(
+            "select field, sealed, key_version from vault.token_detail where token_id = $1", token
+        )
+    finally:
+        await connection.close()
+    process = await started(ground.databases, ground.store, ground.clock)
+    try:
+        opened = await process.details.open(
+            [SealedDetail(row["field"], row["sealed"], row["key_version"]) for row in rows],
+            mode,
+            merchant or ground.merchant,
+            token,
+        )
+    except StrongroomError as error:
+        return error.code
+    finally:
+        await ended(process)
+    return opened.holder or "nothing"
+
+
+async def target_of(ground: ForwardGround) -> Target:
+    token, _ = await ground.token(holder="Amal Haddad")
+    other, _ = await ground.token(holder="Bo Lind")
+    return Target(ground, token, other)
+
+
+async def test_what_is_whole_opens(ground: ForwardGround) -> None:
+    target = await target_of(ground)
+    assert await number(ground, target.token) == "opened"
+    assert await holder(ground, target.token) == "Amal Haddad"
+    assert len(ground.peer.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("alter", "code"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+async def test_what_is_not_does_not(ground: ForwardGround, alter: Alter, code: str) -> None:
+    target = await target_of(ground)
+    await alter(target)
+    assert await number(ground, target.token) == code
+    assert await holder(ground, target.token) == code
+    assert ground.peer.requests == [], "nothing leaves"
+
+
+async def test_another_merchant_and_the_other_mode(ground: ForwardGround) -> None:
+    """As somebody else's a token is not there; and where the database is made to say otherwise, it is shut."""
+    target = await target_of(ground)
+    stranger = MerchantId(new_id("mer"))
+    for merchant, mode in ((stranger, Mode.TEST), (ground.merchant, Mode.LIVE)):
+        with pytest.raises(TokenUnknown):
+            await ground.process.forwarder.describe(merchant, mode, target.token)
+    await ground.token(merchant=stranger)  # it has keys of its own
+    await ground.token(complete_luhn("400000999999999"), mode=Mode.LIVE)
+    assert await holder(ground, target.token, merchant=stranger) == "card_unreadable"
+    assert await holder(ground, target.token, mode=Mode.LIVE) == "card_unreadable"
+    await target.run(f"delete from vault.token_detail where token_id = '{target.token}'")
+    await target.run(
+        f"update vault.token set merchant_id = '{stranger}' where token_id = '{target.token}'"
+    )
+    connection = await ground.register(merchant=stranger)
+    process = await started(ground.databases, ground.store, ground.clock)
+    call = ground.call(authorize(), token=target.token, merchant=stranger, connection=connection)
+    try:
+        with pytest.raises(StrongroomError) as refused:
+            await process.forwarder.forward(call)
+    finally:
+        await ended(process)
+    assert refused.value.code == "card_unreadable"
+    assert ground.peer.requests == []
+
+
+@pytest.mark.parametrize("code", ["key_store_unavailable", "key_root_disabled"])
+async def test_a_key_that_ran_out_is_not_served_stale(ground: ForwardGround, code: str) -> None:
+    """A process without the key at hand asks the store, and opens nothing when that does not answer or says no."""
+    target = await target_of(ground)
+    process = await started(ground.databases, ground.store, ground.clock)
+    await process.forwarder.forward(
+        ground.call(FIND)
+    )  # the connection is open; the card's key is not
+    if code == "key_store_unavailable":
+        ground.store.away = True
+    else:
+        ground.store.disable(Purpose.CARD)
+    try:
+        with pytest.raises(StrongroomError) as refused:
+            await process.forwarder.forward(ground.call(authorize(), token=target.token))
+    finally:
+        ground.store.away = False
+        ground.store.enable(Purpose.CARD)
+        await ended(process)
+    assert refused.value.code == code
+    assert len(ground.peer.requests) == 1

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""New ids for tokens on the real database: every card opens under its new id, old ids live as long as they should."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from contracts.fakes import FakeKeyStore
+from database import Databases
+from residence import AtHome
+from store.rotation_ground import Ground, Process, number
+from store.work_ground import until
+from strongroom.audit import Origin
+from strongroom.crypto import Algorithm
+from strongroom.db.logins import Domain
+from strongroom.kernel.clock import SteppedClock
+from strongroom.kernel.errors import Invalid
+from strongroom.kernel.ids import is_id
+from strongroom.keys import KeyName
+from strongroom.vault.errors import CannotReadCard, TokenUnknown
+from strongroom.vault.finding import Caller
+from strongroom.vault.retokenize.job import PAGE_ROWS, RetokenizeHandler
+from strongroom.vault.retokenize.service import NAMED_MAX, Retokenizations, Wish
+from strongroom.vault.work.errors import JobUnknown
+from strongroom.vault.work.model import Job, JobKind, JobState
+
+
+@pytest.fixture(scope="module")
+def store() -> FakeKeyStore:
+    """The roots of this module's databases."""
+    return FakeKeyStore()
+
+
+@dataclass
+class Shop:
+    """A ground with retokenizations on it."""
+
+    ground: Ground
+    process: Process
+    retokenizations: Retokenizations
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.ground.principal, Origin())
+
+    async def run(self, wish: Wish) -> Job:
+        """Do a retokenization to its end."""
+        ground, process = self.ground, self.process
+        # Ids carry the machine's time; the job replaces what is older than itself.
+        ground.clock.step(timedelta(hours=1))
+        begun = await self.retokenizations.begin(
+            ground.merchant, ground.mode, wish, actor="operator:tests", origin=Origin()
+        )
+        runner = process.runner()
+        handler = RetokenizeHandler(
+            process.keyring,
+            AtHome(),
+            process.recorder,
+            process.clock,
+            Algorithm.A256CBC_HS512,
+        )
+        runner._handlers = {JobKind.RETOKENIZE: handler}
+        runner.start()
+        try:
+
+            async def ended() -> bool:
+                ground.clock.step(timedelta(milliseconds=200))
+                found = await process.jobs.read(ground.merchant, ground.mode, begun.job_id)
+                return found.state in (JobState.DONE, JobState.FAILED)
+
+            await until(ended)
+        finally:
+            await runner.stop()
+        return await process.jobs.read(ground.merchant, ground.mode, begun.job_id)
+
+    async def mapping(self, job: Job) -> dict[str, str]:
+        page, following = await self.retokenizations.mapping(
+            job.merchant_id, job.mode, job.job_id, "", 1_000
+        )
+        assert following is None
+        return {each.old: each.new for each in page}
+
+    async def read(self, token: str) -> str:
+        """Read a token as a merchant does; return its id."""
+        return (await self.process.tokens.read(self.caller, token)).token.token_id
+
+    async def row(self, token: str) -> dict[str, object]:
+        (found,) = await self.ground.look("select * from vault.token where token_id = $1", token)
+        return dict(found)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shop(databases: Databases, store: FakeKeyStore) -> Shop:
+    await databases.run(Domain.VAULT, "truncate vault.job, vault.erasure, vault.token_alias")
+    ground = Ground(databases, store, SteppedClock(datetime.now(UTC)))
+    process = await ground.process()
+    retokenizations = Retokenizations(
+        database=process.database, jobs=process.jobs, recorder=process.recorder, clock=process.clock
+    )
+    return Shop(ground, process, retokenizations)
+
+
+async def test_every_card_opens_under_its_new_id_and_nothing_else_changes(shop: Shop) -> None:
+    ground = shop.ground
+    count = PAGE_ROWS + 20
+    tokens = await ground.fill(shop.process, 1, count, deduplicate=True)
+    before = await shop.row(tokens[0])
+    job = await shop.run(Wish(alias_days=30))
+    assert (job.state, job.done, job.refused) == (JobState.DONE, count, 0)
+    became = await shop.mapping(job)
+    assert set(became) == set(tokens)
+    assert all(is_id("tok", new) for new in became.values())
+    assert len(set(became.values())) == count
+    for card in (1, 2, count):
+        old = tokens[card - 1]
+        assert await ground.opened(shop.process, became[old]) == number(card)
+        assert await shop.read(old) == became[old], "the old id stands for the new one"
+    after = await shop.row(became[tokens[0]])
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"token_id", "sealed_number"}, "every other column came along"
+    rows = await ground.look(
+        "select count(*) from vault.card_identity where merchant_id = $1 and token_id = any ($2)",
+        ground.merchant,
+        list(became.values()),
+    )
+    assert rows[0][0] == count
+    again = await ground.token(shop.process, 1, deduplicate=True)
+    assert became[tokens[0]].encode() in again.answer, "the card is known by its new id"
+    erasures = await ground.look(
+        "select count(*) from vault.erasure where merchant_id = $1", ground.merchant
+    )
+    assert erasures[0][0] == 0, "the cards live on"
+
+
+async def test_old_ids_die_at_their_time(shop: Shop) -> None:
+    (token,) = await shop.ground.fill(shop.process, 1, 1)
+    await shop.run(Wish(alias_days=2))
+    assert await shop.read(token)
+    shop.ground.clock.step(timedelta(days=2, seconds=1))
+    with pytest.raises(TokenUnknown):
+        await shop.read(token)
+
+
+async def test_without_an_alias_the_old_id_is_dead_at_once(shop: Shop) -> None:
+    kept, leaked = await shop.ground.fill(shop.process, 1, 2)
+    job = await shop.run(Wish(tokens=[leaked]))
+    assert (job.done, job.total) == (1, 1)
+    with pytest.raises(TokenUnknown):
+        await shop.read(leaked)
+    assert await shop.read((await shop.mapping(job))[leaked])
+    assert await shop.read(kept) == kept
+
+
+async def test_what_was_sealed_for_the_old_id_does_not_open_for_the_new(shop: Shop) -> None:
+    (token,) = await shop.ground.fill(shop.process, 1, 1)
+    ((sealed,),) = await shop.ground.look(
+        "select sealed_number from vault.token where token_id = $1", token
+    )
+    job = await shop.run(Wish())
+    (new,) = (await shop.mapping(job)).values()
+    await shop.ground.databases.run(
+        Domain.VAULT,
+        f"update vault.token set sealed_number = '\\x{bytes(sealed).hex()}'"
+        f" where token_id = '{new}'",
+    )
+    with pytest.raises(CannotReadCard):
+        await shop.ground.opened(shop.process, new)
+
+
+async def test_ids_that_are_replaced_twice_lead_to_the_last(shop: Shop) -> None:
+    (first,) = await shop.ground.fill(shop.process, 1, 1)
+    once = await shop.mapping(await shop.run(Wish(alias_days=90)))
+    twice = await shop.mapping(await shop.run(Wish(tokens=[once[first]], alias_days=90)))
+    assert await shop.read(first) == twice[once[first]]
+
+
+async def test_an_altered_row_is_left_and_counted(shop: Shop) -> None:
+    good, bad = await shop.ground.fill(shop.process, 1, 2)
+    await shop.ground.databases.run(
+        Domain.VAULT,
+        "update vault.token set sealed_number = set_byte(sealed_number, 20, 255 - get_byte(sealed_number, 20))"
+        f" where token_id = '{bad}'",
+    )
+    job = await shop.run(Wish())
+    assert (job.done, job.refused) == (1, 1)
+    assert set(await shop.mapping(job)) == {good}
+    assert await shop.read(bad) == bad
+
+
+async def test_cards_under_older_keys_move_too(shop: Shop) -> None:
+    (token,) = await shop.ground.fill(shop.process, 1, 1)
+    await shop.process.rotation.rotate(shop.ground.by, KeyName.CARD)
+    await shop.ground.databases.run(Domain.VAULT, "truncate vault.job")  # not moved yet
+    job = await shop.run(Wish())
+    (new,) = (await shop.mapping(job)).values()
+    assert (await shop.row(new))["key_version"] == 2
+    assert await shop.ground.opened(shop.process, new) == number(1)
+    assert token != new
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish(tokens=["tok_nothing"]),
+        Wish(tokens=["tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"] * (NAMED_MAX + 1)),
+        Wish(tokens=["tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"], container="default"),
+        Wish(container="No Such"),
+        Wish(alias_days=91),
+        Wish(alias_days=-1),
+    ],
+)
+async def test_a_wish_that_makes_no_sense_is_refused(shop: Shop, wish: Wish) -> None:
+    with pytest.raises(Invalid):
+        await shop.run(wish)
+
+
+async def test_another_tenants_mapping_is_not_there(shop: Shop) -> None:
+    await shop.ground.fill(shop.process, 1, 1)
+    job = await shop.run(Wish())
+    stranger = Ground(shop.ground.databases, shop.ground.store)
+    for name in (job.job_id, "job_nothing"):
+        with pytest.raises(JobUnknown):
+            await shop.retokenizations.mapping(stranger.merchant, stranger.mode, name, "", 10)

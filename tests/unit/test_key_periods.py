@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cryptoperiods: when which key is overdue, and what the doctor says of it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from strongroom.cli.diagnosis.encryption_keys import judged
+from strongroom.keys import DataKeyRow, KeyName, KeyState
+from strongroom.vault.rotation.periods import Periods
+
+MADE = datetime(2026, 3, 1, tzinfo=UTC)
+PERIODS = Periods(sealing_days=365, signing_days=180, hashing_days=1_095, root_days=730)
+ROW = DataKeyRow("mer_1", "test", "card", "card", 1, KeyState.ACTIVE, b"", bytes(32), MADE)
+
+
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [
+        (KeyName.CARD, 365),
+        (KeyName.CREDENTIALS, 365),
+        (KeyName.TOTP_SECRETS, 365),
+        (KeyName.TOKEN_SIGNING_SEED, 180),
+        (KeyName.CHECKPOINT_SEED, 180),
+        (KeyName.FINGERPRINT, 1_095),
+        (KeyName.API_KEY_HASH, 1_095),
+    ],
+)
+def test_a_period_follows_from_what_a_key_is_for(name: KeyName, days: int) -> None:
+    assert PERIODS.rotates_at(replace(ROW, name=name.value)) == MADE + timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        replace(ROW, state=KeyState.RETIRING),
+        replace(ROW, state=KeyState.DESTROYED),
+        replace(ROW, name="keyring_mac_card"),
+        replace(ROW, name="of_a_later_release"),
+    ],
+)
+def test_what_seals_nothing_is_not_overdue(row: DataKeyRow) -> None:
+    assert PERIODS.rotates_at(row) is None
+
+
+def test_a_root_has_a_period_too() -> None:
+    assert PERIODS.root_rotates_at(MADE) == MADE + timedelta(days=730)
+
+
+def test_the_doctor_names_what_is_overdue_and_what_to_do() -> None:
+    assert judged([]).level == "ok"
+    found = judged(["card", "card", "fingerprint"])
+    assert found.level == "warn"
+    assert found.sentence == "3 encryption keys are overdue to be rotated: card, fingerprint"
+    assert found.remedy == "strongroom keys list --overdue"
