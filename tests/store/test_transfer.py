@@ -79,7 +79,7 @@ async def process(line: str) -> AsyncIterator["subprocess.Popen[str]"]:
 
 async def moved(ground: Ground, of: Import, rows: int) -> None:
     """Wait until an import has so many rows."""
-    deadline = monotonic() + 30
+    deadline = monotonic() + 90
     while (
         await ground.parts.imports.read(ground.merchant, Mode.TEST, of.import_id)
     ).counts.rows < rows:
