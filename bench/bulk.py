@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.importing import peak_mib, wal_position
 from bench.instance import serving
 from bench.load import as_dicts, median_run, run
 from bench.rig import rig
@@ -26,9 +27,11 @@ def main() -> None:
     with serving() as instance:
         serial = 10_000_000
         bulk, single = [], []
+        written = 0
         run(instance, serial=1_000_000, connections=8, seconds=2)
         for number in range(chosen.runs):
             console.print(f"  run {number + 1} of {chosen.runs} …", style="dim")
+            before = wal_position(instance)
             bulk.append(
                 run(
                     instance,
@@ -38,10 +41,12 @@ def main() -> None:
                     per_call=chosen.cards,
                 )
             )
+            written += wal_position(instance) - before
             single.append(
                 run(instance, serial=serial + 5_000_000, connections=48, seconds=chosen.seconds)
             )
             serial += 10_000_000
+            memory = peak_mib(instance.process)
     calls, ones = median_run(bulk), median_run(single)
     cards = calls.per_second * chosen.cards
     table = Table(
@@ -72,6 +77,10 @@ def main() -> None:
         f"{ones.database_us:.0f}",
     )
     console.print(table)
+    wal = written / max(1.0, sum(each.per_second for each in bulk) * chosen.seconds * chosen.cards)
+    console.print(
+        f"{wal:,.0f} bytes of write-ahead log a card; the server had {memory:,.0f} MiB at most"
+    )
     console.print(
         f"bulk is {cards / ones.per_second:.2f} times single; medians of {chosen.runs} runs; {calls.tool}"
     )
@@ -80,6 +89,8 @@ def main() -> None:
         "bench": "bulk",
         "rig": rig(),
         "cards_a_call": chosen.cards,
+        "wal_bytes_a_card": round(wal, 1),
+        "memory_peak_mib": memory,
         "ratio_to_single": round(cards / ones.per_second, 3),
         "runs": {"bulk": as_dicts(bulk), "single": as_dicts(single)},
     }

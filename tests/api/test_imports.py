@@ -414,3 +414,38 @@ async def test_a_file_that_does_not_open_brings_nothing(
     assert not (await vault.get("/v1/tokens")).json()["data"]
     told = (await records(service, of))[-1]
     assert (told["action"], told["outcome"]) == ("vault.import.ended", "failed")
+
+
+async def test_the_canary_by_every_way_in(service: Service, vault: Caller) -> None:
+    """What is searched for at the end of all these tests goes in right, and in places where no card may be."""
+    key = await key_of(vault)
+    row = json.dumps({"number": NUMBER, "exp_month": 12, "exp_year": 2034}).encode()
+    before = service.metrics.exposition().decode()
+    plain = await fed(vault, await begun(vault), lines([NUMBER, f"x{NUMBER}"]))
+    assert counts(plain) == (2, 1, 0, 1)
+    assert service.metrics.exposition().decode() != before
+    of = await begun(vault, format="jsonl", encryption="jwe_lines")
+    assert counts(await fed(vault, of, sealed_jwe(key["jwk"], row).encode()))[2] == 1
+    of = await begun(vault, encryption="pgp")
+    await fed(vault, of, sealed_pgp(key["certificate"], lines([NUMBER])))
+    assert counts(await settled(vault, of))[2] == 1
+    wish = {"columns": {"external_id": "id", "metadata": {"note": "note"}}}
+    of = await begun(vault, **wish)
+    strayed = "number,exp_month,exp_year,id,note\n" + "".join(
+        f"{row}\n"
+        for row in (
+            f"{NUMBER},12,2034,{NUMBER},",
+            f"{NUMBER},12,2034,,{NUMBER}",
+            f",{NUMBER},{NUMBER},{NUMBER},",
+        )
+    )
+    assert counts(await fed(vault, of, strayed.encode())) == (3, 0, 0, 3)
+    for content in (f"{NUMBER},12,2034\n", f"number,{NUMBER}\n"):
+        answer = await part(vault, await begun(vault), 0, content.encode(), last=True)
+        assert answer.status_code == 422
+    for body in (
+        {"format": NUMBER},
+        {"format": "csv", "columns": {"number": NUMBER}},
+        {"format": "csv", "container": NUMBER},
+    ):
+        assert (await vault.post("/v1/imports", body)).status_code in (403, 422)

@@ -49,7 +49,7 @@ from strongroom.vault.work.service import JobService
 
 ROW_KEY: Final = Secret(bytes(32))
 PASSPHRASE: Final = Secret("a passphrase of these tests")
-DEADLINE_SECONDS: Final = 60.0
+DEADLINE_SECONDS: Final = 90.0
 
 
 @dataclass
@@ -105,6 +105,7 @@ class Parts:
             jobs=self.jobs,
             recorder=self.recorder,
             clock=self.clock,
+            metrics=Metrics().vault,
         )
         self.exports = Exports(
             database=database,

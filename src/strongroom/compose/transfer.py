@@ -34,6 +34,7 @@ def transfer_of(
         jobs=work.jobs,
         recorder=recorder,
         clock=clock,
+        metrics=process.site.metrics.vault,
     )
     exports = Exports(
         database=database,

@@ -19,6 +19,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import ImportId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
+from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.finding import Caller
@@ -67,6 +68,7 @@ class Imports:
         jobs: Jobs,
         recorder: Recorder,
         clock: Clock,
+        metrics: VaultMetrics,
     ) -> None:
         self._database = database
         self._sealer = sealer
@@ -74,7 +76,7 @@ class Imports:
         self._jobs = jobs
         self._recorder = recorder
         self._clock = clock
-        self._intake = Intake(database, recorder, clock)
+        self._intake = Intake(database, recorder, clock, metrics)
         self.keys = keys
 
     async def begin(self, caller: Caller, wish: ImportWish) -> Import:

@@ -26,6 +26,7 @@ from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import TokenId
 from strongroom.kernel.secret import Secret
+from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.sealing import MerchantKeys
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.columns import RowMalformed
@@ -108,7 +109,10 @@ class Hands:
 class Intake:
     """Imports rows."""
 
-    def __init__(self, database: Database, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, recorder: Recorder, clock: Clock, metrics: VaultMetrics
+    ) -> None:
+        self._metrics = metrics
         self._database = database
         self._recorder = recorder
         self._clock = clock
@@ -172,7 +176,16 @@ class Intake:
             )
             await store.save(tx, after)
             await self._record(tx, found, after, hands, now)
+        self._count(found, after)
         return after
+
+    def _count(self, before: Import, after: Import) -> None:
+        """Count what was committed, as the other ways in do."""
+        if after.wish.dry_run:
+            return
+        metrics, was, now = self._metrics, before.counts, after.counts
+        metrics.tokens_created.labels(after.mode).inc(now.created - was.created)
+        metrics.tokens_deduplicated.labels(after.mode).inc(now.duplicates - was.duplicates)
 
     async def _known(
         self, tx: Transaction, at: Import, chunk: Chunk, hands: Hands

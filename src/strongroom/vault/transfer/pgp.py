@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final, TypeVar
 
 import pysequoia
@@ -24,6 +25,8 @@ from strongroom.vault.transfer.model import CLEAR_PER_SEALED_MAX
 
 Pipe = TypeVar("Pipe")
 _READ_BYTES: Final = 64 * 1024
+#: By its path: as a module it would load the whole vault first.
+_CHILD: Final = Path(__file__).with_name("pgp_child.py")
 #: Any message may have so much in clear, however short it is.
 _CLEAR_BYTES_FREE: Final = 1024 * 1024
 _CERTIFICATE_BYTES_MAX: Final = 12 * 1024
@@ -85,8 +88,7 @@ async def open_stream(sealed: AsyncIterator[bytes], key: Secret[bytes]) -> Async
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
-            "-m",
-            "strongroom.vault.transfer.pgp_child",
+            str(_CHILD),
             str(reading),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
