@@ -98,14 +98,19 @@ def test_making_tokens_needs_an_idempotency_key() -> None:
         assert parameter["schema"]["type"] == "string"
 
 
+#: The one route whose answer holds a card number.
+SHOWS_CARDS = "/v1/tokens/{token_id}/reveal"
+
+
 def test_no_shape_that_goes_out_has_a_card_number() -> None:
-    """A `number` that goes out is one that is too small to be a card's."""
+    """A `number` that goes out is one that is too small to be a card's, but where a card is shown on purpose."""
     for document in documents().values():
         sent = [
             content["schema"]
-            for _, _, operation in operations(document)
+            for path, _, operation in operations(document)
             for answer in operation["responses"].values()
             for content in answer.get("content", {}).values()
+            if path != SHOWS_CARDS
         ]
         for shape in properties(document, sent).get("number", ()):
             assert shape["type"] == "integer"

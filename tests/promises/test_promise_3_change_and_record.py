@@ -260,10 +260,12 @@ async def require_recorded_before_opened(ground: Ground, monkeypatch: pytest.Mon
 async def test_a_card_is_opened_when_its_record_is_committed(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A reveal is in the log before the card is opened, whether it opens or not."""
     await require_recorded_before_opened(ground, monkeypatch)
 
 
 async def test_without_the_record_no_card_is_shown(ground: Ground) -> None:
+    """A reveal whose record is refused shows nothing."""
     await ground.forbid_records()
     try:
         answer = await ground.shown.ask()

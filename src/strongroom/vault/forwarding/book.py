@@ -407,7 +407,7 @@ def _require_identity(config: Config, credentials: Mapping[str, str]) -> None:
         require_usable(TlsIdentity(credentials[CERTIFICATE], Secret(credentials[PRIVATE_KEY])))
     except IdentityUnusable as unusable:
         raise Invalid(
-            FieldError("/credentials/certificate", unusable.code, unusable.detail)
+            FieldError("/credentials/certificate", "certificate_unusable", unusable.detail)
         ) from None
 
 

@@ -35,8 +35,6 @@ _CERTIFICATE_BYTES_MAX: Final = 12 * 1024
 class MessageRefused(ContentRefused):
     """This is no OpenPGP message that was sealed for an import key of this tenant, or it was cut or altered."""
 
-    code = "import_content_refused"
-
     def __init__(self, problem: str = "pgp_refused") -> None:
         super().__init__(problem, (type(self).__doc__ or "").strip())
 
