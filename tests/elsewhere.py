@@ -69,6 +69,7 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
     found = {
         "key_id": (await service.key(tenant.merchant, KeyKind.PUBLIC, mode)).key.key_id,
         "job_id": await waiting_job(service, tenant.merchant, mode),
+        "rule_id": await access_rule(service, tenant.merchant, mode),
         "caller": await stopped_caller(service, tenant.merchant, mode),
         "export_id": await exporting_job(service, tenant.merchant, mode),
     }
@@ -82,6 +83,21 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
         page = (await caller.get("/v1/audit/records?limit=1")).json()
         found[f"{listener} record_id"] = page["data"][0]["id"]
     return {**found, "console record_id": found["gateway record_id"]}
+
+
+async def access_rule(service: Service, merchant: MerchantId, mode: Mode) -> str:
+    """A rule about a container that is not there."""
+    rule = new_id("rul")
+    await service.look(
+        Domain.VAULT,
+        """insert into vault.access_rule (merchant_id, mode, rule_id, container, priority, grantee_kind, grantee,
+                                          access, transform, created_by, created_at)
+           values ($1, $2, $3, 'nowhere', 100, 'key', '*', 'mask', 'mask', 'x', now())""",
+        merchant,
+        mode.value,
+        rule,
+    )
+    return rule
 
 
 async def waiting_job(service: Service, merchant: MerchantId, mode: Mode) -> str:

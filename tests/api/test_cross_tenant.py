@@ -59,6 +59,7 @@ PREFIXES: Final = {
     "export_id": "job",
     "key_id": "key",
     "network_id": "net",
+    "rule_id": "rul",
     "payment_id": "pay",
     "provider_id": "sso",
     "refund_id": "ref",
