@@ -365,12 +365,14 @@ async def forget_in(databases: Databases, domain: Domain, *functions: str) -> No
     connection = await connect(databases.administrator(domain))
     try:
         for name in functions:
-            (row,) = await connection.fetch(
+            found = await connection.fetch(
                 "select pg_get_functiondef(oid) as source from pg_proc where proname = $1", name
             )
-            cut = re.sub(r"insert into audit\.event.*?;", "", row["source"], flags=re.DOTALL)
-            assert cut != row["source"]
-            await connection.execute(cut)
+            assert found
+            for row in found:  # one for each list of parameters that there is or was
+                cut = re.sub(r"insert into audit\.event.*?;", "", row["source"], flags=re.DOTALL)
+                assert cut != row["source"]
+                await connection.execute(cut)
     finally:
         await connection.close()
 

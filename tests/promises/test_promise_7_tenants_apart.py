@@ -32,6 +32,7 @@ from store.rights import (
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
+from strongroom.identity.grants import NAMED_ONLY
 from strongroom.kernel.mode import Mode
 from strongroom.payments.store import QUERIES as PAYMENT_QUERIES
 from strongroom.simulator import Simulated
@@ -242,7 +243,10 @@ async def test_sabotage_a_new_table_without_it_is_noticed(server: Server) -> Non
 BY_KEYS = [
     operation
     for operation in EVERY
-    if operation.listener != "console" and not is_for_people(operation)
+    if operation.listener != "console"
+    and not is_for_people(operation)
+    # What a secret key never has is asked with a key that was made for it, in api/test_cross_tenant and test_reveal.
+    and NAMED_ONLY.isdisjoint(operation.says.get("x-requires", ()))
 ]
 WITH_AN_ID = [
     operation for operation in BY_KEYS if "{" in operation.path and operation.says["security"]
