@@ -62,7 +62,7 @@ class ToolMissing(StrongroomError):
 class DumpFailed(StrongroomError):
     """PostgreSQL's tool did not end well."""
 
-    code = "dump_failed"
+    code = "database_tool_failed"
 
 
 @dataclass(frozen=True, slots=True)

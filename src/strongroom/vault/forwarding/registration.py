@@ -73,7 +73,7 @@ def _wrong_config(config: Config, mode: Mode, policy: EgressPolicy) -> Sequence[
         wrong.append(
             FieldError(
                 "/base_url",
-                f"destination_{refused.reason}",
+                "destination_refused",
                 f"this may not be called ({refused.reason})",
             )
         )

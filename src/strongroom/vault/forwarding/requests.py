@@ -78,16 +78,24 @@ def read_request(asked: Asked, config: Config) -> Read:
         Invalid: naming what does not fit.
     """
     if asked.method not in config.methods:
-        raise _wrong("/method", "method_refused", "this destination is not called by this method")
+        raise Invalid(
+            FieldError("/method", "method_refused", "this destination is not called by this method")
+        )
     if not fits(asked.path, config.path) or has_cardlike(asked.path):
-        raise _wrong("/path", "path_refused", "this is not a path of the destination's")
+        raise Invalid(
+            FieldError("/path", "path_refused", "this is not a path of the destination's")
+        )
     headers = dict(_headers(asked, config))
     body = read_body(config.content_type, asked.body)
     slots = [*(s for text in headers.values() for s in text if isinstance(s, Slot)), *body.slots]
     if not slots:
-        raise _wrong("/body", "slot_missing", "a forward has a slot: without a card, call directly")
+        raise Invalid(
+            FieldError(
+                "/body", "slot_missing", "a forward has a slot: without a card, call directly"
+            )
+        )
     if len(slots) > SLOTS_MAX:
-        raise _wrong("/body", "slots_too_many", "a request has too many slots")
+        raise Invalid(FieldError("/body", "slots_too_many", "a request has too many slots"))
     names = _names(asked)
     tokens = _tokens(slots, names)
     return Read(
@@ -107,24 +115,34 @@ def _headers(asked: Asked, config: Config) -> Iterator[tuple[str, Text]]:
         name = given.lower()
         # A name that is not registered is the caller's own text, and is not repeated.
         if name not in config.request_headers:
-            raise _wrong("/headers", "header_refused", "this destination takes no such header")
+            raise Invalid(
+                FieldError("/headers", "header_refused", "this destination takes no such header")
+            )
         if len(value) > VALUE_CHARACTERS_MAX:
-            raise _wrong(f"/headers/{name}", "header_refused", "a header's value is too long")
+            raise Invalid(
+                FieldError(f"/headers/{name}", "header_refused", "a header's value is too long")
+            )
         text = read_text(value, f"/headers/{name}")
         # Looked at before anything is opened: what stands between slots splits no request.
         whole = joined(text, lambda _: "0")
         if not whole.isascii() or HEADER_VALUE.fullmatch(whole) is None:
-            raise _wrong(f"/headers/{name}", "header_refused", "printable ASCII, and not empty")
+            raise Invalid(
+                FieldError(f"/headers/{name}", "header_refused", "printable ASCII, and not empty")
+            )
         yield name, text
 
 
 def _query(asked: Asked, config: Config) -> str:
     for name, value in asked.query.items():
         if name not in config.query:
-            raise _wrong("/query", "query_refused", "this destination takes no such parameter")
+            raise Invalid(
+                FieldError("/query", "query_refused", "this destination takes no such parameter")
+            )
         if OPEN in value or has_cardlike(value) or len(value) > VALUE_CHARACTERS_MAX:
-            raise _wrong(
-                f"/query/{name}", "query_refused", "no card stands in a URL, nor a long text"
+            raise Invalid(
+                FieldError(
+                    f"/query/{name}", "query_refused", "no card stands in a URL, nor a long text"
+                )
             )
     # Encoded here, so that no value makes a parameter of its own.
     return "?" + urlencode(asked.query, quote_via=quote, safe="") if asked.query else ""
@@ -133,7 +151,9 @@ def _query(asked: Asked, config: Config) -> str:
 def _names(asked: Asked) -> Mapping[str, str]:
     for name in asked.tokens:
         if NAME.fullmatch(name) is None:
-            raise _wrong("/tokens", "name_malformed", "a token's name is a lower-case word")
+            raise Invalid(
+                FieldError("/tokens", "name_malformed", "a token's name is a lower-case word")
+            )
     return asked.tokens
 
 
@@ -141,10 +161,14 @@ def _tokens(slots: Sequence[Slot], names: Mapping[str, str]) -> Sequence[str]:
     found: dict[str, None] = {}
     for slot in slots:
         if slot.token not in names and not slot.token.startswith(_TOKEN_ID):
-            raise _wrong("/tokens", "name_unknown", "a slot names a token that `tokens` has not")
+            raise Invalid(
+                FieldError("/tokens", "name_unknown", "a slot names a token that `tokens` has not")
+            )
         found[names.get(slot.token, slot.token)] = None
     if len(found) > TOKENS_MAX:
-        raise _wrong("/tokens", "tokens_too_many", f"a request has {TOKENS_MAX} tokens at most")
+        raise Invalid(
+            FieldError("/tokens", "tokens_too_many", f"a request has {TOKENS_MAX} tokens at most")
+        )
     return tuple(found)
 
 
@@ -153,11 +177,11 @@ def _cvcs(asked: Asked, slots: Sequence[Slot], names: Mapping[str, str]) -> Mapp
     needed = {names.get(s.token, s.token) for s in slots if s.field is Field.CVC}
     given = {names.get(name, name): text for name, text in asked.cvcs.items()}
     if len(given) != len(asked.cvcs) or len(set(given.values())) != len(given):
-        raise _wrong("/cvcs", "cvc_twice", "a token has one sealed CVC, of its own")
+        raise Invalid(FieldError("/cvcs", "cvc_twice", "a token has one sealed CVC, of its own"))
     if needed != given.keys():
-        raise _wrong("/cvcs", "cvc_mismatch", "a slot for a CVC needs a sealed one, and only that")
+        raise Invalid(
+            FieldError(
+                "/cvcs", "cvc_mismatch", "a slot for a CVC needs a sealed one, and only that"
+            )
+        )
     return given
-
-
-def _wrong(pointer: str, code: str, detail: str) -> Invalid:
-    return Invalid(FieldError(pointer, code, detail))

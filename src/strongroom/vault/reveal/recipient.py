@@ -64,21 +64,23 @@ class Recipient:
             Invalid: it is private, weak, meant for something else, or no key; nothing of it is repeated.
         """
         if not _PRIVATE.isdisjoint(jwk):
-            raise _refused(
-                at, "jwe_key_private", "this holds a private key: send the public one alone"
+            raise Invalid(
+                FieldError(
+                    at, "jwe_key_private", "this holds a private key: send the public one alone"
+                )
             )
         kty = jwk.get("kty")
         if kty not in _MEMBERS:
-            raise _refused(at, "jwe_key_kind", "the key's kty is RSA or EC")
+            raise Invalid(FieldError(at, "jwe_key_kind", "the key's kty is RSA or EC"))
         algorithm = RSA_ALGORITHM if kty == "RSA" else EC_ALGORITHM
         _require_meant_for_this(jwk, kty, algorithm, at)
         members = {name: jwk[name] for name in _MEMBERS[kty] if isinstance(jwk.get(name), str)}
         if set(jwk) - _MEMBERS[kty] - _ASIDE or len(members) < len(_MEMBERS[kty]):
-            raise _refused(at, "jwe_key_malformed", "this is no JWK of that kind")
+            raise Invalid(FieldError(at, "jwe_key_malformed", "this is no JWK of that kind"))
         if kty == "RSA":
             _require_strong(members["n"], members["e"], at)
         elif members["crv"] not in CURVES:
-            raise _refused(at, "jwe_key_weak", "the curve is P-256, P-384 or P-521")
+            raise Invalid(FieldError(at, "jwe_key_weak", "the curve is P-256, P-384 or P-521"))
         return cls(_imported(kty, {"kty": kty, **members}, at), algorithm, jwk.get("kid"))
 
     def encrypt(self, plaintext: bytes) -> str:
@@ -93,36 +95,42 @@ class Recipient:
 def _require_meant_for_this(jwk: Jwk, kty: str, algorithm: str, at: str) -> None:
     """Refuse a key that says it is for signing, or for another algorithm (RFC 7517 §4.2–4.4)."""
     if jwk.get("alg", algorithm) != algorithm:
-        raise _refused(
-            at, "jwe_key_algorithm", f"the algorithm of a key of this kind is {algorithm}"
+        raise Invalid(
+            FieldError(
+                at, "jwe_key_algorithm", f"the algorithm of a key of this kind is {algorithm}"
+            )
         )
     if jwk.get("use", "enc") != "enc":
-        raise _refused(at, "jwe_key_use", "the key's use is enc")
+        raise Invalid(FieldError(at, "jwe_key_use", "the key's use is enc"))
     operations = jwk.get("key_ops")
     if operations is not None and (
         not isinstance(operations, list) or _KEY_OPS[kty].isdisjoint(map(str, operations))
     ):
-        raise _refused(at, "jwe_key_use", "the key's operations are not those of encryption")
+        raise Invalid(
+            FieldError(at, "jwe_key_use", "the key's operations are not those of encryption")
+        )
     kid = jwk.get("kid")
     if kid is not None and not (
         isinstance(kid, str) and 0 < len(kid) <= _KID_CHARACTERS_MAX and kid.isprintable()
     ):
-        raise _refused(at, "jwe_key_malformed", "the key's id is a short printable text")
+        raise Invalid(FieldError(at, "jwe_key_malformed", "the key's id is a short printable text"))
 
 
 def _require_strong(modulus: str, exponent: str, at: str) -> None:
     n, e = _number(modulus, at), _number(exponent, at)
     if not RSA_BITS_MIN <= n.bit_length() <= RSA_BITS_MAX:
-        raise _refused(at, "jwe_key_weak", f"an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits")
+        raise Invalid(
+            FieldError(at, "jwe_key_weak", f"an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits")
+        )
     if e != RSA_EXPONENT or n % 2 == 0:
-        raise _refused(at, "jwe_key_weak", f"an RSA key's exponent is {RSA_EXPONENT}")
+        raise Invalid(FieldError(at, "jwe_key_weak", f"an RSA key's exponent is {RSA_EXPONENT}"))
 
 
 def _number(text: str, at: str) -> int:
     try:
         return int.from_bytes(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
     except (ValueError, binascii.Error):
-        raise _refused(at, "jwe_key_malformed", "this is no JWK of that kind") from None
+        raise Invalid(FieldError(at, "jwe_key_malformed", "this is no JWK of that kind")) from None
 
 
 def _imported(kty: str, members: dict[str, Any], at: str) -> RSAKey | ECKey:
@@ -131,9 +139,5 @@ def _imported(kty: str, members: dict[str, Any], at: str) -> RSAKey | ECKey:
         # The library reads lazily: a point that is not on its curve shows when it is used.
         invariant(key.public_key is not None, "a public key was read")
     except (JoseError, ValueError, TypeError):
-        raise _refused(at, "jwe_key_malformed", "this is no JWK of that kind") from None
+        raise Invalid(FieldError(at, "jwe_key_malformed", "this is no JWK of that kind")) from None
     return key
-
-
-def _refused(at: str, code: str, detail: str) -> Invalid:
-    return Invalid(FieldError(at, code, detail))
