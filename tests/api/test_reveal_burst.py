@@ -67,7 +67,7 @@ async def test_a_burst_is_stopped_recorded_once_and_told(ground: Ground) -> None
     before = metric(ground, "stopped")
     await burst(ground)
     assert stopped(await ground.ask())
-    (record,) = await ground.records("vault.reveal.burst")
+    (record,) = await ground.records("vault.reveal.alarmed")
     assert record["details"] == {
         "count": BOUND,
         "lifetime_seconds": int(LASTS.total_seconds()),
@@ -85,7 +85,7 @@ async def test_a_burst_is_stopped_recorded_once_and_told(ground: Ground) -> None
 async def test_of_many_at_once_no_more_than_the_bound_pass(ground: Ground) -> None:
     answers = await asyncio.gather(*(ground.ask() for _ in range(12)))
     assert sum(each.status_code == 200 for each in answers) == BOUND
-    assert len(await ground.records("vault.reveal.burst")) == 1
+    assert len(await ground.records("vault.reveal.alarmed")) == 1
 
 
 async def test_others_go_on(ground: Ground) -> None:
@@ -105,7 +105,7 @@ async def test_its_time_passes_and_it_counts_anew(
     assert stopped(await ground.ask())
     stepped[1].step(timedelta(seconds=2))
     await burst(ground)
-    assert len(await ground.records("vault.reveal.burst")) == 2
+    assert len(await ground.records("vault.reveal.alarmed")) == 2
 
 
 async def test_a_slow_caller_is_never_stopped(
@@ -114,7 +114,7 @@ async def test_a_slow_caller_is_never_stopped(
     for _ in range(BOUND * 3):
         stepped[1].step(timedelta(seconds=21))
         assert (await ground.ask()).status_code == 200
-    assert await ground.records("vault.reveal.burst") == []
+    assert await ground.records("vault.reveal.alarmed") == []
 
 
 async def test_another_person_lifts_it(
@@ -139,7 +139,7 @@ async def test_another_person_lifts_it(
 async def test_who_may_lift(stepped: tuple[Service, SteppedClock], ground: Ground) -> None:
     await burst(ground)
     service = ground.service
-    caller = (await ground.records("vault.reveal.burst"))[0]["actor"]
+    caller = (await ground.records("vault.reveal.alarmed"))[0]["actor"]
     path = f"/v1/reveal-stops/{caller}/lift"
     elsewhere = await Ground.on(service)
     tired = service.composer.known.as_if(
@@ -187,7 +187,7 @@ async def test_an_alarm_alone(server: Server, tmp_path: Path) -> None:
         ground = await Ground.on(service)
         for _ in range(2 * (BOUND + 1)):
             assert (await ground.ask()).status_code == 200
-        records = await ground.records("vault.reveal.burst")
+        records = await ground.records("vault.reveal.alarmed")
         assert [each["details"]["state"] for each in records] == ["warned"] * 2
         assert metric(ground, "warned") == 2
 

@@ -271,8 +271,8 @@ _MADE: dict[type[StrongroomError], Callable[[], StrongroomError]] = {
     db_errors.ConstraintBroken: lambda: db_errors.ConstraintBroken("token_pkey"),
     db_errors.QueryFailed: lambda: db_errors.QueryFailed("42P01"),
 }
-#: Refused at start, before a port is open.
-AT_START = {"schema_refused"}
+#: Refused at start, before a port is open, or to an operator's command.
+AT_START = {"schema_refused", "secret_not_taken", "secret_unreadable", "secrets_missing"}
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)

@@ -100,7 +100,7 @@ class Action(enum.StrEnum):
     VAULT_RESEAL_STARTED = "vault.reseal.started"
     VAULT_RETOKENIZATION_ENDED = "vault.retokenization.ended"
     VAULT_RETOKENIZATION_STARTED = "vault.retokenization.started"
-    VAULT_REVEAL_BURST = "vault.reveal.burst"
+    VAULT_REVEAL_ALARMED = "vault.reveal.alarmed"
     VAULT_REVEAL_RESUMED = "vault.reveal.resumed"
     VAULT_TOKEN_CHANGED = "vault.token.changed"  # noqa: S105 - an action's name
     VAULT_TOKEN_CREATED = "vault.token.created"  # noqa: S105 - an action's name

@@ -131,7 +131,7 @@ SEVERITY: Final[Mapping[Action, Severity]] = {
     Action.VAULT_RESEAL_STARTED: Severity.LOW,
     Action.VAULT_RETOKENIZATION_ENDED: Severity.MEDIUM,
     Action.VAULT_RETOKENIZATION_STARTED: Severity.HIGH,
-    Action.VAULT_REVEAL_BURST: Severity.CRITICAL,
+    Action.VAULT_REVEAL_ALARMED: Severity.CRITICAL,
     Action.VAULT_REVEAL_RESUMED: Severity.HIGH,
     Action.VAULT_TOKEN_REPLACED: Severity.LOW,
     Action.VAULT_TOKEN_REVEALED: Severity.HIGH,

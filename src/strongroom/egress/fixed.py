@@ -36,7 +36,7 @@ class ServiceAway(StrongroomError):
 
 
 class ServiceUrlRefused(StrongroomError):
-    """A service's address is http:// or https://, a host, perhaps a port, and nothing else."""
+    """A service's address is scheme, host and perhaps a port, and nothing else."""
 
     code = "service_url_refused"
 

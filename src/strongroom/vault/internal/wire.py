@@ -64,11 +64,13 @@ from strongroom.vault.errors import (
     CvcExpired,
     CvcInvalid,
     CvcUsed,
+    MerchantErased,
     NotANetworkToken,
     SingleUse,
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.residency import MerchantElsewhere
 from strongroom.vault.template import Template
 
 FORWARD: Final = "/internal/v1/forward"
@@ -120,6 +122,8 @@ KNOWN: Final[Mapping[str, type[StrongroomError]]] = {
         KeysBroken,
         LockTaken,
         LoginRefused,
+        MerchantElsewhere,
+        MerchantErased,
         NotANetworkToken,
         OutcomeUnknown,
         QueueFull,

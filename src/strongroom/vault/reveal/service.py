@@ -27,7 +27,7 @@ from strongroom.vault.details import DetailSealer
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.finding import Caller, require_form
 from strongroom.vault.reveal import store
-from strongroom.vault.reveal.burst import Bounds, Verdict, decide
+from strongroom.vault.reveal.alarmed import Bounds, Verdict, decide
 from strongroom.vault.reveal.errors import (
     RevealSingleUse,
     RevealStopOwn,
@@ -243,7 +243,7 @@ class Reveals:
             }
             if stops:
                 facts["lifetime_seconds"] = int(self._bounds.stop.total_seconds())
-            record = self._made(caller, Action.VAULT_REVEAL_BURST, token_id, now, facts)
+            record = self._made(caller, Action.VAULT_REVEAL_ALARMED, token_id, now, facts)
             await self._recorder.insert(tx, record)
             mode, outcome = caller.principal.mode.value, str(facts["state"])
             tx.after_commit(lambda: self._metrics.burst(mode, outcome))
