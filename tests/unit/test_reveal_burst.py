@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom.vault.reveal.alarmed import Bounds, Verdict, decide
+from strongroom.vault.reveal.burst import Bounds, Verdict, decide
 from strongroom.vault.reveal.model import Stop
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)

@@ -11,7 +11,7 @@ from strongroom.db.pool import Database
 from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.jobs import Task
 from strongroom.vault.containers.ports import ContainerRules
-from strongroom.vault.reveal.alarmed import Bounds
+from strongroom.vault.reveal.burst import Bounds
 from strongroom.vault.reveal.service import Reveals
 from strongroom.vault.sealing import CardSealer
 

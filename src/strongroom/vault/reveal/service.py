@@ -27,7 +27,7 @@ from strongroom.vault.details import DetailSealer
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.finding import Caller, require_form
 from strongroom.vault.reveal import store
-from strongroom.vault.reveal.alarmed import Bounds, Verdict, decide
+from strongroom.vault.reveal.burst import Bounds, Verdict, decide
 from strongroom.vault.reveal.errors import (
     RevealSingleUse,
     RevealStopOwn,

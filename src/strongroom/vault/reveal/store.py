@@ -12,7 +12,7 @@ from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
 from strongroom.vault.details import SealedDetail
-from strongroom.vault.reveal.alarmed import Bounds
+from strongroom.vault.reveal.burst import Bounds
 from strongroom.vault.reveal.model import Kept, Stop
 from strongroom.vault.writes import QUERIES
 
