@@ -69,6 +69,7 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
     found = {
         "key_id": (await service.key(tenant.merchant, KeyKind.PUBLIC, mode)).key.key_id,
         "job_id": await waiting_job(service, tenant.merchant, mode),
+        "erasure_id": await erasure_under_way(service, tenant.merchant, mode),
         "rule_id": await access_rule(service, tenant.merchant, mode),
         "caller": await stopped_caller(service, tenant.merchant, mode),
         "export_id": await exporting_job(service, tenant.merchant, mode),
@@ -98,6 +99,22 @@ async def access_rule(service: Service, merchant: MerchantId, mode: Mode) -> str
         rule,
     )
     return rule
+
+
+async def erasure_under_way(service: Service, merchant: MerchantId, mode: Mode) -> str:
+    """An erasure that waits for its rotation."""
+    erasure = new_id("ers")
+    await service.look(
+        Domain.VAULT,
+        """insert into vault.erasure (merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by,
+                   requested_at, rotate_at, look_at, complete_at)
+           values ($1, $2, $3, 'token', 'waiting', 1, 1, 'tests', now(), now() + interval '1 day',
+                   now() + interval '1 day', now() + interval '36 days')""",
+        merchant,
+        mode.value,
+        erasure,
+    )
+    return erasure
 
 
 async def waiting_job(service: Service, merchant: MerchantId, mode: Mode) -> str:

@@ -54,6 +54,7 @@ PREFIXES: Final = {
     "connection_id": "con",
     "destination_id": "dst",
     "endpoint_id": "whe",
+    "erasure_id": "ers",
     "job_id": "job",
     "import_id": "imp",
     "export_id": "job",
@@ -225,6 +226,7 @@ async def test_what_is_elsewhere_is_as_if_it_had_never_been(world: World, route:
 PAYMENT: Final = {"amount": 1_000, "currency": "AED"}
 #: Listener, method, target, body: `{own …}` is the caller's own, `{it}` what is elsewhere or never was.
 NAMED: Final[tuple[tuple[str, str, str, Any, str], ...]] = (
+    ("vault", "POST", "/v1/erasures", {"token": "{it}"}, "token_id"),
     ("gateway", "POST", "/v1/payments", {**PAYMENT, "token": "{it}"}, "token_id"),
     ("gateway", "POST", "/v1/payments", {**PAYMENT, "token": "{it}", "confirm": True}, "token_id"),
     (

@@ -8,6 +8,7 @@ from api.test_permission_matrix import LISTENERS, UNKNOWN
 from callers import PLATFORM, Persons, edge_clients
 from service import Caller, Service
 from signed_in import begin, person_of
+from strongroom.http.approval import approval_of
 from strongroom.http.requires import requirement_of, routes
 from strongroom.identity.grants import granted_to
 from strongroom.kernel.ids import MerchantId
@@ -37,6 +38,38 @@ GRAVE: Final = {
     "vault DELETE /v1/access-rules/{rule_id}",
     "vault POST /v1/containers",
     "vault POST /v1/containers/remove",
+    "vault POST /v1/destinations",
+    "vault POST /v1/destinations/{destination_id}",
+    "vault POST /v1/destinations/{destination_id}/disable",
+    "vault POST /v1/destinations/{destination_id}/restore",
+    "vault POST /v1/destinations/{destination_id}/rotate",
+    "vault POST /v1/erasures",
+    "vault POST /v1/erasures/merchant",
+    "vault POST /v1/exports",
+    "vault POST /v1/keys/destroy",
+    "vault POST /v1/keys/reseal",
+    "vault POST /v1/keys/rotate",
+    "vault POST /v1/retokenizations",
+    "vault POST /v1/reveal-stops/{caller}/lift",
+    "vault POST /v1/tokens/{token_id}/reveal",
+}
+#: What takes two people, at least now and then; by the word that approvals know it by.
+FOUR_EYES: Final = {
+    "console POST /v1/break-glass/{break_glass_id}/extend",
+    "console POST /v1/people/{person_id}/reset",
+    "console POST /v1/people/{person_id}/role",
+    "console POST /v1/providers",
+    "console POST /v1/providers/{provider_id}",
+    "vault POST /v1/access-rules",
+    "vault POST /v1/destinations",
+    "vault POST /v1/destinations/{destination_id}",
+    "vault POST /v1/destinations/{destination_id}/restore",
+    "vault POST /v1/destinations/{destination_id}/rotate",
+    "vault POST /v1/erasures/merchant",
+    "vault POST /v1/exports",
+    "vault POST /v1/keys/destroy",
+    "vault POST /v1/retokenizations",
+    "vault POST /v1/tokens/{token_id}/reveal",
 }
 
 
@@ -63,6 +96,16 @@ def marked(service: Service) -> list[tuple[str, str, str, frozenset[Permission]]
 async def test_what_is_grave_has_the_mark(service: Service) -> None:
     found = {f"{listener} {method} {path}" for listener, method, path, _ in marked(service)}
     assert GRAVE - found == set()
+
+
+async def test_what_takes_two_people_says_so(service: Service) -> None:
+    found = set()
+    for listener in LISTENERS:
+        app: Any = service.edges[listener]._app
+        for method, path, handler in routes(app):
+            if approval_of(handler) is not None:
+                found.add(f"{listener} {method} {path}")
+    assert FOUR_EYES - found == set()
 
 
 async def test_a_person_whose_factor_is_old_is_asked_again_on_every_such_route(

@@ -48,7 +48,6 @@ ORDINARY: Final = frozenset(
         Action.VAULT_TOKEN_CHANGED,
         Action.VAULT_TOKEN_FORWARDED,
         Action.VAULT_TOKEN_SEARCHED,
-        Action.VAULT_CONTAINER_CHANGED,
         Action.VAULT_IMPORT_ENDED,
         Action.VAULT_JOB_CHANGED,
         Action.VAULT_RESEAL_ENDED,
@@ -115,6 +114,8 @@ SEVERITY: Final[Mapping[Action, Severity]] = {
     Action.PAYMENTS_CONNECTION_DISABLED: Severity.MEDIUM,
     Action.PAYMENTS_CONNECTION_ROTATED: Severity.MEDIUM,
     Action.VAULT_ACCESS_RULE_CHANGED: Severity.HIGH,
+    # A container's retention deletes cards.
+    Action.VAULT_CONTAINER_CHANGED: Severity.MEDIUM,
     Action.VAULT_BACKUP_MADE: Severity.MEDIUM,
     Action.VAULT_BACKUP_RESTORED: Severity.CRITICAL,
     Action.VAULT_CONNECTION_CREATED: Severity.MEDIUM,
