@@ -178,6 +178,9 @@ def restore(
         None,
         help="A newer backup whose wrapped keys are taken: what was erased since stays erased.",
     ),
+    accept_unreadable: int = typer.Option(
+        0, min=0, help="How many cards may be sealed under keys that were destroyed since."
+    ),
     administrator: str = typer.Option(
         "", help="URL of a login that may make roles and databases; only for external databases."
     ),
@@ -204,6 +207,7 @@ def restore(
                 secret,
                 lambda step: bar.update(task, description=step),
                 keys_from=keys_from,
+                unreadable_accepted=accept_unreadable,
                 administrator=parse_dsn(administrator) if administrator else None,
             )
         composer = Composer(site_of(here))

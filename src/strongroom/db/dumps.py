@@ -47,6 +47,13 @@ select n.nspname || '.' || c.relname as name, format('%I.%I', n.nspname, c.relna
    and c.relname !~ '^cvc_epoch'
  order by 1
 """
+_LOST: Final = """
+select coalesce(sum(t.cards), 0)
+  from (select merchant_id, mode, key_version, count(*) as cards from vault.token group by 1, 2, 3) t
+ where not exists (select from keys.data_key k
+                    where k.merchant_id = t.merchant_id and k.mode = t.mode and k.name = 'card'
+                      and k.version = t.key_version and k.state <> 'destroyed')
+"""
 _SCHEMAS: Final = """
 select format('%I', n.nspname) as quoted from pg_namespace n
  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'public') order by 1
@@ -218,6 +225,22 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
         raise Bug("a dump is read, and a restore is written to")
     return pipe
+
+
+async def lost_cards(reader: Address) -> int:
+    """Return how many cards of a vault are sealed under a key that is not there or was destroyed.
+
+    Raises:
+        DatabaseAway: it does not answer.
+    """
+    connection = await connect(reader)
+    try:
+        await connection.execute("set statement_timeout = 0")
+        return int(await connection.fetchval(_LOST))
+    except Exception as error:
+        raise translated(error) from None
+    finally:
+        await connection.close()
 
 
 async def is_empty(owner: Address) -> bool:

@@ -24,7 +24,7 @@ from strongroom.cli.backups.model import (
 from strongroom.cli.installation import DATABASES, Installation
 from strongroom.crypto import CannotOpen, open_parcel
 from strongroom.db.address import Address
-from strongroom.db.dumps import DumpPart, Tool, empty, is_empty, restore, tool
+from strongroom.db.dumps import DumpPart, Tool, empty, is_empty, lost_cards, restore, tool
 from strongroom.db.logins import Domain, Login, prepare
 from strongroom.kernel.secret import Secret
 
@@ -45,6 +45,7 @@ async def restore_backup(
     progress: Progress,
     *,
     keys_from: Path | None = None,
+    unreadable_accepted: int = 0,
     administrator: Address | None = None,
 ) -> Manifest:
     """Put a backup into empty databases, and bring them to this release. Starts nothing.
@@ -55,10 +56,12 @@ async def restore_backup(
         identity: the secret key that opens it.
         progress: is told each step.
         keys_from: another backup, of which the wrapped keys are taken: the newest, where the data are older.
+        unreadable_accepted: how many cards may be sealed under keys that were destroyed since, and be lost.
         administrator: who may make logins and databases, where these are external.
 
     Raises:
-        BackupRefused: it is not whole, of a newer release, of another region, or the databases are not empty.
+        BackupRefused: it is not whole, of a newer release, of another region, the databases are not empty, or more
+            cards than accepted are sealed under destroyed keys.
         BackupDoesNotOpen, ToolMissing, DumpFailed, DatabaseAway: see each; the databases are empty again.
     """
     # To restore:
@@ -66,7 +69,8 @@ async def restore_backup(
     #  2. Logins and databases; each database is empty, or nothing is touched.
     #  3. Of each: data, keys, audit, each all or nothing, as the owner.
     #  4. The schema of this release, and every login's rights.
-    #  5. The audit log's sink, where this installation has none yet.
+    #  5. No more cards than accepted are sealed under keys that are destroyed by now: keys of another day.
+    #  6. The audit log's sink, where this installation has none yet.
     program = tool(_TOOL, here.settings.postgres_binaries)
     manifest = read_manifest(folder)
     sources = dict.fromkeys(DumpPart, folder)
@@ -84,12 +88,13 @@ async def restore_backup(
                 running = restore(program, here.address(domain, Login.OWNER))
                 await asyncio.to_thread(_put_back, running, path, identity)
         await here.make_databases(progress, administrator)  # (4)
+        await _require_readable(here, unreadable_accepted)  # (5)
     except BaseException:
         for domain in begun:
             await empty(here.address(domain, Login.OWNER))
         raise
     progress("audit sink")
-    await asyncio.to_thread(_put_sink, folder, here.settings.sink_folder, identity)  # (5)
+    await asyncio.to_thread(_put_sink, folder, here.settings.sink_folder, identity)  # (6)
     return manifest
 
 
@@ -120,6 +125,16 @@ async def _prepared(here: Installation, administrator: Address | None, progress:
             raise BackupRefused(
                 f"the {domain} database holds something: a backup is put into empty databases only"
             )
+
+
+async def _require_readable(here: Installation, accepted: int) -> None:
+    """Refuse keys that would lose cards without a word: a deletion since destroyed the version of all of them."""
+    lost = await lost_cards(here.address(Domain.VAULT, Login.BACKUP))
+    if lost > accepted:
+        raise BackupRefused(
+            f"{lost} cards are sealed under keys that were destroyed since: take keys of the data's own day, "
+            f"or accept that they are lost (--accept-unreadable {lost})"
+        )
 
 
 def _put_back(running: Tool, path: Path, identity: Secret[str]) -> None:
