@@ -30,16 +30,22 @@ PROMISES: Final = (
         "A card number is in clear only inside the vault process, for one call. Never in a log, an error, a trace, a "
         "metric, a queue, a database row, a core dump, an idempotency record, or a database's own log. It is sealed "
         "before it reaches any driver. No other process ever receives one.",
-        "Kept for all that exists: making tokens, one and many; deduplication; charging a card through a "
-        "processor, where the number is written into one request inside the vault, and what the processor answers "
-        "passes the detector before it leaves; everything that is stored, logged, counted, told or answered. With "
-        "roles apart (`strongroom serve --role`), the memory of the gateway's, the webhooks', the console's and the "
+        "Kept for all that exists: making tokens, one and many; imports, clear and encrypted; deduplication; charging "
+        "a card through a processor, or forwarding it to a destination, where the number is written into one request "
+        "inside the vault, and what is answered passes the detector before it leaves; exports, which leave as "
+        "ciphertext for the receiver's key; everything that is stored, logged, counted, told or answered. A card that "
+        "is shown stands in that one answer, or in a JWE for the caller's own key, and is kept nowhere. With roles "
+        "apart (`strongroom serve --role`), the memory of the gateway's, the webhooks', the console's and the "
         "worker's process and their lines to database and vault are searched after a day's work: no number is there.",
-        "There is no reveal, no hosted card field, no import or export, and so nothing of theirs is tested. Where all "
-        "roles run in one process, as without `--role`, its memory is the vault's. A caller who "
-        "sends a number to another role's listener puts it into that process's memory until the request is refused; "
-        "nothing can keep a client from that. Memory is searched where the tests run as root, and only what can be "
-        "written. Python cannot wipe memory: what a call held is left to the allocator.",
+        "There is no hosted card field, and so nothing of it is tested. An import's OpenPGP message is opened by a "
+        "child process of the vault's, closed to dumps and debuggers: for the length of the message two processes "
+        "hold its cards. The day's work of the search above is payments alone, without reveals, forwards and files. "
+        "Reveals are searched for here; imports and exports with the tests of the API; of a forward it is tested with "
+        "its own suite that neither request nor answer is kept. Where all roles run in one process, as without "
+        "`--role`, its memory is the vault's. A caller who sends a number to another role's listener puts it into "
+        "that process's memory until the request is refused; nothing can keep a client from that. Memory is searched "
+        "where the tests run as root, and only what can be written. Python cannot wipe memory: what a call held is "
+        "left to the allocator.",
     ),
     Promise(
         2,
@@ -55,13 +61,17 @@ PROMISES: Final = (
         3,
         "A state change and its audit record commit together, or neither does. If the audit record cannot be written, "
         "the action does not happen. A use or a reveal of a card is recorded before the card is opened.",
-        "Kept for every act there is, reading tokens and records included; payments, attempts, refunds, "
-        "connections, endpoints and notices change only together with their records; the use of a card and of a "
-        "CVC is recorded before either is opened.",
-        "That connections, endpoints and notices need their records is tested with their own suites, without a "
-        "sabotage case here. Reading payments and events is not recorded, nor is the look at a token's masked facts "
-        "when a payment is "
-        "made: the payment's own record names the token. Data keys are made without a record of their own.",
+        "Kept for every act there is, reading tokens and records included; payments, attempts, refunds, connections, "
+        "endpoints and notices change only together with their records; a data key that is made, rotated or destroyed "
+        "likewise. The use of a card and of a CVC is recorded before either is opened, and so is a card that is "
+        "shown, forwarded or exported, whether it then opens or not.",
+        "That connections, endpoints, notices, destinations, forwards, imports, exports, erasures, containers and "
+        "keys need their records is tested with their own suites, if at all, without a sabotage case here. Reading "
+        "payments and events is not recorded, nor is the look at a token's masked facts when a payment is made: the "
+        "payment's own record names the token. The first keys of an installation, on which the audit log itself "
+        "stands, are made before anything can be recorded; the keys of CVC windows come and go without a record. What "
+        "reaches outside the database is no one commit with its record: a login's password, the port's certificates "
+        "and a root are recorded before or after, never together.",
     ),
     Promise(
         4,
