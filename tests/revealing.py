@@ -131,6 +131,7 @@ async def show(service: Service, number: str) -> None:
     """Let a card be shown in every way there is, and be refused: what the canary goes through."""
     ground = await Ground.on(service, number=number)
     clear = await ground.ask(body={**WISH, "note": "for the canary"})
+    assert clear.status_code == 200, clear.text
     assert clear.json()["card"]["number"] == number, clear.text
     approval = await ground.approved()
     seen = await ground.ask(ground.asker.key, headers={APPROVAL: approval})
