@@ -55,4 +55,16 @@ def test_a_root_is_rotated_and_everything_goes_on(site: Installed, purpose: str)
     }
     # What hangs from the root opens, and its rows carry their MACs.
     made = run.done("merchant", "create", f"After {purpose}", "--json").json["id"]
-    run.done("key", "create", "--merchant", made, "--mode", "test", "--kind", "sk", "--name", "n", "--quiet")
+    run.done(
+        "key",
+        "create",
+        "--merchant",
+        made,
+        "--mode",
+        "test",
+        "--kind",
+        "sk",
+        "--name",
+        "n",
+        "--quiet",
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -15,7 +16,7 @@ from api.test_cross_tenant import ROUTES, Route, own_body
 from api.test_openapi import EVERY, Operation, body_of, destined, ids_of, is_for_people
 from database import Databases, Server, fresh_databases
 from elsewhere import World as Persons
-from elsewhere import exporting_job, world_of
+from elsewhere import erasure_under_way, exporting_job, waiting_job, world_of
 from paying import Shop, open_shop, until
 from service import Caller, Service, Tenant, running
 from store.rights import (
@@ -78,7 +79,10 @@ CHANGEABLE = {
     "payments.connection": "status = status",
     "payments.payment": "status = status",
     "payments.refund": "status = status",
+    "vault.card_identity": "token_id = token_id",
     "vault.connection": "status = status",
+    "vault.erasure": "state = state",
+    "vault.token_alias": "token_id = token_id",
     "vault.reveal_stop": "ends_at = ends_at",
     "vault.destination": "status = status",
     "vault.forward": "status = status",
@@ -110,7 +114,13 @@ async def leaks(
 
 async def _leaks(databases: Databases, domain: Domain, login: Login, table: str) -> list[str]:
     async def gets(sql: str, merchants: str = MINE) -> bool:
-        return bool(await as_login(databases, domain, login, sql, merchants=merchants))
+        try:
+            return bool(await as_login(databases, domain, login, sql, merchants=merchants))
+        except asyncpg.InsufficientPrivilegeError:
+            # Where one table's wall is down, another's still stands: what is deleted there is noted here.
+            if sql.startswith("delete"):
+                return False
+            raise
 
     found = []
     rights = {word.rstrip("*") for word in RIGHTS[domain, login].get(table, ())}
@@ -307,6 +317,8 @@ class World:
             "payment_id": payment.json()["id"],
             "import_id": (await vault.post("/v1/imports", {"format": "csv"})).json()["id"],
             "export_id": await exporting_job(service, tenant.merchant, Mode.TEST),
+            "job_id": await waiting_job(service, tenant.merchant, Mode.TEST),
+            "erasure_id": await erasure_under_way(service, tenant.merchant, Mode.TEST),
         }
         ids["destination_id"] = await destined(service, tenant.merchant)
         for listener, domain in (("vault", Domain.VAULT), ("gateway", Domain.CORE)):
@@ -402,7 +414,7 @@ async def test_over_http_lists_hold_ones_own(market: Market, operation: Operatio
         answer = await caller.get(f"{operation.path}?limit=100")
         assert not any(each in answer.text for each in theirs)
         if isinstance(answer.json().get("data"), list):
-            assert theirs.isdisjoint(each["id"] for each in answer.json()["data"])
+            assert theirs.isdisjoint(each.get("id") for each in answer.json()["data"])
 
 
 @pytest.mark.parametrize("filtered", ["reference=order-1042", "last4=4242", "amount=1000", "token"])
