@@ -19,6 +19,7 @@ from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.keys import KeyName
+from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.errors import CannotReadCard, TokenUnknown
 from strongroom.vault.finding import Caller
 from strongroom.vault.retokenize.job import PAGE_ROWS, RetokenizeHandler
@@ -97,7 +98,11 @@ async def shop(databases: Databases, store: FakeKeyStore) -> Shop:
     ground = Ground(databases, store, SteppedClock(datetime.now(UTC)))
     process = await ground.process()
     retokenizations = Retokenizations(
-        database=process.database, jobs=process.jobs, recorder=process.recorder, clock=process.clock
+        database=process.database,
+        rules=RuleFeed(process.database),
+        jobs=process.jobs,
+        recorder=process.recorder,
+        clock=process.clock,
     )
     return Shop(ground, process, retokenizations)
 
