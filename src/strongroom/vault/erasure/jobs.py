@@ -23,8 +23,8 @@ LOOK_ROWS: Final = 5_000
 KEYS_LOOK_SECONDS: Final = 1.0
 
 
-#: Ends, in the given transaction, what else holds cards of a merchant in a mode. Tells whether nothing of it is left: else
-#: it is called again.
+#: Ends, in the given transaction, what else holds cards of a merchant in a mode. Tells whether nothing of it is left;
+#: else it is called again.
 Ends: TypeAlias = Callable[[Transaction, MerchantId, Mode], Awaitable[bool]]
 
 
