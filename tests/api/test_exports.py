@@ -28,6 +28,10 @@ RULE = {
 }
 
 
+PLAIN = ("id", "number", "exp_month", "exp_year", "brand", "metadata", "created_at")
+REST_OF_ADDRESS = ("line1", "line2", "city", "region", "postal_code")
+
+
 @pytest.fixture
 async def tenant(service: Service) -> Tenant:
     return await service.tenant()
@@ -71,7 +75,19 @@ async def ended(caller: Caller, of: str) -> dict[str, Any]:
 
 async def test_two_people_and_a_rule(service: Service, tenant: Tenant, people: People) -> None:
     vault = service.vault(tenant.keys[Mode.TEST])
-    token = await vault.token(NUMBER, "737", metadata={"customer": "c-1"})
+    token = await vault.token(
+        NUMBER,
+        "737",
+        metadata={"customer": "c-1"},
+        holder="A. Holder",
+        billing_address={"country": "DE"},
+        network_token={
+            "requestor_id": "40010075001",
+            "eci": "05",
+            "cryptogram": "AAECAwQFBgcICQoL",
+        },
+        stored_credential={"initiator": "merchant"},
+    )
     both = await two(people, tenant)
     key = ECKey.generate_key("P-256")
     refused = await both.done("/v1/exports", wish(key))
@@ -89,7 +105,11 @@ async def test_two_people_and_a_rule(service: Service, tenant: Tenant, people: P
         NUMBER,
         {"customer": "c-1"},
     )
-    assert "cvc" not in card
+    assert set(card) == {*PLAIN, "holder", "billing_address", "network_token", "stored_credential"}
+    assert card["holder"] == "A. Holder"
+    assert card["billing_address"] == {"country": "DE", **dict.fromkeys(REST_OF_ADDRESS)}
+    assert card["network_token"] == {"requestor_id": "40010075001", "eci": "05"}
+    assert card["stored_credential"]["initiator"] == "merchant"
     missing = await both.asker.get(f"/v1/exports/{of}/content?piece=1")
     assert (missing.status_code, missing.json()["code"]) == (404, "export_piece_unknown")
 

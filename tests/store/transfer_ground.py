@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
+
+import pysequoia
 
 from database import Databases
 from residence import AtHome
@@ -20,7 +22,7 @@ from strongroom.db.address import Address
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
 from strongroom.kernel.clock import SystemClock
-from strongroom.kernel.ids import KeyId, MerchantId
+from strongroom.kernel.ids import AccessRuleId, KeyId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import CallerKind, Principal
@@ -33,13 +35,22 @@ from strongroom.keys.stores.file import FileKeyStore
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics
 from strongroom.telemetry.sink import MemorySink
-from strongroom.vault.containers.errors import AccessRefused
-from strongroom.vault.containers.model import Access, Granted, Transform
+from strongroom.vault.containers.decision import CallerAccess, TenantAccess
+from strongroom.vault.containers.model import (
+    EVERY,
+    EVERYWHERE,
+    Access,
+    AccessRule,
+    Container,
+    GranteeKind,
+    Transform,
+)
 from strongroom.vault.finding import Caller
+from strongroom.vault.residency import Residency
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer.export import Exports
 from strongroom.vault.transfer.imports import Imports
-from strongroom.vault.transfer.model import Import, ImportState
+from strongroom.vault.transfer.model import Encryption, Format, Import, ImportState, ImportWish
 from strongroom.vault.transfer.opening import ImportKeys
 from strongroom.vault.transfer.unspool import Unspooler
 from strongroom.vault.work.model import Job, JobKind
@@ -50,28 +61,43 @@ from strongroom.vault.work.service import JobService
 ROW_KEY: Final = Secret(bytes(32))
 PASSPHRASE: Final = Secret("a passphrase of these tests")
 DEADLINE_SECONDS: Final = 90.0
+NEVER: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Rules:
-    """Gives so much in every container, and remembers what was asked for."""
+    """Gives so much in every container, or what is said of one; remembers for whom it was asked."""
 
     gives: Access = Access.REVEAL
-    asked: list[tuple[str, Access]] = field(default_factory=list)
+    #: More exactly, by container.
+    inside: dict[str, Access] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    shows: Transform = Transform.MASK
 
-    async def granted(self, principal: Principal, container: str) -> Granted | None:  # noqa: ARG002
-        return Granted(self.gives, Transform.MASK)
-
-    async def require(self, principal: Principal, container: str, wanted: Access) -> Granted:  # noqa: ARG002
-        self.asked.append((container, wanted))
-        if not self.gives.covers(wanted):
-            raise AccessRefused
-        return Granted(self.gives, Transform.MASK)
-
-    async def require_payments(
-        self, merchant: MerchantId, mode: Mode, container: str, wanted: Access
-    ) -> Granted:  # pragma: no cover - payments import nothing
-        raise AssertionError((merchant, mode, container, wanted))
+    async def of(self, principal: Principal) -> CallerAccess:
+        self.asked.append(principal.subject)
+        given = {**self.inside, EVERYWHERE: self.gives}
+        rules = [
+            AccessRule(
+                principal.merchant,
+                principal.mode,
+                AccessRuleId(new_id("acr")),
+                container,
+                1 + (container == EVERYWHERE),
+                GranteeKind.ANYBODY,
+                EVERY,
+                access,
+                self.shows,
+                "x",
+                NEVER,
+            )
+            for container, access in given.items()
+        ]
+        containers = [
+            Container(principal.merchant, principal.mode, each, "", None, "x", NEVER, NEVER)
+            for each in self.inside
+        ]
+        return TenantAccess(rules, containers).of(principal)
 
 
 class Later(SystemClock):
@@ -84,7 +110,13 @@ class Later(SystemClock):
 class Parts:
     """The parts of one vault process that move cards."""
 
-    def __init__(self, database: Database, keyring: Keyring, merchant: MerchantId) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        merchant: MerchantId,
+        residency: Residency | None = None,
+    ) -> None:
         self.database = database
         self.keyring = keyring
         self.merchant = merchant
@@ -94,9 +126,10 @@ class Parts:
         self.recorder = EventRecorder(database, ROW_KEY, self.clock)
         self.handlers: dict[JobKind, JobHandler] = {}
         self.jobs = JobService(database, self.recorder, self.clock, self.handlers)
-        sealer = CardSealer(keyring, AtHome(), clock=Later())
+        residency = residency or AtHome()
+        sealer = CardSealer(keyring, residency, clock=Later())
         self.sealer = sealer
-        self.keys = ImportKeys(database, keyring, self.recorder, self.clock)
+        self.keys = ImportKeys(database, keyring, residency, self.recorder, self.clock)
         self.imports = Imports(
             database=database,
             sealer=sealer,
@@ -258,3 +291,30 @@ def csv_file(first: int, count: int) -> bytes:
     """A file of synthetic cards."""
     rows = [f"{synthetic_number(n)},12,2034\n" for n in range(first, first + count)]
     return ("number,exp_month,exp_year\n" + "".join(rows)).encode()
+
+
+CSV: Final = ImportWish(Format.CSV)
+
+
+@asynccontextmanager
+async def ground_of(databases: Databases, folder: Path) -> AsyncIterator[Ground]:
+    database = await databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
+    await databases.run(Domain.VAULT, "truncate vault.job, keys.data_key")
+    async with parts_of(database, folder, MerchantId(new_id("mer"))) as parts:
+        yield Ground(databases, folder, parts)
+
+
+async def filled(ground: Ground, cards: int, *, first: int = 1, wish: ImportWish = CSV) -> None:
+    """Make tokens."""
+    of = await ground.parts.imports.begin(ground.parts.caller, wish)
+    await ground.parts.feed(of, csv_file(first, cards), 1_000_000)
+
+
+async def pgp_file(ground: Ground, content: bytes) -> tuple[Import, bytes]:
+    """Send a file that is encrypted as a whole; a job may begin to read it."""
+    key = await ground.parts.keys.make(ground.parts.caller)
+    recipient = pysequoia.Cert.from_bytes(key.certificate.encode())
+    sealed = bytes(pysequoia.encrypt(content, recipients=[recipient], armor=False))
+    wish = ImportWish(Format.CSV, Encryption.PGP)
+    of = await ground.parts.imports.begin(ground.parts.caller, wish)
+    return await ground.parts.feed(of, sealed, 100_000), sealed

@@ -5,14 +5,17 @@ from strongroom.audit import Recorder
 from strongroom.compose.process import Process
 from strongroom.compose.vault_work import VaultWork
 from strongroom.db.pool import Database
+from strongroom.jobs import Task
 from strongroom.keys.keyring import Keyring
-from strongroom.vault.containers.ports import ContainerRules
+from strongroom.vault.residency import Residency
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.transfer.ending import LOOK_SECONDS
 from strongroom.vault.transfer.export import Exports
 from strongroom.vault.transfer.imports import Imports
 from strongroom.vault.transfer.opening import ImportKeys
 from strongroom.vault.transfer.ports import Transfer
-from strongroom.vault.transfer.unspool import Unspooler
+from strongroom.vault.transfer.unspool import IDLE_SECONDS, Unspooler
+from strongroom.vault.transfer.who import AccessRules
 
 
 def transfer_of(
@@ -20,8 +23,9 @@ def transfer_of(
     database: Database,
     keyring: Keyring,
     sealer: CardSealer,
+    residency: Residency,
     recorder: Recorder,
-    rules: ContainerRules,
+    rules: AccessRules,
     work: VaultWork,
 ) -> Transfer:
     """Compose imports and exports (`state.transfer`), before `work` starts."""
@@ -29,7 +33,7 @@ def transfer_of(
     imports = Imports(
         database=database,
         sealer=sealer,
-        keys=ImportKeys(database, keyring, recorder, clock),
+        keys=ImportKeys(database, keyring, residency, recorder, clock),
         rules=rules,
         jobs=work.jobs,
         recorder=recorder,
@@ -47,4 +51,10 @@ def transfer_of(
     unspooler = Unspooler(database, imports)
     process.on_close(unspooler.close)
     work.add([unspooler, exports])
+    process.periodic(
+        [
+            Task("idle-imports", LOOK_SECONDS, imports.endings.end_idle),
+            Task("idle-import-streams", IDLE_SECONDS, unspooler.let_idle_go),
+        ]
+    )
     return Transfer(imports, exports, recorder, clock)

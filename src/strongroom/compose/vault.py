@@ -226,7 +226,9 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
             maker=parts.maker,
             rules=rules,
         ),
-        "transfer": transfer_of(process, database, keyring, parts.sealer, recorder, rules, work),
+        "transfer": transfer_of(
+            process, database, keyring, parts.sealer, parts.residency, recorder, rules, work
+        ),
         "containers": ContainerDesk(database, recorder, clock, rules),
         **rotation,
         "erasures": erasures_of(

@@ -38,6 +38,7 @@ create table vault.import (
     primary key (merchant_id, mode, import_id),
     check (rows = created + duplicates + refused)
 ) with (fillfactor = 70);
+create index import_open on vault.import (merchant_id, mode, import_id) where state in ('open', 'received');
 
 -- What became of the rows that committed together: a compressed list, masked.
 create table vault.import_part (
@@ -80,4 +81,9 @@ create policy tenant on vault.import_part using (
 );
 create policy tenant on vault.import_piece using (
     merchant_id = any ((select string_to_array(current_setting('strongroom.merchants', true), ','))::text[])
+);
+-- What nobody feeds is ended across tenants: who looks for it sees only what has stood still for days.
+create policy idle on vault.import for select using (
+    current_setting('strongroom.job', true) = 'idle_imports'
+    and state in ('open', 'received') and updated_at < now() - interval '7 days'
 );

@@ -15,6 +15,7 @@ _SEALING: Final = frozenset(
         KeyName.CREDENTIALS,
         KeyName.PROVIDER_SECRETS,
         KeyName.TOTP_SECRETS,
+        KeyName.TRANSFER,
         KeyName.WEBHOOK_SECRETS,
     }
 )

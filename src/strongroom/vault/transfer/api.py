@@ -214,7 +214,7 @@ async def read_results(
     transfer: Transfer = state.transfer
     principal = principal_of(request)
     file_format = Format.CSV if as_csv else Format.JSONL
-    part = await transfer.imports.results(principal.merchant, principal.mode, import_id, row - 1)
+    part = await transfer.imports.results(principal, import_id, row - 1)
     body = header(file_format) if row == 1 else b""
     headers = []
     if part is not None:

@@ -4,16 +4,16 @@
 Asked for by a person with a second factor, approved by another, from a container whose rule gives `reveal`. What is
 written is sealed for the receiver; nothing in clear rests or leaves. A security code cannot leave: none is kept.
 
-To export a stretch of cards, in two steps that each commit:
- 1. Record that these cards will be opened, and how far they reach.
- 2. Open them, seal them for the receiver, keep the piece.
+To export a stretch of cards, in two steps that each commit, and that each ask the rule anew:
+ 1. Record that these cards will be opened, and keep which.
+ 2. Open them and what is sealed beside them, seal all for the receiver, keep the piece. What came meanwhile waits.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -25,13 +25,14 @@ from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.vault.containers.model import CONTAINER_NAME, Access
-from strongroom.vault.containers.ports import ContainerRules
+from strongroom.vault.details import Details, DetailSealer, SealedDetail
 from strongroom.vault.finding import Caller
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
 from strongroom.vault.transfer.model import Encryption
 from strongroom.vault.transfer.store import QUERIES
+from strongroom.vault.transfer.who import AccessRules, facts_of, principal_of
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 from strongroom.vault.work.ports import Jobs
@@ -43,6 +44,7 @@ RATE_MAX: Final = 5_000
 RATE_DEFAULT: Final = 1_000
 _CARDS_AT_ONCE: Final = 8
 _RECORDED: Final = "recorded"
+_WRITTEN: Final = "written"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -86,13 +88,14 @@ class Exports:
         *,
         database: Database,
         sealer: CardSealer,
-        rules: ContainerRules,
+        rules: AccessRules,
         jobs: Jobs,
         recorder: Recorder,
         clock: Clock,
     ) -> None:
         self._database = database
         self._sealer = sealer
+        self._details = DetailSealer(sealer)
         self._rules = rules
         self._jobs = jobs
         self._recorder = recorder
@@ -113,7 +116,7 @@ class Exports:
                 )
             )
         recipient = recipient_of(wish.encryption, wish.recipient)
-        await self._rules.require(caller.principal, wish.container, Access.REVEAL)
+        (await self._rules.of(caller.principal)).require(wish.container, Access.REVEAL)
         now = self._clock.now()
         async with self._database.transaction([merchant]) as tx:
             row = await tx.row(QUERIES["count_tokens"], merchant, mode, wish.container, now)
@@ -128,6 +131,7 @@ class Exports:
                     "encryption": wish.encryption.value,
                     "fingerprint": recipient.fingerprint,
                     "recipient": wish.recipient,
+                    **facts_of(caller.principal),
                 },
                 created_by=caller.principal.subject,
                 total=total,
@@ -180,13 +184,20 @@ class Exports:
     # --- the job -------------------------------------------------------------------------------------
 
     async def step(self, job: Job, tx: Transaction) -> Step:
-        """Record the next stretch, or export the one that is recorded."""
-        phase, after, upto, number = _position(job.cursor)
-        if phase == _RECORDED:
-            return await self._write(job, tx, after, upto, number)
+        """Record the next stretch, or export the one that is recorded.
+
+        Raises:
+            AccessRefused: the container's rule does not give whoever began this `reveal` any more.
+            Unavailable: the rules, or a key, cannot be had; tried again later.
+        """
+        access = await self._rules.of(principal_of(job))
+        access.require(str(job.params["container"]), Access.REVEAL)
+        at = _position(job.cursor)
+        if at.recorded:
+            return await self._write(job, tx, at)
         scope = (job.merchant_id, job.mode, job.params["container"])
         rows = await tx.rows(
-            QUERIES["ids_to_export"], *scope, after, job.created_at, batch(job, PIECE_CARDS)
+            QUERIES["ids_to_export"], *scope, at.after, job.created_at, batch(job, PIECE_CARDS)
         )
         if not rows:
             digests = await tx.rows(
@@ -198,9 +209,9 @@ class Exports:
                 "pieces": len(digests),
             }
             return Step(job.cursor, ended=True, result=facts)
-        upto = rows[-1]["token_id"]
         await self._recorder.insert(tx, self._stretch(job, len(rows)))
-        return Step(f"{_RECORDED}|{after}|{upto}|{number}")
+        recorded = ",".join(row["token_id"] for row in rows)
+        return Step(f"{_RECORDED}|{at.after}|{at.number}|{recorded}")
 
     def ended(self, job: Job) -> NewRecord | None:
         """Return the record of an export's end: how many cards, and the digest over its pieces' digests."""
@@ -224,25 +235,28 @@ class Exports:
             outcome=Outcome.FAILED if job.state is JobState.FAILED else Outcome.SUCCESS,
         )
 
-    async def _write(self, job: Job, tx: Transaction, after: str, upto: str, number: int) -> Step:
-        """Open the cards of a recorded stretch, seal them for the receiver, keep the piece."""
+    async def _write(self, job: Job, tx: Transaction, at: "_Position") -> Step:
+        """Open the cards that are recorded, seal them for the receiver, keep the piece."""
+        scope = (job.merchant_id, job.mode)
         rows = await tx.rows(
             QUERIES["tokens_to_export"],
-            job.merchant_id,
-            job.mode,
+            *scope,
             job.params["container"],
-            after,
-            upto,
+            at.recorded,
             job.created_at,
         )
-        written = f"written|{upto}|{upto}|{number + 1}"
+        upto = at.recorded[-1]
         if not rows:  # deleted since they were recorded
-            return Step(f"written|{upto}|{upto}|{number}")
+            return Step(f"{_WRITTEN}|{upto}|{at.number}|")
+        beside: dict[str, list[SealedDetail]] = {}
+        for row in await tx.rows(QUERIES["details_to_export"], *scope, at.recorded):
+            detail = SealedDetail(row["field"], row["sealed"], row["key_version"])
+            beside.setdefault(row["token_id"], []).append(detail)
         encryption = Encryption(str(job.params["encryption"]))
         recipient = recipient_of(encryption, str(job.params["recipient"]))
         lines = []
         for place, row in enumerate(rows):
-            line = await self._line(job, row)
+            line = await self._line(job, row, beside.get(row["token_id"], ()))
             lines.append(recipient.seal(line) if encryption is Encryption.JWE_LINES else line)
             if place % _CARDS_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -254,16 +268,18 @@ class Exports:
             job.merchant_id,
             job.mode,
             job.job_id,
-            number,
+            at.number,
             len(rows),
             content,
             sha256(content),
             self._clock.now(),
         )
-        return Step(written, done=len(rows))
+        return Step(f"{_WRITTEN}|{upto}|{at.number + 1}|", done=len(rows))
 
-    async def _line(self, job: Job, row: Mapping[str, Any]) -> bytes:
-        """Open one card and print it for the receiver."""
+    async def _line(
+        self, job: Job, row: Mapping[str, Any], beside: Sequence[SealedDetail]
+    ) -> bytes:
+        """Open one card and what is sealed beside it, and print it for the receiver."""
         token = TokenId(row["token_id"])
         pan = await self._sealer.open_number(
             row["sealed_number"],
@@ -272,6 +288,7 @@ class Exports:
             token=token,
             key_version=row["key_version"],
         )
+        details = await self._details.open(beside, job.mode, job.merchant_id, token)
         made: datetime = row["created_at"]
         return _encode(
             {
@@ -282,6 +299,7 @@ class Exports:
                 "brand": row["brand"],
                 "metadata": msgspec.json.decode(row["metadata"]) if row["metadata"] else {},
                 "created_at": rfc3339(made),
+                **_printed(details),
             }
         )
 
@@ -319,8 +337,22 @@ def recipient_of(encryption: Encryption, given: str) -> Recipient:
     return jwe.Recipient(jwk)
 
 
-def _position(cursor: str) -> tuple[str, str, str, int]:
+def _printed(details: Details) -> dict[str, object]:
+    """Return what is sealed beside a number, by its name in the API. A cryptogram is not among it."""
+    values = {each.name: getattr(details, each.name) for each in fields(details)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class _Position(NamedTuple):
+    """How far an export is: the last token that is done with, the next piece, and which tokens are recorded for it."""
+
+    after: str
+    number: int
+    recorded: Sequence[str]
+
+
+def _position(cursor: str) -> _Position:
     if not cursor:
-        return "written", "", "", 0
-    parts: Sequence[str] = cursor.split("|")
-    return parts[0], parts[1], parts[2], int(parts[3])
+        return _Position("", 0, ())
+    phase, after, number, recorded = cursor.split("|")
+    return _Position(after, int(number), recorded.split(",") if phase == _RECORDED else ())

@@ -8,10 +8,11 @@ only be opened as a whole rests sealed until it is there, and a job reads it (`u
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Final
 
-from strongroom.audit import Action, Origin, Outcome, Recorder
+import msgspec
+
+from strongroom.audit import Action, Origin, Recorder
 from strongroom.crypto import hmac_sha256
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Database, Transaction
@@ -19,20 +20,24 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import ImportId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
+from strongroom.kernel.principal import Principal
 from strongroom.telemetry.metrics import VaultMetrics
-from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
-from strongroom.vault.containers.ports import ContainerRules
+from strongroom.vault.containers.decision import CallerAccess
+from strongroom.vault.containers.errors import ContainerUnknown
+from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access, Transform
 from strongroom.vault.finding import Caller
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer import store
+from strongroom.vault.transfer.chunks import Hands
 from strongroom.vault.transfer.columns import check_wish, find_columns
+from strongroom.vault.transfer.ending import Endings
 from strongroom.vault.transfer.errors import (
     ContentRefused,
     ImportEnded,
     ImportOffsetWrong,
     ImportUnknown,
 )
-from strongroom.vault.transfer.intake import Hands, Intake, locked
+from strongroom.vault.transfer.intake import Intake, locked
 from strongroom.vault.transfer.jwe import Opener
 from strongroom.vault.transfer.model import (
     JWE_FILE_BYTES_MAX,
@@ -48,7 +53,8 @@ from strongroom.vault.transfer.opening import ImportKeys
 from strongroom.vault.transfer.reading import RowReader
 from strongroom.vault.transfer.rows import RawRow, RowTooLong, split_rows
 from strongroom.vault.transfer.store import Part
-from strongroom.vault.work.model import JobKind
+from strongroom.vault.transfer.who import AccessRules, facts_of
+from strongroom.vault.work.model import Job, JobKind, JobState
 from strongroom.vault.work.ports import Jobs
 
 PAGE_ROWS_MAX: Final = 100
@@ -64,7 +70,7 @@ class Imports:
         database: Database,
         sealer: CardSealer,
         keys: ImportKeys,
-        rules: ContainerRules,
+        rules: AccessRules,
         jobs: Jobs,
         recorder: Recorder,
         clock: Clock,
@@ -78,20 +84,24 @@ class Imports:
         self._clock = clock
         self._intake = Intake(database, recorder, clock, metrics)
         self.keys = keys
+        self.endings = Endings(database, recorder, clock)
 
     async def begin(self, caller: Caller, wish: ImportWish) -> Import:
         """Make an import, which takes content from now on.
 
         Raises:
-            Invalid: columns that cannot be, a container that is not there, rows that no encryption goes with.
-            AccessRefused: the caller may do nothing in that container.
+            Invalid: columns that cannot be, rows that no encryption goes with.
+            AccessRefused: the caller may not put tokens into that container.
+            ContainerUnknown: it is not there.
+            MerchantElsewhere: this merchant's cards rest in another region.
             ImportKeyUnknown: encrypted, and there is no key that it could have been encrypted to.
         """
         merchant, mode = caller.scope
         check_wish(wish)
         if wish.encryption is Encryption.JWE_LINES and wish.file_format is not Format.JSONL:
             raise Invalid(FieldError("/format", "format_wrong", "a JWE a row holds a JSON object"))
-        await self._rules.require(caller.principal, wish.container, Access.MASK)
+        await self.keys.require_home(merchant)
+        (await self._rules.of(caller.principal)).require_target(wish.container)
         if wish.encryption is not Encryption.NONE:
             await self.keys.newest(merchant, mode)
         now = self._clock.now()
@@ -114,12 +124,10 @@ class Imports:
             None,
         )
         async with self._database.transaction([merchant]) as tx:
-            if wish.container != DEFAULT_CONTAINER and not await store.container_is_there(
+            if wish.container != DEFAULT_CONTAINER and not await store.hold_container(
                 tx, merchant, mode, wish.container
             ):
-                raise Invalid(
-                    FieldError("/container", "container_unknown", "there is no such container")
-                )
+                raise ContainerUnknown
             await store.insert(tx, made)
             record = self._recorder.make(
                 Action.VAULT_IMPORT_STARTED,
@@ -161,17 +169,25 @@ class Imports:
         page = rows[:limit]
         return page, page[-1].import_id if len(rows) > limit else None
 
-    async def results(
-        self, merchant: MerchantId, mode: Mode, import_id: str, row: int
-    ) -> Part | None:
+    async def results(self, principal: Principal, import_id: str, row: int) -> Part | None:
         """Return what became of the rows of the chunk that has a row (from 0), or None behind the last.
+
+        Where the caller is shown no digits, these have none either.
 
         Raises:
             ImportUnknown: see `read`.
+            AccessRefused: the caller may not read what is in the import's container.
         """
-        of = await self.read(merchant, mode, import_id)
-        async with self._database.transaction([merchant]) as read:
-            return await store.part_from(read, of, row)
+        of = await self.read(principal.merchant, principal.mode, import_id)
+        access = await self._rules.of(principal)
+        granted = access.require(of.wish.container, Access.MASK)
+        async with self._database.transaction([principal.merchant]) as read:
+            part = await store.part_from(read, of, row)
+        if part is None or granted.transform is not Transform.REDACT:
+            return part
+        return Part(
+            part.first_row, [msgspec.structs.replace(each, last4="") for each in part.results]
+        )
 
     async def take(
         self, caller: Caller, import_id: str, offset: int, content: bytes, *, last: bool
@@ -180,7 +196,8 @@ class Imports:
 
         Raises:
             ImportUnknown, ImportEnded, ImportOffsetWrong: see each.
-            ContentRefused: the file is not what was said; the import has failed.
+            ContentRefused: the file is not what was said, or the container has ended; the import has failed.
+            AccessRefused: the caller may not put tokens into the import's container.
         """
         merchant, mode = caller.scope
         at = await self.read(merchant, mode, import_id)
@@ -188,10 +205,11 @@ class Imports:
             raise ImportEnded
         if offset != at.received:
             raise ImportOffsetWrong
+        access = await self.access_of(caller.principal, at)
         if at.wish.encryption.is_spooled:
             return await self._spool(caller, at, content, last=last)
         try:
-            at = await self._rows(caller, at, content, last=last)
+            at = await self._rows(caller, access, at, content, last=last)
         except RowTooLong:
             refused = ContentRefused("row_too_long", "a row is longer than any row is")
             await self._fail(caller, at, refused)
@@ -235,25 +253,52 @@ class Imports:
             found = await locked(tx, at)
             if state is ImportState.DONE and found.counts != at.counts:
                 raise ImportOffsetWrong
-            now = self._clock.now()
-            after = dataclasses.replace(
-                store.ended(found, state, now, problem),
+            last = dataclasses.replace(
+                found,
                 received=found.received if received is None else received,
                 digest=at.digest if digest is None else digest,
                 layout=at.layout,
             )
-            await store.save(tx, after)
-            await store.drop_pieces(tx, after)
-            await self._record_end(tx, after, origin, now, actor or at.created_by)
-        return after
+            return await self.endings.end(
+                tx, last, state, origin=origin, actor=actor or at.created_by, problem=problem
+            )
 
-    async def hands(self, at: Import, origin: Origin) -> Hands:
+    async def end_with_job(self, tx: Transaction, job: Job) -> None:
+        """End the import of a job that failed or was canceled, in the transaction that ends the job."""
+        found = await store.by_id(
+            tx, job.merchant_id, job.mode, str(job.params["import"]), lock=True
+        )
+        if found is None or found.ended_at is not None:
+            return
+        failed = job.state is JobState.FAILED
+        await self.endings.end(
+            tx,
+            found,
+            ImportState.FAILED if failed else ImportState.CANCELED,
+            origin=Origin(),
+            actor=found.created_by,
+            problem=job.problem if failed else None,
+        )
+
+    async def access_of(self, principal: Principal, at: Import) -> CallerAccess:
+        """Return what whoever sends an import's rows may do, now.
+
+        Raises:
+            AccessRefused: they may not put tokens into its container any more.
+            Unavailable: the rules cannot be read.
+        """
+        access = await self._rules.of(principal)
+        access.require(at.wish.container, Access.USE)
+        return access
+
+    async def hands(self, at: Import, origin: Origin, access: CallerAccess) -> Hands:
         """Return what an import's rows are worked with. Raises as the keyring."""
         return Hands(
             await self._sealer.keys(at.merchant_id, at.mode),
             await self.keys.digest_key(at.merchant_id, at.mode),
             at.created_by,
             origin,
+            access,
         )
 
     async def read_rows(
@@ -294,8 +339,10 @@ class Imports:
             return None
         return Opener((await self.keys.opened(at.merchant_id, at.mode)).jwks).open
 
-    async def _rows(self, caller: Caller, at: Import, content: bytes, *, last: bool) -> Import:
-        hands = await self.hands(at, caller.origin)
+    async def _rows(
+        self, caller: Caller, access: CallerAccess, at: Import, content: bytes, *, last: bool
+    ) -> Import:
+        hands = await self.hands(at, caller.origin, access)
         return await self.read_rows(at, content, hands, base=at.received, last=last)
 
     async def _spool(self, caller: Caller, at: Import, content: bytes, *, last: bool) -> Import:
@@ -323,8 +370,8 @@ class Imports:
                     at.merchant_id,
                     at.mode,
                     JobKind.IMPORT,
-                    {"import": at.import_id},
-                    created_by=at.created_by,
+                    {"import": at.import_id, **facts_of(caller.principal)},
+                    created_by=caller.principal.subject,
                 )
                 after = dataclasses.replace(after, state=ImportState.RECEIVED, job_id=job.job_id)
             await store.save(tx, after)
@@ -333,32 +380,3 @@ class Imports:
     async def _fail(self, caller: Caller, at: Import, error: ContentRefused) -> None:
         fresh = await self.read(at.merchant_id, at.mode, at.import_id)
         await self.end(fresh, ImportState.FAILED, caller.origin, problem=error.problem)
-
-    async def _record_end(
-        self, tx: Transaction, after: Import, origin: Origin, now: datetime, actor: str
-    ) -> None:
-        counts = after.counts
-        details: dict[str, str | int] = {
-            "container": after.wish.container,
-            "count": counts.created,
-            "duplicates": counts.duplicates,
-            "operation": "dry_run" if after.wish.dry_run else "import",
-            "refused": counts.refused,
-            "result": after.state.value,
-        }
-        if after.digest:
-            details["digest"] = after.digest.hex()
-        if after.problem:
-            details["reason"] = after.problem
-        record = self._recorder.make(
-            Action.VAULT_IMPORT_ENDED,
-            actor=actor,
-            merchant=after.merchant_id,
-            mode=after.mode,
-            thing=after.import_id,
-            origin=origin,
-            now=now,
-            details=details,
-            outcome=Outcome.FAILED if after.state is ImportState.FAILED else Outcome.SUCCESS,
-        )
-        await self._recorder.insert(tx, record)

@@ -13,97 +13,35 @@ To import a chunk:
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import Final
 
-from strongroom.audit import Action, Origin, Recorder
-from strongroom.crypto import hmac_sha256
-from strongroom.crypto.ids import new_id
+from strongroom.audit import Action, Recorder
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.ids import TokenId
-from strongroom.kernel.secret import Secret
 from strongroom.telemetry.metrics import VaultMetrics
-from strongroom.vault.sealing import MerchantKeys
+from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.transfer import store
-from strongroom.vault.transfer.columns import RowMalformed
-from strongroom.vault.transfer.errors import ImportEnded, ImportOffsetWrong, ImportUnknown
-from strongroom.vault.transfer.model import (
-    CHUNK_ROWS,
-    MOVING_ROWS,
-    Counts,
-    Import,
-    ImportState,
+from strongroom.vault.transfer.chunks import (
+    CREATED,
+    DUPLICATE,
+    REFUSED,
+    Chunk,
+    Columns,
+    Hands,
+    sealed,
 )
-from strongroom.vault.transfer.reading import ReadRow, RowReader
+from strongroom.vault.transfer.errors import (
+    ContentRefused,
+    ImportEnded,
+    ImportOffsetWrong,
+    ImportUnknown,
+)
+from strongroom.vault.transfer.model import Counts, Import, ImportState
+from strongroom.vault.transfer.reading import RowReader
 from strongroom.vault.transfer.rows import RawRow
 from strongroom.vault.transfer.store import QUERIES, RowResult
-from strongroom.vault.writes import KNOWN_ELSEWHERE, Elsewhere
-
-CREATED: Final = "created"
-DUPLICATE: Final = "duplicate"
-REFUSED: Final = "refused"
-#: Rows sealed before whoever else waits for the loop has a turn: about a millisecond.
-_ROWS_AT_ONCE: Final = 64
-
-
-@dataclass(slots=True)
-class Columns:
-    """The cards of a chunk as PostgreSQL takes them: a list a column."""
-
-    tokens: list[TokenId] = field(default_factory=list)
-    sealed: list[bytes] = field(default_factory=list)
-    brands: list[str] = field(default_factory=list)
-    bins: list[str] = field(default_factory=list)
-    last4s: list[str] = field(default_factory=list)
-    months: list[int] = field(default_factory=list)
-    years: list[int] = field(default_factory=list)
-    fingerprints: list[bytes | None] = field(default_factory=list)
-    metadata: list[str | None] = field(default_factory=list)
-
-    def lists(self) -> tuple[list[object], ...]:
-        """Return the columns in the order of the query."""
-        return tuple(getattr(self, each.name) for each in dataclasses.fields(self))
-
-    def without(self, places: set[int]) -> "Columns":
-        """Return the same without some cards."""
-        if not places:
-            return self
-        kept = [place for place in range(len(self.tokens)) if place not in places]
-        return Columns(*([column[place] for place in kept] for column in self.lists()))  # type: ignore[arg-type]
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Rows that commit together, sealed."""
-
-    #: Bytes of clear content before the first row, and up to the end of the last.
-    begins: int
-    ends: int
-    first_row: int
-    digest: bytes
-    cards: Columns = field(default_factory=Columns)
-    #: What is known of each row before the database was asked.
-    results: list[RowResult] = field(default_factory=list)
-    #: Place in `results` → place in `cards`.
-    card_of: dict[int, int] = field(default_factory=dict)
-    #: Rows whose card stands in an earlier row of the chunk.
-    repeats: set[int] = field(default_factory=set)
-    #: While cards move to another fingerprint key: what they may be known by besides. Hardly ever anything.
-    elsewhere: list[Elsewhere] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Hands:
-    """What an import is worked with: the tenant's keys, and who acts."""
-
-    keys: MerchantKeys
-    digest_key: Secret[bytes]
-    actor: str
-    origin: Origin
+from strongroom.vault.writes import KNOWN_ELSEWHERE
 
 
 class Intake:
@@ -131,10 +69,11 @@ class Intake:
 
         Raises:
             ImportOffsetWrong, ImportEnded, ImportUnknown: somebody else was faster; what was committed stands.
+            ContentRefused: the container ended meanwhile; what was committed stands.
         """
         writing: asyncio.Task[Import] | None = None
         try:
-            async for chunk in _sealed(at, rows, reader, hands, base):
+            async for chunk in sealed(at, rows, reader, hands, base):
                 if writing is not None:
                     at = await writing
                 writing = asyncio.create_task(self._commit(at, chunk, hands))
@@ -153,8 +92,10 @@ class Intake:
             found = await locked(tx, at)
             if found.consumed != chunk.begins or found.counts.rows != chunk.first_row:
                 raise ImportOffsetWrong
-            known = await self._known(tx, found, chunk, hands)
+            known: Mapping[int, str] = {}
             if not found.wish.dry_run:
+                # A dry run asks nobody: it would tell, unrecorded, which numbers have tokens.
+                known = await self._known(tx, found, chunk, hands)
                 await _insert(tx, found, chunk.cards.without(set(known)), hands, now)
             results = [
                 _result(chunk, row, known, dry_run=found.wish.dry_run)
@@ -190,7 +131,10 @@ class Intake:
     async def _known(
         self, tx: Transaction, at: Import, chunk: Chunk, hands: Hands
     ) -> Mapping[int, str]:
-        """Return the cards of a chunk that have a token, with it. The others have theirs from now on."""
+        """Return the cards of a chunk that have a token, with it. The others have theirs from now on.
+
+        Where a token stands in a container that the sender may not use, empty: that it is there is told, not which.
+        """
         places = {
             fingerprint: place
             for place, fingerprint in enumerate(chunk.cards.fingerprints)
@@ -200,7 +144,25 @@ class Intake:
             return {}
         moving = await self._known_elsewhere(tx, at, chunk)
         places = {each: place for each, place in places.items() if place not in moving}
-        return moving | await self._known_here(tx, at, chunk, hands, places)
+        found = moving | await self._known_here(tx, at, chunk, hands, places)
+        return await self._tellable(tx, at, found, hands)
+
+    async def _tellable(
+        self, tx: Transaction, at: Import, known: Mapping[int, str], hands: Hands
+    ) -> Mapping[int, str]:
+        """Leave out the ids of tokens that whoever sends the rows may not use, as every other way in does."""
+        if not known:
+            return known
+        rows = await tx.rows(
+            QUERIES["containers_of_tokens"], at.merchant_id, at.mode, sorted(set(known.values()))
+        )
+        usable = {
+            row["token_id"]
+            for row in rows
+            if (granted := hands.access.granted(row["container"])) is not None
+            and granted.access.covers(Access.USE)
+        }
+        return {card: token if token in usable else "" for card, token in known.items()}
 
     async def _known_elsewhere(self, tx: Transaction, at: Import, chunk: Chunk) -> dict[int, str]:
         """Return the cards that have a token under another version of the fingerprint key, with it.
@@ -235,14 +197,12 @@ class Intake:
         fingerprints = sorted(places)
         version = hands.keys.fingerprint.version
         scope = (at.merchant_id, at.mode, version)
-        missing = fingerprints
-        if not at.wish.dry_run:
-            tokens = [chunk.cards.tokens[places[each]] for each in fingerprints]
-            taken = await tx.rows(QUERIES["take_identities"], *scope, fingerprints, tokens)
-            if len(taken) == len(fingerprints):
-                return {}
-            new = {row["fingerprint"] for row in taken}
-            missing = [each for each in fingerprints if each not in new]
+        tokens = [chunk.cards.tokens[places[each]] for each in fingerprints]
+        taken = await tx.rows(QUERIES["take_identities"], *scope, fingerprints, tokens)
+        if len(taken) == len(fingerprints):
+            return {}
+        new = {row["fingerprint"] for row in taken}
+        missing = [each for each in fingerprints if each not in new]
         found = await tx.rows(QUERIES["tokens_of_cards"], *scope, missing)
         return {places[row["fingerprint"]]: row["token_id"] for row in found}
 
@@ -253,6 +213,16 @@ class Intake:
         made = after.counts.created - before.counts.created
         if made == 0 or after.wish.dry_run:
             return
+        details: dict[str, str | int] = {
+            "container": after.wish.container,
+            "count": made,
+            "duplicates": after.counts.duplicates - before.counts.duplicates,
+            "operation": "import",
+            "refused": after.counts.refused - before.counts.refused,
+        }
+        if not after.wish.encryption.is_spooled:
+            # Over the rows up to here. Of a file that is read as a whole, the end's record has the whole file's.
+            details["digest"] = after.digest.hex()
         record = self._recorder.make(
             Action.VAULT_TOKEN_CREATED,
             actor=hands.actor,
@@ -261,13 +231,7 @@ class Intake:
             thing=after.import_id,
             origin=hands.origin,
             now=now,
-            details={
-                "container": after.wish.container,
-                "count": made,
-                "duplicates": after.counts.duplicates - before.counts.duplicates,
-                "operation": "import",
-                "refused": after.counts.refused - before.counts.refused,
-            },
+            details=details,
         )
         await self._recorder.insert(tx, record)
 
@@ -286,80 +250,6 @@ async def locked(tx: Transaction, of: Import) -> Import:
     return found
 
 
-async def _sealed(
-    at: Import, rows: Iterable[RawRow], reader: RowReader, hands: Hands, base: int
-) -> AsyncIterator[Chunk]:
-    """Yield chunks of read and sealed rows (1) (2)."""
-    remaining = iter(rows)
-    begins, first_row, digest = at.consumed, at.counts.rows, at.digest
-    digest_key = hands.digest_key.expose()
-    rows_max = MOVING_ROWS if hands.keys.fingerprints_elsewhere else CHUNK_ROWS
-    while True:
-        chunk = Chunk(begins, begins, first_row, digest)
-        known: dict[bytes, int] = {}
-        while len(chunk.results) < rows_max:
-            some = list(islice(remaining, min(_ROWS_AT_ONCE, rows_max - len(chunk.results))))
-            if not some:
-                break
-            for raw in some:
-                chunk.digest = hmac_sha256(digest_key, chunk.digest + raw.content)
-                _add(chunk, raw.content, reader, at, hands, known)
-                chunk.ends = base + raw.end
-            await asyncio.sleep(0)
-        if not chunk.results:
-            return
-        begins, first_row, digest = chunk.ends, first_row + len(chunk.results), chunk.digest
-        yield chunk
-
-
-def _add(
-    chunk: Chunk,
-    content: bytes,
-    reader: RowReader,
-    at: Import,
-    hands: Hands,
-    known: dict[bytes, int],
-) -> None:
-    """Read and seal one row. The number ends here: what goes on is sealed or masked."""
-    row = len(chunk.results)
-    try:
-        read = reader.read(content)
-    except RowMalformed as error:
-        chunk.results.append(RowResult(REFUSED, problem=error.code))
-        return
-    fingerprint = hands.keys.fingerprinted(read.pan) if at.wish.deduplicate else None
-    chunk.results.append(_masked(read))
-    if fingerprint is not None:
-        first = known.get(fingerprint)
-        if first is not None:
-            chunk.card_of[row] = first
-            chunk.repeats.add(row)
-            return
-        known[fingerprint] = len(chunk.cards.tokens)
-    chunk.card_of[row] = len(chunk.cards.tokens)
-    cards, pan, token = chunk.cards, read.pan, TokenId(new_id("tok"))
-    if fingerprint is not None and hands.keys.fingerprints_elsewhere:
-        versions = hands.keys.elsewhere(pan)
-        _, lock = min([*versions, (hands.keys.fingerprint.version, fingerprint)])
-        chunk.elsewhere += [
-            Elsewhere(len(cards.tokens), version, each, lock) for version, each in versions
-        ]
-    cards.tokens.append(token)
-    cards.sealed.append(hands.keys.sealed(pan, at.mode, at.merchant_id, token))
-    cards.brands.append(pan.scheme.name)
-    cards.bins.append(pan.bin)
-    cards.last4s.append(pan.last4)
-    cards.months.append(read.exp_month)
-    cards.years.append(read.exp_year)
-    cards.fingerprints.append(fingerprint)
-    cards.metadata.append(read.metadata)
-
-
-def _masked(read: ReadRow) -> RowResult:
-    pan = read.pan
-    return RowResult(CREATED, "", pan.scheme.name, pan.last4, read.external_id)
-
-
 def _result(chunk: Chunk, row: int, known: Mapping[int, str], *, dry_run: bool) -> RowResult:
     """Say what became of a row, now that the database has said which cards have tokens."""
     result = chunk.results[row]
@@ -374,8 +264,18 @@ def _result(chunk: Chunk, row: int, known: Mapping[int, str], *, dry_run: bool) 
 
 
 async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now: datetime) -> None:
+    """Put a chunk's tokens, into a container that does not end before they are there.
+
+    Raises:
+        ContentRefused: it has ended.
+    """
     if not cards.tokens:
         return
+    container = at.wish.container
+    if container != DEFAULT_CONTAINER and not await store.hold_container(
+        tx, at.merchant_id, at.mode, container
+    ):
+        raise ContentRefused("container_unknown", "the container of this import has ended")
     keys = hands.keys
     await tx.run(
         QUERIES["insert_tokens"],

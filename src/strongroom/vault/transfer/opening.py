@@ -19,9 +19,10 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import ImportId, ImportKeyId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.keys import DataKey, DataKeys, KeyName
-from strongroom.vault.errors import CannotReadCard
+from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName
+from strongroom.vault.errors import CannotReadCard, MerchantErased
 from strongroom.vault.finding import Caller
+from strongroom.vault.residency import Residency
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ImportKeyUnknown
 from strongroom.vault.transfer.store import QUERIES
@@ -62,20 +63,46 @@ class ImportKeys:
     """The import keys of every tenant."""
 
     def __init__(
-        self, database: Database, keyring: DataKeys, recorder: Recorder, clock: Clock
+        self,
+        database: Database,
+        keyring: DataKeys,
+        residency: Residency,
+        recorder: Recorder,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._keyring = keyring
+        self._residency = residency
         self._recorder = recorder
         self._clock = clock
 
+    async def require_home(self, merchant: MerchantId) -> None:
+        """Let a merchant pass whose cards rest here. Raises as `Residency.require`."""
+        await self._residency.require(merchant)
+
+    async def _key(self, merchant: MerchantId, mode: Mode, version: int | None = None) -> DataKey:
+        """Return a transfer key; without a version the one that seals now.
+
+        Raises:
+            MerchantElsewhere: this merchant's cards rest in another region.
+            MerchantErased: it was destroyed.
+            KeyStoreUnavailable: it is not open and the key store does not answer.
+        """
+        await self._residency.require(merchant)
+        try:
+            if version is None:
+                return await self._keyring.current(merchant, mode, KeyName.TRANSFER)
+            return await self._keyring.version(merchant, mode, KeyName.TRANSFER, version)
+        except DataKeyDestroyed:
+            raise MerchantErased from None
+
     async def make(self, caller: Caller) -> ImportKey:
-        """Make a new pair; from now on it is the one to encrypt to."""
+        """Make a new pair; from now on it is the one to encrypt to. Raises as `seal_piece`."""
         merchant, mode = caller.scope
         key_id = ImportKeyId(new_id("imk"))
         private, certificate = pgp.make_key(key_id)
         secret_jwk, public_jwk = jwe.make_key(key_id)
-        data_key = await self._keyring.current(merchant, mode, KeyName.TRANSFER)
+        data_key = await self._key(merchant, mode)
         clear = msgspec.msgpack.encode(_Private(private.expose(), secret_jwk.expose()))
         place = _place(mode, merchant, key_id, "private", data_key.version)
         sealed = data_key.sealer(Algorithm.A256CBC_HS512, PURPOSE).seal(clear, place)
@@ -130,6 +157,7 @@ class ImportKeys:
 
         Raises:
             ImportKeyUnknown: there is none.
+            MerchantElsewhere: this merchant's cards rest in another region.
             CannotReadCard: one was altered or moved, or its key is lost.
         """
         async with self._database.transaction([merchant]) as read:
@@ -143,7 +171,7 @@ class ImportKeys:
 
     async def _private(self, merchant: MerchantId, mode: Mode, row: Mapping[str, Any]) -> _Private:
         version = row["key_version"]
-        key = await self._keyring.version(merchant, mode, KeyName.TRANSFER, version)
+        key = await self._key(merchant, mode, version)
         place = _place(mode, merchant, row["key_id"], "private", version)
         try:
             clear = key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(row["sealed_private"], place)
@@ -156,16 +184,20 @@ class ImportKeys:
 
         An unkeyed hash of a file with one card would be a hash of its number (PCI DSS 3.5.1.1).
         """
-        await self._keyring.current(merchant, mode, KeyName.TRANSFER)
+        await self._key(merchant, mode)
         # Its first version for good, so that digests of one file compare over the years.
-        key = await self._keyring.version(merchant, mode, KeyName.TRANSFER, 1)
+        key = await self._key(merchant, mode, 1)
         return Secret(hkdf_sha256(key.secret.expose(), _DIGEST_INFO, _DIGEST_KEY_BYTES))
 
     async def seal_piece(
         self, merchant: MerchantId, mode: Mode, import_id: ImportId, begins: int, content: bytes
     ) -> tuple[bytes, int]:
-        """Seal a piece of an upload for its place in its file; return it and the key's version."""
-        key = await self._keyring.current(merchant, mode, KeyName.TRANSFER)
+        """Seal a piece of an upload for its place in its file; return it and the key's version.
+
+        Raises:
+            MerchantElsewhere, MerchantErased, KeyStoreUnavailable: as every key of a merchant's cards.
+        """
+        key = await self._key(merchant, mode)
         place = _place(mode, merchant, f"{import_id}.{begins}", "piece", key.version)
         return key.sealer(Algorithm.A256CBC_HS512, PURPOSE).seal(content, place), key.version
 
@@ -183,7 +215,7 @@ class ImportKeys:
         Raises:
             CannotReadCard: it was altered or moved, or its key is lost.
         """
-        key: DataKey = await self._keyring.version(merchant, mode, KeyName.TRANSFER, version)
+        key = await self._key(merchant, mode, version)
         place = _place(mode, merchant, f"{import_id}.{begins}", "piece", version)
         try:
             return key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(sealed, place)

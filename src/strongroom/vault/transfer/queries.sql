@@ -46,6 +46,14 @@ select i.fingerprint, i.token_id from unnest($4::bytea[]) as u (fingerprint)
         where c.merchant_id = $1 and c.mode = $2 and c.key_version = $3 and c.fingerprint = u.fingerprint
        offset 0) i;
 
+-- name: containers_of_tokens (merchant, mode, tokens)
+-- Where tokens stand.
+select t.token_id, t.container from unnest($3::text[]) as u (token)
+ cross join lateral (
+       select k.token_id, k.container from vault.token k
+        where k.merchant_id = $1 and k.mode = $2 and k.token_id = u.token
+       offset 0) t;
+
 -- name: insert_tokens (merchant, mode, key_version, fp_version, container, created_by, now, tokens, sealed, brands, bins, last4s, months, years, fingerprints, metadata)
 -- Tokens of one chunk.
 insert into vault.token
@@ -68,9 +76,9 @@ select first_row, rows, results from vault.import_part
  where merchant_id = $1 and mode = $2 and import_id = $3 and first_row + rows > $4
  order by first_row limit 1;
 
--- name: container_is_there (merchant, mode, name)
--- Whether a container was made.
-select name from vault.container where merchant_id = $1 and mode = $2 and name = $3;
+-- name: hold_container (merchant, mode, name)
+-- A container that does not end before this transaction does.
+select name from vault.container where merchant_id = $1 and mode = $2 and name = $3 for key share;
 
 -- name: insert_piece (merchant, mode, import, begins, sealed, key_version)
 -- A piece of a file that waits.
@@ -115,13 +123,19 @@ select token_id from vault.token
    and (expires_at is null or expires_at > $5) and not single_use
  order by token_id limit $6;
 
--- name: tokens_to_export (merchant, mode, container, after, upto, now)
--- The cards of a stretch that is recorded, oldest first.
+-- name: tokens_to_export (merchant, mode, container, tokens, now)
+-- The cards of a stretch that is recorded, as far as they still stand there, oldest first.
 select token_id, sealed_number, key_version, brand, exp_month, exp_year, metadata::text as metadata, created_at
   from vault.token
- where merchant_id = $1 and mode = $2 and container = $3 and token_id > $4 and token_id <= $5
-   and (expires_at is null or expires_at > $6) and not single_use
+ where merchant_id = $1 and mode = $2 and container = $3 and token_id = any ($4::text[])
+   and (expires_at is null or expires_at > $5) and not single_use
  order by token_id;
+
+-- name: details_to_export (merchant, mode, tokens)
+-- What is sealed beside the numbers of a stretch; what serves one payment is not for another provider.
+select token_id, field, sealed, key_version from vault.token_detail
+ where merchant_id = $1 and mode = $2 and token_id = any ($3::text[]) and field <> 'cryptogram'
+ order by token_id, field;
 
 -- name: insert_export_piece (merchant, mode, job, number, cards, content, digest, now)
 -- A piece that only the receiver opens.
@@ -136,3 +150,54 @@ select number, cards, content, digest from vault.export_piece
 -- name: export_digests (merchant, mode, job)
 -- The digests of all pieces, in their order.
 select digest from vault.export_piece where merchant_id = $1 and mode = $2 and job_id = $3 order by number;
+
+-- name: be_import_ender ()
+-- States that this transaction looks for imports that nobody feeds, whoever's they are (row-level security).
+select set_config('strongroom.job', 'idle_imports', true);
+
+-- name: idle_imports (limit)
+-- Imports of every tenant that nobody has fed for seven days.
+select merchant_id, mode, import_id from vault.import
+ where state in ('open', 'received') and updated_at < now() - interval '7 days'
+ order by merchant_id, mode, import_id limit $1;
+
+-- name: job_goes_on (merchant, mode, job)
+-- Whether a job still has its turn before it.
+select job_id from vault.job
+ where merchant_id = $1 and mode = $2 and job_id = $3 and state in ('waiting', 'running', 'paused');
+
+-- name: end_open_imports (merchant, mode)
+-- Ends the open imports of a merchant whose cards are erased.
+update vault.import set state = 'canceled', problem = 'merchant_erased', updated_at = now(), ended_at = now()
+ where merchant_id = $1 and mode = $2 and state in ('open', 'received');
+
+-- name: delete_import_keys (merchant, mode, limit)
+-- Some import keys of a merchant whose cards are erased.
+delete from vault.import_key
+ where merchant_id = $1 and mode = $2
+   and key_id in (select k.key_id from vault.import_key k where k.merchant_id = $1 and k.mode = $2 limit $3)
+returning key_id;
+
+-- name: delete_import_pieces (merchant, mode, limit)
+-- Likewise, of what rests of files.
+delete from vault.import_piece
+ where merchant_id = $1 and mode = $2
+   and (import_id, begins) in (
+       select p.import_id, p.begins from vault.import_piece p where p.merchant_id = $1 and p.mode = $2 limit $3)
+returning begins;
+
+-- name: delete_import_parts (merchant, mode, limit)
+-- Likewise, of what became of rows.
+delete from vault.import_part
+ where merchant_id = $1 and mode = $2
+   and (import_id, first_row) in (
+       select p.import_id, p.first_row from vault.import_part p where p.merchant_id = $1 and p.mode = $2 limit $3)
+returning first_row;
+
+-- name: delete_export_pieces (merchant, mode, limit)
+-- Likewise, of what was sealed for a receiver.
+delete from vault.export_piece
+ where merchant_id = $1 and mode = $2
+   and (job_id, number) in (
+       select p.job_id, p.number from vault.export_piece p where p.merchant_id = $1 and p.mode = $2 limit $3)
+returning number;

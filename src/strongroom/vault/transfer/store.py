@@ -4,7 +4,6 @@
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -167,11 +166,9 @@ async def part_from(read: ReadOnly, of: Import, row: int) -> Part | None:
     return Part(found["first_row"], _decode_results(clear))
 
 
-async def container_is_there(
-    read: ReadOnly, merchant: MerchantId, mode: Mode, container: str
-) -> bool:
-    """Tell whether a container was made."""
-    return await read.row(QUERIES["container_is_there"], merchant, mode, container) is not None
+async def hold_container(tx: Transaction, merchant: MerchantId, mode: Mode, container: str) -> bool:
+    """Keep a container until this transaction ends; False: it is not there."""
+    return await tx.row(QUERIES["hold_container"], merchant, mode, container) is not None
 
 
 async def put_piece(tx: Transaction, of: Import, sealed: bytes, key_version: int) -> None:
@@ -204,8 +201,3 @@ async def piece_at(read: ReadOnly, of: Import, begins: int) -> Piece | None:
 async def drop_pieces(tx: Transaction, of: Import) -> None:
     """Remove what rested of a file."""
     await tx.run(QUERIES["drop_pieces"], of.merchant_id, of.mode, of.import_id)
-
-
-def ended(before: Import, state: ImportState, now: datetime, problem: str | None = None) -> Import:
-    """Return an import as it is from its end on."""
-    return dataclasses.replace(before, state=state, problem=problem, updated_at=now, ended_at=now)

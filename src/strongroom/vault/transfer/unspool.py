@@ -7,7 +7,8 @@ for its rows. Both are streams. A process that is killed reads again from the be
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 
 from strongroom.audit import NewRecord, Origin
@@ -15,10 +16,15 @@ from strongroom.crypto import Sha256
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.ids import JobId
 from strongroom.vault.transfer import pgp, store
+from strongroom.vault.transfer.chunks import CREATED
 from strongroom.vault.transfer.columns import RowMalformed
-from strongroom.vault.transfer.errors import ContentRefused
+from strongroom.vault.transfer.errors import (
+    ContentRefused,
+    ImportEnded,
+    ImportOffsetWrong,
+    ImportUnknown,
+)
 from strongroom.vault.transfer.imports import Imports
-from strongroom.vault.transfer.intake import CREATED
 from strongroom.vault.transfer.jwe import Opener
 from strongroom.vault.transfer.model import (
     PART_BYTES_MAX,
@@ -27,24 +33,32 @@ from strongroom.vault.transfer.model import (
     ImportState,
 )
 from strongroom.vault.transfer.rows import RowTooLong
+from strongroom.vault.transfer.who import principal_of
 from strongroom.vault.work.model import Job, JobKind, Step
 
-#: Bytes that one step looks through while it only verifies.
-_VERIFIED_AT_ONCE: Final = 32 * 1024 * 1024
+#: Bytes that one step looks through while it only verifies, or passes by what is done.
+_LOOKED_AT_ONCE: Final = 32 * 1024 * 1024
 _READING: Final = "read"
+#: A stream that no step has taken for so long is let go of: another process does its job, or nobody does any more.
+IDLE_SECONDS: Final = 60.0
+#: Streams of each kind that a process has open; the one opened first makes room.
 _OPEN_AT_ONCE_MAX: Final = 8
 
 
 @dataclass(slots=True)
 class _Session:
-    """A stream that is open between the steps of a job."""
+    """A stream that is open between the steps of a job. Another process may do steps of the same job meanwhile."""
 
     stream: AsyncIterator[bytes]
     hasher: Sha256
+    #: Which of the tenant's keys opens it.
+    key_number: int
     #: Clear bytes that were taken from the stream, less what is in `rest`.
     position: int = 0
     rest: bytes = b""
     ended: bool = False
+    #: When a step last took it, by the process's own clock.
+    used_at: float = field(default_factory=monotonic)
 
 
 class Unspooler:
@@ -52,10 +66,15 @@ class Unspooler:
 
     kind = JobKind.IMPORT
 
-    def __init__(self, database: Database, imports: Imports) -> None:
+    def __init__(
+        self, database: Database, imports: Imports, *, looked_at_once: int = _LOOKED_AT_ONCE
+    ) -> None:
         self._database = database
         self._imports = imports
-        self._sessions: dict[JobId, _Session] = {}
+        self._looked_at_once = looked_at_once
+        #: Streams that are verified, and streams whose rows are read: one is never taken for the other.
+        self._verifying: dict[JobId, _Session] = {}
+        self._reading: dict[JobId, _Session] = {}
 
     async def step(self, job: Job, tx: Transaction) -> Step:  # noqa: ARG002 - an import's own row says how far it is
         """Do the next step. What it commits it commits with the import's own row, which a repeated step reads."""
@@ -71,6 +90,10 @@ class Unspooler:
             fresh = await self._imports.read(at.merchant_id, at.mode, at.import_id)
             ended = await self._imports.end(fresh, ImportState.FAILED, Origin(), problem=problem)
             return Step(job.cursor, ended=True, result=_facts(ended))
+        except (ImportEnded, ImportOffsetWrong, ImportUnknown):
+            # Canceled meanwhile, or moved on by a process whose turn was thought over: the next step sees how it is.
+            await self._drop(job.job_id)
+            return Step(job.cursor)
         except BaseException:
             await self._drop(job.job_id)
             raise
@@ -79,25 +102,44 @@ class Unspooler:
         """An import's end is recorded with its own row."""
         return None
 
+    async def end_with(self, job: Job, tx: Transaction) -> None:
+        """End the import of a job that failed or was canceled. Its stream, if a step reads it now, is that step's."""
+        await self._imports.end_with_job(tx, job)
+
+    async def let_idle_go(self, idle_seconds: float = IDLE_SECONDS) -> int:
+        """Close the streams that no step has taken for so long; return how many. They hold cards in a child process."""
+        before = monotonic() - idle_seconds
+        closed = 0
+        for sessions in (self._verifying, self._reading):
+            for job_id in [each for each, one in sessions.items() if one.used_at <= before]:
+                await _let_go(sessions, job_id)
+                closed += 1
+        return closed
+
     async def close(self) -> None:
         """Let go of every stream."""
-        for job_id in list(self._sessions):
+        for job_id in [*self._verifying, *self._reading]:
             await self._drop(job_id)
 
     async def _step(self, job: Job, at: Import) -> Step:
         if not job.cursor.startswith(_READING):
             return await self._verify(job, at)
+        # To read on:
+        #  1. Have a stream that stands where the import does: another process may have moved it on, or it is new.
+        #  2. Take some of it, and import its whole rows.
+        #  3. The rest of a row waits for the next step.
         _, key_number, digest_text = job.cursor.split("|")
-        session = self._sessions.get(job.job_id)
-        if session is None:
-            session = await self._opened(job.job_id, at, int(key_number))
+        session = await self._stream(job.job_id, at, int(key_number))
+        if not await _passed_by(session, at.consumed, self._looked_at_once):  # (1)
+            return Step(job.cursor)
         before = at.counts
-        await _fill(session)
+        await _fill(session)  # (2)
         base = session.position
-        # Anew for each step: what seals may be rotated while a file is read.
-        hands = await self._imports.hands(at, Origin())
+        # Anew for each step: what seals may be rotated while a file is read, and a rule may change.
+        access = await self._imports.access_of(principal_of(job), at)
+        hands = await self._imports.hands(at, Origin(), access)
         at = await self._imports.read_rows(at, session.rest, hands, base=base, last=session.ended)
-        session.rest = session.rest[at.consumed - base :]
+        session.rest = session.rest[at.consumed - base :]  # (3)
         session.position = at.consumed
         refused = at.counts.refused - before.refused
         done = at.counts.rows - before.rows - refused
@@ -109,22 +151,21 @@ class Unspooler:
             return Step(job.cursor, done, refused, ended=True, result=_facts(ended))
         return Step(job.cursor, done, refused)
 
-    async def _opened(self, job_id: JobId, at: Import, key_number: int) -> _Session:
-        """Open the stream and pass by what is done."""
-        while len(self._sessions) >= _OPEN_AT_ONCE_MAX:
-            await self._drop(next(iter(self._sessions)))
-        hasher = Sha256()
-        session = _Session(self._clear(at, key_number, hasher), hasher)
-        while session.position + len(session.rest) < at.consumed:
-            part = await anext(session.stream, b"")
-            if not part:
-                raise ContentRefused("pgp_refused", "the file ends before what was imported of it")
-            session.position += len(session.rest)
-            session.rest = part
-        session.rest = session.rest[at.consumed - session.position :]
-        session.position = at.consumed
-        self._sessions[job_id] = session
+    async def _stream(self, job_id: JobId, at: Import, key_number: int) -> _Session:
+        """Return the stream whose rows are read; opened where there is none that can still get to where `at` stands."""
+        await _let_go(self._verifying, job_id)
+        session = self._reading.get(job_id)
+        if session is not None and session.position <= at.consumed and not session.ended:
+            session.used_at = monotonic()
+            return session
+        await _let_go(self._reading, job_id)
+        session = self._opened(at, key_number)
+        await _keep(self._reading, job_id, session)
         return session
+
+    def _opened(self, at: Import, key_number: int) -> _Session:
+        hasher = Sha256()
+        return _Session(self._clear(at, key_number, hasher), hasher, key_number)
 
     async def _verify(self, job: Job, at: Import) -> Step:
         """Read on towards the end of the file; at its end its SHA-256, as uploaded, is known, and which key opens it.
@@ -133,13 +174,16 @@ class Unspooler:
             ContentRefused: no key opens it, it was cut or altered, or it swells.
         """
         number = int(job.cursor or "0")
-        session = self._sessions.pop(job.job_id, None)
+        session = self._verifying.pop(job.job_id, None)
+        if session is not None and session.key_number != number:
+            # Another process has found meanwhile that this key does not open it.
+            await _closed(session.stream)
+            session = None
         if session is None:
-            hasher = Sha256()
-            session = _Session(self._clear(at, number, hasher), hasher)
+            session = self._opened(at, number)
         try:
             seen = 0
-            while seen < _VERIFIED_AT_ONCE:
+            while seen < self._looked_at_once:
                 part = await anext(session.stream, b"")
                 if not part:
                     await _closed(session.stream)
@@ -152,7 +196,10 @@ class Unspooler:
             if error.problem == "pgp_bomb" or number + 1 >= len(keys.pgp):
                 raise
             return Step(str(number + 1))
-        self._sessions[job.job_id] = session
+        except BaseException:
+            await _closed(session.stream)
+            raise
+        await _keep(self._verifying, job.job_id, session)
         return Step(str(number))
 
     async def _clear(self, at: Import, key_number: int, hasher: Sha256) -> AsyncIterator[bytes]:
@@ -193,9 +240,44 @@ class Unspooler:
             yield content
 
     async def _drop(self, job_id: JobId) -> None:
-        session = self._sessions.pop(job_id, None)
-        if session is not None:
-            await _closed(session.stream)
+        await _let_go(self._verifying, job_id)
+        await _let_go(self._reading, job_id)
+
+
+async def _keep(sessions: dict[JobId, _Session], job_id: JobId, session: _Session) -> None:
+    """Keep a stream for the next step."""
+    while len(sessions) >= _OPEN_AT_ONCE_MAX:
+        await _let_go(sessions, next(iter(sessions)))
+    session.used_at = monotonic()
+    sessions[job_id] = session
+
+
+async def _let_go(sessions: dict[JobId, _Session], job_id: JobId) -> None:
+    session = sessions.pop(job_id, None)
+    if session is not None:
+        await _closed(session.stream)
+
+
+async def _passed_by(session: _Session, done: int, at_once: int) -> bool:
+    """Pass by what is done, so much of it at once; tell whether the stream stands where the rest begins.
+
+    Raises:
+        ContentRefused: the file ends before that.
+    """
+    seen = 0
+    while session.position + len(session.rest) < done:
+        if seen >= at_once:
+            return False
+        part = await anext(session.stream, b"")
+        if not part:
+            raise ContentRefused("file_incomplete", "the file ends before what was imported of it")
+        session.position += len(session.rest)
+        session.rest = part
+        seen += len(part)
+        await asyncio.sleep(0)
+    session.rest = session.rest[done - session.position :]
+    session.position = done
+    return True
 
 
 async def _fill(session: _Session) -> None:

@@ -2,7 +2,7 @@
 """What the kinds of jobs offer to the runner (`JobHandler`), and the runner to whoever begins one (`Jobs`)."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from strongroom.audit import NewRecord
 from strongroom.db.pool import Transaction
@@ -30,6 +30,14 @@ class JobHandler(Protocol):
 
     def ended(self, job: Job) -> NewRecord | None:
         """Return the audit record of a job that ended (`job.state` says how), inserted with its last step."""
+
+
+@runtime_checkable
+class EndsWithJob(Protocol):
+    """A handler whose jobs leave something open when they fail or are canceled."""
+
+    async def end_with(self, job: Job, tx: Transaction) -> None:
+        """End it (`job.state` says how), in the transaction that ends the job. A step may be under way meanwhile."""
 
 
 class Jobs(Protocol):

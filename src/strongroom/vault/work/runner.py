@@ -24,7 +24,7 @@ from strongroom.telemetry.work_metrics import VaultJobMetrics
 from strongroom.vault.work import store
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import next_at, speed
-from strongroom.vault.work.ports import JobHandler
+from strongroom.vault.work.ports import EndsWithJob, JobHandler
 from strongroom.vault.work.store import Claim, Held
 
 #: So many jobs of a process at once.
@@ -231,7 +231,10 @@ class Runner:
         if not await store.fail(tx, claim, code, now):
             return
         failed = dataclasses.replace(job, state=JobState.FAILED, problem=code, ended_at=now)
-        if record := self._handlers[job.kind].ended(failed):
+        handler = self._handlers[job.kind]
+        if isinstance(handler, EndsWithJob):
+            await handler.end_with(failed, tx)
+        if record := handler.ended(failed):
             await self._recorder.insert(tx, record)
 
     # --- metrics ---------------------------------------------------------------------------------------

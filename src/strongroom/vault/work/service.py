@@ -15,7 +15,7 @@ from strongroom.vault.finding import Caller
 from strongroom.vault.work import store
 from strongroom.vault.work.errors import JobEnded, JobGoesOn, JobUnknown
 from strongroom.vault.work.model import GO_ON, OPEN_STATES, Facts, Job, JobKind, JobState
-from strongroom.vault.work.ports import JobHandler
+from strongroom.vault.work.ports import EndsWithJob, JobHandler
 
 PAGE_ROWS_MAX: Final = 100
 RATE_MAX: Final = 1_000_000
@@ -165,6 +165,8 @@ class JobService:
             await self._recorder.insert(tx, record)
             handler = self._handlers.get(before.kind)
             if after.state is JobState.CANCELED and handler is not None:
+                if isinstance(handler, EndsWithJob):
+                    await handler.end_with(after, tx)
                 ended = handler.ended(after)
                 if ended is not None:
                     await self._recorder.insert(tx, ended)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends imports: one that is over, one that nobody has fed for days, and all of a merchant whose cards are erased."""
+
+import dataclasses
+from datetime import datetime, timedelta
+from typing import Final, final
+
+from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
+from strongroom.db.pool import Database, Transaction
+from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.mode import Mode
+from strongroom.vault.transfer import store
+from strongroom.vault.transfer.model import Import, ImportState
+from strongroom.vault.transfer.store import QUERIES
+
+#: After so long without a row or a piece an import is ended: what rests of its file rests no longer.
+IDLE: Final = timedelta(days=7)
+#: How often that is looked after, in seconds.
+LOOK_SECONDS: Final = 3_600.0
+IDLE_AT_ONCE_MAX: Final = 1_000
+IDLE_ACTOR: Final = "system:imports"
+#: Rows of each table that one call of `end_all` deletes: a second's work or so, as they are up to 1 MiB each.
+DELETED_AT_ONCE_MAX: Final = 500
+OPEN: Final = (ImportState.OPEN, ImportState.RECEIVED)
+
+
+@final
+class Endings:
+    """Ends imports with their audit record."""
+
+    def __init__(self, database: Database, recorder: Recorder, clock: Clock) -> None:
+        self._database = database
+        self._recorder = recorder
+        self.clock = clock
+
+    async def end(
+        self,
+        tx: Transaction,
+        found: Import,
+        state: ImportState,
+        *,
+        origin: Origin,
+        actor: str,
+        problem: str | None = None,
+    ) -> Import:
+        """End an import that is locked: its state, its audit record, and nothing that rests of its file."""
+        now = self.clock.now()
+        after = dataclasses.replace(
+            found, state=state, problem=problem, updated_at=now, ended_at=now
+        )
+        await store.save(tx, after)
+        await store.drop_pieces(tx, after)
+        await self._recorder.insert(tx, self._record(after, origin, now, actor))
+        return after
+
+    async def end_idle(self) -> int:
+        """End the imports of every tenant that nobody has fed for days; return how many. Several processes may.
+
+        One whose job still has its turn before it is left alone.
+        """
+        async with self._database.transaction() as tx:
+            await tx.row(QUERIES["be_import_ender"])
+            idle = await tx.rows(QUERIES["idle_imports"], IDLE_AT_ONCE_MAX)
+        ended = 0
+        for row in idle:
+            merchant, mode = MerchantId(row["merchant_id"]), Mode(row["mode"])
+            async with self._database.transaction([merchant]) as tx:
+                found = await store.by_id(tx, merchant, mode, row["import_id"], lock=True)
+                if found is None or found.state not in OPEN:
+                    continue
+                if found.updated_at > self.clock.now() - IDLE:  # fed meanwhile
+                    continue
+                if found.job_id is not None and await tx.row(
+                    QUERIES["job_goes_on"], merchant, mode, found.job_id
+                ):
+                    continue
+                await self.end(
+                    tx,
+                    found,
+                    ImportState.CANCELED,
+                    origin=Origin(),
+                    actor=IDLE_ACTOR,
+                    problem="idle_too_long",
+                )
+                ended += 1
+        return ended
+
+    def _record(self, after: Import, origin: Origin, now: datetime, actor: str) -> NewRecord:
+        counts = after.counts
+        details: dict[str, str | int] = {
+            "container": after.wish.container,
+            "count": counts.created,
+            "duplicates": counts.duplicates,
+            "operation": "dry_run" if after.wish.dry_run else "import",
+            "refused": counts.refused,
+            "result": after.state.value,
+        }
+        if after.digest:
+            details["digest"] = after.digest.hex()
+        if after.problem:
+            details["reason"] = after.problem
+        return self._recorder.make(
+            Action.VAULT_IMPORT_ENDED,
+            actor=actor,
+            merchant=after.merchant_id,
+            mode=after.mode,
+            thing=after.import_id,
+            origin=origin,
+            now=now,
+            details=details,
+            outcome=Outcome.FAILED if after.state is ImportState.FAILED else Outcome.SUCCESS,
+        )
+
+
+async def end_all(tx: Transaction, merchant: MerchantId, mode: Mode) -> bool:
+    """End every open import of a merchant in a mode, and delete what rests of imports and exports.
+
+    The caller records it. What rests: pieces of uploads, import keys, results of rows, pieces of exports. The imports'
+    own rows stay: they hold counts. Deletes a bounded number of rows a call. Destroy the merchant's keys before.
+
+    Returns:
+        Whether nothing is left: call it again, in another transaction, until it is so.
+    """
+    await tx.run(QUERIES["end_open_imports"], merchant, mode)
+    left = False
+    for name in (
+        "delete_import_keys",
+        "delete_import_pieces",
+        "delete_import_parts",
+        "delete_export_pieces",
+    ):
+        deleted = await tx.rows(QUERIES[name], merchant, mode, DELETED_AT_ONCE_MAX)
+        left = left or len(deleted) == DELETED_AT_ONCE_MAX
+    return not left
