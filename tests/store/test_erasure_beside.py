@@ -30,6 +30,7 @@ from strongroom.vault.erasure import store as erasures
 from strongroom.vault.erasure.jobs import MerchantRows, RetentionHandler
 from strongroom.vault.erasure.model import ErasureState, Scope
 from strongroom.vault.retokenize.job import RetokenizeHandler
+from strongroom.vault.transfer.ending import end_all
 from strongroom.vault.work.errors import JobGoesOn
 from strongroom.vault.work.model import Facts, Job, JobKind
 from strongroom.vault.work.ports import JobHandler
@@ -199,6 +200,12 @@ async def test_nothing_of_a_merchant_is_left_that_says_or_opens_anything(eraser:
     await alias(eraser, new_id("tok"), token)
     await reveal(eraser, token)
     await process.keyring.current(ground.merchant, ground.mode, KeyName.TRANSFER)
+    await ground.look(
+        "insert into vault.import_key (merchant_id, mode, key_id, certificate, public_jwk, sealed_private,"
+        " key_version, created_by, created_at) values ($1, 'test', $2, '', '', '', 1, 'tests', now())",
+        ground.merchant,
+        new_id("key"),
+    )
     ended: list[tuple[MerchantId, Mode]] = []
 
     async def end(_tx: Transaction, merchant: MerchantId, mode: Mode) -> bool:
@@ -206,18 +213,15 @@ async def test_nothing_of_a_merchant_is_left_that_says_or_opens_anything(eraser:
         return len(ended) > 1
 
     runner = eraser.runner()
-    runner._handlers = {JobKind.ERASURE: MerchantRows(process.recorder, process.clock, [end])}
+    runner._handlers = {
+        JobKind.ERASURE: MerchantRows(process.recorder, process.clock, [end, end_all])
+    }
     await eraser.erasures.erase_merchant(eraser.caller, ground.merchant)
     await eraser.driver.advance()
     await eraser.run_jobs(runner)
     assert ended == [(ground.merchant, ground.mode)] * 2, "again, until nothing is left"
-    assert [
-        await count(eraser, f"vault.{each}") for each in ("token", "reveal", "token_alias")
-    ] == [
-        0,
-        0,
-        0,
-    ]
+    for table in ("token", "reveal", "token_alias", "import_key"):
+        assert await count(eraser, f"vault.{table}") == 0, table
     rows = await ground.look(
         "select name from keys.data_key where merchant_id = $1 and state <> 'destroyed'",
         ground.merchant,
