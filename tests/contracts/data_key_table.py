@@ -106,3 +106,29 @@ class DataKeyTableContract:
     async def test_an_unknown_row_is_not_made_by_putting_it(self, table: DataKeyTable) -> None:
         await table.update(FIRST)
         assert await self.version(table, FIRST) is None
+
+    async def test_a_version_follows_the_one_that_was_read(self, table: DataKeyTable) -> None:
+        await table.add(FIRST)
+        retired = dataclasses.replace(FIRST, state=KeyState.RETIRING, mac=b"r" * 32)
+        assert await table.replace(SECOND, retired, FIRST.mac) == SECOND
+        assert await self.version(table, FIRST) == retired
+        late = dataclasses.replace(SECOND, wrapped=b"late", mac=b"l" * 32)
+        assert await table.replace(late, retired, FIRST.mac) == SECOND, "the first stays"
+        assert await self.version(table, FIRST) == retired
+
+    async def test_nothing_follows_what_was_destroyed_meanwhile(self, table: DataKeyTable) -> None:
+        await table.add(FIRST)
+        gone = dataclasses.replace(FIRST, state=KeyState.DESTROYED, wrapped=b"", mac=b"d" * 32)
+        await table.destroy(gone)
+        retired = dataclasses.replace(FIRST, state=KeyState.RETIRING, mac=b"r" * 32)
+        assert await table.replace(SECOND, retired, FIRST.mac) is None
+        assert await self.version(table, FIRST) == gone
+        assert await self.current(table) is None
+
+    async def test_what_was_wrapped_anew_meanwhile_stays(self, table: DataKeyTable) -> None:
+        await table.add(FIRST)
+        anew = dataclasses.replace(FIRST, wrapped=b"anew", mac=b"a" * 32)
+        assert await table.rewrap(anew, FIRST.mac)
+        retired = dataclasses.replace(FIRST, state=KeyState.RETIRING, mac=b"r" * 32)
+        assert await table.replace(SECOND, retired, FIRST.mac) is None
+        assert await self.version(table, FIRST) == anew

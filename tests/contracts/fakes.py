@@ -173,16 +173,22 @@ class MemoryDataKeyTable:
         return [row for at, row in sorted(self.rows.items()) if at[:3] == of]
 
     async def replace(
-        self, new: DataKeyRow, before: DataKeyRow, within: Within | None = None
-    ) -> DataKeyRow:
+        self,
+        new: DataKeyRow,
+        before: DataKeyRow,
+        mac_before: bytes,
+        within: Within | None = None,
+    ) -> DataKeyRow | None:
         assert within is None, "there is no transaction here"
         at = (new.merchant, new.mode, new.name, new.version)
         await self._asked("replace")
-        if at not in self.rows:
+        kept = self.rows[*at[:3], before.version]
+        if kept.mac == mac_before and kept.state != KeyState.DESTROYED:
+            assert at not in self.rows
+            self.rows[*at[:3], before.version] = before
             self.rows[at] = new
             self.noted.append(KeyChange(*at, "rotated", new.made_at))
-            await self.update(before)
-        return self.rows[at]
+        return self.rows.get(at)
 
     async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
         assert within is None, "there is no transaction here"

@@ -50,7 +50,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.reveal_stop": _CHANGE,
         "vault.destination": _CHANGE,
         "vault.forward": _CHANGE | {"delete"},
-        "vault.token_alias": _CHANGE,
+        "vault.token_alias": _CHANGE | {"delete"},
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
         "vault.token_detail": frozenset({"select", "insert", "update*", "delete"}),
     },

@@ -1,39 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Erasure on the real database: deleted rows, destroyed keys, and survivors that open; nothing else is destroyed."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 
 from contracts.fakes import FakeKeyStore
 from database import Databases
-from store.rotation_ground import Ground, Process, number
-from store.work_ground import until
-from strongroom.audit import Origin
+from store.erasing import KEY_BACKUP_DAYS, RETIRED, Eraser, driver_of, eraser_on
+from store.rotation_ground import Ground, number
 from strongroom.db.logins import Domain
-from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import TokenId
 from strongroom.keys import DataKeyDestroyed, KeyName
-from strongroom.keys.store import PostgresDataKeyTable
-from strongroom.vault.containers.feed import RuleFeed
-from strongroom.vault.erasure.driver import _OF_A_MERCHANT, ErasureDriver
+from strongroom.vault.erasure.driver import _OF_A_MERCHANT
 from strongroom.vault.erasure.errors import ErasureUnknown, NothingToErase
-from strongroom.vault.erasure.jobs import MerchantRows, RetentionHandler
 from strongroom.vault.erasure.model import GATHERING, ErasureState, Scope
-from strongroom.vault.erasure.service import Erasures
 from strongroom.vault.errors import MerchantErased, TokenUnknown
-from strongroom.vault.finding import Caller
 from strongroom.vault.rotation.errors import KeyInUse
 from strongroom.vault.rotation.model import ROTATABLE
-from strongroom.vault.work.model import JobKind, JobState
-from strongroom.vault.work.ports import JobHandler
-from strongroom.vault.work.runner import Runner
-
-KEY_BACKUP_DAYS = 35
-RETIRED = timedelta(minutes=10, seconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,103 +28,10 @@ def store() -> FakeKeyStore:
     return FakeKeyStore()
 
 
-@dataclass
-class Eraser:
-    """A ground with erasures on it."""
-
-    ground: Ground
-    process: Process
-    erasures: Erasures
-    driver: ErasureDriver
-
-    @property
-    def caller(self) -> Caller:
-        return Caller(self.ground.principal, Origin())
-
-    def runner(self) -> Runner:
-        """Return a runner of every kind of job that an erasure puts."""
-        process = self.process
-        handlers: dict[JobKind, JobHandler] = {
-            JobKind.RESEAL: process.handler,
-            JobKind.ERASURE: MerchantRows(process.recorder, process.clock),
-            JobKind.RETENTION: RetentionHandler(process.recorder, process.clock),
-        }
-        runner = process.runner()
-        runner._handlers = handlers
-        return runner
-
-    async def run_jobs(self) -> None:
-        """Do every job of the merchant to its end."""
-        runner = self.runner()
-        runner.start()
-        try:
-
-            async def ended() -> bool:
-                self.ground.clock.step(timedelta(milliseconds=200))
-                jobs, _ = await self.process.jobs.list(
-                    self.ground.merchant, self.ground.mode, None, 50
-                )
-                return all(job.state in (JobState.DONE, JobState.FAILED) for job in jobs)
-
-            await until(ended)
-        finally:
-            await runner.stop()
-
-    async def finish(self) -> None:
-        """Let time pass until every erasure of the merchant has destroyed its keys."""
-        for _ in range(6):
-            await self.driver.advance()
-            await self.run_jobs()
-            self.ground.clock.step(RETIRED)
-            await self.process.keyring.look()
-
-    async def states(self) -> list[tuple[Scope, ErasureState, int]]:
-        found, _ = await self.erasures.list(self.ground.merchant, self.ground.mode, None, 50)
-        return [(each.scope, each.state, each.tokens) for each in found]
-
-    async def identities(self) -> int:
-        rows = await self.ground.look(
-            "select count(*) from vault.card_identity where merchant_id = $1", self.ground.merchant
-        )
-        return int(rows[0][0])
-
-    async def actions(self) -> list[str]:
-        rows = await self.ground.look(
-            "select convert_from(payload, 'utf8')::jsonb ->> 'action' from audit.event where merchant_id = $1"
-            " order by event_id",
-            self.ground.merchant,
-        )
-        return [str(row[0]) for row in rows]
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def eraser(databases: Databases, store: FakeKeyStore) -> Eraser:
     await databases.run(Domain.VAULT, "truncate vault.job, vault.erasure")
-    ground = Ground(databases, store, SteppedClock(datetime.now(UTC)))
-    process = await ground.process()
-    erasures = Erasures(
-        database=process.database,
-        rules=RuleFeed(process.database),
-        jobs=process.jobs,
-        recorder=process.recorder,
-        clock=process.clock,
-        key_backup_days=KEY_BACKUP_DAYS,
-    )
-    return Eraser(ground, process, erasures, driver_of(process))
-
-
-def driver_of(process: Process) -> ErasureDriver:
-    """Return what carries erasures on in a process."""
-    return ErasureDriver(
-        database=process.database,
-        rotation=process.rotation,
-        keyring=process.keyring,
-        table=PostgresDataKeyTable(process.database, process.clock),
-        jobs=process.jobs,
-        recorder=process.recorder,
-        clock=process.clock,
-        key_backup_days=KEY_BACKUP_DAYS,
-    )
+    return await eraser_on(databases, store)
 
 
 async def test_an_erased_card_opens_in_no_copy_and_the_others_open(eraser: Eraser) -> None:

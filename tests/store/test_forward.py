@@ -390,6 +390,24 @@ async def test_a_cvc_is_held_for_the_same_payment_while_nothing_was_sent(
     assert (await ground.actions()).count("vault.token.used") == 3
 
 
+async def test_a_held_cvc_is_found_by_the_id_that_its_card_has_since(ground: ForwardGround) -> None:
+    """The payment knows the card by the id of before a retokenization, at every try."""
+    token, cvc = await ground.token(VISA, "737")
+    old = new_id("tok")
+    await ground.databases.run(
+        Domain.VAULT,
+        "insert into vault.token_alias (merchant_id, mode, old_id, token_id, job_id, until, made_at)"
+        f" values ('{ground.merchant}', 'test', '{old}', '{token}', 'job_x', now() + interval '9 years', now())",
+    )
+    dead = await nowhere(ground)
+    call = ground.call(authorize(cvc=True), token=TokenId(old), cvc=cvc, connection=dead)
+    for _ in range(2):
+        assert (await ground.process.forwarder.forward(call)).cvc_state == "held"
+    reply = await ground.process.forwarder.forward(replace(call, connection=ground.connection))
+    assert (reply.outcome, reply.cvc_state) == ("answered", "used")
+    assert ground.peer.requests[0].json()["card"]["cvc"] == "737"
+
+
 async def test_a_held_cvc_is_dropped_in_time(databases: Databases) -> None:
     held = HeldCvcs(seconds=0.05)
     async with forward_ground(databases, held=held) as ground:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """New ids for tokens on the real database: every card opens under its new id, old ids live as long as they should."""
 
+import asyncio
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,15 +16,25 @@ from store.rotation_ground import Ground, Process, number
 from store.work_ground import until
 from strongroom.audit import Origin
 from strongroom.crypto import Algorithm
+from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
+from strongroom.db.pool import connect
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import is_id
+from strongroom.kernel.mode import Mode
 from strongroom.keys import KeyName
+from strongroom.vault.containers.errors import AccessRefused
+from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.model import Access, Changer, GranteeKind, RuleWish
+from strongroom.vault.containers.service import ContainerDesk
+from strongroom.vault.create import Asked
 from strongroom.vault.errors import CannotReadCard, TokenUnknown
 from strongroom.vault.finding import Caller
+from strongroom.vault.forwarding.errors import TakesTwoPeople
 from strongroom.vault.retokenize.job import PAGE_ROWS, RetokenizeHandler
 from strongroom.vault.retokenize.service import NAMED_MAX, Retokenizations, Wish
+from strongroom.vault.wire import CardIn, NetworkTokenIn, TokenIn
 from strongroom.vault.work.errors import JobUnknown
 from strongroom.vault.work.model import Job, JobKind, JobState
 
@@ -97,7 +109,11 @@ async def shop(databases: Databases, store: FakeKeyStore) -> Shop:
     ground = Ground(databases, store, SteppedClock(datetime.now(UTC)))
     process = await ground.process()
     retokenizations = Retokenizations(
-        database=process.database, jobs=process.jobs, recorder=process.recorder, clock=process.clock
+        database=process.database,
+        rules=RuleFeed(process.database),
+        jobs=process.jobs,
+        recorder=process.recorder,
+        clock=process.clock,
     )
     return Shop(ground, process, retokenizations)
 
@@ -223,3 +239,106 @@ async def test_another_tenants_mapping_is_not_there(shop: Shop) -> None:
     for name in (job.job_id, "job_nothing"):
         with pytest.raises(JobUnknown):
             await shop.retokenizations.mapping(stranger.merchant, stranger.mode, name, "", 10)
+
+
+async def with_details(shop: Shop) -> str:
+    """Make a token with a holder and a cryptogram beside its number."""
+    ground = shop.ground
+    wish = TokenIn(
+        card=CardIn(number(1), 12, 2034),
+        holder="Amal",
+        network_token=NetworkTokenIn("40010030273", "05", "AgAAAAAAAIR8CQrXcIhbQAAAAAA="),
+    )
+    asked = Asked(ground.principal, Origin(), new_id("req"), ground.clock.now(), new_id("req"))
+    return str(json.loads((await shop.process.maker.create(wish, asked)).answer)["id"])
+
+
+async def fields(shop: Shop) -> set[str]:
+    rows = await shop.ground.look(
+        "select field from vault.token_detail where merchant_id = $1", shop.ground.merchant
+    )
+    return {str(row[0]) for row in rows}
+
+
+async def test_a_detail_that_goes_meanwhile_does_not_come_back(shop: Shop) -> None:
+    """A cryptogram that is used while its card gets another id would serve twice."""
+    ground, process = shop.ground, shop.process
+    await with_details(shop)
+    assert await fields(shop) == {"holder", "network_token", "cryptogram"}
+    ground.clock.step(timedelta(minutes=1))
+    job = await shop.retokenizations.begin(
+        ground.merchant, ground.mode, Wish(), actor="operator:tests", origin=Origin()
+    )
+    handler = RetokenizeHandler(
+        process.keyring, AtHome(), process.recorder, process.clock, Algorithm.A256CBC_HS512
+    )
+
+    async def step() -> int:
+        async with process.database.transaction([ground.merchant]) as tx:
+            return (await handler.step(job, tx)).done
+
+    connection = await connect(ground.databases.administrator(Domain.VAULT))
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "delete from vault.token_detail where merchant_id = $1 and field = 'cryptogram'",
+                ground.merchant,
+            )
+            stepping = asyncio.create_task(step())
+
+            async def waits() -> bool:
+                rows = await ground.look(
+                    "select count(*) from pg_stat_activity"
+                    " where datname = current_database() and wait_event_type = 'Lock'"
+                )
+                return bool(rows[0][0])
+
+            await until(waits)
+    finally:
+        await connection.close()
+    assert await stepping == 1
+    assert await fields(shop) == {"holder", "network_token"}
+
+
+async def test_a_caller_needs_use_of_what_is_meant(shop: Shop) -> None:
+    ground, process = shop.ground, shop.process
+    (token,) = await ground.fill(process, 1, 1)
+    feed = RuleFeed(process.database)
+    desk = ContainerDesk(process.database, process.recorder, process.clock, feed)
+    by = Changer(ground.merchant, ground.mode, "operator:tests", Origin())
+    await desk.put(by, "closed", "", None)
+    rule = RuleWish("closed", 1, GranteeKind.KEY, "*", Access.MASK)
+    await desk.add_rule(by, rule)
+    service = Retokenizations(
+        database=process.database,
+        rules=feed,
+        jobs=process.jobs,
+        recorder=process.recorder,
+        clock=process.clock,
+    )
+
+    async def begin(wish: Wish) -> Job:
+        return await service.begin(
+            ground.merchant,
+            ground.mode,
+            wish,
+            actor="key_tests",
+            origin=Origin(),
+            principal=ground.principal,
+        )
+
+    assert (await begin(Wish(tokens=[token]))).total == 1
+    assert await begin(Wish(container="default"))
+    await ground.databases.run(
+        Domain.VAULT, f"update vault.token set container = 'closed' where token_id = '{token}'"
+    )
+    for wish in (Wish(), Wish(container="closed"), Wish(tokens=[token])):
+        with pytest.raises(AccessRefused):
+            await begin(wish)
+
+
+async def test_one_person_at_the_machine_does_it_in_test_mode_only(shop: Shop) -> None:
+    with pytest.raises(TakesTwoPeople, match="POST /v1/retokenizations"):
+        await shop.retokenizations.begin(
+            shop.ground.merchant, Mode.LIVE, Wish(), actor="operator:tests", origin=Origin()
+        )

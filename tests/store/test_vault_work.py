@@ -334,8 +334,8 @@ async def test_the_load_is_measured(ground: Ground) -> None:
         await until(begun)
         async with ground.database.transaction() as tx:
             (load,) = await store.load(tx)
-        assert (load.kind, load.state, load.jobs) == ("retention", "running", 1)
+        assert (load.kind, load.state, load.jobs) == ("import", "running", 1)
         assert (load.seconds_left or 0) > 0
         await ground.jobs.cancel(ground.caller, job.job_id)
     text = ground.metrics.exposition().decode()
-    assert 'strongroom_vault_job_items_total{kind="retention",outcome="done"}' in text
+    assert 'strongroom_vault_job_items_total{kind="import",outcome="done"}' in text

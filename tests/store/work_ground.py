@@ -58,7 +58,7 @@ class Counting:
     """Writes the numbers from 1 to the job's total, each once; a step does at most so many."""
 
     recorder: EventRecorder
-    kind: JobKind = JobKind.RETENTION
+    kind: JobKind = JobKind.IMPORT
     most: int = 10
     #: What its rows are called: those of two that are named apart do not collide.
     mark: str = "-"

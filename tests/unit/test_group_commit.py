@@ -15,7 +15,7 @@ from strongroom.db.errors import (
     OutcomeUnknown,
     QueueFull,
 )
-from strongroom.db.group_commit import GroupWriter, Retake
+from strongroom.db.group_commit import RETAKES_MAX, GroupWriter, Retake
 from strongroom.kernel.errors import StrongroomError
 
 Verdict = Callable[[Sequence[str]], None]
@@ -248,3 +248,20 @@ async def test_a_bug_in_the_sink_reaches_every_caller() -> None:
             await GroupWriter(MemorySink(script=[bug])).write("a")
     finally:
         asyncio.get_running_loop().set_exception_handler(None)
+
+
+async def test_a_row_that_is_retaken_at_every_try_is_answered_in_the_end() -> None:
+    sink = MemorySink()
+    writer = GroupWriter(sink)
+    answers = await asyncio.gather(
+        writer.submit("a" + "?" * RETAKES_MAX),
+        writer.submit("b" + "?" * (RETAKES_MAX + 1)),
+        writer.submit("c"),
+        return_exceptions=True,
+    )
+    assert answers[0] == "kept a"
+    assert isinstance(answers[1], DatabaseAway)
+    assert answers[1].status == 503
+    assert answers[2] == "kept c"
+    assert sorted(sink.kept) == ["a", "c"]
+    await writer.drain()

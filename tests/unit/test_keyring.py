@@ -3,6 +3,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,6 +31,7 @@ from strongroom.keys import (
     RootDisabled,
 )
 from strongroom.keys.keyring import Keyring, _row_mac
+from strongroom.keys.ports import Within
 from strongroom.keys.purposes import _PURPOSES, KEYRING_MAC
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -366,3 +368,49 @@ async def test_a_data_key_prints_nothing_and_keeps_its_sealers(keyring: Keyring)
     same = (await keyring.version(*CARD, 1)).sealer(Algorithm.A256CBC_HS512, "card")
     assert same.open(sealer.seal(b"4242424242424242", place), place) == b"4242424242424242"
     assert repr(key) == "DataKey(version=1, secret=Secret(***))"
+
+
+class _Between(MemoryDataKeyTable):
+    """A table in which somebody else does something between a rotation's reading and its writing."""
+
+    def __init__(self, between: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._between = between
+        self.armed = False
+
+    async def replace(
+        self, new: DataKeyRow, before: DataKeyRow, mac_before: bytes, within: Within | None = None
+    ) -> DataKeyRow | None:
+        if self.armed:
+            self.armed = False
+            await self._between()
+        return await super().replace(new, before, mac_before, within)
+
+
+async def test_a_rotation_keeps_what_was_wrapped_anew_meanwhile(store: FakeKeyStore) -> None:
+    async def rewrap() -> None:
+        assert await other.rewrap(table.rows[V1])
+
+    table = _Between(rewrap)
+    keyring, other = await started(store, table), await started(store, table)
+    first = await secret(keyring)
+    wrapped, table.armed = table.rows[V1].wrapped, True
+    assert (await keyring.rotate(*CARD)).version == 2
+    assert table.rows[V1].state is KeyState.RETIRING
+    assert table.rows[V1].wrapped != wrapped, "what the rewrap has put stays"
+    assert (await other.version(*CARD, 1)).secret.expose() == first
+
+
+async def test_a_rotation_makes_nothing_after_what_was_destroyed_meanwhile(
+    store: FakeKeyStore,
+) -> None:
+    async def destroy() -> None:
+        await other.destroy(*CARD, 1)
+
+    table = _Between(destroy)
+    keyring, other = await started(store, table), await started(store, table)
+    await keyring.current(*CARD)
+    table.armed = True
+    with pytest.raises(DataKeyDestroyed):
+        await keyring.rotate(*CARD)
+    assert V2 not in table.rows

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
     noun = typer.Typer(no_args_is_help=True, help="Give leaked tokens other ids.")
     noun.command(
         "retokenize",
-        epilog=f"Example: strongroom vault retokenize --merchant mer_{_EXAMPLE} --mode live "
+        epilog=f"Example: strongroom vault retokenize --merchant mer_{_EXAMPLE} --mode test "
         "--container default --alias-days 30",
     )(retokenize)
     noun.command(
@@ -51,7 +51,10 @@ def retokenize(
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     as_json: bool = JSON,
 ) -> None:
-    """Give tokens other ids. A vault that serves does it as a job; single-use tokens are left."""
+    """Give tokens other ids, in test mode; in live mode two people do it: POST /v1/retokenizations.
+
+    A vault that serves does it as a job; single-use tokens are left.
+    """
     from strongroom.audit import Origin
     from strongroom.cli.key import merchant_id
     from strongroom.cli.operating import actor, composed

@@ -9,6 +9,7 @@ from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.keys import Purpose
 from strongroom.keys.keyring import Keyring
+from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.residency import Residency
 from strongroom.vault.retokenize.job import RetokenizeHandler
 from strongroom.vault.retokenize.service import Retokenizations
@@ -22,12 +23,15 @@ def retokenizations_of(
     residency: Residency,
     recorder: Recorder,
     work: VaultWork,
+    rules: RuleFeed,
 ) -> Retokenizations:
     """Compose retokenizations (`state.retokenizations`), before `work` starts."""
     clock = process.site.clock
     algorithm = Algorithm(process.site.settings.card_algorithm)
     work.add([RetokenizeHandler(keyring, residency, recorder, clock, algorithm)])
-    return Retokenizations(database=database, jobs=work.jobs, recorder=recorder, clock=clock)
+    return Retokenizations(
+        database=database, rules=rules, jobs=work.jobs, recorder=recorder, clock=clock
+    )
 
 
 async def operator_retokenizations(process: Process) -> Retokenizations:
@@ -36,4 +40,6 @@ async def operator_retokenizations(process: Process) -> Retokenizations:
     database = await process.database(Domain.VAULT, Login.VAULT, connections_max=2)
     recorder = await process.recorder(database, await process.keyring(database, Purpose.AUDIT))
     jobs = JobService(database, recorder, clock, {})
-    return Retokenizations(database=database, jobs=jobs, recorder=recorder, clock=clock)
+    return Retokenizations(
+        database=database, rules=RuleFeed(database), jobs=jobs, recorder=recorder, clock=clock
+    )

@@ -235,6 +235,6 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
             process, database, keyring, recorder, rules, work, rotation["rotation"]
         ),
         "retokenizations": retokenizations_of(
-            process, database, keyring, parts.residency, recorder, work
+            process, database, keyring, parts.residency, recorder, work, rules
         ),
     }

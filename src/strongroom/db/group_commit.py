@@ -27,6 +27,8 @@ BATCH_BYTES_MAX: Final = 1024 * 1024
 QUEUE_ROWS_MAX: Final = 4_096
 BATCHES_IN_FLIGHT_MAX: Final = 2
 AGAIN_TRIES_MAX: Final = 8
+#: So often one row is written as another; then it is answered that nothing was written.
+RETAKES_MAX: Final = AGAIN_TRIES_MAX
 LOOKUP_TRIES_MAX: Final = 3
 
 invariant(
@@ -70,12 +72,13 @@ class Sink(Protocol[Row, Result_co]):
 
 
 class _Waiting(Generic[Row, Result]):
-    __slots__ = ("future", "repeated", "row", "since", "size")
+    __slots__ = ("future", "repeated", "retakes", "row", "since", "size")
 
     def __init__(self, row: Row, size: int, future: "asyncio.Future[Result]", since: float) -> None:
         self.row = row
         self.since = since
         self.repeated = False
+        self.retakes = 0
         self.size = size
         self.future = future
 
@@ -234,11 +237,14 @@ class GroupWriter(Generic[Row, Result]):
     ) -> None:
         invariant(len(outcomes) == len(batch), "a sink answers for every row")
         for waiting, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Retake):
+            if not isinstance(outcome, Retake):
+                _answer(waiting, outcome)
+            elif waiting.retakes >= RETAKES_MAX:
+                _answer(waiting, DatabaseAway("what this row met changed at every try"))
+            else:
+                waiting.retakes += 1
                 waiting.row = outcome.row
                 self._queue.appendleft(waiting)
-            else:
-                _answer(waiting, outcome)
 
     async def _one_by_one(
         self, batch: "list[_Waiting[Row, Result]]", broken: ConstraintBroken

@@ -32,6 +32,8 @@ from strongroom.keys.purposes import KEYRING_MAC, KeyName, Purpose
 
 CACHE_ENTRIES: Final = 10_000
 CACHE_USES: Final = 1_000_000
+#: A rotation that meets somebody wrapping or destroying the version before begins anew, so often.
+ROTATE_TRIES_MAX: Final = 5
 #: How often a process that watches looks for changes of keys.
 LOOK_SECONDS: Final = 1.0
 #: A process that watches and has not looked for so long believes no cached key to be the current one.
@@ -190,26 +192,41 @@ class Keyring:
 
         `within` commits with the new version, and is left out for whoever finds it made already.
         """
-        before = await self._table.current(merchant, mode, name)
-        if before is None:
-            return await self.current(merchant, mode, name)
-        self._check_row(before, merchant, mode, name)
-        version = before.version + 1
+        for _ in range(ROTATE_TRIES_MAX):
+            before = await self._table.current(merchant, mode, name)
+            if before is None:
+                # Not made yet, or destroyed: what is cached does not say which.
+                self._forget(_Slot(merchant, mode, name, None))
+                return await self.current(merchant, mode, name)
+            self._check_row(before, merchant, mode, name)
+            key = await self._replaced(before, name, within)
+            if key is not None:
+                break
+        else:
+            raise DataKeyUnknown("the active version changed at every try")
+        self._forget(_Slot(merchant, mode, name, None))
+        self._keep(_Slot(merchant, mode, name, None), key)
+        return key
+
+    async def _replaced(
+        self, before: DataKeyRow, name: KeyName, within: Within | None
+    ) -> DataKey | None:
+        """Make the version after one; None: that one was wrapped anew or destroyed meanwhile."""
+        merchant, mode, version = before.merchant, before.mode, before.version + 1
         new = await self._store.generate(name.purpose, _context(merchant, mode, name, version))
         # Crash here: the store remembers nothing, and nothing was sealed. The next call starts anew.
         row = await self._table.replace(
             self._signed(self._row(merchant, mode, name, version, new.wrapped)),
             self._signed(before, state=KeyState.RETIRING),
+            before.mac,
             within,
         )
+        if row is None:
+            return None
         self._check_row(row, merchant, mode, name, version)
         if row.wrapped == new.wrapped:
-            key = DataKey(version, new.plaintext, row.made_at)
-        else:
-            key = await self._unwrapped(row, seals=True)  # another process was first
-        self._forget(_Slot(merchant, mode, name, None))
-        self._keep(_Slot(merchant, mode, name, None), key)
-        return key
+            return DataKey(version, new.plaintext, row.made_at)
+        return await self._unwrapped(row, seals=True)  # another process was first
 
     async def destroy(
         self, merchant: str, mode: str, name: KeyName, version: int, within: Within | None = None

@@ -68,11 +68,16 @@ class DataKeyTable(Protocol):
         """Return every version, oldest first, in any state."""
 
     async def replace(
-        self, new: DataKeyRow, before: DataKeyRow, within: Within | None = None
-    ) -> DataKeyRow:
+        self,
+        new: DataKeyRow,
+        before: DataKeyRow,
+        mac_before: bytes,
+        within: Within | None = None,
+    ) -> DataKeyRow | None:
         """Keep a new version, and the one before as it now is, in one transaction with `within`.
 
-        If its version exists already, returns that one and does nothing else.
+        Only while the one before still carries `mac_before`. Else does nothing, and returns the new version that
+        another has made, or None where there is none: the one before was wrapped anew or destroyed since it was read.
         """
 
     async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:

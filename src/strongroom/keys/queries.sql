@@ -20,6 +20,11 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing;
 update keys.data_key set state = $5, wrapped = $6, mac = $7
  where merchant_id = $1 and mode = $2 and name = $3 and version = $4 and state <> 'destroyed';
 
+-- name: retire_data_key (merchant, mode, name, version, state, wrapped, mac, mac_before)
+-- Likewise, of a version that nobody has changed since it was read.
+update keys.data_key set state = $5, wrapped = $6, mac = $7
+ where merchant_id = $1 and mode = $2 and name = $3 and version = $4 and mac = $8 and state <> 'destroyed';
+
 -- name: every_data_key ()
 -- Every version that still opens, of every tenant that this login sees: a drill unwraps them all.
 select merchant_id, mode, name, version from keys.data_key where state <> 'destroyed'

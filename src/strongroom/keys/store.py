@@ -66,21 +66,26 @@ class PostgresDataKeyTable:
         return [_data_key(row) for row in rows]
 
     async def replace(
-        self, new: DataKeyRow, before: DataKeyRow, within: Within | None = None
-    ) -> DataKeyRow:
-        """Keep a new version and retire the one before, or return the version that was first."""
+        self,
+        new: DataKeyRow,
+        before: DataKeyRow,
+        mac_before: bytes,
+        within: Within | None = None,
+    ) -> DataKeyRow | None:
+        """Keep a new version and retire the one before. See `DataKeyTable`."""
         async with self._database.transaction([MerchantId(new.merchant)]) as tx:
-            if await tx.run(_QUERIES["add_data_key"], *_columns(new)):
-                await tx.run(_QUERIES["update_data_key"], *_changed(before))
+            # The one before first: whoever destroys or wraps it waits, or was earlier and is not undone.
+            retired = await tx.run(_QUERIES["retire_data_key"], *_changed(before), mac_before)
+            if retired and await tx.run(_QUERIES["add_data_key"], *_columns(new)):
                 await _note(tx, new, "rotated", new.made_at)
                 if within is not None:
                     await within(tx, new)
+            elif retired:
+                raise Bug("a version of a data key is newer than the current one")
             kept = await tx.row(
                 _QUERIES["data_key_version"], new.merchant, new.mode, new.name, new.version
             )
-        if kept is None:
-            raise Bug("a data key that was just added is not there")
-        return _data_key(kept)
+        return None if kept is None else _data_key(kept)
 
     async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
         """Keep a version as destroyed; `within` may refuse before."""

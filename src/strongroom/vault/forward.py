@@ -141,18 +141,18 @@ class VaultForwarder:
             connection.destination.processor, request.mode, request.template
         )  # (2)
         _require_fitting(request, matched)
-        opened = _NO_CARD
-        if request.token is not None:
+        opened, token = _NO_CARD, request.token
+        if token is not None:
             try:
-                opened = await self._opened(request, request.token, matched)  # (3) (4)
+                opened = await self._opened(request, token, matched)  # (3) (4)
             except TokenUnknown:
-                token = await self._current(request.merchant, request.mode, request.token)
+                token = await self._current(request.merchant, request.mode, token)
                 opened = await self._opened(request, token, matched)
         # Crash here: the use is recorded and nothing was sent. Payments finds an attempt that was saved before the
         # call, asks the processor, and learns that it never heard of it.
         reply = await self._egress.send(_outgoing(request, connection, matched, opened))  # (5)
         # Crash here: it may have been sent. The same look-up says what became of it; the CVC is spent either way.
-        return self._forwarded(request, matched, opened, reply)  # (6)
+        return self._forwarded(request, token, matched, opened, reply)  # (6)
 
     async def describe(self, merchant: MerchantId, mode: Mode, token: TokenId) -> CardFacts:
         """Return what may be shown of a token's card. See `Forwarder`."""
@@ -370,12 +370,17 @@ class VaultForwarder:
                 raise translated(error) from None
 
     def _forwarded(
-        self, request: Forward, matched: Matched, opened: _Opened, reply: Reply
+        self,
+        request: Forward,
+        token: TokenId | None,
+        matched: Matched,
+        opened: _Opened,
+        reply: Reply,
     ) -> Forwarded:
-        """Take card data out of an answer, and decide what becomes of the CVC: (6)."""
+        """Take card data out of an answer, and decide what becomes of the CVC, by the id that was used: (6)."""
         cvc_state = CVC_ABSENT if opened.cvc is None else CVC_USED
         if not isinstance(reply, Answered):
-            use = None if request.token is None else _use_of(request, request.token)
+            use = None if token is None else _use_of(request, token)
             if reply.outcome == "not_sent" and opened.cvc is not None and use is not None:
                 cvc_state = CVC_HELD if self._held.hold(use, opened.cvc) else CVC_USED
             return Forwarded(

@@ -30,7 +30,8 @@ from strongroom.kernel.mode import Mode
 from strongroom.vault.model import DetailRow, StoredToken
 
 QUERIES: Final = load_queries("strongroom.vault")
-KNOWN_ELSEWHERE: Final = load_queries("strongroom.vault.rotation")["known_elsewhere"]
+_ROTATION: Final = load_queries("strongroom.vault.rotation")
+KNOWN_ELSEWHERE: Final = _ROTATION["known_elsewhere"]
 #: About what a token, its key and its record add to a statement besides the texts whose length varies.
 ROW_BYTES: Final = 600
 
@@ -276,6 +277,13 @@ class TokenSink:
                     record["token_id"]: stored_token(record)
                     for record in await read.rows(QUERIES["tokens_by_id"], merchants, wanted)
                 }
+                # One that was deleted between the two statements is not there, and its identity neither. An identity
+                # that has outlived its token would stand in its card's way for ever.
+                left = [each for each in _identities(rows, known) if each[-1] not in found]
+                if left:
+                    await read.run(
+                        _ROTATION["forget_identities"], merchants, *zip(*left, strict=True)
+                    )
         except StrongroomError as error:
             for group in known:
                 outcomes[group] = error
@@ -283,13 +291,29 @@ class TokenSink:
         for group, items in known.items():
             row = rows[group]
             tokens = {item: found[token] for item, token in items.items() if token in found}
-            # One that was deleted between the two statements is not there: the wish is tried again as it was.
+            # Without the token of its card, the wish is tried again as it was.
             try:
                 again = row.rebuild(tokens) if len(tokens) == len(items) else row
             except StrongroomError as error:  # the caller may not use the token that its card has
                 outcomes[group] = error
             else:
                 outcomes[group] = Retake(again)
+
+
+def _identities(
+    rows: Sequence[TokenWrite], known: Mapping[int, Mapping[int, TokenId]]
+) -> Sequence[tuple[MerchantId, Mode, int, bytes, TokenId]]:
+    """Return the identities by which the cards of some items may be known, each with the token that it leads to."""
+    found = []
+    for group, items in known.items():
+        row = rows[group]
+        for item, token in items.items():
+            made = row.tokens[item]
+            by = [(each.version, each.fingerprint) for each in row.elsewhere if each.item == item]
+            if made.fingerprint is not None and made.fingerprint_version is not None:
+                by.append((made.fingerprint_version, made.fingerprint))
+            found += [(row.merchant, row.mode, *each, token) for each in by]
+    return found
 
 
 def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:

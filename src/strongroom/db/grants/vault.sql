@@ -14,7 +14,7 @@ grant select, insert on idempotency.request to strongroom_vault;
 grant select, insert, update, delete on vault.token to strongroom_vault;
 grant select, insert, delete on vault.card_identity, vault.cvc_use to strongroom_vault;
 grant update (token_id) on vault.card_identity to strongroom_vault;
-grant select, insert, update (token_id) on vault.token_alias to strongroom_vault;
+grant select, insert, update (token_id), delete on vault.token_alias to strongroom_vault;
 grant select, insert, update (sealed_credentials, key_version, status, updated_at) on vault.connection
     to strongroom_vault;
 grant select, insert, update (description, retention_days, updated_at), delete on vault.container to strongroom_vault;

@@ -77,6 +77,9 @@ end $$;
 create trigger note_deleted after delete on vault.token
     referencing old table as gone for each statement execute function vault.note_deleted();
 
+-- What was written of a reveal goes with its token's erasure.
+create index reveal_of_token on vault.reveal (merchant_id, mode, token_id);
+
 -- Retention looks for containers whose tokens go by time, and for what it has begun.
 create policy retention on vault.container for select using (current_setting('strongroom.job', true) = 'erasure');
 create policy retention on vault.job for select using (current_setting('strongroom.job', true) = 'erasure');

@@ -29,6 +29,7 @@ _OF_A_MERCHANT: Final = (
     KeyName.CREDENTIALS,
     KeyName.FINGERPRINT,
     KeyName.IDEMPOTENCY,
+    KeyName.TRANSFER,
 )
 
 
@@ -101,8 +102,13 @@ class ErasureDriver:
             return
         by = By(erasure.merchant_id, erasure.mode, ACTOR, Origin())
         rows = await self._table.versions(erasure.merchant_id, erasure.mode, KeyName.CARD)
+        if all(row.state is KeyState.DESTROYED for row in rows):
+            await self._end(
+                erasure
+            )  # the merchant was erased meanwhile: there is nothing to rotate
+            return
         current = max((row.version for row in rows if row.state is KeyState.ACTIVE), default=0)
-        if current <= erasure.key_version and rows:
+        if current <= erasure.key_version:
             await self._rotation.rotate(by, KeyName.CARD)  # (1)
         try:
             for row in rows:
@@ -135,8 +141,14 @@ class ErasureDriver:
             )
 
         for name in _OF_A_MERCHANT:
-            for row in await self._table.versions(erasure.merchant_id, erasure.mode, name):
-                if row.state is not KeyState.DESTROYED:
+            # Again, until a look finds none: a rotation may have made one while these were destroyed. From a destroyed
+            # version none is made.
+            while living := [
+                row
+                for row in await self._table.versions(erasure.merchant_id, erasure.mode, name)
+                if row.state is not KeyState.DESTROYED
+            ]:
+                for row in living:
                     await self._keyring.destroy(
                         erasure.merchant_id, erasure.mode, name, row.version, within
                     )

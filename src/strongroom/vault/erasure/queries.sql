@@ -1,5 +1,12 @@
+-- name: hold_tokens (merchant, mode, tokens)
+-- Holds tokens until this transaction ends. In a statement of its own: what a rotation of the fingerprint key has moved
+-- while this waited for it, the next statement sees.
+select token_id from vault.token where merchant_id = $1 and mode = $2 and token_id = any ($3::text[])
+ order by token_id
+   for update;
+
 -- name: erase_tokens (merchant, mode, tokens)
--- Deletes tokens and the identities of their cards; says of each what its record says.
+-- Deletes tokens that are held, and the identities of their cards; says of each what its record says.
 with gone as (
     delete from vault.token where merchant_id = $1 and mode = $2 and token_id = any ($3::text[])
     returning token_id, brand, last4, container, fingerprint, fingerprint_version),
@@ -8,6 +15,33 @@ identities as (
      where i.merchant_id = $1 and i.mode = $2 and i.key_version = g.fingerprint_version
        and i.fingerprint = g.fingerprint and i.token_id = g.token_id)
 select token_id, brand, last4, container from gone order by token_id;
+
+-- name: forget_reveals (merchant, mode, tokens)
+-- Who was shown the cards of tokens, and what they wrote beside it; under the ids that the tokens had before, too.
+delete from vault.reveal
+ where merchant_id = $1 and mode = $2
+   and token_id = any ($3::text[] || array(select a.old_id from vault.token_alias a
+                                            where a.merchant_id = $1 and a.mode = $2 and a.token_id = any ($3::text[])));
+
+-- name: forget_some_reveals (merchant, mode, limit)
+-- Likewise, of a tenant; so many.
+delete from vault.reveal
+ where (merchant_id, mode, event_id) in (select merchant_id, mode, event_id from vault.reveal
+                                          where merchant_id = $1 and mode = $2
+                                          order by event_id
+                                          limit $3);
+
+-- name: forget_some_aliases (merchant, mode, limit)
+-- What a tenant's old ids stood for; so many.
+delete from vault.token_alias
+ where (merchant_id, mode, old_id) in (select merchant_id, mode, old_id from vault.token_alias
+                                        where merchant_id = $1 and mode = $2
+                                        order by old_id
+                                        limit $3);
+
+-- name: hold_ids (tenant)
+-- No token of a tenant gets another id until this transaction ends, or waits for those that do.
+select pg_advisory_xact_lock(20815, hashtext($1));
 
 -- name: state_erasing (scope)
 -- States that this transaction makes its own erasure, so that the table's trigger makes none.
@@ -33,17 +67,24 @@ select token_id, container from vault.token where merchant_id = $1 and mode = $2
 -- The oldest tokens of a tenant.
 select token_id from vault.token where merchant_id = $1 and mode = $2 order by token_id limit $3;
 
--- name: tokens_past (merchant, mode, container, after, before, limit)
--- Tokens of a container that were made before a time (ids are ordered by it).
-select token_id from vault.token
+-- name: tokens_past (merchant, mode, container, after, up_to, before, limit)
+-- A page of a container's tokens, and whether each was made before a time. Its id does not say so: retokenization gives
+-- a younger one.
+select token_id, created_at < $6 as past from vault.token
  where merchant_id = $1 and mode = $2 and container = $3 and token_id > $4 and token_id < $5
  order by token_id
- limit $6;
+ limit $7;
 
 -- name: newest_card_key (merchant, mode)
 -- The newest version of a tenant's card key, which may have sealed any of its tokens.
 select coalesce(max(version), 0) as version from keys.data_key
  where merchant_id = $1 and mode = $2 and name = 'card';
+
+-- name: living_card_key (merchant, mode)
+-- A version of a tenant's card key that still opens.
+select version from keys.data_key
+ where merchant_id = $1 and mode = $2 and name = 'card' and state <> 'destroyed'
+ limit 1;
 
 -- name: add_erasure (merchant, mode, erasure, scope, state, tokens, key_version, by, now, rotate_at, complete_at)
 -- A new erasure.
@@ -73,17 +114,17 @@ select merchant_id, mode, erasure_id, scope, state, tokens, key_version, request
  order by look_at
  limit $2;
 
--- name: move_erasure (merchant, mode, erasure, from, to, look_at, destroyed_at, complete_at, problem)
--- How far an erasure is, unless another process was faster.
+-- name: move_erasure (merchant, mode, erasure, from, to, look_at, destroyed_at, complete_at, problem, key_version)
+-- How far an erasure is, unless another process was faster, or what was deleted meanwhile joined it with a newer key.
 update vault.erasure set state = $5, look_at = $6, destroyed_at = $7, complete_at = coalesce($8, complete_at), problem = $9
- where merchant_id = $1 and mode = $2 and erasure_id = $3 and state = $4
+ where merchant_id = $1 and mode = $2 and erasure_id = $3 and state = $4 and key_version = $10
 returning erasure_id;
 
 -- name: open_reseals (merchant, mode)
--- Jobs that move a tenant's cards to the current key, and have not ended.
+-- Jobs that move a tenant's cards to the current key, and go on. One that stands still keeps no erasure waiting.
 select job_id from vault.job
  where merchant_id = $1 and mode = $2 and kind = 'reseal' and params ->> 'name' = 'card'
-   and state in ('waiting', 'running', 'paused');
+   and state in ('waiting', 'running');
 
 -- name: retentions_due (since)
 -- Containers whose tokens go after a time, and which were not looked at since.
@@ -92,4 +133,4 @@ select c.merchant_id, c.mode, c.name, c.retention_days from vault.container c
    and not exists (select from vault.job j
                     where j.merchant_id = c.merchant_id and j.mode = c.mode and j.kind = 'retention'
                       and j.params ->> 'container' = c.name
-                      and (j.state in ('waiting', 'running', 'paused') or j.created_at > $1));
+                      and (j.state in ('waiting', 'running') or j.created_at > $1));

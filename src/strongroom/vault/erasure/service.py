@@ -117,6 +117,8 @@ class Erasures:
         access = await self._rules.of(caller.principal)
         now = self.clock.now()
         async with self._database.transaction([merchant]) as tx:
+            # A token that is getting another id is found under neither: none does meanwhile.
+            await tx.row(QUERIES["hold_ids"], f"{merchant} {mode}")
             rows = await self._meant(tx, caller, scope, what)
             for row in rows:
                 access.require(row["container"], Access.USE)
@@ -124,9 +126,9 @@ class Erasures:
             version = await self._newest(tx, caller)
             erasure = self._new(caller, scope, len(rows), version, now, rotate_at)
             await tx.row(QUERIES["state_erasing"], scope)
-            gone = await tx.rows(
-                QUERIES["erase_tokens"], merchant, mode, [row["token_id"] for row in rows]
-            )
+            tokens = [row["token_id"] for row in rows]
+            await tx.run(QUERIES["forget_reveals"], merchant, mode, tokens)
+            gone = await store.erase(tx, merchant, mode, tokens)
             await store.add(tx, erasure)
             await self._record(tx, caller, erasure)
             for row in gone:

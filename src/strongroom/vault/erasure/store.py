@@ -73,6 +73,16 @@ async def due(tx: Transaction, now: datetime, limit: int) -> Sequence[Erasure]:
     return [erasure_of(row) for row in await tx.rows(QUERIES["due_erasures"], now, limit)]
 
 
+async def erase(
+    tx: Transaction, merchant: MerchantId, mode: Mode, tokens: Sequence[str]
+) -> Sequence[Record]:
+    """Delete tokens and the identities of their cards; return what the record of each says."""
+    if not tokens:
+        return ()
+    await tx.rows(QUERIES["hold_tokens"], merchant, mode, tokens)
+    return await tx.rows(QUERIES["erase_tokens"], merchant, mode, tokens)
+
+
 async def move(
     tx: Transaction,
     erasure: Erasure,
@@ -83,7 +93,7 @@ async def move(
     complete_at: datetime | None = None,
     problem: str | None = None,
 ) -> bool:
-    """Say how far one is; False: another process was faster."""
+    """Say how far one is; False: another process was faster, or it is about a newer key by now. Look again."""
     row = await tx.row(
         QUERIES["move_erasure"],
         erasure.merchant_id,
@@ -95,5 +105,6 @@ async def move(
         destroyed_at,
         complete_at,
         problem,
+        erasure.key_version,
     )
     return row is not None

@@ -55,6 +55,7 @@ async def create_retokenization(
         Wish(data.tokens, data.container, data.alias_days),
         actor=principal.subject,
         origin=origin,
+        principal=principal,
     )
     return job_out(job)
 

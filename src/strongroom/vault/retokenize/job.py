@@ -71,6 +71,7 @@ class RetokenizeHandler:
     async def step(self, job: Job, tx: Transaction) -> Step:
         """Replace a page."""
         await self._residency.require(job.merchant_id)
+        await tx.row(QUERIES["hold_ids"], f"{job.merchant_id} {job.mode}")
         rows, ended = await self._page(job, tx)
         if not rows:
             return Step(job.cursor, ended=True)

@@ -7,12 +7,15 @@ from datetime import datetime
 from typing import Final, final
 
 from strongroom.audit import Action, Origin, Recorder
-from strongroom.db.pool import Database
+from strongroom.db.pool import Database, ReadOnly
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import JobId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
-from strongroom.vault.containers.model import CONTAINER_NAME
+from strongroom.kernel.principal import Principal
+from strongroom.vault.containers.feed import RuleFeed
+from strongroom.vault.containers.model import CONTAINER_NAME, DEFAULT_CONTAINER, Access
+from strongroom.vault.forwarding.errors import TakesTwoPeople
 from strongroom.vault.retokenize.job import QUERIES
 from strongroom.vault.work.errors import JobUnknown
 from strongroom.vault.work.model import Job, JobKind
@@ -21,6 +24,7 @@ from strongroom.vault.work.ports import Jobs
 ALIAS_DAYS_MAX: Final = 90
 NAMED_MAX: Final = 1_000
 PAGE_ROWS_MAX: Final = 1_000
+TWO_PEOPLE: Final = "in live mode it takes two people: one asks for it by POST /v1/retokenizations, another approves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,17 @@ class Mapped:
 class Retokenizations:
     """Retokenizations of tenants."""
 
-    def __init__(self, *, database: Database, jobs: Jobs, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        rules: RuleFeed,
+        jobs: Jobs,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
         self._database = database
+        self._rules = rules
         self._jobs = jobs
         self._recorder = recorder
         self._clock = clock
@@ -58,15 +71,30 @@ class Retokenizations:
         return Wish(tokens, container, alias_days)
 
     async def begin(
-        self, merchant: MerchantId, mode: Mode, wish: Wish, *, actor: str, origin: Origin
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        wish: Wish,
+        *,
+        actor: str,
+        origin: Origin,
+        principal: Principal | None = None,
     ) -> Job:
-        """Put the job that replaces ids.
+        """Put the job that replaces ids. Without a principal it is an operator at the machine itself.
 
         Raises:
             Invalid: naming the field.
+            AccessRefused: the rules of a container that is meant do not let the caller use its tokens.
+            TakesTwoPeople: an operator, in live mode: it is asked for over HTTP, with another's approval.
         """
+        if principal is None and mode is Mode.LIVE:
+            raise TakesTwoPeople(TWO_PEOPLE)
         _check(wish)
+        access = None if principal is None else await self._rules.of(principal)
         async with self._database.transaction([merchant]) as tx:
+            if access is not None:
+                for container in await _containers(tx, merchant, mode, wish):
+                    access.require(container, Access.USE)
             job = await self._jobs.begin(
                 tx,
                 merchant,
@@ -110,6 +138,19 @@ class Retokenizations:
             rows = await read.rows(QUERIES["mapping"], merchant, mode, job, after, limit + 1)
         page = [Mapped(row["old_id"], row["token_id"], row["until"]) for row in rows[:limit]]
         return page, page[-1].old if len(rows) > limit else None
+
+
+async def _containers(
+    read: ReadOnly, merchant: MerchantId, mode: Mode, wish: Wish
+) -> Sequence[str]:
+    """Return the containers whose tokens are meant."""
+    if wish.container is not None:
+        return [wish.container]
+    if wish.tokens:
+        rows = await read.rows(QUERIES["containers_of_tokens"], merchant, mode, list(wish.tokens))
+        return [row["container"] for row in rows]
+    rows = await read.rows(QUERIES["containers_of_tenant"], merchant, mode)
+    return sorted({DEFAULT_CONTAINER, *(row["name"] for row in rows)})
 
 
 def _check(wish: Wish) -> None:

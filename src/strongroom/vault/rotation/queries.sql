@@ -83,6 +83,16 @@ select vault.move_fingerprints($1, $2, $3, $4, $5, $6, $7) as touched;
 -- Which cards have tokens under other versions of the fingerprint key (migration 0028).
 select place, token_id from vault.known_elsewhere($1, $2, $3, $4, $5, $6);
 
+-- name: forget_identities (merchants, i_merchant, i_mode, i_version, i_fingerprint, i_token)
+-- Removes identities whose token is gone. A token and its identity are written in one transaction: where the one is seen
+-- without the other, nothing will ever bring it back.
+delete from vault.card_identity i
+ using unnest($2::text[], $3::text[], $4::integer[], $5::bytea[], $6::text[]) as u (m, mode, version, fp, token)
+ where i.merchant_id = any ($1::text[]) and i.merchant_id = u.m and i.mode = u.mode and i.key_version = u.version
+   and i.fingerprint = u.fp and i.token_id = u.token
+   and not exists (select from vault.token t
+                    where t.merchant_id = u.m and t.mode = u.mode and t.token_id = u.token);
+
 -- name: count_tokens (merchant, mode, most)
 -- How many tokens a tenant has, at most so many.
 select count(*) as rows

@@ -2,8 +2,9 @@
 """Why something about a job is refused.
 
 Refused
-├── JobUnknown   404   not there, another tenant's or of the other mode
-└── JobEnded     409   it is done, has failed or was canceled
+├── JobUnknown     404   not there, another tenant's or of the other mode
+├── JobGoesOn      409   it deletes what is to be gone, and is neither paused nor canceled
+└── JobEnded       409   it is done, has failed or was canceled
 """
 
 from strongroom.kernel.errors import Conflict, NotThere
@@ -13,6 +14,12 @@ class JobUnknown(NotThere):
     """There is no such job."""
 
     code = "job_unknown"
+
+
+class JobGoesOn(Conflict):
+    """This job deletes what is to be gone: it is neither paused nor canceled."""
+
+    code = "job_goes_on"
 
 
 class JobEnded(Conflict):

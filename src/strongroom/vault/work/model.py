@@ -64,6 +64,8 @@ class Job:
     items_a_second: float | None = None
 
 
+#: What these delete is to be gone by a time that was promised: nobody stops them on the way.
+GO_ON: Final = frozenset({JobKind.ERASURE, JobKind.RETENTION})
 #: In these a job may still do something.
 OPEN_STATES: Final = frozenset({JobState.WAITING, JobState.RUNNING, JobState.PAUSED})
 

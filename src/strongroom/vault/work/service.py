@@ -13,8 +13,8 @@ from strongroom.kernel.ids import JobId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.vault.finding import Caller
 from strongroom.vault.work import store
-from strongroom.vault.work.errors import JobEnded, JobUnknown
-from strongroom.vault.work.model import OPEN_STATES, Facts, Job, JobKind, JobState
+from strongroom.vault.work.errors import JobEnded, JobGoesOn, JobUnknown
+from strongroom.vault.work.model import GO_ON, OPEN_STATES, Facts, Job, JobKind, JobState
 from strongroom.vault.work.ports import EndsWithJob, JobHandler
 
 PAGE_ROWS_MAX: Final = 100
@@ -105,7 +105,7 @@ class JobService:
         """Let a job stand still; the step that is under way is undone. Safe to repeat.
 
         Raises:
-            JobUnknown, JobEnded: see each.
+            JobUnknown, JobEnded, JobGoesOn: see each.
         """
         return await self._changed(caller, job, "paused", store.pause)
 
@@ -121,7 +121,7 @@ class JobService:
         """End a job where it is: what it has done stays done.
 
         Raises:
-            JobUnknown, JobEnded: see each.
+            JobUnknown, JobEnded, JobGoesOn: see each.
         """
         return await self._changed(caller, job, "canceled", store.cancel)
 
@@ -144,6 +144,8 @@ class JobService:
             before = await _found(tx, merchant, mode, job)
             if before.state not in OPEN_STATES:
                 raise JobEnded
+            if before.kind in GO_ON and change in (store.pause, store.cancel):
+                raise JobGoesOn
             touched = await change(tx, before, now)
             after = await _found(tx, merchant, mode, job)
             if not touched:
