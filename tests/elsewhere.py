@@ -117,18 +117,21 @@ async def erasure_under_way(service: Service, merchant: MerchantId, mode: Mode) 
     return erasure
 
 
-async def waiting_job(service: Service, merchant: MerchantId, mode: Mode) -> str:
+async def waiting_job(
+    service: Service, merchant: MerchantId, mode: Mode, kind: str = "reseal"
+) -> str:
     """A job of the vault's that nobody takes before the end of the century."""
     job = new_id("job")
     await service.look(
         Domain.VAULT,
         """insert into vault.job (merchant_id, mode, job_id, kind, state, params, total, run_at, created_by,
                   created_at, updated_at)
-           values ($1, $2, $3, 'reseal', 'waiting', '{"name": "card", "to": 1, "algorithm": "A256CBC-HS512"}', 10,
+           values ($1, $2, $3, $4, 'waiting', '{"name": "card", "to": 1, "algorithm": "A256CBC-HS512"}', 10,
                   '2099-12-31', 'operator:tests', now(), now())""",
         merchant,
         mode.value,
         job,
+        kind,
     )
     return job
 

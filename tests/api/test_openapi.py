@@ -259,6 +259,16 @@ async def waiting(shop: Shop) -> str:
     return await waiting_job(shop.service, shop.tenant.merchant, Mode.TEST)
 
 
+async def retokenizing(shop: Shop) -> str:
+    return await waiting_job(shop.service, shop.tenant.merchant, Mode.TEST, "retokenize")
+
+
+async def erased(shop: Shop) -> str:
+    return str(
+        (await shop.vault.post("/v1/erasures", {"token": await tokenized(shop)})).json()["id"]
+    )
+
+
 async def importing(shop: Shop) -> str:
     await shop.vault.post("/v1/imports/key")
     return str((await shop.vault.post("/v1/imports", {"format": "csv"})).json()["id"])
@@ -420,6 +430,9 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
     "vault DELETE /v1/access-rules/{rule_id}": ("rule_id", ruled),
     "vault POST /v1/containers/remove": ("container", contained),
+    "vault POST /v1/erasures": ("token_id", tokenized),
+    "vault GET /v1/erasures/{erasure_id}": ("erasure_id", erased),
+    "vault GET /v1/retokenizations/{job_id}/mapping": ("job_id", retokenizing),
     "vault POST /v1/forward": ("destination_id", destined_at),
     "vault PUT /v1/imports/{import_id}/content": ("import_id", importing),
     "vault POST /v1/imports/{import_id}/cancel": ("import_id", importing),
@@ -595,6 +608,7 @@ UNKNOWN = {
     "caller": "key",
     "approval_id": "apr",
     "destination_id": "dst",
+    "erasure_id": "ers",
     "break_glass_id": "brk",
     "review_id": "rvw",
     "subject_id": "usr",
