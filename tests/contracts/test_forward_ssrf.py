@@ -227,8 +227,8 @@ REGISTERED_HEADERS: Final = (
 def test_what_is_registered(base_url: str, word: str, mode: Mode) -> None:
     with pytest.raises(Invalid) as refused:
         require_registrable("x", config(base_url=base_url), {}, mode, STRICT)
-    assert [(each.pointer, each.code) for each in refused.value.errors] == [
-        ("/base_url", f"destination_{word}")
+    assert [(each.pointer, each.code, each.detail) for each in refused.value.errors] == [
+        ("/base_url", "destination_refused", f"this may not be called ({word})")
     ]
 
 
