@@ -2,6 +2,7 @@
 """Containers and access rules over HTTP: who makes them, what they keep whom from, how soon, and what is recorded."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,11 +14,13 @@ from database import Databases
 from service import Caller, Service, Tenant, running, wish
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
+from strongroom.db.pool import Transaction
 from strongroom.kernel.errors import Unavailable
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import CallerKind, KeyKind, Principal, Role
+from strongroom.vault.containers import store
 from strongroom.vault.containers.feed import KNOWN_SECONDS_MAX, RuleFeed
 
 VISA = "4242424242424242"
@@ -228,6 +231,35 @@ async def test_another_process_knows_within_two_seconds(
         while await code(other.vault(key), "GET", f"/v1/tokens/{token}") == "200":
             assert perf_counter() - began < SEEN_WITHIN_SECONDS
             await asyncio.sleep(0.02)
+
+
+async def test_what_was_answered_holds_here_though_a_look_was_under_way(
+    service: Service, shop: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that read the changes before a rule committed does not count as having seen it."""
+    real, has_read, may_end = store.list_changes, asyncio.Event(), asyncio.Event()
+
+    async def slow(read: Transaction) -> Mapping[MerchantId, int]:
+        found = await real(read)
+        has_read.set()
+        await may_end.wait()
+        return found
+
+    caller = await admin(service, shop)
+    monkeypatch.setattr(store, "list_changes", slow)
+    looking = asyncio.create_task(service.parts.rules.refresh())
+    await has_read.wait()
+    monkeypatch.setattr(store, "list_changes", real)
+    making = asyncio.create_task(made(caller, a_rule("none", "anybody")))
+    until = perf_counter() + SEEN_WITHIN_SECONDS
+    query = "select 1 from vault.access_rule where merchant_id = $1"
+    while not await service.look(Domain.VAULT, query, shop.merchant):
+        assert perf_counter() < until, "the rule was never committed"
+        await asyncio.sleep(0.01)
+    may_end.set()
+    await asyncio.gather(looking, making)
+    vault = service.vault(shop.keys[Mode.TEST])
+    assert await code(vault, "POST", "/v1/tokens", body=wish(VISA)) == "vault_access_refused"
 
 
 async def test_rules_that_cannot_be_known_let_nobody_through(databases: Databases) -> None:

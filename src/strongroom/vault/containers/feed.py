@@ -65,6 +65,16 @@ class RuleFeed:
             self._looking.add_done_callback(self._looked)
         await asyncio.shield(self._looking)
 
+    async def catch_up(self) -> None:
+        """Look at the changes, in a look that begins after this call: what was committed before is known then.
+
+        Raises:
+            Unavailable: the database is away; what was known runs out.
+        """
+        if self._looking is not None:
+            await asyncio.wait({self._looking})
+        await self.refresh()
+
     def _looked(self, done: "asyncio.Task[None]") -> None:
         self._looking = None
         if not done.cancelled():

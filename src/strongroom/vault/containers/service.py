@@ -102,7 +102,7 @@ class ContainerDesk:
                 raise TooManyContainers
             kept = await store.put_container(tx, wanted)
             await self._record_container(tx, by, name, "set")
-        await self.feed.refresh()
+        await self.feed.catch_up()
         return kept
 
     async def remove(self, by: Changer, name: str) -> None:
@@ -122,7 +122,7 @@ class ContainerDesk:
                 raise ContainerNotEmpty
             await store.remove_container(tx, by.merchant, by.mode, name)
             await self._record_container(tx, by, name, "removed")
-        await self.feed.refresh()
+        await self.feed.catch_up()
 
     async def add_rule(self, by: Changer, wish: RuleWish) -> AccessRule:
         """Make a rule; it holds everywhere within two seconds.
@@ -151,7 +151,7 @@ class ContainerDesk:
                 raise TooManyRules
             await store.insert_rule(tx, rule)
             await self._record_rule(tx, by, rule, "set")
-        await self.feed.refresh()
+        await self.feed.catch_up()
         return rule
 
     async def rule(self, merchant: MerchantId, mode: Mode, rule_id: str) -> AccessRule:
@@ -190,7 +190,7 @@ class ContainerDesk:
                 raise AccessRuleUnknown
             await store.remove_rule(tx, by.merchant, by.mode, rule_id)
             await self._record_rule(tx, by, each, "removed")
-        await self.feed.refresh()
+        await self.feed.catch_up()
 
     async def holds_built_in(self, merchant: MerchantId, mode: Mode) -> bool:
         """Tell whether what is built in for `default` holds: no rule is about it."""
