@@ -92,7 +92,7 @@ class Eraser:
     async def actions(self) -> list[str]:
         rows = await self.ground.look(
             "select convert_from(payload, 'utf8')::jsonb ->> 'action' from audit.event where merchant_id = $1"
-            " order by event_id",
+            " order by xid, event_id",
             self.ground.merchant,
         )
         return [str(row[0]) for row in rows]

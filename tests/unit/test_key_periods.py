@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from strongroom.cli.diagnosis.encryption_keys import judged
+from strongroom.crypto import Algorithm
 from strongroom.keys import DataKeyRow, KeyName, KeyState, Purpose, RootInfo
-from strongroom.vault.rotation.periods import Periods
+from strongroom.vault.rotation.periods import Periods, algorithm_of_key
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
 PERIODS = Periods(sealing_days=365, signing_days=180, hashing_days=1_095, root_days=730)
@@ -61,3 +62,17 @@ def test_the_doctor_names_what_is_overdue_and_what_to_do() -> None:
     assert found.level == "warn"
     assert found.sentence == "3 encryption keys are overdue to be rotated: card, fingerprint"
     assert found.remedy == "strongroom keys list --overdue"
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [
+        ("card", "A256GCM"),
+        ("credentials", "A256CBC-HS512"),
+        ("checkpoint_seed", "Ed25519"),
+        ("fingerprint", "HMAC-SHA-256"),
+    ],
+)
+def test_the_inventory_says_what_a_key_is_used_with(name: str, algorithm: str) -> None:
+    assert name in set(KeyName)
+    assert algorithm_of_key(name, Algorithm.A256GCM) == algorithm

@@ -104,7 +104,7 @@ class OperatorKeys:
                         row.name,
                         row.version,
                         row.state.value,
-                        algorithm_of_key(KeyName(row.name)),
+                        algorithm_of_key(row.name, self.rotation.algorithm),
                         row.made_at,
                         due_at,
                         due_at is not None and due_at <= now,

@@ -63,7 +63,7 @@ async def list_keys(request: _Request, state: State) -> KeysOut:
     return KeysOut(
         [
             *(root_out(each, periods, now) for each in roots),
-            *(key_out(each, periods, now) for each in found),
+            *(key_out(each, periods, rotation.algorithm, now) for each in found),
         ],
         has_more=False,
         next_cursor=None,
@@ -159,7 +159,7 @@ async def destroy_key(
     return DestroyedOut("key", data.name, data.version, "destroyed")
 
 
-def key_out(view: KeyView, periods: Periods, now: datetime) -> KeyOut:
+def key_out(view: KeyView, periods: Periods, cards: Algorithm, now: datetime) -> KeyOut:
     """Print a version of a key."""
     row = view.row
     rotates_at = periods.rotates_at(row)
@@ -169,7 +169,7 @@ def key_out(view: KeyView, periods: Periods, now: datetime) -> KeyOut:
         name=row.name,
         version=row.version,
         state=row.state,
-        algorithm=algorithm_of_key(KeyName(row.name)),
+        algorithm=algorithm_of_key(row.name, cards),
         made_at=rfc3339(row.made_at),
         rotates_at=None if rotates_at is None else rfc3339(rotates_at),
         overdue=rotates_at is not None and rotates_at <= now,

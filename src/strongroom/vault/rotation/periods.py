@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cryptoperiods (PCI DSS 3.7.4, NIST SP 800-57 part 1 §5.3): how long a key may seal, by what it is for."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from strongroom.crypto import Algorithm
 from strongroom.keys import KEYRING_MAC, DataKeyRow, KeyName, KeyState, RootInfo
 
 #: Seals what lasts.
@@ -55,14 +55,13 @@ class Periods:
         return ends if root.rotates_at is None else min(ends, root.rotates_at)
 
 
-#: What a key makes of bytes, for the inventory (PCI DSS 12.3.3).
-ALGORITHMS: Final[Mapping[KeyName, str]] = {
-    KeyName.CHECKPOINT_SEED: "Ed25519",
-    KeyName.TOKEN_SIGNING_SEED: "Ed25519",
-    **dict.fromkeys(_SEALING, "A256CBC-HS512"),
-}
+def algorithm_of_key(name: str, cards: Algorithm) -> str:
+    """Return the algorithm that a data key is used with, for the inventory (PCI DSS 12.3.3).
 
-
-def algorithm_of_key(name: KeyName) -> str:
-    """Return the algorithm that a data key is used with."""
-    return ALGORITHMS.get(name, "HMAC-SHA-256")
+    `cards` is what the settings seal card data with; everything else that is sealed has one algorithm.
+    """
+    if name in _SIGNING:
+        return "Ed25519"
+    if name == KeyName.CARD:
+        return cards.value
+    return Algorithm.A256CBC_HS512.value if name in _SEALING else "HMAC-SHA-256"
