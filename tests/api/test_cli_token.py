@@ -83,6 +83,23 @@ async def test_a_card_goes_in_and_only_its_mask_comes_out(run: CommandLine) -> N
     assert (gone.code, gone.err.startswith("vault_refused: 404 token_unknown: ")) == (1, True)
 
 
+async def test_a_token_has_a_holder_and_an_alias_and_stands_where_it_is_told(
+    run: CommandLine,
+) -> None:
+    key = ("--key-file", "backend.key")
+    more = ("--container", "default", "--holder", "Amal Haddad", "--alias")
+    made = await ran(run, *CREATE, *more, *key, stdin=NUMBER)
+    assert made.code == 0, made.err
+    token = made.plain.split()[4]
+    read = await ran(run, "token", "read", token, *key)
+    for line in ("container: default", "holder: Amal Haddad", "alias: "):
+        assert line in read.plain
+    alias = read.plain.partition("alias: ")[2].split()[0]
+    assert re.fullmatch(r"[0-9]{16}", alias)
+    elsewhere = await ran(run, *CREATE, "--container", "cards/none", *key, stdin=NUMBER)
+    assert (elsewhere.code, "vault_access_refused" in elsewhere.plain) == (1, True), elsewhere.plain
+
+
 CREATE = ("token", "create", "--exp", "12/2034")
 #: Arguments, standard input, exit code, what is said.
 REFUSALS = [

@@ -64,6 +64,13 @@ def create(
     metadata: list[str] = typer.Option(
         [], metavar="KEY=VALUE", help="Shown in clear with the token; repeat it for each."
     ),
+    container: str = typer.Option(
+        "", metavar="NAME", help="Where the token stands, such as cards/eu; without it default."
+    ),
+    holder: str = typer.Option("", metavar="NAME", help="The cardholder's name; it is sealed."),
+    alias: bool = typer.Option(
+        False, "--alias", help="Make an alias too that has the shape of a card number."
+    ),
     idempotency_key: str = typer.Option(
         "", help="Name of this request, to repeat it safely; made for you without it."
     ),
@@ -92,9 +99,13 @@ def create(
         }
         if cvc:
             card["cvc"] = typed("CVC").expose()
-        wish: dict[str, Any] = {"card": card, "deduplicate": deduplicate}
-        if facts:
-            wish["metadata"] = facts
+        more = {"metadata": facts, "container": container, "holder": holder}
+        wish = {
+            "card": card,
+            "deduplicate": deduplicate,
+            "alias": alias,
+            **{name: value for name, value in more.items() if value},
+        }
         key = idempotency_key or "cli-" + new_secret_text(128)
         try:
             made = vault.ask("POST", "/v1/tokens", body=wish, headers={"idempotency-key": key})
@@ -177,6 +188,13 @@ def _show(token: dict[str, Any], *, as_json: bool, quiet: bool = False) -> None:
         print_table(_table([token]))
         for key, value in token["metadata"].items():
             out.print(Text(f"  {key}: {value}", style="dim"), soft_wrap=True)
+        for name, what in (
+            ("container", "container"),
+            ("holder", "holder"),
+            ("pan_alias", "alias"),
+        ):
+            if name in token:
+                out.print(Text(f"  {what}: {token[name]}"), soft_wrap=True)
         if token.get("cvc"):
             out.print(f"sealed CVC, for one use until {token['cvc_expires_at']}:", style="dim")
             typer.echo(token["cvc"])
