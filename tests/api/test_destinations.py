@@ -378,14 +378,15 @@ async def test_forms_and_xml_go_as_such(ground: Forwarder) -> None:
     assert arrived.headers["content-type"] == "application/xml"
 
 
-async def test_what_is_sealed_moves_to_a_new_key_and_another_algorithm(ground: Forwarder) -> None:
+async def test_what_is_sealed_moves_to_a_new_key_and_keeps_its_algorithm(ground: Forwarder) -> None:
     """Rotation knows destinations: an old version of the key is not destroyed under them."""
     destination = await ground.register()
-    for path, body in (
-        ("/v1/keys/rotate", {"name": "credentials"}),
-        ("/v1/keys/reseal", {"name": "credentials", "algorithm": "A256GCM"}),
-    ):
-        begun = await ground.admin.post(path, body)
+    for path in ("/v1/keys/rotate", "/v1/keys/reseal"):
+        other = {"name": "credentials", "algorithm": "A256GCM"}
+        refused = await ground.admin.post(path, other)
+        assert refused.status_code == 422, refused.text
+        assert [each["code"] for each in refused.json()["errors"]] == ["algorithm_not_chosen"]
+        begun = await ground.admin.post(path, {"name": "credentials"})
         assert begun.status_code == 200, begun.text
         await done(ground, begun.json()["job"])
     (row,) = await ground.service.look(
@@ -393,7 +394,7 @@ async def test_what_is_sealed_moves_to_a_new_key_and_another_algorithm(ground: F
         "select key_version, get_byte(sealed, 0) as algorithm from vault.destination where destination_id = $1",
         destination,
     )
-    assert (row["key_version"], row["algorithm"]) == (2, 2)
+    assert (row["key_version"], row["algorithm"]) == (2, 1)
     await until_forgotten(ground.service)
     assert (await sent(ground, destination)).headers["authorization"] == f"Bearer {TOKEN}"
 

@@ -16,6 +16,7 @@ from store.work_ground import until
 from strongroom.crypto import Algorithm, Place
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
+from strongroom.kernel.errors import Invalid
 from strongroom.keys import DataKey, DataKeyDestroyed, KeyName
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.rotation.errors import (
@@ -399,9 +400,9 @@ async def test_credentials_of_connections_and_destinations_move_too(
         destination,
         sealer.seal(b"of a destination", sealed_for(destination, "destination", 1)),
     )
-    rotated = await process.rotation.rotate(
-        ground.by, KeyName.CREDENTIALS, algorithm=Algorithm.A256GCM
-    )
+    with pytest.raises(Invalid):
+        await process.rotation.rotate(ground.by, KeyName.CREDENTIALS, algorithm=Algorithm.A256GCM)
+    rotated = await process.rotation.rotate(ground.by, KeyName.CREDENTIALS)
     ground.clock.step(RETIRED)
     with pytest.raises(KeyInUse):
         await process.rotation.destroy(ground.by, KeyName.CREDENTIALS, 1)

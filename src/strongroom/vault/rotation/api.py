@@ -109,7 +109,7 @@ async def rotate_key(
     summary="Seal anew",
     description=(
         "Begins a job that seals under the current version, and with the algorithm asked for, whatever is sealed "
-        "otherwise. For what a canceled job left, and to move to another algorithm."
+        "otherwise. For what a canceled job left, and to move to another algorithm, which only cards can."
     ),
     tags=["keys"],
     responses=answers(

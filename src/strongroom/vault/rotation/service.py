@@ -10,6 +10,7 @@ from strongroom.audit import Action, Origin, Recorder
 from strongroom.crypto import Algorithm
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
+from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import JobId, MerchantId
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
@@ -94,9 +95,11 @@ class KeyRotation:
         Of two at once, one rotates, and both are told the same version. Algorithm and rate are the job's.
 
         Raises:
+            Invalid: an algorithm for what is no card.
             KeyStoreUnavailable, Unavailable: nothing was changed.
         """
         invariant(name in ROTATABLE, "only these are a merchant's to rotate")
+        _require_choice(name, algorithm)
         begun: list[JobId] = []
 
         async def within(tx: Transaction, row: DataKeyRow) -> None:
@@ -122,8 +125,13 @@ class KeyRotation:
         algorithm: Algorithm | None = None,
         rate: int | None = None,
     ) -> Rotated:
-        """Move what older versions or another algorithm have sealed to the current version, without a new one."""
+        """Move what older versions or another algorithm have sealed to the current version, without a new one.
+
+        Raises:
+            Invalid: an algorithm for what is no card.
+        """
         invariant(name in MOVED, "only what is sealed is moved")
+        _require_choice(name, algorithm)
         key = await self._keyring.current(by.merchant, by.mode, name)
         async with self._database.transaction([by.merchant]) as tx:
             job = await self._begin(tx, by, name, key.version, algorithm, rate)
@@ -198,7 +206,6 @@ class KeyRotation:
         algorithm: Algorithm | None,
         rate: int | None,
     ) -> JobId:
-        # What is not a card is read with one algorithm only.
         algorithm = (algorithm or self.algorithm) if name is KeyName.CARD else _OTHERS
         job = await self._jobs.begin(
             tx,
@@ -241,3 +248,13 @@ class KeyRotation:
             details=details,
         )
         await self._recorder.insert(tx, record)
+
+
+def _require_choice(name: KeyName, algorithm: Algorithm | None) -> None:
+    """Refuse an algorithm for what is read with one only."""
+    if algorithm is not None and name is not KeyName.CARD:
+        raise Invalid(
+            FieldError(
+                "/algorithm", "algorithm_not_chosen", "only cards have a choice of algorithm"
+            )
+        )
