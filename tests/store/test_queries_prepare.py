@@ -167,6 +167,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "keys.be_key_watch": _EVERYBODY,  # names no table
     "keys.key_changes": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.note_key_change": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.retire_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.rewrap_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "payments.ask_for_a_look": _SERVING,
@@ -187,6 +188,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.rotation.take_time": _EVERYBODY,  # names no table
     "vault.erasure.be_eraser": _EVERYBODY,  # names no table
     "vault.erasure.state_erasing": _EVERYBODY,  # names no table
+    "vault.erasure.hold_ids": _EVERYBODY,  # names no table
+    "vault.retokenize.hold_ids": _EVERYBODY,  # likewise
+    "vault.erasure.living_card_key": _EVERYBODY,  # names the keys alone
     "vault.erasure.newest_card_key": _EVERYBODY,  # names the keys alone
     "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.transfer.be_import_ender": _EVERYBODY,  # likewise
