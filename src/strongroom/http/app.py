@@ -121,7 +121,8 @@ def build_listener(
     With `exact_body=`, a route takes so many bytes of any media type as they are, and looks for card numbers itself.
     Without an authenticator every route is public, and the limiter of visitors is asked instead. `callers` is for
     listeners behind proxies, `gate` knows the allow-lists, `reached_from` are the only networks that reach it at all.
-    With `form=True`, it takes a form as well as JSON.
+    With `form=True`, it takes a form as well as JSON. `also_as=` documents a second media type of its answer, with an
+    example.
 
     Raises:
         KeysUnknownHere: a route requires a permission, and there is no authenticator.

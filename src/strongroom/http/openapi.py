@@ -160,6 +160,9 @@ def _answers(handler: HTTPRouteHandler, *, named: bool, names: dict[Any, Json]) 
             if spec.examples:
                 content["example"] = spec.examples[0].value
             printed[str(status)]["content"] = {str(spec.media_type): content}
+            if status in _SUCCESS and (other := handler.opt.get("also_as")) is not None:
+                media_type, example = other
+                printed[str(status)]["content"][media_type] = {**content, "example": example}
     printed["default"] = {
         "description": "Any other refusal or failure",
         "headers": {"Request-Id": {"$ref": "#/components/headers/Request-Id"}},

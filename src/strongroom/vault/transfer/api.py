@@ -202,6 +202,7 @@ async def cancel_import(
     ),
     tags=["imports"],
     responses=answers(200, str, examples.RESULTS, 401, 403, 404, 422, 429, 503, media_type=_JSONL),
+    also_as=(_CSV.partition(";")[0], examples.RESULTS_CSV),
 )
 async def read_results(
     request: LitestarRequest[Any, Any, State],

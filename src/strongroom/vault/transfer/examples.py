@@ -50,6 +50,11 @@ IMPORT_ON: Final[dict[str, Any]] = {
 }
 IMPORT_CANCELED: Final[dict[str, Any]] = {**IMPORT, "state": "canceled", "ended_at": _NOW}
 IMPORTS: Final[dict[str, Any]] = {"data": [IMPORT_ON], "has_more": False, "next_cursor": None}
+RESULTS_CSV: Final = (
+    "row,status,token,brand,last4,external_id,problem\n"
+    "1,created,tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB,visa,4242,,\n"
+    "2,refused,,,,,number_checksum_wrong\n"
+)
 RESULTS: Final = (
     '{"row":1,"status":"created","token":"tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB","brand":"visa","last4":"4242"}\n'
     '{"row":2,"status":"refused","problem":"number_checksum_wrong"}\n'
