@@ -4,9 +4,7 @@
 Both are real: HTTP between them both ways, books on either side that can be compared to the last minor unit.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from polling import until
 from service import Caller, Service, Tenant
 from strongroom.crypto.random import random_bytes
 from strongroom.db.logins import Domain
@@ -25,19 +24,6 @@ DECLINED: Final = "4000000000000002"
 WITH_CHALLENGE: Final = "4000002760003184"
 SECONDS_MAX: Final = 20.0
 T = TypeVar("T")
-
-
-async def until(
-    look: Callable[[], Awaitable[T | None]], *, what: str, seconds: float = SECONDS_MAX
-) -> T:
-    """Poll until something is there; say what was waited for where it is not."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = await look()
-        if found is not None and found is not False:
-            return found
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"waited {seconds} s for {what}")
 
 
 @dataclass(slots=True)

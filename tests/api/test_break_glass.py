@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from database import Databases
 from persons import People, Someone
+from polling import until
 from service import Service, Tenant, running
 from strongroom.audit import PLATFORM
 from strongroom.db.logins import Domain
@@ -147,10 +148,11 @@ async def test_it_ends_by_itself_with_its_session(desk: Desk) -> None:
     assert await desk.active() == TAKEN
     desk.clock.step(timedelta(minutes=1))
     assert await desk.active() == frozenset()  # whether or not the job has been there
-    deadline = asyncio.get_running_loop().time() + 10
-    while desk.session not in await desk.revoked():  # the job of the running console
-        assert asyncio.get_running_loop().time() < deadline, "the job does not come"
-        await asyncio.sleep(0.05)
+
+    async def ended() -> bool:
+        return desk.session in await desk.revoked()
+
+    await until(ended, what="the job of the running console", seconds=10)
     last = (await desk.people.records(glass))[-1]
     assert (last["action"], last["details"]["reason"]) == ("identity.break_glass.ended", "expired")
 

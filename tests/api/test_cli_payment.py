@@ -20,7 +20,8 @@ import pytest
 import pytest_asyncio
 
 from command_line import CommandLine, Ended
-from paying import DECLINED, VISA, WITH_CHALLENGE, simulating, until
+from paying import DECLINED, VISA, WITH_CHALLENGE, simulating
+from polling import until
 from service import Service, Tenant, free_ports
 from strongroom.cli import main
 from strongroom.kernel.mode import Mode

@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from command_line import SCRIPT
+from polling import until_blocking
 from service import free_ports
 from strongroom.cli.scenario.folder import DemoFolder
 from strongroom.cli.scenario.sieve import Sieve
@@ -99,13 +99,6 @@ class Demo:
         return [part for part in invited.split("\n\n") if "curl --cacert" in part]
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
     parent = Path("/var/lib") if os.geteuid() == 0 else Path(tempfile.gettempdir())
@@ -123,7 +116,9 @@ def served(demo: Demo) -> Demo:
     """A first run from nothing, asked for a token and ended by Ctrl-C."""
     process = demo.start("--fresh", "--cards", str(CARDS))
     try:
-        until(lambda: "Ctrl-C stops everything" in demo.printed or process.poll() is not None)
+        until_blocking(
+            lambda: "Ctrl-C stops everything" in demo.printed or process.poll() is not None
+        )
         answers = [
             subprocess.run(
                 ["bash", "-c", command], capture_output=True, text=True, check=True
@@ -133,7 +128,7 @@ def served(demo: Demo) -> Demo:
         made, paid = map(json.loads, answers)
         assert (made["object"], made["last4"]) == ("token", "4242"), answers
         assert (paid["object"], paid["status"], paid["amount"]) == ("payment", "succeeded", 1250)
-        until(lambda: f"the merchant heard payment.captured {paid['id']}" in demo.printed)
+        until_blocking(lambda: f"the merchant heard payment.captured {paid['id']}" in demo.printed)
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS_MAX) == 0, demo.printed
     finally:
@@ -211,11 +206,11 @@ def test_what_is_wrong_is_found_and_the_second_run_reuses_the_data(served: Demo)
 
 def test_a_demo_whose_process_was_killed_leaves_nothing_running(served: Demo) -> None:
     process = served.start("--once", "--cards", "100")
-    until(lambda: re.search(r"^7 · ", served.printed, re.MULTILINE))
+    until_blocking(lambda: re.search(r"^7 · ", served.printed, re.MULTILINE))
     process.kill()
     process.wait()
-    until(served.is_stopped)
-    until(served.simulator_is_stopped)
+    until_blocking(served.is_stopped)
+    until_blocking(served.simulator_is_stopped)
     # Its server's log is whole, and the next run is not disturbed by any of it.
     assert served.played("--cards", "10") == 0, served.printed
 
@@ -223,7 +218,7 @@ def test_a_demo_whose_process_was_killed_leaves_nothing_running(served: Demo) ->
 def test_a_signal_in_the_middle_stops_in_order_and_is_no_success(served: Demo) -> None:
     process = served.start("--once", "--cards", "100")
     # A request is under way there, whose processor does not answer.
-    until(lambda: re.search(r"^9 · .+[^✓]+✓", served.printed, re.MULTILINE))
+    until_blocking(lambda: re.search(r"^9 · .+[^✓]+✓", served.printed, re.MULTILINE))
     process.send_signal(signal.SIGTERM)
     assert process.wait(SECONDS_MAX) == 1
     assert "stopped, PostgreSQL too\nthe scenario was interrupted" in served.printed

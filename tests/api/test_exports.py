@@ -14,6 +14,7 @@ from approving import Two
 from canary import NUMBER
 from command_line import CommandLine
 from persons import People, Someone
+from polling import until
 from service import Caller, Service, Tenant
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
@@ -65,12 +66,11 @@ def opened(content: bytes, key: ECKey) -> list[dict[str, Any]]:
 
 
 async def ended(caller: Caller, of: str) -> dict[str, Any]:
-    async with asyncio.timeout(30):
-        while True:
-            found = (await caller.get(f"/v1/exports/{of}")).json()
-            if found["ended_at"] is not None:
-                return dict(found)
-            await asyncio.sleep(0.02)
+    async def look() -> dict[str, Any] | None:
+        found = dict((await caller.get(f"/v1/exports/{of}")).json())
+        return None if found["ended_at"] is None else found
+
+    return await until(look, what="the export to end", seconds=30)
 
 
 async def test_two_people_and_a_rule(service: Service, tenant: Tenant, people: People) -> None:

@@ -12,6 +12,7 @@ from joserfc import jwe
 from joserfc.jwk import ECKey
 
 from canary import NUMBER
+from polling import until
 from service import Caller, Service, Tenant
 from strongroom.crypto import sha256
 from strongroom.db.logins import Domain
@@ -323,12 +324,11 @@ def sealed_pgp(certificate: str, clear: bytes, *, armor: bool = False) -> bytes:
 
 
 async def settled(vault: Caller, of: str) -> dict[str, Any]:
-    async with asyncio.timeout(30):
-        while True:
-            found = (await vault.get(f"/v1/imports/{of}")).json()
-            if found["state"] not in ("open", "received"):
-                return dict(found)
-            await asyncio.sleep(0.02)
+    async def look() -> dict[str, Any] | None:
+        found = dict((await vault.get(f"/v1/imports/{of}")).json())
+        return None if found["state"] in ("open", "received") else found
+
+    return await until(look, what="the import to end", seconds=30)
 
 
 async def test_there_is_a_key_before_there_is_an_encrypted_file(vault: Caller) -> None:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys over HTTP: who may rotate and destroy them, and that two people destroy."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Any
 
 from approving import Two
 from members import Member
 from paying import VISA
+from polling import until
 from service import Caller, Service, Tenant
 from strongroom.compose.key_periods import KeyPeriodWatch
 from strongroom.crypto.ids import new_id
@@ -17,13 +15,6 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
 from strongroom.keys import Purpose
 from strongroom.keys.store import PostgresDataKeyTable
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    deadline = monotonic() + 40
-    while not await holds():
-        assert monotonic() < deadline, "it did not come to hold in time"
-        await asyncio.sleep(0.05)
 
 
 def at_vault(service: Service, member: Member) -> Caller:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from database import Databases
+from polling import until
 from service import Caller, Service, Tenant, running, wish
 from signed_in import signed_in
 from strongroom.audit import Origin
@@ -62,7 +63,7 @@ async def code(caller: Caller, method: str, path: str, **more: Any) -> str:
     return answer.json()["code"] if answer.status_code >= 400 else str(answer.status_code)
 
 
-async def until(expected: str, caller: Caller, method: str, path: str, **more: Any) -> None:
+async def until_code(expected: str, caller: Caller, method: str, path: str, **more: Any) -> None:
     """Ask until the answer is the expected one, no longer than a change may take."""
     began = perf_counter()
     while (said := await code(caller, method, path, **more)) != expected:
@@ -165,7 +166,7 @@ async def test_a_list_keeps_others_out_of_every_listener_and_one_tenant_only(
             ("console", "/v1/networks"),
         ):
             async with at(service, listener, HOME, mine.keys[Mode.TEST]) as outside:
-                await until("address_not_allowed", outside, "GET", path)
+                await until_code("address_not_allowed", outside, "GET", path)
             async with at(service, listener, OFFICE, mine.keys[Mode.TEST]) as inside:
                 assert await code(inside, "GET", path) == "200"
             async with at(service, listener, HOME, mine.keys[Mode.LIVE]) as live:
@@ -193,11 +194,13 @@ async def test_a_group_and_a_key_are_kept_apart_from_the_rest(service: Service) 
         at(service, "gateway", HOME, other.text.expose()) as others,
         at(service, "vault", OFFICE, tenant.keys[Mode.TEST]) as office,
     ):
-        await until("address_not_allowed", vault, "POST", "/v1/tokens", body=body)  # the lean lane
+        await until_code(
+            "address_not_allowed", vault, "POST", "/v1/tokens", body=body
+        )  # the lean lane
         assert await code(vault, "GET", "/v1/tokens") == "address_not_allowed"
         assert await code(vault, "GET", "/v1/audit/checkpoint") != "address_not_allowed"
         assert await code(gateway, "GET", "/v1/merchant") == "200"
-        await until("address_not_allowed", others, "GET", "/v1/merchant")
+        await until_code("address_not_allowed", others, "GET", "/v1/merchant")
         assert await code(office, "POST", "/v1/tokens", body=body) == "201"
 
 
@@ -206,7 +209,7 @@ async def test_an_ipv4_address_in_ipv6_dress_is_the_same(service: Service) -> No
     async with at(service, "console", OFFICE, await admin_of(service, tenant)) as console:
         await console.post("/v1/networks", a_list())
     async with at(service, "gateway", "::ffff:198.51.100.7", tenant.keys[Mode.TEST]) as outside:
-        await until("address_not_allowed", outside, "GET", "/v1/merchant")
+        await until_code("address_not_allowed", outside, "GET", "/v1/merchant")
     async with at(service, "gateway", "::ffff:203.0.113.7", tenant.keys[Mode.TEST]) as inside:
         assert await code(inside, "GET", "/v1/merchant") == "200"
 
@@ -217,10 +220,10 @@ async def test_whoever_was_shut_out_is_let_in_again_by_an_operator(service: Serv
     async with at(service, "console", OFFICE, await admin_of(service, tenant)) as console:
         forced = await console.post("/v1/networks", a_list("tenant", AT_HOME, force=True))
         assert forced.status_code == 200
-        await until("address_not_allowed", console, "GET", "/v1/networks")
+        await until_code("address_not_allowed", console, "GET", "/v1/networks")
         (kept,) = await operator.all(tenant.merchant)
         await operator.remove(tenant.merchant, NetworkId(kept.network_id), OPERATOR)
-        await until("200", console, "GET", "/v1/networks")
+        await until_code("200", console, "GET", "/v1/networks")
 
 
 async def test_a_refusal_is_recorded_with_its_reason(service: Service) -> None:
@@ -234,7 +237,7 @@ async def test_a_refusal_is_recorded_with_its_reason(service: Service) -> None:
     ]
     for listener, path in (("gateway", "/v1/merchant"), ("vault", "/v1/tokens")):
         async with at(service, listener, "198.51.100.99", tenant.keys[Mode.TEST]) as outside:
-            await until("address_not_allowed", outside, "GET", path)
+            await until_code("address_not_allowed", outside, "GET", path)
         async with at(service, listener, OFFICE, tenant.keys[Mode.TEST]) as inside:
             denied = await the_denial(inside)
         assert denied["actor"] == key
@@ -245,13 +248,13 @@ async def test_a_refusal_is_recorded_with_its_reason(service: Service) -> None:
 
 async def the_denial(caller: Caller) -> dict[str, Any]:
     """Wait until a tenant can read of a refusal in its own log."""
-    async with asyncio.timeout(10):
-        while True:
-            page = (await caller.get("/v1/audit/records?limit=100")).json()["data"]
-            for each in page:
-                if each["record"]["action"] == "http.request.denied":
-                    return dict(each["record"])
-            await asyncio.sleep(0.1)
+
+    async def look() -> dict[str, Any] | None:
+        page = (await caller.get("/v1/audit/records?limit=100")).json()["data"]
+        records = (dict(each["record"]) for each in page)
+        return next((each for each in records if each["action"] == "http.request.denied"), None)
+
+    return await until(look, what="the refusal to stand in the log", seconds=10)
 
 
 async def test_a_change_holds_in_another_process_within_two_seconds(
@@ -272,11 +275,11 @@ async def test_a_change_holds_in_another_process_within_two_seconds(
                 assert await code(vault, "GET", "/v1/tokens") == "200"
                 made = await console.post("/v1/networks", a_list())
                 await asyncio.gather(
-                    until("address_not_allowed", vault, "GET", "/v1/tokens"),
-                    until("address_not_allowed", gateway, "GET", "/v1/merchant"),
+                    until_code("address_not_allowed", vault, "GET", "/v1/tokens"),
+                    until_code("address_not_allowed", gateway, "GET", "/v1/merchant"),
                 )
                 await console.delete(f"/v1/networks/{made.json()['id']}")
-                await until("200", vault, "GET", "/v1/tokens")
+                await until_code("200", vault, "GET", "/v1/tokens")
 
 
 async def test_lists_that_cannot_be_read_admit_nobody(databases: Databases) -> None:
@@ -312,7 +315,7 @@ async def test_nobody_is_served_while_the_lists_are_unknown(
                 await asyncio.sleep(0.02)
             assert (await gateway.get("/v1/merchant")).status_code in (500, 503)
             await databases.run(Domain.CORE, "grant select " + grants.format("to"))
-            await until("200", gateway, "GET", "/v1/merchant")
+            await until_code("200", gateway, "GET", "/v1/merchant")
 
 
 async def test_two_hundred_lists_are_enough(service: Service) -> None:
@@ -359,7 +362,7 @@ async def test_a_key_used_from_elsewhere_does_not_use_up_its_owners_rate(
             at(service, "gateway", OFFICE, key) as owner,
             at(service, "gateway", HOME, tenant.keys[Mode.LIVE]) as other,
         ):
-            await until("address_not_allowed", other, "GET", "/v1/merchant")
+            await until_code("address_not_allowed", other, "GET", "/v1/merchant")
             for _ in range(30):
                 assert await code(thief, "GET", "/v1/merchant") == "address_not_allowed"
             assert await code(owner, "GET", "/v1/merchant") == "200"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from api.test_networks import AT_HOME, HOME, OFFICE, OPERATOR, a_list, at, code, until
+from api.test_networks import AT_HOME, HOME, OFFICE, OPERATOR, a_list, at, code, until_code
 from database import Databases
 from persons import People, Someone
 from service import running
@@ -81,7 +81,7 @@ async def test_a_role_and_a_person_are_kept_to_their_networks(people: People) ->
     for who, admitted in ((auditor, False), (developer, False), (admin, True), (other, True)):
         async with from_office(people, who) as console:
             expected = "200" if admitted else "address_not_allowed"
-            await until(expected, console, "GET", "/v1/merchant")
+            await until_code(expected, console, "GET", "/v1/merchant")
         async with at(people.service, "console", HOME, who.credential) as console:
             assert await code(console, "GET", "/v1/merchant") == "200"
 
@@ -95,7 +95,7 @@ async def test_a_list_of_the_other_mode_shuts_nobody_out_of_this_one(people: Peo
             await code(console, "POST", "/v1/networks", body=a_list("tenant", AT_HOME, mode="live"))
             == "200"
         )
-        await until("address_not_allowed", other, "GET", "/v1/networks")
+        await until_code("address_not_allowed", other, "GET", "/v1/networks")
         assert await code(console, "GET", "/v1/networks") == "200"
 
 
@@ -105,7 +105,7 @@ async def test_what_is_sensitive_can_be_kept_to_fewer_networks(people: People) -
     wish = ListWish(ListMode.BOTH, "group:sensitive", [AT_HOME])
     await operator.put(tenant.merchant, wish, OPERATOR)
     async with from_office(people, await people.make(tenant.merchant)) as console:
-        await until("address_not_allowed", console, "POST", "/v1/networks", body=a_list())
+        await until_code("address_not_allowed", console, "POST", "/v1/networks", body=a_list())
         assert await code(console, "GET", "/v1/networks") == "200"
 
 
@@ -119,8 +119,8 @@ async def test_the_platforms_people_have_lists_of_their_own(people: People) -> N
             "/v1/networks", a_list("tenant", AT_HOME, mode="both", force=True)
         )
         assert made.status_code == 200, made.text
-        await until("address_not_allowed", console, "GET", "/v1/networks")
+        await until_code("address_not_allowed", console, "GET", "/v1/networks")
         assert await code(other, "GET", "/v1/networks") == "200"
         (kept,) = await operator.all(PLATFORM)
         await operator.remove(PLATFORM, kept.network_id, OPERATOR)
-        await until("200", console, "GET", "/v1/networks")
+        await until_code("200", console, "GET", "/v1/networks")

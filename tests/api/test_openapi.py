@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The OpenAPI documents tell the truth: their examples work as they stand, and no operation answers what they hide."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from members import ACT, Member
 from oidc_provider import SECRET, OidcProvider, oidc_provider
 from paying import DECLINED, Shop, open_shop
 from persons import People
+from polling import until
 from proven import PROVEN
 from proven_passkeys import PASSKEYS
 from proven_reveals import REVEALS
@@ -249,10 +249,10 @@ async def with_password(service: Service, merchant: MerchantId) -> Member:
 
 
 async def until_sealed(caller: Caller, event_id: str) -> None:
-    deadline = asyncio.get_running_loop().time() + 20
-    while (await caller.get(f"/v1/audit/records/{event_id}/proof")).status_code == 409:
-        assert asyncio.get_running_loop().time() < deadline, "the sealer does not seal"
-        await asyncio.sleep(0.05)
+    async def sealed() -> bool:
+        return (await caller.get(f"/v1/audit/records/{event_id}/proof")).status_code != 409
+
+    await until(sealed, what="the sealer to seal")
 
 
 async def waiting(shop: Shop) -> str:

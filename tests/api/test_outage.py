@@ -19,8 +19,9 @@ import pytest
 
 from contracts.fakes import FakeKeyStore
 from database import SIZES, Server, fresh_databases, migrated_server
+from polling import until, until_blocking
 from service import Caller, Service, running, wish
-from store.embedded_ground import children_of, until
+from store.embedded_ground import children_of
 from strongroom.db.logins import Domain
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.mode import Mode
@@ -82,11 +83,7 @@ class Load:
         return False
 
     async def reaches(self, holds: Callable[[], bool]) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + DEADLINE_SECONDS
-        while not holds():
-            assert loop.time() < deadline, "it did not come that far in time"
-            await asyncio.sleep(0.01)
+        await until(holds, what="it to come that far", seconds=DEADLINE_SECONDS)
 
 
 @asynccontextmanager
@@ -106,11 +103,13 @@ async def under_load(vault: Caller, clients: int = 8) -> AsyncIterator[Load]:
 
 async def require_all(service: Service, merchant: str, load: Load) -> None:
     """Everything acknowledged is there, once, with its record."""
-    async with asyncio.timeout(
-        DEADLINE_SECONDS
-    ):  # a server that has just come back may go once more
-        while (await service.vault(None).get("/readyz")).status_code != 200:
-            await asyncio.sleep(0.05)
+
+    async def ready() -> bool:
+        return (await service.vault(None).get("/readyz")).status_code == 200
+
+    await until(
+        ready, seconds=DEADLINE_SECONDS
+    )  # a server that has just come back may go once more
     rows = await service.look(
         Domain.VAULT, "select token_id from vault.token where merchant_id = $1", merchant
     )
@@ -132,9 +131,11 @@ async def again(server: Server) -> None:
 
 async def served(vault: Caller) -> None:
     """Wait until tokens are made again."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while (await vault.tokenize(VISA)).status_code == 503:
-            await asyncio.sleep(0.02)
+
+    async def answered() -> bool:
+        return (await vault.tokenize(VISA)).status_code != 503
+
+    await until(answered, what="tokens to be made again", seconds=DEADLINE_SECONDS)
 
 
 async def test_the_database_is_away(tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def kill_server(server: Server) -> None:
     pid = server.embedded.process_id
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: server.embedded.process_id is None)
+    until_blocking(lambda: server.embedded.process_id is None)
 
 
 def kill_backend(server: Server) -> None:
@@ -221,9 +222,11 @@ async def the_sealer_goes_on(vault: Caller) -> None:
     """A record that is made now gets its place in the tree: the sealer has found its way back."""
     await vault.token(VISA)
     newest = (await vault.get("/v1/audit/records?limit=1")).json()["data"][0]["id"]
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while (await vault.get(f"/v1/audit/records/{newest}/proof")).status_code != 200:
-            await asyncio.sleep(0.1)
+
+    async def proven() -> bool:
+        return (await vault.get(f"/v1/audit/records/{newest}/proof")).status_code == 200
+
+    await until(proven, what="the sealer to go on", seconds=DEADLINE_SECONDS)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from paying import DECLINED, VISA, WITH_CHALLENGE, Shop, open_shop, simulating, until
+from paying import DECLINED, VISA, WITH_CHALLENGE, Shop, open_shop, simulating
+from polling import until
 from service import Service
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain

@@ -4,13 +4,14 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from api.listener import KEY, Notebook, edge, listening
+from polling import until
 from service import Service, free_ports
 from strongroom.config import ForwardedHeader
 from strongroom.http.callers import Callers
@@ -177,12 +178,6 @@ async def test_a_caller_who_leaves_leaves_nothing_behind(path: str) -> None:
         await until(lambda: len(ground.relay.peers) == 1)
         writer.transport.abort()
         await until_none(ground.relay)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS_MAX):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 async def until_none(relay: Relay) -> None:

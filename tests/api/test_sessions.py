@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
+from polling import until
 from service import Caller, Service, running
 from signed_in import begin, person_of, signed_in
 from strongroom.audit import PLATFORM
@@ -41,10 +42,10 @@ async def refresh(service: Service, token: str, mode: str | None = None) -> http
 
 
 async def until_refused(caller: Caller, path: str = "/v1/merchant") -> None:
-    deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
-    while (await caller.get(path)).status_code != 401:
-        assert asyncio.get_running_loop().time() < deadline, "the token still holds"
-        await asyncio.sleep(0.02)
+    async def refused() -> bool:
+        return (await caller.get(path)).status_code == 401
+
+    await until(refused, what="the token to hold no more", seconds=DEADLINE_SECONDS)
 
 
 async def reason_of(service: Service, issued: Issued) -> str | None:

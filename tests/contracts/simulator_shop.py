@@ -62,13 +62,6 @@ async def receiving() -> AsyncIterator[Receiver]:
         await server.shutdown(0.1)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.005)
-
-
 @dataclass
 class Shop:
     """A merchant's account and its client."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from paying import until
+from polling import until
 from service import free_ports
 from strongroom.cli import authorities, certificates
 from strongroom.cli.authorities import (

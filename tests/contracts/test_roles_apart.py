@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from apart import Apart, Till, apart, till
-from paying import VISA, until
+from paying import VISA
+from polling import until
 from strongroom.config.roles import ServedRole
 
 pytestmark = pytest.mark.timeout(300)

@@ -25,8 +25,8 @@ from contracts.simulator_shop import (
     shop_at,
     shopping,
     simulating,
-    until,
 )
+from polling import until
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.simulator import (
     Fault,

@@ -11,15 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from contracts.simulator_shop import (
-    QUICK,
-    SECONDS_MAX,
-    Shop,
-    receiving,
-    shopping,
-    simulating,
-    until,
-)
+from contracts.simulator_shop import QUICK, SECONDS_MAX, Shop, receiving, shopping, simulating
+from polling import until
 from strongroom.crypto import aes_gcm_decrypt, hmac_sha256
 from strongroom.simulator import (
     Fault,

@@ -10,8 +10,8 @@ import os
 import shutil
 import stat
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import msgspec
 import pytest
 
 from contracts.key_store import CONTEXT, KeyStoreContract, Rotate
+from polling import until
 from service import free_ports
 from strongroom.crypto import new_secret_text
 from strongroom.egress.fixed import FixedService, ServiceAway
@@ -78,15 +79,13 @@ def server() -> Iterator[Server]:
 
 
 async def _answers(server: Server) -> None:
-    end = time.monotonic() + START_SECONDS
-    while True:
-        try:
+    async def answers() -> bool:
+        with suppress(ServiceAway):
             await server.ask("GET", "sys/mounts")
-        except ServiceAway:
-            assert time.monotonic() < end, "the server does not start"
-            await asyncio.sleep(0.1)
-        else:
-            return
+            return True
+        return False
+
+    await until(answers, what="the server to start", seconds=START_SECONDS)
 
 
 @dataclass

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from apart import Apart, Till, apart, till
-from paying import until
 from peer import Peer, answer, peer, says
+from polling import until
 from promises.memory import bytes_of, found_in, holds, require_readable
 from promises.tap import Line, tapped_database, tapped_port
 from strongroom.audit import Origin

@@ -19,8 +19,8 @@ from api.conftest import fly
 from canary import CVC, NUMBER, PLANTED_CVC, PLANTED_NUMBER, Canary, dumped, everywhere, pg_dump
 from database import SIZES, Databases, Server, fresh_databases, migrated_server
 from paying import open_shop
+from polling import until, until_blocking
 from service import Service, Tenant, running
-from store.embedded_ground import until
 from strongroom.audit import Origin
 from strongroom.crypto import Algorithm, CannotOpen, Sealer
 from strongroom.db.logins import Domain, Login
@@ -236,9 +236,11 @@ async def test_the_job_does_it_by_itself(ground: Ground) -> None:
         pass
     ground.clock.step(HALF_HOUR)
     async with ground.running() as service:
-        async with asyncio.timeout(20):
-            while await service.look(Domain.VAULT, "select 1 from vault.cvc_epoch"):
-                await asyncio.sleep(0.02)
+
+        async def none_left() -> bool:
+            return not await service.look(Domain.VAULT, "select 1 from vault.cvc_epoch")
+
+        await until(none_left, what="the job to destroy what is past")
         thief.service = service
         assert await thief.opens() is None
     assert not ground.on_disk(wrapped)
@@ -282,7 +284,7 @@ async def test_a_crash_destroys_the_epochs(ground: Ground) -> None:
     pid = embedded.process_id
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: embedded.process_id is None)
+    until_blocking(lambda: embedded.process_id is None)
     await asyncio.to_thread(embedded.attach)
     async with ground.running() as service:
         thief.service = service

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from money import contradictions, doubled, live_authorizations
-from paying import Shop, open_shop, simulating, until
+from paying import Shop, open_shop, simulating
+from polling import until
 from service import Service
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain

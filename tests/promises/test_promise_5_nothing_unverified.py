@@ -11,7 +11,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from paying import WITH_CHALLENGE, Shop, open_shop, simulating, until
+from paying import WITH_CHALLENGE, Shop, open_shop, simulating
+from polling import until
 from service import Service
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id

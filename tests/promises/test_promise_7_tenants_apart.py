@@ -17,7 +17,8 @@ from api.test_openapi import EVERY, Operation, body_of, destined, ids_of, is_for
 from database import Databases, Server, fresh_databases
 from elsewhere import World as Persons
 from elsewhere import erasure_under_way, exporting_job, waiting_job, world_of
-from paying import Shop, open_shop, until
+from paying import Shop, open_shop
+from polling import until
 from service import Caller, Service, Tenant, running
 from store.rights import (
     MINE,

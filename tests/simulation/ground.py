@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 import httpx
 
 from database import Databases, fresh_databases, migrated_server
-from paying import until
+from polling import until
 from service import free_ports
 from strongroom import compose
 from strongroom.audit import Origin

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from paying import until
+from polling import until
 from simulation import plan as plans
 from simulation.books import Books, canaries, found_in, read_books
 from simulation.ground import Ground, beaten_ground

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ground for tests of the audit log on a real database: a fresh `vault`, keys in memory, sinks in a folder."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -238,13 +237,6 @@ class Ground:
         """Connect anew, as after everything was started again."""
         self.app = await self.databases.open(Domain.VAULT, Login.VAULT, connections_max=8)
         self.recorder.database = self.app
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait for something to become true; fail if it does not."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 async def made_ground(

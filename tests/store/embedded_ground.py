@@ -14,14 +14,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import asyncpg
 
+from polling import until_blocking
 from strongroom.db.address import Address
 from strongroom.db.embedded import Embedded
 from strongroom.db.embedded.binaries import MAJOR_MIN, candidates
@@ -66,14 +66,6 @@ def made_state() -> Iterator[Path]:
     assert not servers_below(state)
     yield state
     end_servers(state)
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait for something to become true; fail if it does not."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.002)
 
 
 def arguments_of(pid: int) -> list[str]:
@@ -141,7 +133,7 @@ def kill_whole_server(pid: int) -> None:
     for process in doomed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-    until(lambda: not any(arguments_of(process) for process in doomed))
+    until_blocking(lambda: not any(arguments_of(process) for process in doomed))
 
 
 def uid_of(pid: int) -> int:

@@ -7,8 +7,8 @@ from typing import Final
 
 from contracts.fakes import FakeKeyStore
 from database import Databases
+from polling import until
 from store.rotation_ground import Ground, Process
-from store.work_ground import until
 from strongroom.audit import Origin
 from strongroom.kernel.clock import SteppedClock
 from strongroom.keys.store import PostgresDataKeyTable

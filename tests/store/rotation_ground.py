@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from contracts.fakes import FakeKeyStore
 from database import Databases
+from polling import until
 from residence import AtHome
-from store.work_ground import ROW_KEY, until
+from store.work_ground import ROW_KEY
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto import Algorithm

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from database import Server
-from store.audit_ground import ORIGIN, Ground, grounded, until
+from polling import until
+from store.audit_ground import ORIGIN, Ground, grounded
 from strongroom.audit import CheckpointRefused
 from strongroom.audit.batch import seal_rows
 from strongroom.audit.checkpoint import open_checkpoint

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from database import Server
-from store.audit_ground import MERCHANT, ORIGIN, OTHER, Ground, grounded, until
+from polling import until
+from store.audit_ground import MERCHANT, ORIGIN, OTHER, Ground, grounded
 from strongroom.audit import Action, TreeDamaged
 from strongroom.audit.checkpoint import open_checkpoint
 from strongroom.audit.errors import (

@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from polling import until, until_blocking
 from store.embedded_ground import (
     IS_ROOT,
     Client,
@@ -22,7 +23,6 @@ from store.embedded_ground import (
     made_state,
     servers_below,
     state_of,
-    until,
 )
 from strongroom.db.embedded import CannotCreate, CannotStart, Embedded, StartTimedOut
 from strongroom.db.embedded.folders import Layout, is_served
@@ -93,9 +93,9 @@ async def test_no_second_server_beside_processes_that_outlive_a_killed_one(state
         busy = asyncio.create_task(
             connection.execute("select count(*) from generate_series(1, 1000000000)")
         )
-        await asyncio.to_thread(until, lambda: state_of(orphan) == "R")
+        await until(lambda: state_of(orphan) == "R")
         os.kill(embedded.process_id or 0, signal.SIGKILL)
-        until(lambda: embedded.process_id is None)
+        until_blocking(lambda: embedded.process_id is None)
         assert is_served(Layout(state))
         with pytest.raises(StartTimedOut, match="still at work"):
             Embedded(state).attach(timeout_seconds=0.2)
@@ -149,7 +149,7 @@ async def test_launcher_killed_while_the_data_are_made() -> None:
     with ground() as folder:
         layout = Layout(folder / "state")
         with Client(layout.state) as client:
-            until((layout.unfinished / "PG_VERSION").exists)
+            until_blocking((layout.unfinished / "PG_VERSION").exists)
             client.kill()
             assert not layout.data.exists()
             assert layout.unfinished.exists()
@@ -163,7 +163,7 @@ async def test_launcher_killed_while_the_data_are_made() -> None:
 
 def test_launcher_killed_while_the_server_starts(state: Path) -> None:
     with Client(state) as client:
-        until(lambda: servers_below(state))
+        until_blocking(lambda: servers_below(state))
         client.kill()
     with Embedded(state) as embedded:
         assert servers_below(state) == [embedded.process_id]

@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from store.embedded_ground import PAN, connected, made_state, until
+from polling import until
+from store.embedded_ground import PAN, connected, made_state
 from strongroom.db.embedded import Embedded
 
 LOOSE = {
@@ -135,6 +136,6 @@ async def test_crashed_process_leaves_no_number_in_the_log(server: tuple[Embedde
     def said() -> str:
         return embedded.log_file.read_bytes()[before:].decode()
 
-    await asyncio.to_thread(until, lambda: "ready to accept connections" in said())
+    await until(lambda: "ready to accept connections" in said())
     assert "was terminated by signal 9" in said()
     assert (PAN in said()) is is_loose, said()

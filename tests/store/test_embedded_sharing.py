@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from polling import until_blocking
 from store.embedded_ground import (
     Client,
     arguments_of,
@@ -19,7 +20,6 @@ from store.embedded_ground import (
     log_of,
     made_state,
     servers_below,
-    until,
 )
 from strongroom.db.embedded import Embedded, StartTimedOut, StopTimedOut
 
@@ -137,7 +137,7 @@ def test_server_that_does_not_stop_in_order_is_stopped_and_nothing_is_lost(state
 
 
 def resume_when_asked_again(state: Path, before: int, writer: int) -> None:
-    until(lambda: "received immediate shutdown request" in log_of(state, since=before))
+    until_blocking(lambda: "received immediate shutdown request" in log_of(state, since=before))
     os.kill(writer, signal.SIGCONT)
 
 

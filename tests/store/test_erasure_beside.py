@@ -13,10 +13,10 @@ import pytest_asyncio
 
 from contracts.fakes import FakeKeyStore
 from database import Databases
+from polling import until
 from residence import AtHome
 from store.erasing import Eraser, driver_of, eraser_on
 from store.rotation_ground import number
-from store.work_ground import until
 from strongroom.crypto import Algorithm
 from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import random_bytes

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from database import Databases
 from peer import Sent, answer, cut, says, silent
+from polling import until
 from store.forward_ground import (
     ACTOR,
     API_KEY,
@@ -415,8 +416,7 @@ async def test_a_held_cvc_is_dropped_in_time(databases: Databases) -> None:
         dead = await nowhere(ground)
         call = ground.call(authorize(cvc=True), token=token, cvc=cvc, connection=dead)
         await ground.process.forwarder.forward(call)
-        while len(held):  # the test's own time-out is the deadline
-            await asyncio.sleep(0.01)
+        await until(lambda: not len(held), what="the CVC to be dropped")
         with pytest.raises(CvcUsed):
             await ground.process.forwarder.forward(replace(call, connection=ground.connection))
 
@@ -505,10 +505,7 @@ async def test_credentials_are_sealed_and_forgotten(ground: ForwardGround) -> No
     opened = await ground.process.connections.open(ground.merchant, Mode.TEST, ground.connection)
     assert API_KEY not in repr(opened)
     assert SIGNING not in repr(opened)
-    deadline = asyncio.get_running_loop().time() + 2
-    while ground.process.connections._open:
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.02)
+    await until(lambda: not ground.process.connections._open, seconds=2)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest_asyncio
 
 from database import Server, fresh_databases
 from money import contradictions, doubled, live_authorizations
-from paying import Shop, open_shop, simulating, until
+from paying import Shop, open_shop, simulating
+from polling import until
 from service import Service, running
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode

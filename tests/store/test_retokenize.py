@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from contracts.fakes import FakeKeyStore
 from database import Databases
+from polling import until
 from residence import AtHome
 from store.rotation_ground import Ground, Process, number
-from store.work_ground import until
 from strongroom.audit import Origin
 from strongroom.crypto import Algorithm
 from strongroom.crypto.ids import new_id

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from contracts.fakes import FakeKeyStore
 from database import Databases
+from polling import until
 from store.rotation_ground import Ground, Process, number
-from store.work_ground import until
 from strongroom.crypto import Algorithm, Place
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain

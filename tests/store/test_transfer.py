@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pysequoia
@@ -20,6 +19,7 @@ from joserfc import jwe
 from joserfc.jwk import ECKey, RSAKey
 
 from database import Databases
+from polling import until
 from store.transfer_ground import CSV, Ground, csv_file, filled, ground_of, pgp_file
 from strongroom.crypto import sha256
 from strongroom.crypto.ids import new_id
@@ -74,12 +74,12 @@ async def process(line: str) -> AsyncIterator["subprocess.Popen[str]"]:
 
 async def moved(ground: Ground, of: Import, rows: int) -> None:
     """Wait until an import has so many rows."""
-    deadline = monotonic() + 90
-    while (
-        await ground.parts.imports.read(ground.merchant, Mode.TEST, of.import_id)
-    ).counts.rows < rows:
-        assert monotonic() < deadline
-        await asyncio.sleep(0.005)
+
+    async def look() -> bool:
+        read = await ground.parts.imports.read(ground.merchant, Mode.TEST, of.import_id)
+        return read.counts.rows >= rows
+
+    await until(look, what=f"{rows} rows", seconds=90)
 
 
 async def require_whole(ground: Ground, of: Import) -> None:

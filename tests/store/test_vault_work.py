@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
-from store.work_ground import Counting, Ground, ground_of, until
+from polling import until
+from store.work_ground import Counting, Ground, ground_of
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
 from strongroom.kernel.clock import SteppedClock

@@ -2,11 +2,10 @@
 """The worker on the real database: how much at once, what becomes of what fails, waking, an outage, and its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
+from polling import until
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
@@ -26,17 +26,6 @@ from strongroom.telemetry.sink import MemorySink
 
 DEADLINE_SECONDS = 15.0
 START = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
-
-
-async def until(holds: Callable[[], Awaitable[bool] | bool]) -> None:
-    """Wait for something to hold."""
-    deadline = monotonic() + DEADLINE_SECONDS
-    while True:
-        found = holds()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert monotonic() < deadline, "it did not come to hold in time"
-        await asyncio.sleep(0.01)
 
 
 @dataclass

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports and exports over a real database and a key store in a file, which another process can open as well."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final
 
 import pysequoia
 
 from database import Databases
+from polling import until
 from residence import AtHome
 from strongroom.audit import Origin
 from strongroom.audit.recorder import EventRecorder
@@ -187,22 +186,18 @@ class Parts:
             await self.imports.take(self.caller, of.import_id, at.received, part, last=last)
 
     async def settled(self, of: Import) -> Import:
-        deadline = monotonic() + DEADLINE_SECONDS
-        while True:
+        async def ended() -> Import | None:
             at = await self.imports.read(self.merchant, Mode.TEST, of.import_id)
-            if at.ended_at is not None:
-                return at
-            assert monotonic() < deadline, "the import did not end in time"
-            await asyncio.sleep(0.02)
+            return None if at.ended_at is None else at
+
+        return await until(ended, what="the import to end", seconds=DEADLINE_SECONDS)
 
     async def exported(self, job: Job) -> Job:
-        deadline = monotonic() + DEADLINE_SECONDS
-        while True:
+        async def ended() -> Job | None:
             at = await self.jobs.read(self.merchant, Mode.TEST, job.job_id)
-            if at.ended_at is not None:
-                return at
-            assert monotonic() < deadline, "the export did not end in time"
-            await asyncio.sleep(0.02)
+            return None if at.ended_at is None else at
+
+        return await until(ended, what="the export to end", seconds=DEADLINE_SECONDS)
 
 
 @dataclass

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs for tests: a handler that counts in a table of the database, and a runner over it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any, Final
 
 import msgspec
 
 from database import Databases
+from polling import until
 from strongroom.audit import Action, NewRecord, Origin, Outcome
 from strongroom.audit.recorder import EventRecorder
 from strongroom.crypto.ids import new_id
@@ -40,17 +39,6 @@ ADD: Final = Query(
     "insert into vault.container (merchant_id, mode, name, created_by, created_at, updated_at)"
     " select $1, $2, $3 || $6::text || n, $3, now(), now() from generate_series($4::integer, $5::integer) n",
 )
-
-
-async def until(holds: Callable[[], Awaitable[bool] | bool]) -> None:
-    """Wait for something to hold."""
-    deadline = monotonic() + DEADLINE_SECONDS
-    while True:
-        found = holds()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert monotonic() < deadline, "it did not come to hold in time"
-        await asyncio.sleep(0.01)
 
 
 @dataclass

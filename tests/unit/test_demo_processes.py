@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from polling import until_blocking
 from strongroom.cli.scenario.host import ChildProcess, Program, ServerFailed
 from strongroom.cli.scenario.places import free_listener
 from strongroom.config import Listener
@@ -44,13 +43,6 @@ def simulator(folder: Path, port: int = 0) -> Program:
 
 def untold(_: str) -> None:
     """Nobody listens."""
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def answers(url: str) -> bool:
@@ -112,4 +104,4 @@ def test_it_does_not_outlive_a_demo(tmp_path: Path, name: signal.Signals) -> Non
         assert answers(url)
         os.kill(holder.pid, name)
         holder.wait(SECONDS_MAX)
-    until(lambda: not answers(url))
+    until_blocking(lambda: not answers(url))

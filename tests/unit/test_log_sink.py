@@ -6,13 +6,12 @@ import stat
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from polling import until_blocking
 from strongroom.kernel.clock import SystemClock
 from strongroom.telemetry.log import Log, LogObserver
 from strongroom.telemetry.sink import StreamSink, open_sink
@@ -41,13 +40,6 @@ class Stream(io.BytesIO):
         """Stay readable."""
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_lines_arrive_whole_in_order_and_in_few_writes() -> None:
     stream = Stream()
     sink = StreamSink(stream)
@@ -64,15 +56,15 @@ def test_a_line_arrives_by_itself_and_an_urgent_one_sooner() -> None:
     stream = Stream()
     sink = StreamSink(stream, flush_seconds=0.05)
     sink.write(b"a")
-    until(lambda: stream.getvalue() == b"a\n")
+    until_blocking(lambda: stream.getvalue() == b"a\n")
     sink.close()
     stream = Stream()
     sink = StreamSink(stream, flush_seconds=30)
     sink.write(b"a")
     sink.write(b"b", urgent=True)
-    until(lambda: stream.getvalue() == b"a\nb\n")
+    until_blocking(lambda: stream.getvalue() == b"a\nb\n")
     sink.write(b"c", urgent=True)
-    until(lambda: stream.getvalue() == b"a\nb\nc\n")
+    until_blocking(lambda: stream.getvalue() == b"a\nb\nc\n")
     sink.close()
 
 
@@ -88,7 +80,7 @@ def test_a_stream_that_does_not_keep_up_loses_lines_and_the_log_says_so() -> Non
     sink = StreamSink(stream, lines_max=10)
     log = Log(sink, clock=SystemClock(), observer=observer)
     logger = log.logger()
-    until(lambda: logger.info("x.y") is None and observer.count >= 3)
+    until_blocking(lambda: logger.info("x.y") is None and observer.count >= 3)
     stream.gate.set()
     log.flush()
     logger.info("x.z")
