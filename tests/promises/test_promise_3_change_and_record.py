@@ -2,7 +2,6 @@
 """Promise 3: a state change and its audit record commit together, or neither does."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +13,17 @@ import pytest_asyncio
 
 from database import Databases, Server, fresh_databases
 from paying import Shop, open_shop
+from promises.forgetting import ForgetfulComposer, forget_in
 from revealing import VISA as SHOWN
 from revealing import Ground as Revealing
-from service import OPERATOR, Caller, ComposerWithStore, Service, Tenant, running, wish
-from strongroom.audit import NewRecord, Origin
-from strongroom.audit.recorder import EventRecorder
+from service import OPERATOR, Caller, Service, Tenant, running, wish
+from strongroom.audit import Origin
 from strongroom.db.logins import Domain, Login
-from strongroom.db.pool import Database, Transaction, connect
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import KeyKind
 from strongroom.kernel.schemes import synthetic_number
-from strongroom.keys.keyring import Keyring
 from strongroom.simulator import running_simulator
-from strongroom.vault.errors import CannotReadCard
-from strongroom.vault.pan import Pan
-from strongroom.vault.sealing import CardSealer
 
 VISA = "4242424242424242"
 KNOWN = synthetic_number(77)
@@ -235,35 +229,6 @@ async def test_every_token_ever_made_has_its_record(ground: Ground) -> None:
 # --- a card is opened after its record was committed -------------------------------------------------
 
 
-async def require_recorded_before_opened(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a card is being opened, everybody else can read that it is; and when it does not open, it stays said."""
-    seen: list[bool] = []
-    opens = CardSealer.open_number
-
-    async def watched(self: CardSealer, *sealed: Any, **place: Any) -> Pan:
-        records = await ground.shown.records("vault.token.revealed")
-        seen.append(any(each["object"] == place["token"] for each in records))
-        if len(seen) > 1:
-            raise CannotReadCard
-        return await opens(self, *sealed, **place)
-
-    monkeypatch.setattr(CardSealer, "open_number", watched)
-    before = len(await ground.shown.records("vault.token.revealed"))
-    assert (await ground.shown.ask()).json()["card"]["number"] == SHOWN
-    failed = await ground.shown.ask()
-    assert failed.status_code == 503
-    assert SHOWN not in failed.text
-    assert seen == [True, True]
-    assert len(await ground.shown.records("vault.token.revealed")) == before + 2
-
-
-async def test_a_card_is_opened_when_its_record_is_committed(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A reveal is in the log before the card is opened, whether it opens or not."""
-    await require_recorded_before_opened(ground, monkeypatch)
-
-
 async def test_without_the_record_no_card_is_shown(ground: Ground) -> None:
     """A reveal whose record is refused shows nothing."""
     await ground.forbid_records()
@@ -346,37 +311,6 @@ async def test_without_their_records_no_money_moves_and_with_them_it_does(
 # --- sabotage ---------------------------------------------------------------------------------------
 
 
-class ForgetfulRecorder(EventRecorder):
-    """Makes records, and does not insert them."""
-
-    async def insert(self, tx: Transaction, record: NewRecord) -> None: ...
-
-
-class ForgetfulComposer(ComposerWithStore):
-    """Composes with a recorder that forgets."""
-
-    async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
-        real = await super().recorder(database, keyring)
-        return ForgetfulRecorder(database, real._row_key, self.site.clock)
-
-
-async def forget_in(databases: Databases, domain: Domain, *functions: str) -> None:
-    """Cut the audit log's insert out of functions that write many rows at once."""
-    connection = await connect(databases.administrator(domain))
-    try:
-        for name in functions:
-            found = await connection.fetch(
-                "select pg_get_functiondef(oid) as source from pg_proc where proname = $1", name
-            )
-            assert found
-            for row in found:  # one for each list of parameters that there is or was
-                cut = re.sub(r"insert into audit\.event.*?;", "", row["source"], flags=re.DOTALL)
-                assert cut != row["source"]
-                await connection.execute(cut)
-    finally:
-        await connection.close()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def forgetful(
     server: Server, tmp_path_factory: pytest.TempPathFactory
@@ -407,14 +341,6 @@ async def test_sabotage_a_recorder_that_forgets_is_noticed(forgetful: Ground, na
         await forgetful.allow_records()
     with pytest.raises(AssertionError):
         await require_both(forgetful, act, action)
-
-
-async def test_sabotage_a_card_that_is_shown_without_its_record_is_noticed(
-    forgetful: Ground, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a recorder that forgets, the card is opened and nobody can read that it is: the same check is red."""
-    with pytest.raises(AssertionError):
-        await require_recorded_before_opened(forgetful, monkeypatch)
 
 
 async def test_sabotage_money_that_moves_without_records_is_noticed(
