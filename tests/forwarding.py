@@ -67,7 +67,7 @@ class Forwarder:
 
         rows = await self.service.look(
             Domain.VAULT,
-            "select payload from audit.event where merchant_id = $1 order by xid, event_id",
+            "select payload from audit.event where merchant_id = $1 order by xid, payload",
             self.tenant.merchant,
         )
         found = [json.loads(bytes(row["payload"])) for row in rows]

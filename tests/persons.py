@@ -130,7 +130,7 @@ class People:
         """The audit records about something, oldest first."""
 
         rows = await self.service.look(
-            Domain.CORE, "select payload from audit.event order by xid, event_id"
+            Domain.CORE, "select payload from audit.event order by xid, payload"
         )
         found = [json.loads(bytes(row["payload"])) for row in rows]
         return [each for each in found if each["object"] == thing]

@@ -107,7 +107,7 @@ class Ground:
         """The vault's records of this merchant, in the order of their transactions."""
         rows = await self.service.look(
             Domain.VAULT,
-            "select payload from audit.event where merchant_id = $1 order by xid, event_id",
+            "select payload from audit.event where merchant_id = $1 order by xid, payload",
             self.tenant.merchant,
         )
         found = [json.loads(bytes(row["payload"])) for row in rows]

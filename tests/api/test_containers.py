@@ -86,7 +86,7 @@ async def test_a_container_is_set_changed_and_removed(service: Service, shop: Te
     records = await service.look(
         Domain.VAULT,
         "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1"
-        " and convert_from(payload, 'utf8') like '%vault.container.changed%' order by event_id",
+        " and convert_from(payload, 'utf8') like '%vault.container.changed%' order by xid, payload",
         shop.merchant,
     )
     assert [r'"result":"removed"' in each["text"] for each in records] == [False, False, True]
@@ -170,7 +170,7 @@ async def test_what_is_recorded_of_a_rule(service: Service, shop: Tenant) -> Non
     records = await service.look(
         Domain.VAULT,
         "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1"
-        " and convert_from(payload, 'utf8') like '%vault.access_rule.changed%' order by event_id",
+        " and convert_from(payload, 'utf8') like '%vault.access_rule.changed%' order by xid, payload",
         shop.merchant,
     )
     assert len(records) == 2

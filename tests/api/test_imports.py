@@ -82,7 +82,7 @@ async def records(service: Service, of: str) -> list[dict[str, Any]]:
     rows = await service.look(
         Domain.VAULT,
         "select convert_from(payload, 'utf8') as payload from audit.event"
-        " where position($1::text in convert_from(payload, 'utf8')) > 0 order by event_id",
+        " where position($1::text in convert_from(payload, 'utf8')) > 0 order by xid, payload",
         of,
     )
     return [json.loads(row["payload"]) for row in rows]

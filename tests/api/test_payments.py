@@ -395,7 +395,7 @@ async def test_every_change_of_a_payment_has_its_record(shop: Shop) -> None:
         Domain.CORE,
         "select convert_from(payload, 'utf8')::json ->> 'action' as action from audit.event"
         " where merchant_id = $1 and convert_from(payload, 'utf8')::json ->> 'transaction_id' = $2"
-        " order by event_id",
+        " order by xid, 1 desc",
         shop.tenant.merchant,
         payment,
     )

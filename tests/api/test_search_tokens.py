@@ -158,7 +158,7 @@ async def test_what_is_recorded_of_a_search(service: Service) -> None:
     rows = await service.look(
         Domain.VAULT,
         "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1"
-        " and convert_from(payload, 'utf8') like '%\"vault.token.searched\"%' order by event_id",
+        " and convert_from(payload, 'utf8') like '%\"vault.token.searched\"%' order by xid, payload",
         tenant.merchant,
     )
     assert [json.loads(row["text"])["details"] for row in rows] == [

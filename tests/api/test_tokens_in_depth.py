@@ -44,7 +44,7 @@ async def records(service: Service, merchant: MerchantId, action: str) -> list[d
     rows = await service.look(
         Domain.VAULT,
         "select convert_from(payload, 'utf8') as text from audit.event where merchant_id = $1"
-        f" and convert_from(payload, 'utf8') like '%\"{action}\"%' order by event_id",
+        f" and convert_from(payload, 'utf8') like '%\"{action}\"%' order by xid, payload",
         merchant,
     )
     return [json.loads(row["text"]) for row in rows]

@@ -32,7 +32,7 @@ async def test_a_job_is_steered_and_each_change_recorded(service: Service, tenan
     rows = await service.look(
         Domain.VAULT,
         "select convert_from(payload, 'utf8')::jsonb -> 'details' ->> 'result' as result, payload from audit.event"
-        " where merchant_id = $1 and position($2::text in convert_from(payload, 'utf8')) > 0 order by event_id",
+        " where merchant_id = $1 and position($2::text in convert_from(payload, 'utf8')) > 0 order by xid, payload",
         tenant.merchant,
         job,
     )

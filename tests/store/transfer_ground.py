@@ -221,7 +221,7 @@ class Ground:
 
     async def records(self, thing: str) -> list[dict[str, Any]]:
         rows = await self.look(
-            "select payload from audit.event where merchant_id = $1 order by event_id",
+            "select payload from audit.event where merchant_id = $1 order by xid, payload",
             self.merchant,
         )
         found = [json.loads(bytes(row["payload"])) for row in rows]

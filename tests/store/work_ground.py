@@ -172,7 +172,7 @@ class Ground:
     async def records(self, job: Job) -> list[dict[str, Any]]:
         """What the audit log says of a job, oldest first."""
         rows = await self.look(
-            "select payload from audit.event where merchant_id = $1 order by event_id",
+            "select payload from audit.event where merchant_id = $1 order by xid, payload",
             self.merchant,
         )
         found = [msgspec.json.decode(bytes(row["payload"])) for row in rows]
