@@ -152,7 +152,7 @@ async def test_it_ends_by_itself_with_its_session(desk: Desk) -> None:
     async def ended() -> bool:
         return desk.session in await desk.revoked()
 
-    await until(ended, what="the job of the running console", seconds=10)
+    await until(ended, what="the job of the running console")
     last = (await desk.people.records(glass))[-1]
     assert (last["action"], last["details"]["reason"]) == ("identity.break_glass.ended", "expired")
 

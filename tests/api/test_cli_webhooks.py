@@ -48,7 +48,6 @@ class Desk:
         await until(
             lambda: len(self.program.requests) >= number,
             what="it to be told",
-            seconds=DEADLINE_SECONDS,
         )
 
 

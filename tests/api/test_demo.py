@@ -117,7 +117,8 @@ def served(demo: Demo) -> Demo:
     process = demo.start("--fresh", "--cards", str(CARDS))
     try:
         until_blocking(
-            lambda: "Ctrl-C stops everything" in demo.printed or process.poll() is not None
+            lambda: "Ctrl-C stops everything" in demo.printed or process.poll() is not None,
+            seconds=SECONDS_MAX,
         )
         answers = [
             subprocess.run(
@@ -128,7 +129,10 @@ def served(demo: Demo) -> Demo:
         made, paid = map(json.loads, answers)
         assert (made["object"], made["last4"]) == ("token", "4242"), answers
         assert (paid["object"], paid["status"], paid["amount"]) == ("payment", "succeeded", 1250)
-        until_blocking(lambda: f"the merchant heard payment.captured {paid['id']}" in demo.printed)
+        until_blocking(
+            lambda: f"the merchant heard payment.captured {paid['id']}" in demo.printed,
+            seconds=SECONDS_MAX,
+        )
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS_MAX) == 0, demo.printed
     finally:
@@ -206,11 +210,11 @@ def test_what_is_wrong_is_found_and_the_second_run_reuses_the_data(served: Demo)
 
 def test_a_demo_whose_process_was_killed_leaves_nothing_running(served: Demo) -> None:
     process = served.start("--once", "--cards", "100")
-    until_blocking(lambda: re.search(r"^7 · ", served.printed, re.MULTILINE))
+    until_blocking(lambda: re.search(r"^7 · ", served.printed, re.MULTILINE), seconds=SECONDS_MAX)
     process.kill()
     process.wait()
-    until_blocking(served.is_stopped)
-    until_blocking(served.simulator_is_stopped)
+    until_blocking(served.is_stopped, seconds=SECONDS_MAX)
+    until_blocking(served.simulator_is_stopped, seconds=SECONDS_MAX)
     # Its server's log is whole, and the next run is not disturbed by any of it.
     assert served.played("--cards", "10") == 0, served.printed
 
@@ -218,7 +222,9 @@ def test_a_demo_whose_process_was_killed_leaves_nothing_running(served: Demo) ->
 def test_a_signal_in_the_middle_stops_in_order_and_is_no_success(served: Demo) -> None:
     process = served.start("--once", "--cards", "100")
     # A request is under way there, whose processor does not answer.
-    until_blocking(lambda: re.search(r"^9 · .+[^✓]+✓", served.printed, re.MULTILINE))
+    until_blocking(
+        lambda: re.search(r"^9 · .+[^✓]+✓", served.printed, re.MULTILINE), seconds=SECONDS_MAX
+    )
     process.send_signal(signal.SIGTERM)
     assert process.wait(SECONDS_MAX) == 1
     assert "stopped, PostgreSQL too\nthe scenario was interrupted" in served.printed

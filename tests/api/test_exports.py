@@ -70,7 +70,7 @@ async def ended(caller: Caller, of: str) -> dict[str, Any]:
         found = dict((await caller.get(f"/v1/exports/{of}")).json())
         return None if found["ended_at"] is None else found
 
-    return await until(look, what="the export to end", seconds=30)
+    return await until(look, what="the export to end")
 
 
 async def test_two_people_and_a_rule(service: Service, tenant: Tenant, people: People) -> None:

@@ -328,7 +328,7 @@ async def settled(vault: Caller, of: str) -> dict[str, Any]:
         found = dict((await vault.get(f"/v1/imports/{of}")).json())
         return None if found["state"] in ("open", "received") else found
 
-    return await until(look, what="the import to end", seconds=30)
+    return await until(look, what="the import to end")
 
 
 async def test_there_is_a_key_before_there_is_an_encrypted_file(vault: Caller) -> None:

@@ -254,7 +254,7 @@ async def the_denial(caller: Caller) -> dict[str, Any]:
         records = (dict(each["record"]) for each in page)
         return next((each for each in records if each["action"] == "http.request.denied"), None)
 
-    return await until(look, what="the refusal to stand in the log", seconds=10)
+    return await until(look, what="the refusal to stand in the log")
 
 
 async def test_a_change_holds_in_another_process_within_two_seconds(

@@ -83,7 +83,7 @@ class Load:
         return False
 
     async def reaches(self, holds: Callable[[], bool]) -> None:
-        await until(holds, what="it to come that far", seconds=DEADLINE_SECONDS)
+        await until(holds, what="it to come that far")
 
 
 @asynccontextmanager
@@ -107,9 +107,7 @@ async def require_all(service: Service, merchant: str, load: Load) -> None:
     async def ready() -> bool:
         return (await service.vault(None).get("/readyz")).status_code == 200
 
-    await until(
-        ready, seconds=DEADLINE_SECONDS
-    )  # a server that has just come back may go once more
+    await until(ready)  # a server that has just come back may go once more
     rows = await service.look(
         Domain.VAULT, "select token_id from vault.token where merchant_id = $1", merchant
     )
@@ -135,7 +133,7 @@ async def served(vault: Caller) -> None:
     async def answered() -> bool:
         return (await vault.tokenize(VISA)).status_code != 503
 
-    await until(answered, what="tokens to be made again", seconds=DEADLINE_SECONDS)
+    await until(answered, what="tokens to be made again")
 
 
 async def test_the_database_is_away(tmp_path: Path) -> None:
@@ -226,7 +224,7 @@ async def the_sealer_goes_on(vault: Caller) -> None:
     async def proven() -> bool:
         return (await vault.get(f"/v1/audit/records/{newest}/proof")).status_code == 200
 
-    await until(proven, what="the sealer to go on", seconds=DEADLINE_SECONDS)
+    await until(proven, what="the sealer to go on")
 
 
 @pytest.fixture

@@ -22,8 +22,6 @@ from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
 
-DEADLINE_SECONDS = 10.0
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stepped(
@@ -45,7 +43,7 @@ async def until_refused(caller: Caller, path: str = "/v1/merchant") -> None:
     async def refused() -> bool:
         return (await caller.get(path)).status_code == 401
 
-    await until(refused, what="the token to hold no more", seconds=DEADLINE_SECONDS)
+    await until(refused, what="the token to hold no more")
 
 
 async def reason_of(service: Service, issued: Issued) -> str | None:

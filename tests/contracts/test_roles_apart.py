@@ -54,7 +54,7 @@ async def settled(shop: Till, payment: str) -> dict[str, str]:
         (attempt,) = answer.json()["data"]
         return attempt if attempt["outcome"] in ("approved", "not_sent", "declined") else None
 
-    return await until(look, what=f"{payment} to be settled", seconds=90)
+    return await until(look, what=f"{payment} to be settled")
 
 
 async def times_done(shop: Till, attempt: str) -> int:
@@ -86,7 +86,7 @@ async def test_a_vault_that_dies_under_a_call_leaves_it_unknown_and_it_is_found_
     async def acted() -> bool | None:
         return bool(await shop.simulated.control.journal(account="acct_apart")) or None
 
-    await until(acted, what="the processor to act", seconds=60)
+    await until(acted, what="the processor to act")
     process = made.processes.pop(ServedRole.VAULT)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -28,8 +28,6 @@ from strongroom.keys import KeyStore, KeyStoreRefused, Purpose, RootDisabled
 from strongroom.keys.stores.transit import TransitKeyStore
 from strongroom.keys.stores.transit_login import AppRole
 
-START_SECONDS = 30
-
 
 @dataclass
 class Server:
@@ -85,7 +83,7 @@ async def _answers(server: Server) -> None:
             return True
         return False
 
-    await until(answers, what="the server to start", seconds=START_SECONDS)
+    await until(answers, what="the server to start")
 
 
 @dataclass

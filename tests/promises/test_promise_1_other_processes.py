@@ -111,7 +111,7 @@ async def told(scene: Scene, payment: str, statuses: set[str]) -> None:
         answer = await scene.till.gateway.get(f"/v1/payments/{payment}")
         return answer.json()["status"] in statuses or None
 
-    await until(look, what=f"{payment} to be {statuses}", seconds=40)
+    await until(look, what=f"{payment} to be {statuses}")
 
 
 async def a_days_work(scene: Scene) -> None:

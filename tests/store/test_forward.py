@@ -505,7 +505,7 @@ async def test_credentials_are_sealed_and_forgotten(ground: ForwardGround) -> No
     opened = await ground.process.connections.open(ground.merchant, Mode.TEST, ground.connection)
     assert API_KEY not in repr(opened)
     assert SIGNING not in repr(opened)
-    await until(lambda: not ground.process.connections._open, seconds=2)
+    await until(lambda: not ground.process.connections._open)
 
 
 @pytest.mark.parametrize(

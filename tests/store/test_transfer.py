@@ -79,7 +79,7 @@ async def moved(ground: Ground, of: Import, rows: int) -> None:
         read = await ground.parts.imports.read(ground.merchant, Mode.TEST, of.import_id)
         return read.counts.rows >= rows
 
-    await until(look, what=f"{rows} rows", seconds=90)
+    await until(look, what=f"{rows} rows")
 
 
 async def require_whole(ground: Ground, of: Import) -> None:

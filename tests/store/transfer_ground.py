@@ -59,7 +59,6 @@ from strongroom.vault.work.service import JobService
 
 ROW_KEY: Final = Secret(bytes(32))
 PASSPHRASE: Final = Secret("a passphrase of these tests")
-DEADLINE_SECONDS: Final = 90.0
 NEVER: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -190,14 +189,14 @@ class Parts:
             at = await self.imports.read(self.merchant, Mode.TEST, of.import_id)
             return None if at.ended_at is None else at
 
-        return await until(ended, what="the import to end", seconds=DEADLINE_SECONDS)
+        return await until(ended, what="the import to end")
 
     async def exported(self, job: Job) -> Job:
         async def ended() -> Job | None:
             at = await self.jobs.read(self.merchant, Mode.TEST, job.job_id)
             return None if at.ended_at is None else at
 
-        return await until(ended, what="the export to end", seconds=DEADLINE_SECONDS)
+        return await until(ended, what="the export to end")
 
 
 @dataclass
