@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+import asyncpg
+
 from strongroom.db.address import Address
 from strongroom.db.embedded.binaries import candidates
 from strongroom.db.errors import translated
-from strongroom.db.pool import connect
+from strongroom.db.pool import connect, connected
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.invariant import Bug
 
@@ -106,8 +108,16 @@ async def snapshot(address: Address) -> AsyncIterator[Snapshot]:
     Raises:
         DatabaseAway: it does not answer.
     """
+    connection = await connect(address)
     try:
-        connection = await connect(address)
+        # What is raised in the context is not the driver's, and is not translated.
+        yield await _prepared(connection)
+    finally:
+        await connection.close()
+
+
+async def _prepared(connection: asyncpg.Connection) -> Snapshot:
+    try:
         await connection.execute("set statement_timeout = 0")
         await connection.execute("set idle_in_transaction_session_timeout = 0")
         await connection.execute("select strongroom.let_backup_read()")
@@ -120,10 +130,7 @@ async def snapshot(address: Address) -> AsyncIterator[Snapshot]:
         }
     except Exception as error:
         raise translated(error) from None
-    try:
-        yield Snapshot(name, server, rows)
-    finally:
-        await connection.close()
+    return Snapshot(name, server, rows)
 
 
 def dump(program: Path, address: Address, part: DumpPart, moment: Snapshot) -> "Tool":
@@ -233,14 +240,9 @@ async def lost_cards(reader: Address) -> int:
     Raises:
         DatabaseAway: it does not answer.
     """
-    connection = await connect(reader)
-    try:
+    async with connected(reader) as connection:
         await connection.execute("set statement_timeout = 0")
         return int(await connection.fetchval(_LOST))
-    except Exception as error:
-        raise translated(error) from None
-    finally:
-        await connection.close()
 
 
 async def is_empty(owner: Address) -> bool:
@@ -255,22 +257,12 @@ async def is_empty(owner: Address) -> bool:
 async def empty(owner: Address) -> None:
     """Take everything that the owner has out of a database: what a restore that failed leaves. Raises likewise."""
     names = await _schemas(owner)
-    connection = await connect(owner)
-    try:
+    async with connected(owner) as connection:
         for name in names:
             await connection.execute(f"drop schema if exists {name} cascade")
-    except Exception as error:
-        raise translated(error) from None
-    finally:
-        await connection.close()
 
 
 async def _schemas(owner: Address) -> Sequence[str]:
-    connection = await connect(owner)
-    try:
+    async with connected(owner) as connection:
         rows = await connection.fetch(_SCHEMAS)
-    except Exception as error:
-        raise translated(error) from None
-    finally:
-        await connection.close()
     return [row["quoted"] for row in rows]

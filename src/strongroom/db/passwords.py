@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from strongroom.crypto import new_secret_text, scram_verifier
 from strongroom.db.address import Address
-from strongroom.db.errors import LoginRefused, translated
-from strongroom.db.pool import connect
+from strongroom.db.errors import LoginRefused
+from strongroom.db.pool import connect, connected
 from strongroom.kernel.secret import Secret
 
 _BITS = 256
@@ -54,13 +54,8 @@ async def _lets_in(address: Address, password: Secret[str]) -> bool:
 
 
 async def _change(address: Address, now: Secret[str], then: Secret[str]) -> None:
-    connection = await connect(replace(address, password=now, passwords=None))
-    try:
+    async with connected(replace(address, password=now, passwords=None)) as connection:
         # What stands in the statement, and in a log of statements, opens nothing.
         literal = await connection.fetchval("select quote_literal($1)", scram_verifier(then))
         user = await connection.fetchval("select quote_ident(current_user)")
         await connection.execute(f"alter role {user} password {literal}")
-    except Exception as error:
-        raise translated(error) from None
-    finally:
-        await connection.close()

@@ -119,6 +119,22 @@ async def connect(address: Address) -> asyncpg.Connection:
 
 
 @asynccontextmanager
+async def connected(address: Address) -> AsyncIterator[asyncpg.Connection]:
+    """Open one connection as `connect` does, and close it when the context ends.
+
+    Raises:
+        DatabaseAway: nobody answers there, or the login is refused; what the driver says inside is translated.
+    """
+    connection = await connect(address)
+    try:
+        yield connection
+    except Exception as error:
+        raise translated(error) from None
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
 async def transaction_on(
     connection: "asyncpg.pool.PoolConnectionProxy", merchants: Sequence[MerchantId]
 ) -> AsyncIterator[Transaction]:
