@@ -18,19 +18,18 @@ import pytest_asyncio
 from api.conftest import fly
 from canary import CVC, NUMBER, PLANTED_CVC, PLANTED_NUMBER, Canary, dumped, everywhere, pg_dump
 from database import SIZES, Databases, Server, fresh_databases, migrated_server
+from forwarding import Forwarder, forwarder
 from paying import open_shop
 from polling import until, until_blocking
 from service import Service, Tenant, running
-from strongroom.audit import Origin
 from strongroom.crypto import Algorithm, CannotOpen, Sealer
 from strongroom.db.logins import Domain, Login
 from strongroom.kernel.clock import SteppedClock
-from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import CannotUnwrap, Purpose
 from strongroom.simulator import Simulated
-from strongroom.vault import CvcExpired, CvcUsed
+from strongroom.vault import CvcExpired
 from strongroom.vault.cvc import (
     EPOCH_LIFE_SECONDS,
     EPOCH_SECONDS,
@@ -289,15 +288,9 @@ async def test_a_crash_destroys_the_epochs(ground: Ground) -> None:
     async with ground.running() as service:
         thief.service = service
         assert await thief.opens() is None
-        epochs = service.parts.maker._epochs
         with pytest.raises(CvcExpired):
-            await epochs.open_once(
-                thief.sealed,
-                Mode.TEST,
-                thief.tenant.merchant,
-                TokenId(thief.token),
-                actor="key_x",
-                origin=Origin(),
+            await service.parts.maker._epochs.check(
+                thief.sealed, Mode.TEST, thief.tenant.merchant, TokenId(thief.token)
             )
     require_gone(None, ground.on_disk(wrapped))
 
@@ -305,19 +298,32 @@ async def test_a_crash_destroys_the_epochs(ground: Ground) -> None:
 # --- one use, recorded first ------------------------------------------------------------------------
 
 
-async def open_once(thief: Thief) -> str | StrongroomError:
-    """Open it as a charge will."""
-    try:
-        return await thief.service.parts.maker._epochs.open_once(
-            thief.sealed,
-            Mode.TEST,
-            thief.tenant.merchant,
-            TokenId(thief.token),
-            actor="key_x",
-            origin=Origin(),
-        )
-    except StrongroomError as error:
-        return error
+@dataclass
+class Use:
+    """A merchant with a card and its sealed CVC, and somewhere to send them."""
+
+    forwarder: Forwarder
+    destination: str
+    token: dict[str, Any]
+
+    async def once(self) -> str:
+        """Forward them; return the CVC that arrived, or how it was refused."""
+        token = self.token["id"]
+        body = {"number": f"{{{{ {token}.number }}}}", "cvc": f"{{{{ {token}.cvc }}}}"}
+        cvcs = {token: self.token["cvc"]}
+        answer = (await self.forwarder.send(self.destination, body, cvcs=cvcs)).json()
+        return str(answer["code"]) if "code" in answer else self.arrived()[-1]
+
+    def arrived(self) -> list[str]:
+        """Every CVC that left the vault."""
+        return [str(each.json()["cvc"]) for each in self.forwarder.peer.requests]
+
+
+@asynccontextmanager
+async def with_a_cvc_to_use(ground: Ground) -> AsyncIterator[Use]:
+    async with ground.running() as service, forwarder(service) as forwards:
+        token = await forwards.key.token(VISA, "737")
+        yield Use(forwards, await forwards.register(), token)
 
 
 async def uses(service: Service, tenant: Tenant) -> tuple[int, int]:
@@ -333,28 +339,29 @@ async def uses(service: Service, tenant: Tenant) -> tuple[int, int]:
 
 
 async def test_it_opens_once_and_is_recorded(ground: Ground) -> None:
-    """Of many who open it at once one gets it; the use and its record are there, once."""
-    async with with_a_sealed_cvc(ground) as (service, thief, _):
-        outcomes = await asyncio.gather(*(open_once(thief) for _ in range(20)))
-        assert sorted(str(type(each).__name__) for each in outcomes) == ["CvcUsed"] * 19 + ["str"]
-        assert "737" in outcomes
-        assert await uses(service, thief.tenant) == (1, 1)
+    """Of many who send it at once one does; the use and its record are there, once."""
+    async with with_a_cvc_to_use(ground) as use:
+        outcomes = await asyncio.gather(*(use.once() for _ in range(20)))
+        assert sorted(outcomes) == ["737"] + ["cvc_used"] * 19
+        assert use.arrived() == ["737"]
+        assert await uses(use.forwarder.service, use.forwarder.tenant) == (1, 1)
 
 
 async def test_it_does_not_open_when_its_use_cannot_be_recorded(ground: Ground) -> None:
     """The audit log cannot be written: the CVC stays closed, and is not spent."""
-    async with with_a_sealed_cvc(ground) as (service, thief, _):
+    async with with_a_cvc_to_use(ground) as use:
         await ground.databases.run(Domain.VAULT, f"revoke insert on audit.event from {Login.VAULT}")
-        refused = await open_once(thief)
-        assert isinstance(refused, StrongroomError)
-        assert await uses(service, thief.tenant) == (0, 0)
+        assert await use.once() != "737"
+        assert use.arrived() == []
+        assert await uses(use.forwarder.service, use.forwarder.tenant) == (0, 0)
         await ground.databases.run(
             Domain.VAULT,
             "grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event"
             f" to {Login.VAULT}",
         )
-        assert await open_once(thief) == "737"
-        assert isinstance(await open_once(thief), CvcUsed)
+        assert await use.once() == "737"
+        assert await use.once() == "cvc_used"
+        assert use.arrived() == ["737"]
 
 
 def test_the_windows_end_within_half_an_hour() -> None:

@@ -8,11 +8,10 @@ from strongroom.compose.process import Process
 from strongroom.compose.vault_work import periods_of
 from strongroom.db.logins import Domain
 from strongroom.jobs import Task
-from strongroom.keys import DataKeyRow, Purpose
+from strongroom.keys import Purpose
 from strongroom.keys.store import PostgresDataKeyTable
 
 WATCH_SECONDS: Final = 900.0
-PAGE_ROWS: Final = 500
 
 
 class KeyPeriodWatch:
@@ -36,18 +35,12 @@ class KeyPeriodWatch:
         periods, now = periods_of(self._process), self._process.site.clock.now()
         ages: dict[str, float] = dict.fromkeys(self._known, 0.0)
         overdue: dict[str, int] = dict.fromkeys(self._known, 0)
-        after: DataKeyRow | None = None
-        while True:
-            page = await self._table.everybodys(self._purposes, after, PAGE_ROWS)
-            for row in page:
-                due = periods.rotates_at(row)
-                if due is not None:
-                    age = (now - row.made_at).total_seconds()
-                    ages[row.name] = max(ages.get(row.name, 0.0), age)
-                    overdue[row.name] = overdue.get(row.name, 0) + (due <= now)
-            if len(page) < PAGE_ROWS:
-                break
-            after = page[-1]
+        async for row in self._table.everybodys(self._purposes):
+            due = periods.rotates_at(row)
+            if due is not None:
+                age = (now - row.made_at).total_seconds()
+                ages[row.name] = max(ages.get(row.name, 0.0), age)
+                overdue[row.name] = overdue.get(row.name, 0) + (due <= now)
         for root in await (await self._process.key_store()).describe():
             if root.purpose in self._purposes:
                 name = f"root:{root.purpose}"

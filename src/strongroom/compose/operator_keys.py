@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys for the operators' commands: the inventory of both databases, rotation, destruction, and the roots."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,7 +23,6 @@ from strongroom.keys.stores.file import FileKeyStore
 from strongroom.vault.rotation.periods import algorithm_of_key
 from strongroom.vault.rotation.service import By, KeyRotation
 
-PAGE_ROWS: Final = 500
 #: Whose roots wrap keys of which database, and which login may wrap them anew.
 _LOGINS: Final = {Domain.VAULT: Login.VAULT, Domain.CORE: Login.CONSOLE}
 _PURPOSES: Final = {
@@ -92,8 +91,8 @@ class OperatorKeys:
                     due <= now,
                 )
             )
-        for domain in self._parts:
-            async for row in self._rows(domain, _PURPOSES[domain]):
+        for domain, part in self._parts.items():
+            async for row in part.table.everybodys(_PURPOSES[domain]):
                 due_at = periods.rotates_at(row)
                 found.append(
                     ListedKey(
@@ -164,7 +163,7 @@ class OperatorKeys:
         for domain, part in self._parts.items():
             if purpose not in _PURPOSES[domain]:
                 continue
-            async for row in self._rows(domain, (purpose,)):
+            async for row in part.table.everybodys((purpose,)):
                 done += await self._rewrapped(part, row)
                 told(done)
             await self._record(part, purpose, done, actor)
@@ -192,16 +191,6 @@ class OperatorKeys:
         )
         async with part.database.transaction([PLATFORM]) as tx:
             await part.recorder.insert(tx, record)
-
-    async def _rows(self, domain: Domain, purposes: Sequence[Purpose]) -> AsyncIterator[DataKeyRow]:
-        after: DataKeyRow | None = None
-        while True:
-            page = await self._parts[domain].table.everybodys(purposes, after, PAGE_ROWS)
-            for row in page:
-                yield row
-            if len(page) < PAGE_ROWS:
-                return
-            after = page[-1]
 
 
 async def operator_keys_of(process: Process) -> OperatorKeys:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows ↔ wrapped data keys, in PostgreSQL. Implements `DataKeyTable`."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from strongroom.keys.model import DataKeyRow, KeyChange, KeyState
 from strongroom.keys.ports import Within
 
 _QUERIES: Final = load_queries("strongroom.keys")
+#: Keys of all tenants are read so many at a time.
+PAGE_ROWS: Final = 500
 
 
 class PostgresDataKeyTable:
@@ -117,22 +119,18 @@ class PostgresDataKeyTable:
             rows = await read.rows(_QUERIES["key_changes"], since)
         return [KeyChange(*row) for row in rows]
 
-    async def everybodys(
-        self, purposes: Collection[str], after: DataKeyRow | None, limit: int
-    ) -> Sequence[DataKeyRow]:
-        """Return a page of every tenant's keys of some roots, for those who look after all of them."""
+    async def everybodys(self, purposes: Collection[str]) -> AsyncIterator[DataKeyRow]:
+        """Yield every tenant's keys of some roots, for those who look after all of them; pages are read one by one."""
         at = ("", "", "", 0)
-        if after is not None:
-            at = (after.merchant, after.mode, after.name, after.version)
-        async with self._database.transaction() as read:
-            await read.row(_QUERIES["be_key_watch"])
-            rows = await read.rows(_QUERIES["list_data_keys"], list(purposes), *at, limit)
-        return [_data_key(row) for row in rows]
-
-    async def update(self, row: DataKeyRow) -> None:
-        """Put state, wrapped and mac of an existing row. Does nothing to a row that is destroyed."""
-        async with self._database.transaction([MerchantId(row.merchant)]) as tx:
-            await tx.run(_QUERIES["update_data_key"], *_changed(row))
+        while True:
+            async with self._database.transaction() as read:
+                await read.row(_QUERIES["be_key_watch"])
+                rows = await read.rows(_QUERIES["list_data_keys"], list(purposes), *at, PAGE_ROWS)
+            for row in map(_data_key, rows):
+                yield row
+                at = (row.merchant, row.mode, row.name, row.version)
+            if len(rows) < PAGE_ROWS:
+                return
 
 
 def _columns(row: DataKeyRow) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from litestar.datastructures import State
 
 from strongroom.audit import Recorder
 from strongroom.http.requires import principal_of, request_of
+from strongroom.kernel.clock import Clock
 from strongroom.vault.finding import Caller, Seen
 from strongroom.vault.views import view_of
 from strongroom.vault.wire import TokenOut
@@ -15,12 +16,16 @@ from strongroom.vault.wire import TokenOut
 
 async def caller_of(state: State, request: LitestarRequest[Any, Any, State]) -> Caller:
     """Say who acts, and whence."""
+    return await caller_from(state.vault.recorder, state.vault.clock, request)
+
+
+async def caller_from(
+    recorder: Recorder, clock: Clock, request: LitestarRequest[Any, Any, State]
+) -> Caller:
+    """Likewise with a recorder and a clock of one's own."""
     principal, ours = principal_of(request), request_of(request)
-    recorder: Recorder = state.vault.recorder
-    now = state.vault.clock.now()
-    return Caller(
-        principal, await recorder.origin(principal.merchant, ours.address, ours.trace_hash, now)
-    )
+    origin = await recorder.origin(principal.merchant, ours.address, ours.trace_hash, clock.now())
+    return Caller(principal, origin)
 
 
 def shown(request: LitestarRequest[Any, Any, State], seen: Seen) -> TokenOut:

@@ -35,7 +35,6 @@ SLOTS: Final = 4
 PREFIX: Final = "cvc_"
 PURPOSE: Final = "cvc"
 _ID_BYTES: Final = 16
-_WINDOW_BYTES: Final = 4
 _EPOCH_BYTES: Final = 30  # an epoch's id: `cvk_` and 26 characters
 
 invariant(EPOCH_LIFE_SECONDS % EPOCH_SECONDS == 0, "an epoch ends when a window begins")
@@ -126,27 +125,6 @@ class CvcEpochs:
         epoch = self._sealing
         return epoch if epoch is not None and epoch.window == _window(self._clock.now()) else None
 
-    async def open_once(
-        self,
-        text: str,
-        mode: Mode,
-        merchant: MerchantId,
-        token: TokenId,
-        *,
-        actor: str,
-        origin: Origin,
-    ) -> str:
-        """Return a CVC, once. That it is used is committed before it is opened.
-
-        Raises:
-            CvcInvalid, CvcExpired, CvcUsed: see each.
-        """
-        checked = await self._spent(
-            text, mode, merchant, token, action=Action.VAULT_CVC_USED, actor=actor, origin=origin
-        )
-        # Crash here: the CVC is spent and was not used; the customer types it again.
-        return checked.epoch.sealer.open(checked.sealed, checked.place).decode()
-
     async def check(
         self, text: str, mode: Mode, merchant: MerchantId, token: TokenId
     ) -> CheckedCvc:
@@ -183,37 +161,10 @@ class CvcEpochs:
         Raises:
             CvcInvalid, CvcExpired, CvcUsed: see each.
         """
-        await self._spent(
-            text,
-            mode,
-            merchant,
-            token,
-            action=Action.VAULT_CVC_DISCARDED,
-            actor=actor,
-            origin=origin,
-        )
-
-    async def _spent(
-        self,
-        text: str,
-        mode: Mode,
-        merchant: MerchantId,
-        token: TokenId,
-        *,
-        action: Action,
-        actor: str,
-        origin: Origin,
-    ) -> CheckedCvc:
-        """Check that a sealed CVC is authentic and record that it is spent; return what it takes to open it."""
         with self._refusals_counted():
             checked = await self._checked(text, mode, merchant, token)
-            await self._spend(
-                checked.cvc_id, mode, merchant, token, action=action, actor=actor, origin=origin
-            )
-        self._metrics.cvc_used.labels(
-            "used" if action is Action.VAULT_CVC_USED else "discarded"
-        ).inc()
-        return checked
+            await self._discarded(checked.cvc_id, mode, merchant, token, actor=actor, origin=origin)
+        self._metrics.cvc_used.labels("discarded").inc()
 
     async def _checked(
         self, text: str, mode: Mode, merchant: MerchantId, token: TokenId
@@ -249,14 +200,13 @@ class CvcEpochs:
             await tx.run(QUERIES["forget_cvc_uses"])
         return len(slots)
 
-    async def _spend(
+    async def _discarded(
         self,
         cvc_id: bytes,
         mode: Mode,
         merchant: MerchantId,
         token: TokenId,
         *,
-        action: Action,
         actor: str,
         origin: Origin,
     ) -> None:
@@ -265,7 +215,7 @@ class CvcEpochs:
             if await tx.row(QUERIES["use_cvc"], merchant, mode, cvc_id.hex(), now) is None:
                 raise CvcUsed
             record = self._recorder.make(
-                action,
+                Action.VAULT_CVC_DISCARDED,
                 actor=actor,
                 merchant=merchant,
                 mode=mode,

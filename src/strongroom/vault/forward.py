@@ -55,7 +55,7 @@ from strongroom.vault.held import HeldCvcs, Use
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, filled
-from strongroom.vault.writes import QUERIES
+from strongroom.vault.writes import QUERIES, record_columns
 
 #: Brand, last four and container of tokens that were described of late. What changes of it, the use itself notices.
 FACTS_REMEMBERED_MAX: Final = 10_000
@@ -347,10 +347,7 @@ class VaultForwarder:
             None if checked is None else checked.cvc_id.hex(),
             Slot.CARD_CRYPTOGRAM in matched.slots,
             now,
-            [record.event_id for record in records],
-            [record.payload for record in records],
-            [record.leaf_hash for record in records],
-            [record.row_mac for record in records],
+            *record_columns(records),
         )
         if row is None or row["verdict"] == "token_unknown":
             self._facts.pop((request.merchant, request.mode, token), None)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens a stored number to send it elsewhere. The one place that asks a `Pan` for its digits (a test looks).
 
-Whoever calls this has committed the record of the card's use: `vault.use_token` and `vault.begin_forward` give out what
+Whoever calls this has committed the record of the card's use: `vault.use_card` and `vault.begin_forward` give out what
 is sealed in the same transaction, and nothing else does.
 """
 

@@ -147,15 +147,6 @@ returning cvc_id;
 -- Uses of CVCs whose epochs are long gone.
 delete from vault.cvc_use where used_at < now() - interval '1 hour';
 
--- name: use_token (merchant, mode, token, cvc, now, events, payloads, leaves, macs)
--- Records that a card and its CVC are used, then gives out what is sealed (migration 0011). One call, no transaction.
-select verdict, sealed_number, key_version, exp_month, exp_year
-  from vault.use_token($1, $2, $3, $4, $5, $6, $7, $8, $9);
-
--- name: describe_token (merchant, mode, token, now)
--- What may be shown of one token. One call, no transaction.
-select token_id, brand, bin, last4, exp_month, exp_year, single_use from vault.describe_token($1, $2, $3, $4);
-
 -- name: card_facts (merchant, mode, token, now)
 -- Likewise, with where it stands and what payments read of it, sealed (migration 0025).
 select token_id, brand, bin, last4, exp_month, exp_year, single_use, container, kind, network_token,

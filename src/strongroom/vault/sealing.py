@@ -164,7 +164,7 @@ class CardSealer:
     async def open_number(
         self, sealed: bytes, *, mode: Mode, merchant: MerchantId, token: TokenId, key_version: int
     ) -> Pan:
-        """Open what `vault.use_token` gave out.
+        """Open what `vault.use_card` gave out.
 
         Raises:
             MerchantElsewhere: this merchant's cards rest in another region.

@@ -361,11 +361,20 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         *columns,
         *_details(details),
         record_group,
+        *record_columns(records),
+    ]
+
+
+def record_columns(
+    records: Sequence[NewRecord],
+) -> tuple[list[str], list[bytes], list[bytes], list[bytes]]:
+    """Transpose records into what the database's functions take: ids, payloads, leaf hashes and MACs."""
+    return (
         [record.event_id for record in records],
         [record.payload for record in records],
         [record.leaf_hash for record in records],
         [record.row_mac for record in records],
-    ]
+    )
 
 
 def _details(details: Sequence[Any]) -> Sequence[Sequence[object] | None]:

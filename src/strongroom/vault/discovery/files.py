@@ -40,7 +40,6 @@ class FileSearch:
         limits: Limits | None = None,
         excluded: Sequence[str] = (),
         tell: Tell = lambda _: None,
-        searcher: Searcher | None = None,
         wanted: Callable[[Finding], bool] = lambda _: True,
     ) -> None:
         self.report = Report(wanted=wanted)
@@ -48,7 +47,7 @@ class FileSearch:
         self._tell = tell
         self._done = self._total = 0
         self._place = ""
-        self._unpacker = Unpacker(searcher or Searcher(), self.report, limits, self._read)
+        self._unpacker = Unpacker(Searcher(), self.report, limits, self._read)
 
     def path(self, path: Path) -> Report:
         """Search a file, or all files below a folder; what cannot be read is in the report."""

@@ -29,11 +29,10 @@ class DatabaseSearch:
         *,
         limits: Limits | None = None,
         tell: Tell = lambda _: None,
-        searcher: Searcher | None = None,
         wanted: Callable[[Finding], bool] = lambda _: True,
     ) -> None:
         self.report = Report(wanted=wanted)
-        self._searcher = searcher or Searcher()
+        self._searcher = Searcher()
         self._tell = tell
         self._unpacker = Unpacker(self._searcher, self.report, limits)
         self._rows = self._expected = 0

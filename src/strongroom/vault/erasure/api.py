@@ -11,10 +11,11 @@ from litestar.params import Body, Parameter
 
 from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import principal_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.vault.asking import caller_of
 from strongroom.vault.erasure import examples
 from strongroom.vault.erasure.service import PAGE_ROWS_MAX, Erasures
 from strongroom.vault.erasure.wire import (
@@ -24,18 +25,8 @@ from strongroom.vault.erasure.wire import (
     MerchantErasureIn,
     erasure_out,
 )
-from strongroom.vault.finding import Caller
 
 _Request = LitestarRequest[Any, Any, State]
-
-
-async def _caller(request: _Request, state: State) -> Caller:
-    principal, ours = principal_of(request), request_of(request)
-    vault = state.vault
-    origin = await vault.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, vault.clock.now()
-    )
-    return Caller(principal, origin)
 
 
 @post(
@@ -60,7 +51,7 @@ async def create_erasure(
 ) -> ErasureOut:
     """Erase a token, or a customer."""
     erasures: Erasures = state.erasures
-    caller = await _caller(request, state)
+    caller = await caller_of(state, request)
     match data.token, data.customer:
         case str(token), None:
             made = await erasures.erase_token(caller, token, at_once=data.at_once)
@@ -94,7 +85,7 @@ async def erase_merchant(
 ) -> ErasureOut:
     """Erase all of it."""
     erasures: Erasures = state.erasures
-    made = await erasures.erase_merchant(await _caller(request, state), data.merchant)
+    made = await erasures.erase_merchant(await caller_of(state, request), data.merchant)
     return erasure_out(made, erasures.clock.now())
 
 

@@ -59,10 +59,6 @@ select verdict, token_id, sealed_number, key_version
 -- Saves what came of a forward. One call, no transaction.
 select vault.end_forward($1, $2, $3, $4, $5, $6, $7, $8) as saved;
 
--- name: be_expiry_job ()
--- States that this transaction does retention (row-level security).
-select set_config('strongroom.job', 'expiry', true);
-
 -- name: forget_forwards ()
 -- Keys of forwards that nobody repeats any more.
 delete from vault.forward where begun_at < now() - interval '2 days';

@@ -19,6 +19,8 @@ from strongroom.vault.details import SealedDetail
 from strongroom.vault.forwarding.errors import CannotReadDestination
 from strongroom.vault.forwarding.model import Config, Destination
 from strongroom.vault.forwarding.values import CardFacts
+from strongroom.vault.writes import QUERIES as VAULT
+from strongroom.vault.writes import record_columns
 
 _QUERIES: Final = load_queries("strongroom.vault.forwarding")
 #: After every id, so that the first page begins with the newest.
@@ -233,10 +235,7 @@ async def begin(
             [card.token for card in wish.cards],
             [card.container for card in wish.cards],
             list(wish.cvcs),
-            [record.event_id for record in records],
-            [record.payload for record in records],
-            [record.leaf_hash for record in records],
-            [record.row_mac for record in records],
+            *record_columns(records),
         )
     except LockTaken:
         raise IdempotencyInFlight from None
@@ -272,7 +271,7 @@ async def end(
 async def forget_past(database: Database) -> int:
     """Forget keys of forwards that are two days old, of every tenant; return how many."""
     async with database.transaction() as tx:
-        await tx.row(_QUERIES["be_expiry_job"])
+        await tx.row(VAULT["be_expiry_job"])
         return await tx.run(_QUERIES["forget_forwards"])
 
 

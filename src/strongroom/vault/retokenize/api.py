@@ -11,10 +11,11 @@ from litestar.params import Body, Parameter
 
 from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import principal_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.vault.asking import caller_of
 from strongroom.vault.retokenize import examples
 from strongroom.vault.retokenize.service import PAGE_ROWS_MAX, Retokenizations, Wish
 from strongroom.vault.retokenize.wire import MappingPage, RetokenizeIn, mapped_out
@@ -44,18 +45,14 @@ async def create_retokenization(
     state: State,
 ) -> JobOut:
     """Begin one."""
-    principal, ours, vault = principal_of(request), request_of(request), state.vault
-    origin = await vault.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, vault.clock.now()
-    )
+    caller = await caller_of(state, request)
     retokenizations: Retokenizations = state.retokenizations
     job = await retokenizations.begin(
-        principal.merchant,
-        principal.mode,
+        *caller.scope,
         Wish(data.tokens, data.container, data.alias_days),
-        actor=principal.subject,
-        origin=origin,
-        principal=principal,
+        actor=caller.principal.subject,
+        origin=caller.origin,
+        principal=caller.principal,
     )
     return job_out(job)
 

@@ -11,12 +11,11 @@ from litestar.params import Body, Parameter
 
 from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
-from strongroom.http.requires import admitted, principal_of, request_of
+from strongroom.http.requires import admitted
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
-from strongroom.vault.finding import Caller
-from strongroom.vault.ports import Vault
+from strongroom.vault.asking import caller_of
 from strongroom.vault.reveal import examples
 from strongroom.vault.reveal.service import Reveals
 from strongroom.vault.reveal.wire import (
@@ -31,15 +30,6 @@ from strongroom.vault.reveal.wire import (
 from strongroom.vault.tokens import PAGE_ROWS_MAX
 
 _Request: TypeAlias = LitestarRequest[Any, Any, State]
-
-
-async def _caller(state: State, request: _Request) -> Caller:
-    principal, ours = principal_of(request), request_of(request)
-    vault: Vault = state.vault
-    origin = await vault.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, vault.clock.now()
-    )
-    return Caller(principal, origin)
 
 
 @post(
@@ -70,7 +60,7 @@ async def reveal_token(
     """Show a card."""
     reveals: Reveals = state.reveals
     wish = data.wish()
-    caller = await _caller(state, request)
+    caller = await caller_of(state, request)
     reveals.require_pace(caller)
     if caller.principal.presence is not None:
         await reveals.require_possible(caller, token_id)
@@ -102,7 +92,7 @@ async def list_reveals(
     if cursor is not None and not is_id("aud", cursor):
         raise Invalid(FieldError("/cursor", "cursor_malformed", "this is not a cursor"))
     reveals: Reveals = state.reveals
-    page, following = await reveals.kept(await _caller(state, request), cursor, limit)
+    page, following = await reveals.kept(await caller_of(state, request), cursor, limit)
     return KeptPage([kept_out(each) for each in page], following is not None, following)
 
 
@@ -117,7 +107,7 @@ async def list_reveals(
 async def list_stops(request: _Request, state: State) -> StopsOut:
     """Return who is stopped."""
     reveals: Reveals = state.reveals
-    found = await reveals.stops(await _caller(state, request))
+    found = await reveals.stops(await caller_of(state, request))
     return StopsOut([stop_out(each) for each in found], has_more=False, next_cursor=None)
 
 
@@ -134,7 +124,7 @@ async def list_stops(request: _Request, state: State) -> StopsOut:
 async def lift_stop(request: _Request, state: State, caller: str) -> StopOut:
     """Lift a stop."""
     reveals: Reveals = state.reveals
-    return stop_out(await reveals.lift(await _caller(state, request), caller))
+    return stop_out(await reveals.lift(await caller_of(state, request), caller))
 
 
 ROUTES: Final = (reveal_token, list_reveals, list_stops, lift_stop)

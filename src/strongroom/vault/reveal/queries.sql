@@ -36,10 +36,6 @@ select event_id, token_id, caller, purpose, note, revealed_at from vault.reveal
  order by event_id desc
  limit $4;
 
--- name: be_expiry_job ()
--- States that this transaction does retention (row-level security).
-select set_config('strongroom.job', 'expiry', true);
-
 -- name: forget_reveals ()
 -- Removes what is older than alarms and reviews need.
 delete from vault.reveal where revealed_at < now() - interval '400 days';

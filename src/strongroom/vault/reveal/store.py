@@ -119,7 +119,7 @@ async def reveals(read: ReadOnly, scope: Scope, before: str | None, limit: int) 
 
 async def forget(tx: Transaction) -> int:
     """Remove what is older than alarms and reviews need, of every tenant."""
-    await tx.row(_QUERIES["be_expiry_job"])
+    await tx.row(QUERIES["be_expiry_job"])
     return await tx.run(_QUERIES["forget_reveals"])
 
 

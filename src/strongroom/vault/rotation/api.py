@@ -13,10 +13,11 @@ from litestar.params import Body
 from strongroom.crypto import Algorithm
 from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import principal_of
 from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.permissions import Permission
 from strongroom.keys import KeyName, KeyStore, RootInfo
+from strongroom.vault.asking import caller_of
 from strongroom.vault.rotation import examples
 from strongroom.vault.rotation.periods import Periods, algorithm_of_key
 from strongroom.vault.rotation.service import By, KeyRotation, KeyView
@@ -34,12 +35,8 @@ _Request = LitestarRequest[Any, Any, State]
 
 
 async def _by(request: _Request, state: State) -> By:
-    principal, ours = principal_of(request), request_of(request)
-    vault = state.vault
-    origin = await vault.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, vault.clock.now()
-    )
-    return By(principal.merchant, principal.mode, principal.subject, origin)
+    caller = await caller_of(state, request)
+    return By(*caller.scope, caller.principal.subject, caller.origin)
 
 
 @get(

@@ -16,6 +16,7 @@ from strongroom.http.requires import principal_of, request_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.vault.asking import caller_from
 from strongroom.vault.finding import Caller
 from strongroom.vault.transfer import examples
 from strongroom.vault.transfer.export import ExportWish
@@ -43,11 +44,7 @@ _COUNT_MAX: Final = 10**12
 
 
 async def _caller(request: LitestarRequest[Any, Any, State], transfer: Transfer) -> Caller:
-    principal, ours = principal_of(request), request_of(request)
-    origin = await transfer.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, transfer.clock.now()
-    )
-    return Caller(principal, origin)
+    return await caller_from(transfer.recorder, transfer.clock, request)
 
 
 @post(

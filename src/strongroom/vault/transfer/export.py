@@ -32,7 +32,7 @@ from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
 from strongroom.vault.transfer.model import Encryption
 from strongroom.vault.transfer.store import QUERIES
-from strongroom.vault.transfer.who import AccessRules, facts_of, principal_of
+from strongroom.vault.transfer.who import AccessRules, caller_facts, job_caller
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 from strongroom.vault.work.ports import Jobs
@@ -131,7 +131,7 @@ class Exports:
                     "encryption": wish.encryption.value,
                     "fingerprint": recipient.fingerprint,
                     "recipient": wish.recipient,
-                    **facts_of(caller.principal),
+                    **caller_facts(caller.principal),
                 },
                 created_by=caller.principal.subject,
                 total=total,
@@ -190,7 +190,7 @@ class Exports:
             AccessRefused: the container's rule does not give whoever began this `reveal` any more.
             Unavailable: the rules, or a key, cannot be had; tried again later.
         """
-        access = await self._rules.of(principal_of(job))
+        access = await self._rules.of(job_caller(job))
         access.require(str(job.params["container"]), Access.REVEAL)
         at = _position(job.cursor)
         if at.recorded:

@@ -53,7 +53,7 @@ from strongroom.vault.transfer.opening import ImportKeys
 from strongroom.vault.transfer.reading import RowReader
 from strongroom.vault.transfer.rows import RawRow, RowTooLong, split_rows
 from strongroom.vault.transfer.store import Part
-from strongroom.vault.transfer.who import AccessRules, facts_of
+from strongroom.vault.transfer.who import AccessRules, caller_facts
 from strongroom.vault.work.model import Job, JobKind, JobState
 from strongroom.vault.work.ports import Jobs
 
@@ -370,7 +370,7 @@ class Imports:
                     at.merchant_id,
                     at.mode,
                     JobKind.IMPORT,
-                    {"import": at.import_id, **facts_of(caller.principal)},
+                    {"import": at.import_id, **caller_facts(caller.principal)},
                     created_by=caller.principal.subject,
                 )
                 after = dataclasses.replace(after, state=ImportState.RECEIVED, job_id=job.job_id)

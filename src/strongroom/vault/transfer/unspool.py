@@ -33,7 +33,7 @@ from strongroom.vault.transfer.model import (
     ImportState,
 )
 from strongroom.vault.transfer.rows import RowTooLong
-from strongroom.vault.transfer.who import principal_of
+from strongroom.vault.transfer.who import job_caller
 from strongroom.vault.work.model import Job, JobKind, Step
 
 #: Bytes that one step looks through while it only verifies, or passes by what is done.
@@ -136,7 +136,7 @@ class Unspooler:
         await _fill(session)  # (2)
         base = session.position
         # Anew for each step: what seals may be rotated while a file is read, and a rule may change.
-        access = await self._imports.access_of(principal_of(job), at)
+        access = await self._imports.access_of(job_caller(job), at)
         hands = await self._imports.hands(at, Origin(), access)
         at = await self._imports.read_rows(at, session.rest, hands, base=base, last=session.ended)
         session.rest = session.rest[at.consumed - base :]  # (3)

@@ -23,13 +23,13 @@ class AccessRules(Protocol):
         """
 
 
-def facts_of(principal: Principal) -> Facts:
+def caller_facts(principal: Principal) -> Facts:
     """Return what a job has to keep of its caller besides `created_by`."""
     role = None if principal.presence is None else principal.presence.role.value
     return {_KIND: principal.kind.value, _ROLE: role}
 
 
-def principal_of(job: Job) -> Principal:
+def job_caller(job: Job) -> Principal:
     """Return a job's caller as access rules know it. It has no permissions: it was let in when it began the job."""
     role = job.params[_ROLE]
     return Principal(

@@ -10,25 +10,16 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import principal_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
-from strongroom.vault.finding import Caller
+from strongroom.vault.asking import caller_of
 from strongroom.vault.work import examples
 from strongroom.vault.work.service import PAGE_ROWS_MAX, JobService
 from strongroom.vault.work.wire import JobOut, JobPage, RateIn, job_out
 
 _Request = LitestarRequest[Any, Any, State]
-
-
-async def _caller(request: _Request, state: State) -> Caller:
-    principal, ours = principal_of(request), request_of(request)
-    vault = state.vault
-    origin = await vault.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, vault.clock.now()
-    )
-    return Caller(principal, origin)
 
 
 @get(
@@ -81,7 +72,7 @@ async def read_job(request: _Request, state: State, job_id: str) -> JobOut:
 async def pause_job(request: _Request, state: State, job_id: str) -> JobOut:
     """Let one stand still."""
     jobs: JobService = state.jobs
-    return job_out(await jobs.pause(await _caller(request, state), job_id))
+    return job_out(await jobs.pause(await caller_of(state, request), job_id))
 
 
 @post(
@@ -96,7 +87,7 @@ async def pause_job(request: _Request, state: State, job_id: str) -> JobOut:
 async def resume_job(request: _Request, state: State, job_id: str) -> JobOut:
     """Let one go on."""
     jobs: JobService = state.jobs
-    return job_out(await jobs.resume(await _caller(request, state), job_id))
+    return job_out(await jobs.resume(await caller_of(state, request), job_id))
 
 
 @post(
@@ -111,7 +102,7 @@ async def resume_job(request: _Request, state: State, job_id: str) -> JobOut:
 async def cancel_job(request: _Request, state: State, job_id: str) -> JobOut:
     """End one."""
     jobs: JobService = state.jobs
-    return job_out(await jobs.cancel(await _caller(request, state), job_id))
+    return job_out(await jobs.cancel(await caller_of(state, request), job_id))
 
 
 @post(
@@ -131,7 +122,7 @@ async def set_job_rate(
 ) -> JobOut:
     """Say how fast one may go."""
     jobs: JobService = state.jobs
-    return job_out(await jobs.put_rate(await _caller(request, state), job_id, data.rate))
+    return job_out(await jobs.put_rate(await caller_of(state, request), job_id, data.rate))
 
 
 ROUTES: Final = (list_jobs, read_job, pause_job, resume_job, cancel_job, set_job_rate)

@@ -78,7 +78,6 @@ class Runner:
         self._handlers = handlers
         self._log = log
         self._metrics = metrics
-        self._lanes = lanes
         self._lease = timedelta(seconds=lease_seconds)
         self._turn_seconds = turn_seconds
         self._poll_seconds = poll_seconds
