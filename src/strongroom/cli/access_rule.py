@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from strongroom.cli.console import out, print_json, print_table
-from strongroom.cli.container import MERCHANT, MODE, changer, with_containers
+from strongroom.cli.container import MERCHANT, MODE, changing_as, with_containers
 
 if TYPE_CHECKING:
     from strongroom.vault import AccessRule, AccessRulesOut, Containers
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(*, merchant: str = MERCHANT, mode: str = MODE, as_json: bool = _JSON) -> None:
     """List a merchant's rules in the order in which they are asked, and what is built in while it holds."""
-    by = changer(merchant, mode)
+    by = changing_as(merchant, mode)
 
     async def work(desk: "Containers") -> "AccessRulesOut":
         from strongroom.vault import rules_out
@@ -102,7 +102,7 @@ def add(
         raise typer.BadParameter("an access is one of " + ", ".join(Access))
     if transform is not None and transform not in {each.value for each in Transform}:
         raise typer.BadParameter("--transform is one of " + ", ".join(Transform))
-    by = changer(merchant, mode)
+    by = changing_as(merchant, mode)
     wish = RuleWish(
         container,
         priority,
@@ -133,7 +133,7 @@ def remove(
     as_json: bool = _JSON,
 ) -> None:
     """Remove a rule, everywhere within two seconds."""
-    by = changer(merchant, mode)
+    by = changing_as(merchant, mode)
 
     async def work(desk: "Containers") -> None:
         await desk.remove_rule(by, rule)

@@ -6,7 +6,6 @@ Records hold no card number; whoever reads them is recorded in turn. Verifying n
 
 import enum
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import typer
 from rich.text import Text
 
 from strongroom.cli import audit_offline
-from strongroom.cli.console import out, print_json, progress
+from strongroom.cli.console import confirm, out, print_json, progress
 from strongroom.kernel.errors import StrongroomError
 
 if TYPE_CHECKING:
@@ -251,14 +250,10 @@ def restart(
     """Let a log go on after its database was put back to an older state. It is recorded for ever."""
     from strongroom.cli.operating import actor, composed
 
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("without a terminal to ask at, say --yes")
-        typer.confirm(
-            f"What the sinks hold of the {tree} log and this database does not stays lost here. Go on?",
-            abort=True,
-            err=True,
-        )
+    confirm(
+        f"What the sinks hold of the {tree} log and this database does not stays lost here. Go on?",
+        yes=yes,
+    )
 
     async def work(composer: "Composer") -> dict[str, Any]:
         sealer = (await composer.audit_log(_domain(tree))).sealer()

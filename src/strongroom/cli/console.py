@@ -5,9 +5,11 @@ What is slow to import is imported where it is used: `--help` and the offline co
 """
 
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -34,6 +36,20 @@ def print_table(table: Table) -> None:
     # `print(width=…)` narrows and never widens, so a pipe gets a console of its own.
     wide = out if out.is_terminal else Console(file=out.file, width=_PIPE_COLUMNS, highlight=False)
     wide.print(table)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone, unless `--yes` was said.
+
+    Raises:
+        BadParameter: there is nobody to ask.
+        Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("without a terminal to ask at, say --yes")
+    typer.confirm(question, abort=True, err=True)
 
 
 def progress() -> "Progress":

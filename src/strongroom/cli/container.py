@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(*, merchant: str = MERCHANT, mode: str = MODE, as_json: bool = _JSON) -> None:
     """List a merchant's containers. `default` is always there."""
-    by = changer(merchant, mode)
+    by = changing_as(merchant, mode)
 
     async def work(desk: "Containers") -> "list[Container]":
         return list(await desk.containers(by.merchant, by.mode))
@@ -69,7 +69,7 @@ def set_(
     as_json: bool = _JSON,
 ) -> None:
     """Make a container, or change the description and the retention of the one with that name."""
-    by = changer(merchant, mode)
+    by = changing_as(merchant, mode)
 
     async def work(desk: "Containers") -> "Container":
         return await desk.put(by, name, description, retention_days)
@@ -93,7 +93,7 @@ def remove(
     as_json: bool = _JSON,
 ) -> None:
     """Remove a container in which no token stands."""
-    by = changer(merchant, mode)
+    by = changing_as(merchant, mode)
 
     async def work(desk: "Containers") -> None:
         await desk.remove(by, name)
@@ -115,7 +115,7 @@ def printed(found: "Container") -> dict[str, Any]:
     return shown
 
 
-def changer(merchant: str, mode: str) -> "ContainerChanger":
+def changing_as(merchant: str, mode: str) -> "ContainerChanger":
     """Say whose containers are meant, and who asks."""
     from strongroom.audit import Origin
     from strongroom.cli.key import merchant_id

@@ -4,7 +4,6 @@
 A secret is printed once, when it is made.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway
-from strongroom.cli.console import errors, out, print_json, print_table
+from strongroom.cli.console import confirm, errors, out, print_json, print_table
 from strongroom.cli.lists import print_list
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import is_id
@@ -150,10 +149,7 @@ def delete(
 ) -> None:
     """Delete an endpoint and its secrets. What was to be delivered there fails."""
     path = _path(endpoint)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("without a terminal to ask at, say --yes")
-        typer.confirm(f"Delete {endpoint} for good?", abort=True, err=True)
+    confirm(f"Delete {endpoint} for good?", yes=yes)
     with gateway(url, ca, key_file) as client:
         client.ask("DELETE", path)
     if as_json:

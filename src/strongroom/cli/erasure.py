@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`strongroom erasure`: erase cards of a running vault as its client, and see when no copy of them is left."""
 
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from strongroom.cli.calling import CA, JSON, KEY_FILE
 from strongroom.cli.calling import vault as vault_client
-from strongroom.cli.console import out, print_json, print_table
+from strongroom.cli.console import confirm, out, print_json, print_table
 from strongroom.cli.lists import newest, print_list
 from strongroom.kernel.ids import is_id
 
@@ -52,10 +51,7 @@ def create(
         raise typer.BadParameter("give one of --token and --customer")
     if token and not is_id("tok", token):
         raise typer.BadParameter("a token's id is tok_ and 26 letters and digits")
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("without a terminal to ask at, say --yes")
-        typer.confirm(f"Erase the cards of {token or customer} for good?", abort=True, err=True)
+    confirm(f"Erase the cards of {token or customer} for good?", yes=yes)
     what = {"token": token} if token else {"customer": customer}
     with vault_client(url, ca, key_file) as vault:
         made = vault.ask("POST", "/v1/erasures", body={**what, "at_once": at_once})

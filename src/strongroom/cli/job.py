@@ -16,7 +16,8 @@ from strongroom.kernel.ids import is_id
 if TYPE_CHECKING:
     from strongroom.cli.client import Client
 
-_ENDED: Final = frozenset({"done", "failed", "canceled"})
+#: The states that a job, an import or an export does not leave.
+ENDED: Final = frozenset({"done", "failed", "canceled"})
 _URL = typer.Option(
     "", envvar="STRONGROOM_URL", help="The vault; without it this machine's installation."
 )
@@ -154,7 +155,7 @@ def follow(vault: "Client", path: str, every: float) -> dict[str, Any]:
                 total=found["total"],
                 completed=found["done"] + found["refused"],
             )
-            if found["state"] in _ENDED:
+            if found["state"] in ENDED:
                 return found
             time.sleep(every)
 

@@ -5,7 +5,6 @@ Card number, CVC and key are never arguments: they would stand in the process li
 """
 
 import re
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from rich.text import Text
 from strongroom.cli.calling import CA, JSON, KEY_FILE, typed
 from strongroom.cli.calling import metadata as read_metadata
 from strongroom.cli.calling import vault as vault_client
-from strongroom.cli.console import out, print_json, print_table
+from strongroom.cli.console import confirm, out, print_json, print_table
 from strongroom.cli.lists import newest, print_list
 from strongroom.cli.token_reveal import reveal
 from strongroom.kernel.ids import is_id
@@ -161,10 +160,7 @@ def delete(
 ) -> None:
     """Delete a token. The sealed card number goes with it, for good."""
     path = f"/v1/tokens/{_token_id(token)}"
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("without a terminal to ask at, say --yes")
-        typer.confirm(f"Delete {token} and its card for good?", abort=True, err=True)
+    confirm(f"Delete {token} and its card for good?", yes=yes)
     with vault_client(url, ca, key_file) as vault:
         vault.ask("DELETE", path)
     if as_json:

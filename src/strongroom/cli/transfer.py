@@ -16,6 +16,7 @@ from strongroom.cli.calling import CA, JSON, KEY_FILE
 from strongroom.cli.calling import metadata as read_pairs
 from strongroom.cli.calling import vault as vault_client
 from strongroom.cli.console import errors, out, print_json, print_table, progress
+from strongroom.cli.job import ENDED
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import is_id
 
@@ -26,7 +27,6 @@ PART_BYTES: Final = 1024 * 1024
 #: How often in a row an answer may be lost before this gives up; the import goes on from where it is, whenever.
 _LOST_MAX: Final = 5
 _WAIT_SECONDS: Final = 0.5
-_ENDED: Final = frozenset({"done", "failed", "canceled"})
 _OFFSET_WRONG: Final = "import_offset_wrong"
 _FORMATS: Final = {
     ".csv": "csv",
@@ -196,7 +196,7 @@ def _settled(vault: "Client", at: dict[str, Any]) -> dict[str, Any]:
     """Wait for the vault to open and read a file that it has."""
     with progress() as shown:
         task = shown.add_task("the vault reads the file", total=None)
-        while at["state"] not in _ENDED:
+        while at["state"] not in ENDED:
             time.sleep(_WAIT_SECONDS)
             at = vault.ask("GET", f"/v1/imports/{at['id']}")
             shown.update(task, description=f"the vault reads the file: {at['rows']:,} rows")
@@ -335,7 +335,7 @@ def _fetched(vault: "Client", found: dict[str, Any], to: Path) -> dict[str, Any]
             while (content := _piece(vault, found["id"], len(digests))) is not None:
                 digests.append(sha256(content))
                 (to / f"{len(digests):06}.{suffix}").write_bytes(content)
-            if found["state"] in _ENDED:
+            if found["state"] in ENDED:
                 break
             time.sleep(_WAIT_SECONDS)
     if found["state"] != "done" or sha256(b"".join(digests)).hex() != found["digest"]:

@@ -2,7 +2,6 @@
 """`strongroom vault`: what is done to a merchant's tokens at the machine itself, when they leaked."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from strongroom.cli.calling import CA, JSON, KEY_FILE
 from strongroom.cli.calling import vault as vault_client
-from strongroom.cli.console import out, print_json
+from strongroom.cli.console import confirm, out, print_json
 from strongroom.cli.lists import newest
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.mode import Mode
@@ -60,10 +59,7 @@ def retokenize(
     from strongroom.cli.operating import actor, composed
 
     tenant = merchant_id(merchant)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("without a terminal to ask at, say --yes")
-        typer.confirm("Give these tokens other ids?", abort=True, err=True)
+    confirm("Give these tokens other ids?", yes=yes)
 
     async def work(composer: "Composer") -> str:
         retokenizations = await composer.operator_retokenizations()

@@ -199,7 +199,7 @@ def _count(text: str, _variables: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _count_or_none(text: str, variables: Mapping[str, str]) -> int:
+def _count_or_zero(text: str, variables: Mapping[str, str]) -> int:
     return 0 if text == "0" else _count(text, variables)
 
 
@@ -348,7 +348,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "reveals_per_minute": _count,
     "reveal_burst_count": _count,
     "reveal_burst_seconds": _count,
-    "reveal_stop_seconds": _count_or_none,
+    "reveal_stop_seconds": _count_or_zero,
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,
