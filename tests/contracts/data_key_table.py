@@ -21,6 +21,7 @@ FIRST = DataKeyRow(
     made_at=datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC),
 )
 SECOND = dataclasses.replace(FIRST, version=2, wrapped=b"wrapped 2", mac=b"2" * 32)
+THIRD = dataclasses.replace(FIRST, version=3, wrapped=b"wrapped 3", mac=b"3" * 32)
 
 ELSEWHERE = [
     dataclasses.replace(FIRST, merchant="mer_01J00000000000000000000002"),
@@ -28,6 +29,14 @@ ELSEWHERE = [
     dataclasses.replace(FIRST, name="fingerprint"),
     dataclasses.replace(FIRST, merchant="", mode="", name="keyring_mac_card"),
 ]
+
+
+def retired(row: DataKeyRow) -> DataKeyRow:
+    return dataclasses.replace(row, state=KeyState.RETIRING, mac=b"r" * 32)
+
+
+def destroyed(row: DataKeyRow) -> DataKeyRow:
+    return dataclasses.replace(row, state=KeyState.DESTROYED, wrapped=b"", mac=b"d" * 32)
 
 
 class DataKeyTableContract:
@@ -69,10 +78,12 @@ class DataKeyTableContract:
         await table.add(SECOND)
         await table.add(FIRST)
         assert await self.current(table) == SECOND
-        await table.update(dataclasses.replace(SECOND, state=KeyState.RETIRING))
+        await table.destroy(destroyed(SECOND))
         assert await self.current(table) == FIRST
-        await table.update(dataclasses.replace(FIRST, state=KeyState.RETIRING))
-        assert await self.current(table) is None
+        assert await table.replace(THIRD, retired(FIRST), FIRST.mac) == THIRD
+        assert await self.current(table) == THIRD
+        await table.destroy(destroyed(THIRD))
+        assert await self.current(table) is None, "the first is retiring"
 
     async def test_a_version_is_made_once(self, table: DataKeyTable) -> None:
         await table.add(FIRST)
@@ -86,49 +97,51 @@ class DataKeyTableContract:
         assert len({row.wrapped for row in won}) == 1
         assert await self.current(table) == won[0]
 
-    async def test_state_wrapped_and_mac_can_be_put(self, table: DataKeyTable) -> None:
+    async def test_state_wrapped_and_mac_of_one_version_can_be_put(
+        self, table: DataKeyTable
+    ) -> None:
         await table.add(FIRST)
         await table.add(SECOND)
-        retired = dataclasses.replace(FIRST, state=KeyState.RETIRING, mac=b"r" * 32)
-        await table.update(retired)
-        assert await self.version(table, FIRST) == retired
-        assert await self.version(table, SECOND) == SECOND
+        await table.replace(THIRD, retired(SECOND), SECOND.mac)
+        assert await self.version(table, SECOND) == retired(SECOND)
+        assert await self.version(table, FIRST) == FIRST
+        await table.destroy(destroyed(FIRST))
+        assert await self.version(table, FIRST) == destroyed(FIRST)
+        assert await self.version(table, SECOND) == retired(SECOND)
+        assert await self.version(table, THIRD) == THIRD
 
     async def test_a_destroyed_row_stays_and_stays_destroyed(self, table: DataKeyTable) -> None:
         await table.add(FIRST)
-        destroyed = dataclasses.replace(FIRST, state=KeyState.DESTROYED, wrapped=b"", mac=b"d" * 32)
-        await table.update(destroyed)
-        await table.update(FIRST)
-        assert await table.add(FIRST) == destroyed
-        assert await self.version(table, FIRST) == destroyed
+        await table.destroy(destroyed(FIRST))
+        await table.destroy(FIRST)  # even by a row that says it is active
+        assert not await table.rewrap(FIRST, destroyed(FIRST).mac)
+        assert await table.add(FIRST) == destroyed(FIRST)
+        assert await self.version(table, FIRST) == destroyed(FIRST)
         assert await self.current(table) is None
 
     async def test_an_unknown_row_is_not_made_by_putting_it(self, table: DataKeyTable) -> None:
-        await table.update(FIRST)
+        await table.destroy(destroyed(FIRST))
+        assert not await table.rewrap(FIRST, FIRST.mac)
         assert await self.version(table, FIRST) is None
 
     async def test_a_version_follows_the_one_that_was_read(self, table: DataKeyTable) -> None:
         await table.add(FIRST)
-        retired = dataclasses.replace(FIRST, state=KeyState.RETIRING, mac=b"r" * 32)
-        assert await table.replace(SECOND, retired, FIRST.mac) == SECOND
-        assert await self.version(table, FIRST) == retired
+        assert await table.replace(SECOND, retired(FIRST), FIRST.mac) == SECOND
+        assert await self.version(table, FIRST) == retired(FIRST)
         late = dataclasses.replace(SECOND, wrapped=b"late", mac=b"l" * 32)
-        assert await table.replace(late, retired, FIRST.mac) == SECOND, "the first stays"
-        assert await self.version(table, FIRST) == retired
+        assert await table.replace(late, retired(FIRST), FIRST.mac) == SECOND, "the first stays"
+        assert await self.version(table, FIRST) == retired(FIRST)
 
     async def test_nothing_follows_what_was_destroyed_meanwhile(self, table: DataKeyTable) -> None:
         await table.add(FIRST)
-        gone = dataclasses.replace(FIRST, state=KeyState.DESTROYED, wrapped=b"", mac=b"d" * 32)
-        await table.destroy(gone)
-        retired = dataclasses.replace(FIRST, state=KeyState.RETIRING, mac=b"r" * 32)
-        assert await table.replace(SECOND, retired, FIRST.mac) is None
-        assert await self.version(table, FIRST) == gone
+        await table.destroy(destroyed(FIRST))
+        assert await table.replace(SECOND, retired(FIRST), FIRST.mac) is None
+        assert await self.version(table, FIRST) == destroyed(FIRST)
         assert await self.current(table) is None
 
     async def test_what_was_wrapped_anew_meanwhile_stays(self, table: DataKeyTable) -> None:
         await table.add(FIRST)
         anew = dataclasses.replace(FIRST, wrapped=b"anew", mac=b"a" * 32)
         assert await table.rewrap(anew, FIRST.mac)
-        retired = dataclasses.replace(FIRST, state=KeyState.RETIRING, mac=b"r" * 32)
-        assert await table.replace(SECOND, retired, FIRST.mac) is None
+        assert await table.replace(SECOND, retired(FIRST), FIRST.mac) is None
         assert await self.version(table, FIRST) == anew

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ClassVar
 
 from strongroom.crypto import DATA_KEY_BYTES, random_bytes
 from strongroom.kernel.secret import Secret
@@ -41,8 +40,6 @@ class FakeKeyStore:
     `away` and `throttled` fail every call; `disable` and `schedule_deletion` fail one root's. `gate` holds
     calls until it is set. `calls` counts what reached the store.
     """
-
-    production_safe: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.away = False
@@ -158,15 +155,6 @@ class MemoryDataKeyTable:
         await self._asked("add")
         return self.rows.setdefault((row.merchant, row.mode, row.name, row.version), row)
 
-    async def update(self, row: DataKeyRow) -> None:
-        await self._asked("update")
-        at = (row.merchant, row.mode, row.name, row.version)
-        kept = self.rows.get(at)
-        if kept is not None and kept.state != KeyState.DESTROYED:
-            self.rows[at] = dataclasses.replace(
-                kept, state=row.state, wrapped=row.wrapped, mac=row.mac
-            )
-
     async def versions(self, merchant: str, mode: str, name: str) -> Sequence[DataKeyRow]:
         await self._asked("versions")
         of = (merchant, mode, name)
@@ -192,8 +180,13 @@ class MemoryDataKeyTable:
 
     async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
         assert within is None, "there is no transaction here"
-        await self.update(row)
+        await self._asked("destroy")
         at = (row.merchant, row.mode, row.name, row.version)
+        kept = self.rows.get(at)
+        if kept is not None and kept.state != KeyState.DESTROYED:
+            self.rows[at] = dataclasses.replace(
+                kept, state=row.state, wrapped=row.wrapped, mac=row.mac
+            )
         self.noted.append(KeyChange(*at, "destroyed", datetime.now(UTC)))
 
     async def changes(self, since: datetime) -> Sequence[KeyChange]:

@@ -6,7 +6,6 @@ import base64
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import ClassVar
 
 import pytest
 
@@ -38,9 +37,6 @@ class KeyStoreContract:
 
     #: What a store may say of bytes that no root of its own wrapped.
     refuses_foreign_bytes_with: type[Exception] | tuple[type[Exception], ...] = CannotUnwrap
-
-    #: Whether production may run on it (promise 8).
-    production_safe: ClassVar[bool] = True
 
     @pytest.fixture
     def store(self) -> KeyStore:
@@ -245,6 +241,3 @@ class KeyStoreContract:
             await store.close()
             results = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(result) for result in results} <= {NewDataKey, KeyStoreUnavailable}, results
-
-    async def test_it_says_whether_production_may_run_on_it(self, store: KeyStore) -> None:
-        assert store.production_safe is self.production_safe

@@ -29,16 +29,12 @@ REGION = "me-central-1"
 
 
 class TestFakeKeyStore(KeyStoreContract):
-    production_safe = False
-
     @pytest.fixture
     async def store(self) -> KeyStore:
         return FakeKeyStore()
 
 
 class TestFileKeyStore(KeyStoreContract):
-    production_safe = False
-
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[KeyStore]:
         store = FileKeyStore.create(tmp_path / "roots", PASSPHRASE, datetime.now(UTC))

@@ -54,6 +54,18 @@ FACTS = StartFacts(
     default_secret=False,
     sink_outside_database=True,
 )
+#: What production may run on, and what such a store needs.
+STORES: dict[KeyStoreName, dict[str, Any]] = {
+    KeyStoreName.AWS_KMS: {},
+    KeyStoreName.GCP_KMS: {"gcp_kms_key_ring": "projects/shop-1/locations/me-central2/keyRings/strongroom"},
+    KeyStoreName.TRANSIT: {
+        "transit_url": "https://bao.example",
+        "transit_ca": Path("/run/bao.pem"),
+        "transit_role_id": "role",
+        "transit_secret_id_file": Path("/run/secret-id"),
+    },
+    KeyStoreName.PKCS11: {"pkcs11_module": Path("/opt/hsm/libhsm.so")},
+}  # fmt: skip
 #: What is wrong: a setting, a fact, or a fact of one database; and the words that name it.
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "file key store": ({"key_store": KeyStoreName.FILE}, {}, {}, "the key store is a file"),
@@ -109,9 +121,11 @@ def require_named(look: Look, *names: str) -> None:
     assert not said, "nothing else is wrong"
 
 
-def test_a_safe_configuration_has_no_fault() -> None:
+@pytest.mark.parametrize("store", KeyStoreName)
+def test_a_safe_configuration_has_no_fault(store: KeyStoreName) -> None:
     """There is a production that starts."""
-    assert faults(SAFE, FACTS) == ()
+    found = faults(replace(SAFE, key_store=store, **STORES.get(store, {})), FACTS)
+    assert (found == ()) is (store in STORES)
 
 
 @pytest.mark.parametrize("name", FAULTS)

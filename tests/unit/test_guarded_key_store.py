@@ -73,8 +73,6 @@ class Ground:
 
 
 class TestGuardedKeyStore(KeyStoreContract):
-    production_safe = False
-
     @pytest.fixture
     async def store(self) -> KeyStore:
         return GuardedKeyStore(FakeKeyStore(), KeyMetrics(CollectorRegistry()))

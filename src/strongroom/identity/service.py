@@ -48,7 +48,7 @@ class IdentityService:
         self, name: str, *, actor: str, origin: Origin, region: str | None = None
     ) -> Merchant:
         """Make a tenant."""
-        _read_name(name)
+        require_name(name)
         if region is not None and not REGION.fullmatch(region):
             raise Invalid(
                 FieldError("/region", "region_malformed", "a region is a word like `uae`")
@@ -85,7 +85,7 @@ class IdentityService:
     async def create_key(self, wish: KeyWish, *, actor: str, origin: Origin) -> NewKey:
         """Make an API key."""
         permissions = _granted(wish)
-        _read_name(wish.name)
+        require_name(wish.name)
         text = new_key_text(wish.kind, wish.mode)
         key_id = KeyId(new_id("key"))
         now = self._clock.now()
@@ -167,7 +167,8 @@ class IdentityService:
         return await self._recorder.origin(merchant, address, request_hash, self._clock.now())
 
 
-def _read_name(name: str) -> None:
+def require_name(name: str) -> None:
+    """Raise Invalid for a name that is empty, long, not printable, or looks like a card number."""
     if not 0 < len(name.strip()) <= NAME_CHARACTERS_MAX or not name.isprintable():
         raise Invalid(
             FieldError(

@@ -55,25 +55,25 @@ class Breaker:
         self._turn = 0
         self._failures = 0
         self._wait = wait_seconds
-        self._opens_until: float | None = None
+        self._open_until: float | None = None
         self._probing = False
 
     @property
     def state(self) -> BreakerState:
         """Whether calls get through."""
-        if self._opens_until is None:
+        if self._open_until is None:
             return BreakerState.CLOSED
         return BreakerState.HALF_OPEN if self._probing else BreakerState.OPEN
 
     def admits(self, now: float) -> bool:
         """Tell whether `admit` would give a ticket."""
-        return self._opens_until is None or (not self._probing and now >= self._opens_until)
+        return self._open_until is None or (not self._probing and now >= self._open_until)
 
     def admit(self, now: float) -> Ticket | None:
         """Return a ticket for one call, or None: the call is not made."""
         if not self.admits(now):
             return None
-        if self._opens_until is None:
+        if self._open_until is None:
             return Ticket(self._turn, is_probe=False)
         self._probing = True
         return Ticket(self._turn, is_probe=True)
@@ -85,7 +85,7 @@ class Breaker:
         self._failures = 0
         if ticket.is_probe:
             self._turn += 1
-            self._opens_until, self._probing, self._wait = None, False, self._shortest_wait
+            self._open_until, self._probing, self._wait = None, False, self._shortest_wait
 
     def failed(self, ticket: Ticket, now: float) -> None:
         """Take note that there was no answer."""
@@ -97,7 +97,7 @@ class Breaker:
         elif self._failures < self._failures_to_open:
             return
         self._turn += 1
-        self._opens_until, self._probing = now + self._wait, False
+        self._open_until, self._probing = now + self._wait, False
 
     def given_up(self, ticket: Ticket) -> None:
         """Take note that the call ended without a result; the next one may probe."""
@@ -106,4 +106,4 @@ class Breaker:
 
     def seconds_left(self, now: float) -> float:
         """Return when the next call may be made; 0 if now, or as soon as the probe is back."""
-        return 0.0 if self._opens_until is None else max(0.0, self._opens_until - now)
+        return 0.0 if self._open_until is None else max(0.0, self._open_until - now)

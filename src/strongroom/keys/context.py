@@ -7,6 +7,7 @@ Refuses an empty context, an empty name or value, and our own name for the purpo
 from collections.abc import Mapping
 from typing import Final
 
+from strongroom.crypto import encode_parts
 from strongroom.kernel.invariant import invariant
 from strongroom.keys.purposes import Purpose
 
@@ -14,6 +15,8 @@ PURPOSE_ENTRY: Final = "strongroom:purpose"
 #: AWS KMS encrypts at most this much, and a context may be at most 8192 characters there.
 LARGEST_PLAINTEXT_BYTES: Final = 4096
 LARGEST_CONTEXT_CHARACTERS: Final = 4096
+#: The first of the parts that are authenticated: what is wrapped is good for nothing else that this key encrypts.
+WRAPPED_LABEL: Final = "strongroom wrapped key 1"
 
 
 def bound_context(purpose: Purpose, context: Mapping[str, str]) -> dict[str, str]:
@@ -27,6 +30,12 @@ def bound_context(purpose: Purpose, context: Mapping[str, str]) -> dict[str, str
     size = sum(len(name) + len(value) for name, value in context.items())
     invariant(size <= LARGEST_CONTEXT_CHARACTERS, "a context is short")
     return dict(sorted({**context, PURPOSE_ENTRY: purpose}.items()))
+
+
+def associated(purpose: Purpose, context: Mapping[str, str]) -> bytes:
+    """Return the bound context as one text of bytes, for stores that authenticate bytes and no names."""
+    bound = bound_context(purpose, context)
+    return encode_parts((WRAPPED_LABEL, *(text for entry in bound.items() for text in entry)))
 
 
 def check_plaintext(plaintext: bytes) -> None:

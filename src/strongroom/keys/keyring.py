@@ -20,6 +20,7 @@ from strongroom.kernel.secret import Secret
 from strongroom.keys.errors import DataKeyDestroyed, DataKeyUnknown, KeyRowAltered
 from strongroom.keys.model import (
     CACHE_SECONDS,
+    PLATFORM_CONTEXT,
     PLATFORM_MERCHANT,
     PLATFORM_MODE,
     DataKey,
@@ -215,18 +216,14 @@ class Keyring:
         merchant, mode, version = before.merchant, before.mode, before.version + 1
         new = await self._store.generate(name.purpose, _context(merchant, mode, name, version))
         # Crash here: the store remembers nothing, and nothing was sealed. The next call starts anew.
+        asked = self._signed(self._row(merchant, mode, name, version, new.wrapped))
         row = await self._table.replace(
-            self._signed(self._row(merchant, mode, name, version, new.wrapped)),
+            asked,
             self._signed(before, state=KeyState.RETIRING),
             before.mac,
             within,
         )
-        if row is None:
-            return None
-        self._check_row(row, merchant, mode, name, version)
-        if row.wrapped == new.wrapped:
-            return DataKey(version, new.plaintext, row.made_at)
-        return await self._unwrapped(row, seals=True)  # another process was first
+        return None if row is None else await self._kept(asked, row, new.plaintext)
 
     async def destroy(
         self, merchant: str, mode: str, name: KeyName, version: int, within: Within | None = None
@@ -330,7 +327,7 @@ class Keyring:
     async def _fetch_current(self, merchant: str, mode: str, name: KeyName) -> DataKey:
         row = await self._table.current(merchant, mode, name)
         if row is None:
-            return await self._make(merchant, mode, name, 1)
+            return await self._make_first(merchant, mode, name)
         self._check_row(row, merchant, mode, name)
         return await self._unwrapped(row, seals=True)
 
@@ -343,15 +340,17 @@ class Keyring:
         self._check_row(row, merchant, mode, name, version)
         return await self._unwrapped(row, seals=False)
 
-    async def _make(self, merchant: str, mode: str, name: KeyName, version: int) -> DataKey:
-        context = _context(merchant, mode, name, version)
-        new = await self._store.generate(name.purpose, context)
+    async def _make_first(self, merchant: str, mode: str, name: KeyName) -> DataKey:
+        new = await self._store.generate(name.purpose, _context(merchant, mode, name, 1))
         # Crash here: the store remembers nothing, and nothing was sealed. The next call starts anew.
-        unsigned = self._row(merchant, mode, name, version, new.wrapped)
-        row = await self._table.add(self._signed(unsigned))
-        self._check_row(row, merchant, mode, name, version)
-        if row.wrapped == new.wrapped:
-            return DataKey(version, new.plaintext, row.made_at)
+        asked = self._signed(self._row(merchant, mode, name, 1, new.wrapped))
+        return await self._kept(asked, await self._table.add(asked), new.plaintext)
+
+    async def _kept(self, asked: DataKeyRow, row: DataKeyRow, plaintext: Secret[bytes]) -> DataKey:
+        """Return the key of a row that the table keeps, where it was asked to keep a new version."""
+        self._check_row(row, asked.merchant, asked.mode, KeyName(asked.name), asked.version)
+        if row.wrapped == asked.wrapped:
+            return DataKey(asked.version, plaintext, row.made_at)
         return await self._unwrapped(row, seals=True)  # another process was first
 
     async def _unwrapped(self, row: DataKeyRow, *, seals: bool) -> DataKey:
@@ -440,10 +439,10 @@ def _row_mac(key: Secret[bytes], row: DataKeyRow) -> bytes:
 
 
 def _context(merchant: str, mode: str, name: KeyName, version: int) -> dict[str, str]:
-    """Return what a wrapped key is bound to. No value is empty; `platform` is no merchant's id and no mode."""
+    """Return what a wrapped key is bound to. No value is empty; PLATFORM_CONTEXT is no merchant's id and no mode."""
     return {
-        "merchant": merchant or "platform",
-        "mode": mode or "platform",
+        "merchant": merchant or PLATFORM_CONTEXT,
+        "mode": mode or PLATFORM_CONTEXT,
         "name": name,
         "version": str(version),
     }

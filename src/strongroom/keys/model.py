@@ -13,6 +13,8 @@ from strongroom.keys.purposes import Purpose
 #: Merchant and mode of a key that belongs to the installation and to no merchant.
 PLATFORM_MERCHANT = ""
 PLATFORM_MODE = ""
+#: What stands for both in the context that such a key is bound to, where no value is empty.
+PLATFORM_CONTEXT: Final = "platform"
 #: No process keeps a data key in clear for longer.
 CACHE_SECONDS: Final = 300
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from strongroom.db.pool import Transaction
 from strongroom.kernel.secret import Secret
@@ -20,9 +20,6 @@ class KeyStore(Protocol):
     Every method raises KeyStoreUnavailable when the store does not answer, RootDisabled when the root is
     disabled or is to be deleted, and KeyStoreRefused when the store says no for another reason.
     """
-
-    #: Whether production may run on it (promise 8).
-    production_safe: ClassVar[bool]
 
     @property
     def name(self) -> str:
@@ -61,9 +58,6 @@ class DataKeyTable(Protocol):
         Of two that race to add one version, both get the same row back.
         """
 
-    async def update(self, row: DataKeyRow) -> None:
-        """Put state, wrapped and mac of an existing row. Does nothing to a row that is destroyed."""
-
     async def versions(self, merchant: str, mode: str, name: str) -> Sequence[DataKeyRow]:
         """Return every version, oldest first, in any state."""
 
@@ -81,7 +75,10 @@ class DataKeyTable(Protocol):
         """
 
     async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
-        """Keep a version as destroyed, in one transaction with `within`, which comes first and may refuse."""
+        """Keep a version as destroyed, in one transaction with `within`, which comes first and may refuse.
+
+        Does nothing to a row that is destroyed, and makes none.
+        """
 
     async def rewrap(self, row: DataKeyRow, mac_before: bytes) -> bool:
         """Put wrapped and mac of a row that still carries this MAC; tell whether it did."""

@@ -27,7 +27,7 @@ from strongroom.identity.errors import MerchantUnknown
 from strongroom.identity.grants import ROLE_PERMISSIONS
 from strongroom.identity.jose import JoseRefused, public_key
 from strongroom.identity.revocation import certificate_subject, revoke
-from strongroom.identity.service import NAME_CHARACTERS_MAX
+from strongroom.identity.service import require_name
 from strongroom.identity.services import store
 from strongroom.identity.services.assertions import (
     ASSERTION_TYPE,
@@ -93,7 +93,7 @@ class Services:
         Raises:
             Invalid, ServiceRefused, MerchantUnknown: it may not be what was asked for.
         """
-        _read_name(wish.name)
+        require_name(wish.name)
         if excess := wish.permissions - ROLE_PERMISSIONS[Role.SERVICE]:
             raise ServiceRefused(f"a service cannot have {', '.join(sorted(excess))}")
         if not wish.permissions:
@@ -377,21 +377,6 @@ def read_keys(given: Mapping[str, object]) -> tuple[Mapping[str, str], ...]:
             )
         found.append({**key.jwk, "kid": kid})
     return tuple(found)
-
-
-def _read_name(name: str) -> None:
-    if not 0 < len(name.strip()) <= NAME_CHARACTERS_MAX or not name.isprintable():
-        raise Invalid(
-            FieldError(
-                "/name",
-                "name_malformed",
-                f"a name has 1 to {NAME_CHARACTERS_MAX} printable characters",
-            )
-        )
-    if has_cardlike(name):
-        raise Invalid(
-            FieldError("/name", "card_number_refused", "the name looks like a card number")
-        )
 
 
 def _scope(service: Service, wanted: str | None) -> str:

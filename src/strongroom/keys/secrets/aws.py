@@ -17,6 +17,7 @@ from strongroom.config import SecretReference
 from strongroom.kernel.secret import Secret
 from strongroom.keys.errors import SecretUnreadable
 from strongroom.keys.secrets.fields import picked, replaced
+from strongroom.keys.stores.aws_errors import aws_code
 
 if TYPE_CHECKING:
     from types_aiobotocore_secretsmanager import SecretsManagerClient
@@ -117,7 +118,7 @@ class AwsSecrets:
             ):
                 yield client
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
+            code = aws_code(error)
             if code in _DENIED:
                 raise SecretUnreadable("this role may not use it") from error
             raise SecretUnreadable(f"AWS Secrets Manager answered {code}") from error
@@ -131,7 +132,7 @@ async def _value(
     try:
         answer = await client.get_secret_value(SecretId=reference.name, VersionStage=stage)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code", "") in _NOT_THERE:
+        if aws_code(error) in _NOT_THERE:
             return None
         raise
     text = answer.get("SecretString")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
@@ -34,8 +34,9 @@ from strongroom.keys.errors import (
     KeyStoreUnavailable,
     RootDisabled,
 )
-from strongroom.keys.model import NewDataKey, RootInfo
+from strongroom.keys.model import PLATFORM_CONTEXT, NewDataKey, RootInfo
 from strongroom.keys.purposes import Purpose
+from strongroom.keys.stores.aws_errors import aws_code
 
 if TYPE_CHECKING:
     from types_aiobotocore_kms import KMSClient
@@ -46,9 +47,6 @@ READ_TIMEOUT_SECONDS: Final = 3
 CALL_TIMEOUT_SECONDS: Final = 6
 CALLS_AT_ONCE: Final = 16
 ROTATION_SECONDS: Final = 3_600.0
-
-#: What the keyring calls the merchant of a key that belongs to none.
-PLATFORM: Final = "platform"
 
 _CANNOT_UNWRAP: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 _UNKNOWN_KEY: Final = "NotFoundException"
@@ -79,8 +77,6 @@ _SERVER_ERROR: Final = 500
 
 class AwsKmsKeyStore:
     """Implements `KeyStore` over AWS KMS. Made by `open`; give it up with `close`."""
-
-    production_safe: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -186,7 +182,7 @@ class AwsKmsKeyStore:
         try:
             return await self._decrypted(first, wrapped, bound)
         except (CannotUnwrap, KeyStoreRefused) as error:
-            if not others or _code(error.__cause__) not in _ANOTHER_KEY:
+            if not others or aws_code(error.__cause__) not in _ANOTHER_KEY:
                 raise
             refused = error
         try:
@@ -262,8 +258,8 @@ class AwsKmsKeyStore:
     def _key_ids_for(self, purpose: Purpose, context: Mapping[str, str]) -> tuple[str, ...]:
         """Return the key that wraps for this context, then those that may have wrapped for it before."""
         key_id = self._key_id(purpose)
-        merchant = context.get("merchant", PLATFORM)
-        if purpose not in self._merchant_keys or merchant == PLATFORM:
+        merchant = context.get("merchant", PLATFORM_CONTEXT)
+        if purpose not in self._merchant_keys or merchant == PLATFORM_CONTEXT:
             return (key_id,)
         if _MERCHANT.fullmatch(merchant) is None:
             raise KeyStoreRefused("a merchant's id makes no alias")
@@ -304,17 +300,10 @@ def _present(content: bytes) -> bytes:
     return content
 
 
-def _code(error: BaseException | None) -> str:
-    """Return what AWS calls an error; nothing for one that is none of AWS's."""
-    if not isinstance(error, ClientError):
-        return ""
-    return error.response.get("Error", {}).get("Code", "")
-
-
 def _translated(
     error: ClientError, key_id: str
 ) -> CannotUnwrap | RootDisabled | KeyStoreUnavailable | KeyStoreRefused:
-    code = _code(error)
+    code = aws_code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
     if code in _CANNOT_UNWRAP:
         return CannotUnwrap()

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import msgspec
 
@@ -76,8 +76,6 @@ class _RootBinding:
 
 class FileKeyStore:
     """Implements `KeyStore` over a passphrase-sealed file that was read once."""
-
-    production_safe: ClassVar[bool] = False
 
     def __init__(self, path: Path, passphrase: Secret[str], roots: tuple[_Root, ...]) -> None:
         self._path = path

@@ -9,11 +9,11 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Final, TypeVar
+from typing import Final
 
 import msgspec
 
-from strongroom.crypto import DATA_KEY_BYTES, encode_parts, random_bytes
+from strongroom.crypto import DATA_KEY_BYTES, random_bytes
 from strongroom.egress.fixed import (
     CALL_TIMEOUT_SECONDS,
     FixedService,
@@ -23,7 +23,7 @@ from strongroom.egress.fixed import (
 from strongroom.egress.google_identity import GoogleTokens, IdentityRefused
 from strongroom.egress.model import Answered
 from strongroom.kernel.secret import Secret
-from strongroom.keys.context import bound_context, check_plaintext
+from strongroom.keys.context import associated, check_plaintext
 from strongroom.keys.errors import (
     CannotUnwrap,
     KeyStoreRefused,
@@ -32,6 +32,7 @@ from strongroom.keys.errors import (
 )
 from strongroom.keys.model import NewDataKey, RootInfo
 from strongroom.keys.purposes import Purpose
+from strongroom.keys.stores.answers import read_answer
 from strongroom.keys.stores.crc32c import crc32c
 
 ENDPOINT: Final = "https://cloudkms.googleapis.com"
@@ -39,8 +40,6 @@ KEY_NAME: Final = re.compile(
     r"projects/[a-z0-9.:-]{1,100}/locations/[a-z0-9-]{1,63}/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}"
 )
 
-#: The first of the parts that are authenticated: what is wrapped is good for nothing else that this key encrypts.
-_LABEL: Final = "strongroom wrapped key 1"
 _OK: Final = 200
 _UNAUTHENTICATED: Final = 401
 _TOO_MANY: Final = 429
@@ -48,8 +47,6 @@ _CLIENT_ERRORS: Final = range(400, 500)
 _WAIT_OUT: Final = frozenset(
     {"ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 )
-
-_Shape = TypeVar("_Shape")
 
 
 class _Encrypted(msgspec.Struct, frozen=True):
@@ -107,8 +104,6 @@ class _Refusal(msgspec.Struct, frozen=True):
 class GcpKmsKeyStore:
     """Implements `KeyStore` over Google Cloud KMS. Made by `open`; give it up with `close`."""
 
-    production_safe: ClassVar[bool] = True
-
     def __init__(
         self,
         service: FixedService,
@@ -163,7 +158,7 @@ class GcpKmsKeyStore:
     async def wrap(self, purpose: Purpose, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         """Call cryptoKeys.encrypt; the key's primary version encrypts."""
         check_plaintext(plaintext)
-        bound = _associated(purpose, context)
+        bound = associated(purpose, context)
         key_name = self._key_name(purpose)
         request = {
             "plaintext": plaintext,
@@ -174,7 +169,7 @@ class GcpKmsKeyStore:
         answered = await self._call("POST", f"{key_name}:encrypt", request)
         if answered.status != _OK:
             raise self._refused(answered, key_name)
-        encrypted = _read(answered, _Encrypted)
+        encrypted = read_answer(answered, _Encrypted)
         # An answer that fails here may be of something else than what was sent; to keep it could lose what it wraps.
         if not (
             encrypted.plaintext_verified
@@ -190,7 +185,7 @@ class GcpKmsKeyStore:
         self, purpose: Purpose, wrapped: bytes, context: Mapping[str, str]
     ) -> Secret[bytes]:
         """Call cryptoKeys.decrypt; whichever version of this key encrypted decrypts."""
-        bound = _associated(purpose, context)
+        bound = associated(purpose, context)
         key_name = self._key_name(purpose)
         if not wrapped:
             raise CannotUnwrap
@@ -203,7 +198,7 @@ class GcpKmsKeyStore:
         answered = await self._call("POST", f"{key_name}:decrypt", request)
         if answered.status != _OK:
             raise self._refused(answered, key_name, invalid=CannotUnwrap())
-        decrypted = _read(answered, _Decrypted)
+        decrypted = read_answer(answered, _Decrypted)
         if not decrypted.plaintext or decrypted.checksum != str(crc32c(decrypted.plaintext)):
             raise KeyStoreUnavailable
         return Secret(decrypted.plaintext)
@@ -222,7 +217,7 @@ class GcpKmsKeyStore:
         answered = await self._call("GET", key_name)
         if answered.status != _OK:
             raise self._refused(answered, key_name)
-        key = _read(answered, _Key)
+        key = read_answer(answered, _Key)
         if key.name != key_name:
             raise KeyStoreUnavailable
         if key.purpose != "ENCRYPT_DECRYPT":
@@ -290,19 +285,6 @@ class GcpKmsKeyStore:
             case status:
                 said = status if re.fullmatch("[A-Z_]{1,40}", status) else str(answered.status)
                 return KeyStoreRefused(f"Google Cloud KMS answered {said} for {key_name}")
-
-
-def _associated(purpose: Purpose, context: Mapping[str, str]) -> bytes:
-    bound = bound_context(purpose, context)
-    return encode_parts((_LABEL, *(text for entry in bound.items() for text in entry)))
-
-
-def _read(answered: Answered, shape: type[_Shape]) -> _Shape:
-    try:
-        return msgspec.json.decode(answered.body, type=shape)
-    except (msgspec.MsgspecError, RecursionError):
-        # Not chained: what does not decode may hold a key, and a chained error would print what it met.
-        raise KeyStoreUnavailable from None
 
 
 def _fault(answered: Answered) -> _Fault:

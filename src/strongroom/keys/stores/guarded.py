@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import ceil
 from time import monotonic
-from typing import ClassVar, Final, TypeVar
+from typing import Final, TypeVar
 
 from strongroom.kernel.breaker import Breaker
 from strongroom.kernel.errors import StrongroomError
@@ -30,9 +30,6 @@ Result = TypeVar("Result")
 
 class GuardedKeyStore:
     """Implements `KeyStore` over another one."""
-
-    #: Promise 8 asks the settings, which name the store that is wrapped.
-    production_safe: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from time import perf_counter
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.secret import Secret
@@ -17,9 +17,6 @@ Result = TypeVar("Result")
 
 class MeteredKeyStore:
     """Implements `KeyStore` over another one."""
-
-    #: Promise 8 asks the settings, which name the store that is wrapped.
-    production_safe: ClassVar[bool] = False
 
     def __init__(self, store: KeyStore, metrics: KeyMetrics) -> None:
         self._store = store

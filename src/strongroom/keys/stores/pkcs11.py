@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache, partial
-from typing import ClassVar, Final, TypeVar
+from typing import Final, TypeVar
 
 import pkcs11
 
@@ -53,8 +53,6 @@ def _worker(_process: int) -> ThreadPoolExecutor:
 
 class Pkcs11KeyStore:
     """Implements `KeyStore` over a PKCS#11 token. Made by `open`; give it up with `close`."""
-
-    production_safe: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import msgspec
 
@@ -25,7 +25,7 @@ from strongroom.egress.fixed import (
 )
 from strongroom.egress.model import Answered
 from strongroom.kernel.secret import Secret
-from strongroom.keys.context import bound_context, check_plaintext
+from strongroom.keys.context import WRAPPED_LABEL, associated, check_plaintext
 from strongroom.keys.errors import (
     CannotUnwrap,
     KeyStoreRefused,
@@ -34,6 +34,7 @@ from strongroom.keys.errors import (
 )
 from strongroom.keys.model import NewDataKey, RootInfo
 from strongroom.keys.purposes import Purpose
+from strongroom.keys.stores.answers import read_answer
 from strongroom.keys.stores.transit_login import TransitIdentity
 from strongroom.keys.stores.transit_wire import (
     Decrypted,
@@ -41,7 +42,6 @@ from strongroom.keys.stores.transit_wire import (
     Encrypted,
     Root,
     packed,
-    read,
     refusal,
     spelt,
 )
@@ -49,7 +49,6 @@ from strongroom.keys.stores.transit_wire import (
 #: Authenticated encryption with keys of 256 bits.
 ALGORITHMS: Final = frozenset({"aes256-gcm96", "chacha20-poly1305", "xchacha20-poly1305"})
 
-_LABEL: Final = "strongroom wrapped key 1"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _PATH: Final = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}(?:/(?!\.)[A-Za-z0-9_.-]{1,64}){0,7}")
 _OK: Final = 200
@@ -58,8 +57,6 @@ _FORBIDDEN: Final = 403
 
 class TransitKeyStore:
     """Implements `KeyStore` over a Transit engine. Made by `open`; give it up with `close`."""
-
-    production_safe: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -138,7 +135,7 @@ class TransitKeyStore:
     async def wrap(self, purpose: Purpose, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         """Call encrypt; the key's newest version encrypts."""
         check_plaintext(plaintext)
-        bound = _associated(purpose, context)
+        bound = associated(purpose, context)
         async with self._bounded():
             await self._require_fit(purpose)
             derived = await self._is_derived(purpose)
@@ -148,7 +145,7 @@ class TransitKeyStore:
         self, purpose: Purpose, wrapped: bytes, context: Mapping[str, str]
     ) -> Secret[bytes]:
         """Call decrypt, with the version of the key that encrypted."""
-        bound = _associated(purpose, context)
+        bound = associated(purpose, context)
         text = spelt(wrapped)
         async with self._bounded():
             # Also of a root that is fit no more: what it wrapped has to be got out of it.
@@ -205,7 +202,7 @@ class TransitKeyStore:
         answered = await self._call("GET", f"keys/{name}")
         if answered.status != _OK:
             raise refusal(answered, name)
-        root = read(answered, Described).data
+        root = read_answer(answered, Described).data
         self._derived[purpose] = root.derived
         return root
 
@@ -214,7 +211,7 @@ class TransitKeyStore:
 
         A server from before associated data passes over it in silence.
         """
-        one, other = (encode_parts((_LABEL, "binding test", each)) for each in "12")
+        one, other = (encode_parts((WRAPPED_LABEL, "binding test", each)) for each in "12")
         derivation = one if derived else None
         wrapped = await self._encrypted(purpose, random_bytes(DATA_KEY_BYTES), one, derivation)
         try:
@@ -255,7 +252,7 @@ class TransitKeyStore:
         answered = await self._call("POST", f"encrypt/{name}", msgspec.json.encode(request))
         if answered.status != _OK:
             raise refusal(answered, name)
-        return packed(read(answered, Encrypted).data.ciphertext)
+        return packed(read_answer(answered, Encrypted).data.ciphertext)
 
     async def _decrypted(
         self, purpose: Purpose, text: str, bound: bytes, derivation: bytes | None
@@ -267,7 +264,7 @@ class TransitKeyStore:
         answered = await self._call("POST", f"decrypt/{name}", msgspec.json.encode(request))
         if answered.status != _OK:
             raise refusal(answered, name, unwrapping=True)
-        plaintext = read(answered, Decrypted).data.plaintext
+        plaintext = read_answer(answered, Decrypted).data.plaintext
         if not plaintext:
             raise KeyStoreUnavailable
         return Secret(plaintext)
@@ -300,11 +297,6 @@ class TransitKeyStore:
         if name is None:
             raise KeyStoreRefused(f"this role is not granted the {purpose} root")
         return name
-
-
-def _associated(purpose: Purpose, context: Mapping[str, str]) -> bytes:
-    bound = bound_context(purpose, context)
-    return encode_parts((_LABEL, *(text for entry in bound.items() for text in entry)))
 
 
 def _fault_of(name: str, root: Root) -> KeyStoreRefused | None:

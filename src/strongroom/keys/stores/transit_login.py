@@ -20,6 +20,7 @@ from strongroom.egress.fixed import FixedService, ServiceAway
 from strongroom.egress.model import Answered
 from strongroom.kernel.secret import Secret
 from strongroom.keys.errors import KeyStoreRefused, KeyStoreUnavailable
+from strongroom.keys.stores.answers import read_answer
 
 #: A token younger than this was refused for what it may do, not for its age: another one would be refused as well.
 YOUNG_SECONDS: Final = 5.0
@@ -135,7 +136,7 @@ class AppRole:
             except ServiceAway:
                 return lease
             if answered.status == _OK:
-                auth = _read(answered)
+                auth = read_answer(answered, _LoggedIn).auth
                 renewed = replace(
                     lease, began=self._now(), seconds=auth.lease_duration, renewable=auth.renewable
                 )
@@ -159,7 +160,7 @@ class AppRole:
             raise KeyStoreUnavailable
         if answered.status != _OK:
             raise KeyStoreRefused("the Transit store refused this role's login (AppRole)")
-        auth = _read(answered)
+        auth = read_answer(answered, _LoggedIn).auth
         seconds = auth.lease_duration or ENDLESS_SECONDS
         return _Lease(Secret(auth.client_token), began, began, seconds, auth.renewable)
 
@@ -214,13 +215,6 @@ async def _post(
     return await service.call(
         "POST", f"/v1/{path}", headers={**headers, **carried}, body=msgspec.json.encode(request)
     )
-
-
-def _read(answered: Answered) -> _Auth:
-    try:
-        return msgspec.json.decode(answered.body, type=_LoggedIn).auth
-    except (msgspec.MsgspecError, RecursionError):
-        raise KeyStoreUnavailable from None
 
 
 def _content(path: Path, what: str) -> Secret[str]:

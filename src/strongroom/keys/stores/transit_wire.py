@@ -8,7 +8,7 @@ spelt in other ways that it takes for the same.
 import base64
 import binascii
 import re
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -38,8 +38,6 @@ _CANNOT_UNWRAP: Final = (
 )
 _DISABLED: Final = ("disallowed by policy (too old)", "soft deleted", "soft-deleted")
 _UNKNOWN_KEY: Final = "key not found"
-
-_Shape = TypeVar("_Shape")
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -114,15 +112,6 @@ def spelt(wrapped: bytes) -> str:
     ):
         raise CannotUnwrap
     return f"vault:v{version}:{base64.b64encode(wrapped[_HEADER_BYTES:]).decode()}"
-
-
-def read(answered: Answered, shape: type[_Shape]) -> _Shape:
-    """Return the body of an answer. Raises KeyStoreUnavailable for one of another shape."""
-    try:
-        return msgspec.json.decode(answered.body, type=shape)
-    except (msgspec.MsgspecError, RecursionError):
-        # Not chained: what does not decode may hold a key, and a chained error would print what it met.
-        raise KeyStoreUnavailable from None
 
 
 def refusal(
