@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One vocabulary for why a payment was declined, and what may be done then, whatever the processor calls it.
 
-An adapter maps each code that its processor publishes to one of these; a code that nobody published is `generic_decline`,
-and the processor's own word stays beside it as the reason.
+An adapter maps each code that its processor publishes to one of these; a code that nobody published is
+`generic_decline`, and the processor's own word stays beside it as the reason.
 """
 
 import enum
