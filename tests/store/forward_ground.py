@@ -2,7 +2,7 @@
 """A vault that calls: its parts over a real database, a merchant with cards, and a peer in the place of processors."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -239,9 +239,13 @@ class ForwardGround:
 
 
 async def started(
-    databases: Databases, store: FakeKeyStore, clock: Clock, held: HeldCvcs | None = None
+    databases: Databases,
+    store: FakeKeyStore,
+    clock: Clock,
+    held: HeldCvcs | None = None,
+    more: Sequence[Destination] = (),
 ) -> Process:
-    """Start a vault process; several over one database and key store are one Strongroom."""
+    """Start a vault process; several over one database and key store are one Strongroom. `more`: other processors."""
     database = CountingDatabase(databases.address(Domain.VAULT, Login.VAULT), connections_max=4)
     keyring = Keyring(store, PostgresDataKeyTable(database), clock)
     await keyring.start([Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL])
@@ -249,7 +253,7 @@ async def started(
     recorder = EventRecorder(database, row_key.secret, clock)
     epochs = CvcEpochs(database, store, recorder, clock, VaultMetrics(CollectorRegistry()))
     policy = EgressPolicy(loopback=frozenset({"127.0.0.1"}))
-    destinations = Destinations([SIMULATOR, ACME])
+    destinations = Destinations([SIMULATOR, ACME, *more])
     connections = VaultConnections(
         database=database,
         keyring=keyring,
@@ -306,13 +310,17 @@ async def ended(process: Process) -> None:
 
 @asynccontextmanager
 async def forward_ground(
-    databases: Databases, *, held: HeldCvcs | None = None, clock: Clock | None = None
+    databases: Databases,
+    *,
+    held: HeldCvcs | None = None,
+    clock: Clock | None = None,
+    more: Sequence[Destination] = (),
 ) -> AsyncIterator[ForwardGround]:
     clock = clock or SystemClock()
     # One store a set of databases: what one ground wrapped in there, the next one unwraps.
     store = _STORES.setdefault(id(databases), FakeKeyStore())
     async with peer(says(answer(b'{"id": "sp_1", "status": "authorized"}', 201))) as listening:
-        process = await started(databases, store, clock, held)
+        process = await started(databases, store, clock, held, more)
         try:
             ground = ForwardGround(databases, process, listening, store, clock)
             await ground.register(ground.connection)
