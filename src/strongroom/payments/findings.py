@@ -61,7 +61,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         settled_amount=_settled(attempt, found),
         decline_code=found.decline_code,
         advice=found.advice,
-        reason=found.reason,
+        reason=_reason(attempt, found),
         action_url=found.action_url,
         # Whoever sent it has stopped: what has not arrived by now never will.
         lease_until=min(attempt.lease_until, now),
@@ -199,6 +199,12 @@ def _settled(attempt: Attempt, found: Found) -> int | None:
     if found.outcome is not Outcome.APPROVED:
         return None
     return attempt.amount if found.amount is None else found.amount
+
+
+def _reason(attempt: Attempt, found: Found) -> str | None:
+    """Return why. That a sale's capture failed is kept: told of again, it must not be taken away again."""
+    lost = attempt.operation is Operation.SALE and attempt.reason == CAPTURE_FAILED
+    return CAPTURE_FAILED if lost else found.reason
 
 
 def _breaks_a_sum(payment: Payment) -> bool:
