@@ -86,9 +86,14 @@ def _not_captured(item: ItemIn) -> Found:
     return _sale(item, captured=0)
 
 
-def _released(item: ItemIn) -> Found:
-    """Nothing of it is held any more. An expiry names what was authorized, not what is released (see limitations)."""
+def _expired(item: ItemIn) -> Found:
+    """What was not captured is held no more. The amount is what was authorized, not what expired (see limitations)."""
     return _sale(item, released=item.amount.value)
+
+
+def _called_back(item: ItemIn) -> Found:
+    """All of it is held no more, and nothing was captured: only what is not captured can be cancelled."""
+    return _sale(item, captured=0, released=item.amount.value)
 
 
 _AUTHORIZING: Final = (Operation.AUTHORIZE, Operation.SALE)
@@ -104,12 +109,12 @@ MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
         Operation.CAPTURE: (_declined, None),
         Operation.SALE: (_not_captured, None),
     },
-    "EXPIRE": dict.fromkeys(_AUTHORIZING, (_released, None)),
+    "EXPIRE": dict.fromkeys(_AUTHORIZING, (_expired, None)),
     "OFFER_CLOSED": dict.fromkeys(_AUTHORIZING, (_ended, None)),
     "REFUND": {Operation.REFUND: (_approved, _declined)},
     "REFUNDED_REVERSED": {Operation.REFUND: (_declined, None)},
     "REFUND_FAILED": {Operation.REFUND: (_declined, None)},
-    "TECHNICAL_CANCEL": dict.fromkeys(_AUTHORIZING, (_released, None)),
+    "TECHNICAL_CANCEL": dict.fromkeys(_AUTHORIZING, (_called_back, None)),
 }
 #: Kinds that move money, or say how much of it moves, without any operation of ours. A report without an operation is
 #: correlated and put aside with an alert: never believed, and never passed over in silence.
