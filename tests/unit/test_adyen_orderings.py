@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.adyen_words import ADAPTER, AUTHORIZATION, notification
 from payment_makers import CARD, NOW, asking, found, loaded
 from strongroom.crypto.ids import new_id
+from strongroom.kernel.errors import Refused
 from strongroom.kernel.ids import RefundId
 from strongroom.payments.decisions import Decided, after
 from strongroom.payments.findings import agrees, is_early, settle
 from strongroom.payments.model import CaptureMethod, Found, Loaded, Operation, Outcome, Status
-from strongroom.payments.processors.adyen.notices import reference_of
+from strongroom.payments.processors.adyen.notices import MEANINGS, UNASKED, reference_of
 from strongroom.payments.recovery import _is_older, _matches
 from strongroom.payments.wishes import start_authorization, start_capture, start_refund, start_void
 
@@ -32,6 +35,10 @@ ABOUT: Final = {
     "REFUNDED_REVERSED": (Operation.REFUND,),
 }
 AUTHORIZING: Final = (Operation.AUTHORIZE, Operation.SALE)
+
+
+class NoSuchAttempt(Exception):
+    """Nothing of the kind was asked for yet."""
 
 
 @dataclass(slots=True)
@@ -85,12 +92,15 @@ class Story:
     def _told(self, kind: str, more: list[str]) -> None:
         """Go the way of a notice whose processor cannot be asked (`recovery.Notices`)."""
         wanted = ABOUT.get(kind, AUTHORIZING)
-        (attempt, *_) = [
+        about = [
             each
             for operation in wanted
             for each in reversed(self.known.attempts)
             if each.operation is operation
         ]
+        if not about:
+            raise NoSuchAttempt
+        attempt = about[0]
         amount = next((int(each) for each in more if each.isdigit()), attempt.amount)
         report = ADAPTER.report(
             notification(
@@ -201,6 +211,13 @@ ROWS: Final = [
         VOIDED,
     ),
     Row(
+        "sale answered CAPTURE_FAILED AUTHORISATION|false CAPTURE_FAILED",
+        "believed believed agrees",
+        HELD,
+        ALL,
+        discrepancy=True,
+    ),
+    Row(
         "sale answered CAPTURE_FAILED CAPTURE",
         "believed agrees",
         HELD,
@@ -277,6 +294,48 @@ def test_an_order_of_events_comes_to(row: Row) -> None:
     assert {name: value for name, value in balances.items() if value} == row.balances
     assert payment.status is row.status
     assert payment.discrepancy is row.discrepancy
+
+
+#: Whatever Adyen may say, and a merchant ask for, of such a payment.
+STEPS: Final = st.sampled_from(
+    [
+        *(f"{kind}{more}" for kind in sorted(MEANINGS) for more in ("", " false", " 400", " 1000")),
+        *sorted(UNASKED),
+        "NEVER_HEARD_OF",
+        "capture",
+        "capture 400",
+        "capture 400 more",
+        "void",
+        "refund",
+        "refund 400",
+    ]
+)
+
+
+@settings(max_examples=400)
+@given(
+    begun=st.sampled_from(["authorize", "sale"]),
+    known=st.sampled_from(["answered", "lost", "redirected"]),
+    steps=st.lists(STEPS, max_size=12),
+)
+def test_no_order_of_events_makes_money_or_breaks_the_table_of_states(
+    begun: str, known: str, steps: list[str]
+) -> None:
+    """Nothing is negative, no sum breaks but a discrepancy says so, and every state that follows may follow."""
+    method = CaptureMethod.AUTOMATIC if begun == "sale" else CaptureMethod.MANUAL
+    story = Story(loaded(capture_method=method))
+    for step in (begun, known, *steps):
+        try:
+            story.step(step)
+        except (NoSuchAttempt, Refused):
+            continue
+        payment = story.known.payment
+        balances = {name: getattr(payment, name) for name in BALANCES}
+        assert min(balances.values()) >= 0, balances
+        held = payment.capturing + payment.captured + payment.voiding + payment.voided
+        given_back = payment.refunding + payment.refunded
+        sound = held <= payment.authorized <= payment.amount and given_back <= payment.captured
+        assert sound or payment.discrepancy, balances
 
 
 def test_the_payments_own_reference_outlives_its_modifications() -> None:
