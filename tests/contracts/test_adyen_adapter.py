@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from contracts.adyen_peer import AdyenPeer
 from contracts.adyen_words import (
     ACCOUNT,
     ADAPTER,
@@ -24,7 +25,7 @@ from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
 from strongroom.payments.connections import ConnectionBook
-from strongroom.payments.model import Finding, Operation
+from strongroom.payments.model import Basis, Finding, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.processors.adyen import AdyenAdapter
 from strongroom.payments.processors.adyen.adapter import OTHER_MINOR_UNIT
@@ -32,6 +33,7 @@ from strongroom.vault import Slot, Template, TemplateRefused
 from strongroom.vault.destinations import Destinations
 from strongroom.vault.template import filled, slots_of
 
+PEER: Final = AdyenPeer()
 CARD: Final = {
     Slot.CARD_NUMBER: "4111111111111111",
     Slot.CARD_EXP_MONTH_DIGITS: "03",
@@ -181,3 +183,57 @@ def test_a_refused_account_is_said_to_be() -> None:
     for status in (404, 500, 201):
         with pytest.raises(AnswerSurprising):
             ADAPTER.account(CONNECTION, reply(status, body))
+
+
+# --- the contract of every adapter --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [Outcome.APPROVED, Outcome.DECLINED, Outcome.PENDING])
+@pytest.mark.parametrize("operation", list(Operation))
+def test_its_answers_are_read(operation: Operation, outcome: Outcome) -> None:
+    if (operation, outcome) in PEER.never:
+        outcome = Outcome.PENDING
+    command = asked(operation)
+    found = ADAPTER.answer(command, PEER.answered(command, outcome))
+    assert (found.outcome, found.basis) == (outcome, Basis.ANSWER)
+    if outcome is Outcome.APPROVED:
+        assert (found.amount, found.currency) == (1_000, "AED")
+        assert found.processor_reference
+    assert (found.decline_code is None) is (outcome is not Outcome.DECLINED)
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+def test_an_answer_about_something_else_is_not_believed(operation: Operation) -> None:
+    """Another reference, currency, amount or kind of thing. Only the answer to a cancel names no amount."""
+    command = asked(operation)
+    same = command.attempt.attempt_id
+    others = [
+        asked(operation),
+        asked(
+            Operation.REFUND if operation is not Operation.REFUND else Operation.CAPTURE,
+            attempt_id=same,
+        ),
+    ]
+    if operation is not Operation.VOID:
+        others.append(asked(operation, attempt_id=same, currency="KWD"))
+        others.append(asked(operation, attempt_id=same, amount=1_001))
+    for other in others:
+        with pytest.raises(AnswerSurprising):
+            ADAPTER.answer(command, PEER.answered(other, Outcome.APPROVED))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.APPROVED, Outcome.DECLINED])
+@pytest.mark.parametrize("operation", list(Operation))
+def test_its_notices_say_what_they_are_about(operation: Operation, outcome: Outcome) -> None:
+    made = attempt(operation)
+    report = ADAPTER.report(PEER.notice(made, outcome, "acct_shop"))
+    assert report is not None
+    assert (report.account, report.mode, report.reference) == ("acct_shop", "test", made.attempt_id)
+    assert (report.operation, report.amount, report.currency) == (operation, 1_000, "AED")
+    assert (report.found.outcome, report.found.basis) == (outcome, Basis.NOTICE)
+
+
+def test_what_is_documented_as_not_executed_is_not_sent() -> None:
+    for status in PEER.refusals():
+        found = ADAPTER.answer(asked(Operation.CAPTURE), reply(status, PEER.refusal))
+        assert found.outcome is Outcome.NOT_SENT
