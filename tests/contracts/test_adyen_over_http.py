@@ -46,7 +46,7 @@ async def sent(ground: ForwardGround, command: Command) -> Forwarded:
     template = ADAPTER.template(command)
     if not command.attempt.operation.authorizes:
         return await ground.process.forwarder.forward(ground.call(template))
-    token, cvc = await ground.token(VISA, "737")
+    token, cvc = await ground.token(VISA, "737", exp_month=3)
     return await ground.process.forwarder.forward(ground.call(template, token=token, cvc=cvc))
 
 
@@ -73,7 +73,7 @@ async def test_a_request_arrives_as_adyen_describes_it(
         assert request.json()["paymentMethod"] == {
             "type": "scheme",
             "number": VISA,
-            "expiryMonth": "12",
+            "expiryMonth": "03",
             "expiryYear": "2034",
             "cvc": "737",
         }

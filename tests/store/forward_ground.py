@@ -175,6 +175,7 @@ class ForwardGround:
         mode: Mode = Mode.TEST,
         kind: CallerKind = CallerKind.SECRET,
         merchant: MerchantId | None = None,
+        exp_month: int = 12,
         **more: Any,
     ) -> tuple[TokenId, str | None]:
         """Make a token, and a sealed CVC with it."""
@@ -183,7 +184,7 @@ class ForwardGround:
         )
         asked = Asked(principal, Origin(), new_id("req"), self.clock.now(), new_id("req"))
         made = await self.process.maker.create(
-            TokenIn(CardIn(number, 12, 2034, cvc), **more), asked
+            TokenIn(CardIn(number, exp_month, 2034, cvc), **more), asked
         )
         said = json.loads(made.answer)
         return TokenId(said["id"]), said.get("cvc")
