@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, Payment
 from strongroom.vault import Destination, Forwarded, Template
@@ -111,6 +111,14 @@ class Adapter(Protocol):
 
     def account(self, connection: Connection, reply: Forwarded) -> Account:
         """Read the account. Raises AnswerSurprising."""
+
+
+@runtime_checkable
+class PerAccount(Protocol):
+    """An adapter whose requests name the merchant's account: it is bound to a connection before it is used."""
+
+    def bound(self, connection: Connection) -> Adapter:
+        """Return the adapter for one account."""
 
 
 Adapters = Mapping[str, Adapter]
