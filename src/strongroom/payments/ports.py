@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, Payment
 from strongroom.vault import Destination, Forwarded, Template
@@ -111,6 +111,14 @@ class Adapter(Protocol):
 
     def account(self, connection: Connection, reply: Forwarded) -> Account:
         """Read the account. Raises AnswerSurprising."""
+
+
+@runtime_checkable
+class FindsAtPayment(Protocol):
+    """An adapter whose processor shows captures, releases and refunds only at the payment that they belong to."""
+
+    def find_at(self, authorization: str) -> Template:
+        """Return the request that asks that payment, by the processor's name of it. `found` reads the answer."""
 
 
 Adapters = Mapping[str, Adapter]
