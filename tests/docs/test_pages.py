@@ -27,6 +27,7 @@ HOSTS = {
     "bao.example:8200",
     "console.example",
     "db.shop.example",
+    "vkuhvk4v.api.sandbox.checkout.com",
     "127.0.0.1:9443",
     "127.0.0.1:9444",
     "127.0.0.1:9445",
