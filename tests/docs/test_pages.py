@@ -29,6 +29,7 @@ HOSTS = {
     "checkout-test.adyen.com",
     "console.example",
     "db.shop.example",
+    "vkuhvk4v.api.sandbox.checkout.com",
     "127.0.0.1:9443",
     "127.0.0.1:9444",
     "127.0.0.1:9445",

@@ -18,6 +18,7 @@ from strongroom.payments.connections_api import ConnectionDesk
 from strongroom.payments.ports import Adapters
 from strongroom.payments.probing import ConnectionTests
 from strongroom.payments.processors.adyen import AdyenAdapter
+from strongroom.payments.processors.checkout import CheckoutAdapter
 from strongroom.payments.processors.simulator import SimulatorAdapter
 from strongroom.payments.reading import Payments
 from strongroom.payments.records import LOOKUP, NOTICE, Scribe
@@ -38,7 +39,9 @@ from strongroom.webhooks.ports import Webhooks
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
 #: Every processor, by the name that connections have. A new adapter is one line here.
-ADAPTERS: Final[Adapters] = {each.name: each for each in (AdyenAdapter(), SimulatorAdapter())}
+ADAPTERS: Final[Adapters] = {
+    each.name: each for each in (AdyenAdapter(), CheckoutAdapter(), SimulatorAdapter())
+}
 
 
 def _attempts(

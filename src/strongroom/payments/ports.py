@@ -121,4 +121,12 @@ class PerAccount(Protocol):
         """Return the adapter for one account."""
 
 
+@runtime_checkable
+class FindsAtPayment(Protocol):
+    """An adapter whose processor shows captures, releases and refunds only at the payment that they belong to."""
+
+    def find_at(self, authorization: str) -> Template:
+        """Return the request that asks that payment, by the processor's name of it. `found` reads the answer."""
+
+
 Adapters = Mapping[str, Adapter]
