@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the ledger: what each account comes to, its postings, and where it differs from the payments. Changes nothing."""
+"""Reads the ledger: accounts, postings, and where it differs from the payments. Changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

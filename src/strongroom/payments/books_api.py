@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes of the gateway's listener about the ledger: its accounts, its postings, and whether it agrees with the payments."""
+"""Routes of the gateway's listener about the ledger: accounts, postings, and whether it agrees with the payments."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -74,7 +74,9 @@ async def list_postings(
     """Return a page of postings."""
     books: Books = state.books
     if payment is not None and not is_id("pay", payment):
-        raise Invalid(FieldError("/payment", "parameter_wrong", "a payment is pay_ and 26 characters"))
+        raise Invalid(
+            FieldError("/payment", "parameter_wrong", "a payment is pay_ and 26 characters")
+        )
     principal = principal_of(request)
     page, last = await books.statement(
         principal.merchant,

@@ -132,11 +132,11 @@ TRIAL_BALANCE: Final[dict[str, Any]] = {
         {
             "account": account,
             "currency": "AED",
-            "debits": debits,
-            "credits": credits,
-            "balance": debits - credits,
+            "debits": debit,
+            "credits": credit,
+            "balance": debit - credit,
         }
-        for account, debits, credits in (
+        for account, debit, credit in (
             ("authorizations", 1050, 1050),
             ("holds", 1050, 1050),
             ("receivable", 1050, 200),
