@@ -301,7 +301,8 @@ async def test_payments_of_before_the_ledger_open_its_books(server: Server) -> N
         "'by_reference', 'active', now(), now())",
         *(
             "insert into payments.payment (merchant_id, mode, payment_id, version, status, amount, currency, "
-            "capture_method, connection_id, authorized, captured, voided, refunded, created_by, created_at, updated_at) values "
+            "capture_method, connection_id, authorized, captured, voided, refunded, created_by, created_at, "
+            "updated_at) values "
             f"('mer_a', 'test', '{payment}', 4, 'succeeded', 1000, 'AED', 'manual', {connection}, {amounts}, 'key_a', "
             "now(), now())"
             for payment, connection, amounts in (
