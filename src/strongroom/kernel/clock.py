@@ -47,3 +47,10 @@ _LOCAL_PART: Final = 26
 def rfc3339(moment: datetime) -> str:
     """Print a UTC moment as RFC 3339 with microseconds and `Z`, so that text order is time order."""
     return moment.isoformat(timespec="microseconds")[:_LOCAL_PART] + "Z"
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return a moment that a caller gave, in UTC; one without a zone is taken to be in it."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

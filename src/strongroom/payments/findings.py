@@ -11,7 +11,14 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.events import EventType
-from strongroom.payments.decisions import Decided, added, contribution, decided_over
+from strongroom.payments.decisions import (
+    CAPTURE_FAILED,
+    Decided,
+    added,
+    contribution,
+    decided_over,
+)
+from strongroom.payments.ledger import postings
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -26,8 +33,6 @@ from strongroom.payments.model import (
 )
 
 _replace: Final = msgspec.structs.replace
-#: Why an approved sale counts as an authorization only.
-CAPTURE_FAILED: Final = "capture_failed"
 
 
 def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Decided:
@@ -98,7 +103,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
             happened=(*decided.happened, EventType.PAYMENT_DISCREPANCY),
             discrepancy=True,
         )
-    return replace(decided, refunds=refunds)
+    posted = postings(payment, decided.payment, attempt, known, now)
+    return replace(decided, refunds=refunds, postings=posted)
 
 
 def agrees(payment: Payment, attempt: Attempt, found: Found) -> bool:
