@@ -135,19 +135,20 @@ def test_currencies_that_are_sent_have_the_published_exponents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "taken"),
+    ("host", "modes"),
     [
-        ("vkuhvk4v.api.checkout.com", True),
-        ("vkuhvk4v.api.sandbox.checkout.com", True),
-        ("api.sandbox.checkout.com", True),
-        ("access.checkout.com", False),
-        ("vkuhvk4vapi.checkout.com", False),
-        ("api.checkout.com.evil.example", False),
-        ("checkout.com", False),
+        ("vkuhvk4v.api.checkout.com", {Mode.LIVE}),
+        ("api.checkout.com", {Mode.LIVE}),
+        ("vkuhvk4v.api.sandbox.checkout.com", {Mode.TEST}),
+        ("api.sandbox.checkout.com", {Mode.TEST}),
+        ("access.checkout.com", set()),
+        ("vkuhvk4vapi.checkout.com", set()),
+        ("api.checkout.com.evil.example", set()),
+        ("checkout.com", set()),
     ],
 )
-def test_connections_lead_to_its_api_only(*, host: str, taken: bool) -> None:
-    assert ADAPTER.destination.takes_host(host) is taken
+def test_connections_lead_to_the_api_of_their_mode_only(host: str, modes: set[Mode]) -> None:
+    assert {mode for mode in Mode if ADAPTER.destination.takes_host(host, mode)} == modes
 
 
 # --- answers ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 from typing import Final
 
+from strongroom.kernel.mode import Mode
 from strongroom.payments.model import Attempt, Operation
 from strongroom.payments.ports import Command
 from strongroom.vault import Destination, Json, Route, Slot, Template, TemplateRefused, slot
@@ -40,14 +41,10 @@ DESTINATION: Final = Destination(
     credential_headers={"authorization": "Bearer {secret_key}"},
     answer_headers=frozenset({"cko-request-id", "cko-version", "content-type"}),
     # `{prefix}.api.checkout.com` and `{prefix}.api.sandbox.checkout.com`, a prefix for each account and environment.
-    hosts=frozenset(
-        {
-            "*.api.checkout.com",
-            "*.api.sandbox.checkout.com",
-            "api.checkout.com",
-            "api.sandbox.checkout.com",
-        }
-    ),
+    hosts_by_mode={
+        Mode.TEST: frozenset({"*.api.sandbox.checkout.com", "api.sandbox.checkout.com"}),
+        Mode.LIVE: frozenset({"*.api.checkout.com", "api.checkout.com"}),
+    },
 )
 
 
