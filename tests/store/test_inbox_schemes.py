@@ -164,6 +164,19 @@ async def test_several_events_of_an_envelope_are_kept_each_for_itself(ground: Gr
         assert wrapped["NotificationRequestItem"]["eventCode"] == row["event_key"].split(":")[0]
 
 
+async def test_a_networks_reference_that_looks_like_a_card_holds_nothing_up(
+    ground: Ground,
+) -> None:
+    """Adyen sends nothing behind a notice that is refused."""
+    _, connection = await connected(ground, "adyen")
+    reference = "360000000000004"
+    await ground.inbox.receive(
+        adyen(connection, adyen_item(additionalData={"networkTxReference": reference}))
+    )
+    card = adyen(connection, adyen_item(additionalData={"authCode": reference}))
+    assert isinstance(await refused(ground, card), CardNumberRefused)
+
+
 async def test_of_an_envelope_with_one_forged_item_nothing_is_kept(ground: Ground) -> None:
     _, connection = await connected(ground, "adyen")
     good, forged = adyen_signed(adyen_item(), KEY), adyen_signed(adyen_item(), ADYEN.other)

@@ -22,9 +22,11 @@ from notice_makers import (
     judged,
     sha256_of,
 )
+from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.webhooks.inbound import VERIFIERS, NoticeRejected, RawNotice, VerifiedNotice
+from strongroom.webhooks.inbound.references import has_card_number
 
 T: Final = int(NOW.timestamp())
 STRIPE, ADYEN, PLATFORM, CHECKOUT = (
@@ -287,6 +289,31 @@ def test_a_notice_prints_nothing_of_what_it_says(scheme: str) -> None:
     found = replace(found, beside=(found,))
     assert "captured" not in repr(found)
     assert "ShopCOM" not in repr(found)
+
+
+#: Fifteen digits that have the prefix, length and check digit of a Diners number.
+LIKE_DINERS: Final = "360000000000004"
+#: What stands in a notice, whether it counts as a card number.
+HOLDS: Final[list[tuple[str, bool]]] = [
+    (f'{{"networkTxReference": "{LIKE_DINERS}"}}', False),
+    (f'{{"network_transaction_id":"{LIKE_DINERS}"}}', False),
+    (f'{{"scheme_id" :\n"{LIKE_DINERS}", "n": 1}}', False),
+    (f'{{"networkTxReference": "{LIKE_DINERS}", "scheme_id": "{LIKE_DINERS}"}}', False),
+    (f'{{"reference": "{LIKE_DINERS}"}}', True),
+    (f'{{"networkTxReference": {LIKE_DINERS}}}', True),
+    (f'{{"networkTxReference": "{LIKE_DINERS} "}}', True),
+    (f'{{"networkTxReference": "{LIKE_DINERS}", "number": "{LIKE_DINERS}"}}', True),
+    (f'{{"x-networkTxReference": "{LIKE_DINERS}"}}', True),
+    (f'{{"network\\u0054xReference": "{LIKE_DINERS}"}}', True),
+    ('{"networkTxReference": "4242424242424242"}', True),
+    ('{"networkTxReference": "MCC123456789012"}', False),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), HOLDS)
+def test_a_networks_reference_is_no_card_number(body: str, *, expected: bool) -> None:
+    assert has_cardlike(LIKE_DINERS), "it would be refused"
+    assert has_card_number(body.encode()) is expected
 
 
 ACKNOWLEDGED: Final[Callable[[str], tuple[int, bytes, str]]] = lambda scheme: (  # noqa: E731 - a table of one row

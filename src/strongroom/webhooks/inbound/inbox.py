@@ -13,12 +13,12 @@ from strongroom.crypto.ids import new_id
 from strongroom.http.body import BodyTooLarge
 from strongroom.http.bounds import CardNumberRefused
 from strongroom.http.limits import NOTICE_BODY_BYTES_MAX
-from strongroom.kernel.cardlike import has_cardlike_bytes
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import ConnectionId, MerchantId, NoticeId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKeys
 from strongroom.webhooks.inbound.errors import NoticeRejected
+from strongroom.webhooks.inbound.references import has_card_number
 from strongroom.webhooks.inbound.restated import Restated
 from strongroom.webhooks.inbound.sealing import NOTICE_FIELD, Sealed, SealedNotice, seal
 from strongroom.webhooks.inbound.sources import OpenSource, OpenSources
@@ -154,7 +154,7 @@ class Inbox:
         except NoticeRejected as rejected:
             self._observer.noticed(verifier.scheme, rejected.reason)
             raise
-        if any(has_cardlike_bytes(each.body) for each in (notice, *notice.beside)):
+        if any(has_card_number(each.body) for each in (notice, *notice.beside)):
             self._observer.noticed(verifier.scheme, CardNumberRefused.code)
             raise CardNumberRefused
         return notice
