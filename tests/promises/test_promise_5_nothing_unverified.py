@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from notice_makers import SENDERS, adyen_envelope, adyen_item
+from notice_makers import SENDERS, adyen_envelope, adyen_item, adyen_signed
 from paying import WITH_CHALLENGE, Shop, open_shop, simulating
 from polling import until
 from service import Service
@@ -111,7 +111,7 @@ def told(scheme: str, shop: Shop, attempt: dict[str, Any]) -> bytes:
 
 async def scheme_shop(service: Service, simulated: Simulated, scheme: str, secret: str) -> Shop:
     """A shop that believes notices of a scheme, where nothing else decides."""
-    more = {"webhook_scheme": scheme, "webhook_secret": secret}
+    more: dict[str, Any] = {"webhook_scheme": scheme, "webhook_secret": secret}
     return await open_shop(service, simulated, notices=False, finding="by_notice", **more)
 
 
@@ -172,6 +172,31 @@ async def test_the_same_notice_counts_when_it_is_signed(
     assert all(each.is_success for each in answers), answers
     await shop.until_status(payment, "requires_capture")
     assert await shop.notices() == {"believed": 1}
+
+
+async def test_what_a_processor_tells_again_in_other_words_is_not_applied_twice(
+    service: Service, simulated: Simulated
+) -> None:
+    """Adyen's, which signs a few fields: other unsigned words are kept aside, a signed correction is looked at, once."""
+    key = SENDERS["adyen"].secret
+    shop = await scheme_shop(service, simulated, "adyen", key)
+    payment, attempt = await unknown(shop)
+    event = json.loads(notice(shop, attempt, "authorized"))
+    item = adyen_item(merchantReference=attempt["id"])
+
+    async def tell(**other: Any) -> None:
+        body = adyen_envelope(adyen_signed({**item, **other}, key), **event)
+        for _ in range(2):
+            assert (await send_all(shop, body, [])).status_code == 202
+
+    await tell()
+    await shop.until_status(payment, "requires_capture")
+    await tell(reason="in other words")
+    await tell(amount={"value": 2, "currency": "EUR"})
+    await shop.until_told()
+    assert await shop.notices() == {"believed": 1, "restated": 1, "agrees": 1}
+    assert await state(shop, payment) == ("requires_capture", 1_000)
+    assert (await shop.events(payment)).count("payment.authorized") == 1
 
 
 @pytest.mark.parametrize("scheme", sorted(SENDERS))
