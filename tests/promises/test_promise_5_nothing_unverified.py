@@ -177,7 +177,7 @@ async def test_the_same_notice_counts_when_it_is_signed(
 async def test_what_a_processor_tells_again_in_other_words_is_not_applied_twice(
     service: Service, simulated: Simulated
 ) -> None:
-    """Adyen's, which signs a few fields: other unsigned words are kept aside, a signed correction is looked at, once."""
+    """Of Adyen: other unsigned words are kept aside; a signed correction is looked at, and nothing happens twice."""
     key = SENDERS["adyen"].secret
     shop = await scheme_shop(service, simulated, "adyen", key)
     payment, attempt = await unknown(shop)
