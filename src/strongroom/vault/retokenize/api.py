@@ -33,8 +33,8 @@ _Request = LitestarRequest[Any, Any, State]
     summary="Give tokens other ids",
     description=(
         "For tokens that leaked. Begins a job that gives the tokens named, a container's or all of them new ids; the "
-        "old ones are dead at once, or are read and charged as the new ones for `alias_days`. Single-use tokens are "
-        "left. Takes a second person."
+        "old ones are dead at once, or stand for the new ones for `alias_days`: they are read, charged, forwarded and "
+        "revealed as those. Single-use tokens are left. Takes a second person."
     ),
     tags=["retokenizations"],
     responses=answers(201, JobOut, examples.JOB, 400, 401, 403, 409, 413, 415, 422, 429, 503),

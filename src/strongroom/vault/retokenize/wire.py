@@ -23,7 +23,7 @@ class RetokenizeIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             le=ALIAS_DAYS_MAX,
-            description="For so many days the old ids are read and charged as the new ones; 0: dead at once",
+            description="For so many days the old ids stand for the new ones; 0: dead at once",
         ),
     ] = 0
 
