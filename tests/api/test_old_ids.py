@@ -24,7 +24,8 @@ from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding.plan import Sender
 from strongroom.vault.forwarding.requests import Asked, read_request
 from strongroom.vault.forwarding.service import Forwarding
-from strongroom.vault.retokenize.service import Retokenizations, Wish
+from strongroom.vault.retokenize.model import Wish
+from strongroom.vault.retokenize.service import Retokenizations
 
 SLOT: Final = {"pan": "{{ card.number }}"}
 

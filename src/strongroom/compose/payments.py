@@ -8,7 +8,7 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.process import Process
 from strongroom.db.pool import Database
 from strongroom.egress import check_url
-from strongroom.jobs import Handler, JobQueue, Worker
+from strongroom.jobs import Handler, JobQueue, Task, Worker
 from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
 from strongroom.payments.attempts import Attempts, Parts
@@ -25,6 +25,7 @@ from strongroom.payments.repeats import Repeats
 from strongroom.payments.returns import Returns
 from strongroom.payments.service import PaymentService
 from strongroom.payments.store import ChangeSink, PaymentReader
+from strongroom.vault.events import EVENT_DATA
 from strongroom.webhooks.deliver import Deliverer
 from strongroom.webhooks.endpoints import Endpoints
 from strongroom.webhooks.events import Events
@@ -33,9 +34,12 @@ from strongroom.webhooks.inbound.inbox import Inbox
 from strongroom.webhooks.inbound.sources import OpenSources, Sources
 from strongroom.webhooks.inbound.store import NoticeSink
 from strongroom.webhooks.ports import Webhooks
+from strongroom.webhooks.relay import Relay
 
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
+#: How often the vault's outbox is looked into.
+RELAY_SECONDS: Final = 1.0
 #: Every processor, by the name that connections have. A new adapter is one line here.
 ADAPTERS: Final[Adapters] = {each.name: each for each in (SimulatorAdapter(),)}
 
@@ -180,4 +184,19 @@ def start_worker(
     )
     worker.start()
     process.on_close(worker.stop)
+    _bring_vault_events(process, database)
     return worker
+
+
+def _bring_vault_events(process: Process, database: Database) -> None:
+    """Let what happens in the vault become events, whichever process the vault is in."""
+    site = process.site
+    relay = Relay(
+        source=process.vault_outbox,
+        database=database,
+        clock=site.clock,
+        shapes=EVENT_DATA,
+        log=site.log,
+        wake=lambda: process.wake(DELIVERY),
+    )
+    process.periodic([Task("vault-events", RELAY_SECONDS, relay.run)])

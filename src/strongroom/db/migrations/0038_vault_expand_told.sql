@@ -1,4 +1,5 @@
--- Old ids that still stand for tokens are good for reveals and forwards too.
+-- Old ids that still stand for tokens are good for reveals and forwards too; and what a merchant is told of the vault's
+-- long jobs waits here, from the commit that ends the job until it is an event in the core database.
 
 -- What an id of before a retokenization stands for, as long as it does. The one place that says so.
 create function vault.present_id(of_merchant text, in_mode text, old text, at timestamptz) returns text
@@ -47,3 +48,23 @@ begin
                   and x.token_id = coalesce(vault.present_id(of_merchant, in_mode, w.name, at), w.name)
                   and (x.expires_at is null or x.expires_at > at)) t on true;
 end $$;
+
+-- What merchants are to be told. The worker's role takes it over the internal port, makes an event of it once, and then
+-- it is deleted here: what is left is what nobody has taken yet. No card data: the object as its own route shows it.
+create table vault.outbox (
+    merchant_id text        not null,
+    mode        text        not null check (mode in ('live', 'test')),
+    outbox_id   text        not null,
+    type        text        not null,
+    object_id   text        not null,
+    data        text        not null check (length(data) <= 16384),
+    happened_at timestamptz not null,
+    primary key (outbox_id, merchant_id, mode)
+);
+alter table vault.outbox enable row level security, force row level security;
+create policy tenant on vault.outbox using (
+    merchant_id = any ((select string_to_array(current_setting('strongroom.merchants', true), ','))::text[])
+);
+-- Whoever brings it over sees every tenant's, and deletes what was brought; it writes none.
+create policy relay on vault.outbox for select using (current_setting('strongroom.job', true) = 'outbox');
+create policy relayed on vault.outbox for delete using (current_setting('strongroom.job', true) = 'outbox');

@@ -17,7 +17,8 @@ from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
 from strongroom.vault.asking import caller_of
 from strongroom.vault.retokenize import examples
-from strongroom.vault.retokenize.service import PAGE_ROWS_MAX, Retokenizations, Wish
+from strongroom.vault.retokenize.model import Wish
+from strongroom.vault.retokenize.service import PAGE_ROWS_MAX, Retokenizations
 from strongroom.vault.retokenize.wire import MappingPage, RetokenizeIn, mapped_out
 from strongroom.vault.work.wire import JobOut, job_out
 
