@@ -12,10 +12,12 @@ from service import Service
 from strongroom import compose
 from strongroom.db.logins import Domain
 from strongroom.kernel.events import EventType
+from strongroom.vault.events import EVENT_DATA
 
 SCHEMAS = json.loads(compose.events_document())
-#: What needs a processor that contradicts itself is made in tests of decisions; `webhook.test` in those of endpoints.
-ELSEWHERE = {EventType.PAYMENT_DISCREPANCY, EventType.WEBHOOK_TEST}
+#: What needs a processor that contradicts itself is made in tests of decisions; `webhook.test` in those of endpoints;
+#: what the vault tells in those of its jobs (`store.telling` holds each to its schema).
+ELSEWHERE = {EventType.PAYMENT_DISCREPANCY, EventType.WEBHOOK_TEST, *EVENT_DATA}
 
 
 def wrong(rows: list[dict[str, str]]) -> list[str]:

@@ -121,6 +121,44 @@ async def test_a_vault_that_is_away_was_not_asked(made: Apart, shop: Till) -> No
     assert answer.json()["status"] == "succeeded", answer.text
 
 
+async def test_what_happens_in_a_vault_apart_is_an_event_once_even_if_it_is_killed(
+    made: Apart, shop: Till
+) -> None:
+    """The worker is away while it happens; the vault is killed before anybody has asked what it tells."""
+    begun = await shop.vault.post("/v1/imports", {"format": "csv"})
+    assert made.end(ServedRole.WORKER) == 0
+    canceled = await shop.vault.post(f"/v1/imports/{begun.json()['id']}/cancel", {})
+    assert canceled.status_code == 200, canceled.text
+    process = made.processes.pop(ServedRole.VAULT)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    made.begin(ServedRole.WORKER)
+
+    async def heard() -> list[dict[str, Any]] | None:
+        answer = await shop.gateway.get("/v1/events?type=import.canceled")
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["data"]) or None
+
+    assert await heard() is None
+    made.begin(ServedRole.VAULT)
+    for role in (ServedRole.VAULT, ServedRole.WORKER, ServedRole.GATEWAY):
+        await made.ready(role)
+    (event,) = await until(heard, what="the event")
+    assert event["data"]["import"]["id"] == begun.json()["id"]
+    another = await shop.vault.post("/v1/imports", {"format": "csv"})
+    await shop.vault.post(f"/v1/imports/{another.json()['id']}/cancel", {})
+
+    async def both() -> bool | None:
+        found = await heard() or []
+        return (
+            sorted(each["data"]["import"]["id"] for each in found)
+            == sorted((begun.json()["id"], another.json()["id"]))
+            or None
+        )
+
+    await until(both, what="the second one")
+
+
 def test_the_folder_of_a_role_holds_its_own_keys(made: Apart) -> None:
     names = {each.name for each in Path(made.site.state / "keys").iterdir()}
     assert {f"{role}.sealed" for role in ServedRole} < names

@@ -37,6 +37,7 @@ from strongroom.telemetry.sink import MemorySink
 from strongroom.vault import errors as vault_errors
 from strongroom.vault.internal import api, wire
 from strongroom.vault.internal.remote import RemoteVault, VaultPortAway, VaultPortSilent
+from strongroom.vault.outbox.service import VaultOutbox
 
 NOW = datetime.now(UTC)
 
@@ -103,10 +104,17 @@ async def remote(url: str, folder: Path, name: str = "gateway") -> AsyncIterator
         await client.close()
 
 
+def port_of(ground: ForwardGround) -> api.InternalPort:
+    process = ground.process
+    outbox = VaultOutbox(process.database)
+    return api.InternalPort(process.forwarder, process.connections, outbox, ground.clock)
+
+
 class TestInOneProcess(VaultPortsContract):
     @asynccontextmanager
     async def opened(self, ground: ForwardGround) -> AsyncIterator[Ports]:
-        yield Ports(ground, ground.process.forwarder, ground.process.connections)
+        process = ground.process
+        yield Ports(ground, process.forwarder, process.connections, VaultOutbox(process.database))
 
 
 class TestOverTheInternalPort(VaultPortsContract):
@@ -116,13 +124,12 @@ class TestOverTheInternalPort(VaultPortsContract):
 
     @asynccontextmanager
     async def opened(self, ground: ForwardGround) -> AsyncIterator[Ports]:
-        process = ground.process
-        port = api.InternalPort(process.forwarder, process.connections, ground.clock)
+        port = port_of(ground)
         async with (
             served(port, self.certificates) as url,
             remote(url, self.certificates) as vault,
         ):
-            yield Ports(ground, vault, vault)
+            yield Ports(ground, vault, vault, vault)
 
 
 # --- only over the wire -------------------------------------------------------------------------------
@@ -150,8 +157,7 @@ async def test_whoever_is_not_let_in_has_asked_nothing(
 ) -> None:
     token, cvc = await ground.token(cvc="737")
     call = ground.call(authorize(cvc=True), token=token, cvc=cvc)
-    process = ground.process
-    port = api.InternalPort(process.forwarder, process.connections, ground.clock)
+    port = port_of(ground)
     async with served(port, certificates) as url:
         for name in ("stranger", "ended", "server"):
             async with remote(url, certificates, name) as vault:
@@ -245,8 +251,7 @@ async def test_an_idle_connection_that_died_is_not_written_to_twice(
 async def test_a_call_that_was_held_up_is_not_sent_late(
     ground: ForwardGround, certificates: Path
 ) -> None:
-    process = ground.process
-    port = api.InternalPort(process.forwarder, process.connections, ground.clock)
+    port = port_of(ground)
     call = ground.call(FIND, timeout_seconds=20.0)
     now = ground.clock.now()
     await port.forward(wire.ForwardIn.of(call, now + timedelta(seconds=18)))

@@ -5,8 +5,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from database import Databases
@@ -16,6 +18,7 @@ from strongroom.audit import Origin
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.kernel.errors import Invalid, StrongroomError, Unavailable
+from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import synthetic_number
@@ -32,11 +35,21 @@ from strongroom.vault import (
     CvcInvalid,
     CvcUsed,
     Forwarder,
+    Outbox,
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.outbox.ports import PAGE_ROWS_MAX
+from strongroom.vault.outbox.store import tell
 
 ORIGIN = Origin("00" * 32, None)
+TOLD_AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+
+
+class Said(msgspec.Struct):
+    """What is told in these tests."""
+
+    what: str
 
 
 @dataclass(slots=True)
@@ -46,6 +59,7 @@ class Ports:
     ground: ForwardGround
     forwarder: Forwarder
     connections: Connections
+    outbox: Outbox
 
     async def refuses(self, error: type[StrongroomError], call: Any) -> None:
         """The call is refused with that very error, and nothing was sent."""
@@ -189,6 +203,62 @@ class VaultPortsContract:
                 with pytest.raises(Unavailable):
                     await ports.forwarder.forward(ground.call(authorize(), token=token))
         assert len(ground.peer.requests) == 1
+
+    # --- what merchants are told ----------------------------------------------------------------------
+
+    async def test_what_is_told_waits_in_its_order_until_it_is_acknowledged(
+        self, ports: Ports
+    ) -> None:
+        ground, outbox = ports.ground, ports.outbox
+        await ground.databases.run(Domain.VAULT, "truncate vault.outbox")
+        other = MerchantId(new_id("mer"))
+        for merchant, mode in (
+            (ground.merchant, Mode.TEST),
+            (ground.merchant, Mode.LIVE),
+            (other, Mode.TEST),
+        ):
+            async with ground.process.database.transaction([merchant]) as tx:
+                await tell(
+                    tx, merchant, mode, EventType.IMPORT_FAILED, "imp_1", Said("ü\n"), TOLD_AT
+                )
+        found = await outbox.waiting("", 10)
+        assert [each.outbox_id for each in found] == sorted(each.outbox_id for each in found)
+        assert {(each.merchant, each.mode) for each in found} == {
+            (ground.merchant, Mode.TEST),
+            (ground.merchant, Mode.LIVE),
+            (other, Mode.TEST),
+        }
+        first = found[0]
+        assert (first.type, first.object_id, first.at) == ("import.failed", "imp_1", TOLD_AT)
+        assert first.data == '{"what":"ü\\n"}'
+        assert await outbox.waiting(first.outbox_id, 1) == [found[1]]
+        assert await outbox.waiting(found[-1].outbox_id, 10) == []
+        for _ in range(2):
+            await outbox.acknowledge([first.outbox_id, found[2].outbox_id])
+            assert await outbox.waiting("", 10) == [found[1]]
+        await outbox.acknowledge([])
+        async with ground.databases.server.away(ground.databases.names[Domain.VAULT]):
+            with pytest.raises(Unavailable):
+                await outbox.waiting("", 10)
+            with pytest.raises(Unavailable):
+                await outbox.acknowledge([found[1].outbox_id])
+        assert await outbox.waiting("", 10) == [found[1]]
+
+    async def test_a_page_of_the_longest_comes_whole(self, ports: Ports) -> None:
+        ground = ports.ground
+        await ground.databases.run(Domain.VAULT, "truncate vault.outbox")
+        async with ground.process.database.transaction([ground.merchant]) as tx:
+            for _ in range(PAGE_ROWS_MAX + 1):
+                await tell(
+                    tx,
+                    ground.merchant,
+                    Mode.TEST,
+                    EventType.IMPORT_FAILED,
+                    "imp_1",
+                    Said("x" * 16_000),
+                    TOLD_AT,
+                )
+        assert len(await ports.outbox.waiting("", PAGE_ROWS_MAX)) == PAGE_ROWS_MAX
 
     # --- tokens ---------------------------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 """The documentation's pages are found, lead somewhere, and name tests, files and dependencies that exist."""
 
 import ast
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from docs.pages import PAGES, README, ROOT, anchors, fences, links
@@ -131,6 +133,20 @@ def test_every_file_that_a_page_names_exists() -> None:
             r"`((?:tests|src|docs|script|bench|requirements)/[\w./*-]+)`", page.read_text("utf-8")
         ):
             assert list(ROOT.glob(named.rstrip("/"))), f"{page.relative_to(ROOT)} names {named}"
+
+
+def test_every_event_that_a_page_shows_is_what_its_schema_says() -> None:
+    schemas = json.loads((DOCS / "reference" / "event-schemas.json").read_text("utf-8"))
+    shown = 0
+    for page in PAGES:
+        for _, info, content in fences(page):
+            if info == "" and '"api_version"' in content:
+                event = json.loads(content)
+                jsonschema.Draft202012Validator(
+                    schemas[event["type"]], format_checker=jsonschema.FormatChecker()
+                ).validate(event)
+                shown += 1
+    assert shown > 0
 
 
 def test_every_direct_dependency_has_a_line() -> None:

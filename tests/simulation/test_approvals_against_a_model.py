@@ -97,7 +97,7 @@ class Approvals(RuleBasedStateMachine):
         known = self.model[name]
         right = known["by"] == person and known["for"] == request
         try:
-            found = require_usable(self.rows[name], person, request, self.now)
+            found = require_usable(self.rows[name], person, [request], self.now)
         except ApprovalNotUsable:
             assert not (right and self._word(name) == "approved")
         else:

@@ -50,6 +50,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.reveal_stop": _CHANGE,
         "vault.destination": _CHANGE,
         "vault.forward": _CHANGE | {"delete"},
+        "vault.outbox": frozenset({"select", "insert", "delete"}),
         "vault.token_alias": _CHANGE | {"delete"},
         "vault.token": frozenset({"select", "insert", "update", "delete"}),
         "vault.token_detail": frozenset({"select", "insert", "update*", "delete"}),
@@ -134,6 +135,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "webhooks.endpoint": _MOVE,
         "webhooks.event": _ADD,
         "webhooks.notice": _MOVE,
+        "webhooks.relayed": _ADD,
     },
     (Domain.CORE, Login.WEBHOOKS): {  # anybody reaches it: it changes nothing but when a job runs
         "audit.address": frozenset({"insert"}),
@@ -386,6 +388,10 @@ ROWS: Final[dict[str, str]] = {
     "vault.import_piece": (
         "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
     ),
+    "vault.outbox": (
+        "(merchant_id, mode, outbox_id, type, object_id, data, happened_at)"
+        " values ('{m}', 'test', '{aud}', 'import.completed', 'imp_{m}', '{{}}', now())"
+    ),
     "vault.token_alias": (
         "(merchant_id, mode, old_id, token_id, job_id, until, made_at)"
         " values ('{m}', 'test', '{aud}', 'new', 'job', now(), now())"
@@ -415,6 +421,9 @@ ROWS: Final[dict[str, str]] = {
     "webhooks.event": (
         "(merchant_id, mode, event_id, type, object_id, payload, created_at)"
         " values ('{m}', 'test', 'evt_{own}', 'payment.created', 'pay_{m}', '{{}}', now())"
+    ),
+    "webhooks.relayed": (
+        "(merchant_id, mode, outbox_id, event_id, relayed_at) values ('{m}', 'test', '{aud}', 'evt_{m}', now())"
     ),
     "webhooks.notice": (
         "(merchant_id, mode, notice_id, connection_id, event_key, sealed, key_version, state, received_at)"

@@ -10,9 +10,12 @@ from contracts.fakes import FakeKeyStore
 from database import Databases
 from store.erasing import KEY_BACKUP_DAYS, RETIRED, Eraser, driver_of, eraser_on
 from store.rotation_ground import Ground, number
+from store.telling import told
 from strongroom.db.logins import Domain
+from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import TokenId
+from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKeyDestroyed, KeyName
 from strongroom.vault.erasure.driver import _OF_A_MERCHANT
 from strongroom.vault.erasure.errors import ErasureUnknown, NothingToErase
@@ -218,3 +221,30 @@ def test_keys_of_a_merchant_are_all_that_the_vault_has_of_it() -> None:
     """Whatever data key a merchant gets in the vault's database is destroyed with the merchant."""
     assert set(_OF_A_MERCHANT) >= ROTATABLE
     assert KeyName.CARD in _OF_A_MERCHANT
+
+
+async def test_an_erasure_is_told_once_when_its_keys_are_destroyed(eraser: Eraser) -> None:
+    ground = eraser.ground
+    erased, _ = await ground.fill(eraser.process, 1, 2)
+    made = await eraser.erasures.erase_token(eraser.caller, erased, at_once=True)
+    assert not await told(ground.look, ground.merchant), "the key that sealed it still opens copies"
+    await eraser.finish()
+    # Another process that saw it as it was before finds that it has moved on.
+    await driver_of(eraser.process)._end(made)
+    done = await eraser.erasures.read(ground.merchant, ground.mode, made.erasure_id)
+    (heard,) = await told(ground.look, ground.merchant)
+    assert (heard.type, heard.object_id, heard.mode) == (
+        "erasure.completed",
+        made.erasure_id,
+        Mode.TEST.value,
+    )
+    assert done.destroyed_at is not None
+    assert (heard.data["scope"], heard.data["tokens"], heard.data["state"]) == (
+        "token",
+        1,
+        "destroyed",
+    )
+    assert heard.data["destroyed_at"] == rfc3339(done.destroyed_at)
+    assert heard.data["complete_at"] == rfc3339(done.complete_at)
+    assert done.complete_at == done.destroyed_at + timedelta(days=KEY_BACKUP_DAYS)
+    assert heard.data["complete_at_is_final"] is True

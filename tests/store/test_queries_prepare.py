@@ -35,6 +35,7 @@ SCHEMAS: Final = {
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
+    "vault.outbox": {"vault"},
     "vault.erasure": {"vault", "keys"},  # a deletion finds out which key sealed what it deletes
     "vault.reveal": {"vault"},
     "vault.forwarding": {"vault"},
@@ -93,6 +94,7 @@ RUN_BY: Final = {
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
     "vault.retokenize": {Domain.VAULT: {Login.VAULT}},
+    "vault.outbox": {Domain.VAULT: {Login.VAULT}},
     "vault.erasure": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
@@ -194,6 +196,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.erasure.living_card_key": _EVERYBODY,  # names the keys alone
     "vault.erasure.newest_card_key": _EVERYBODY,  # names the keys alone
     "vault.work.be_worker": _EVERYBODY,  # names no table
+    "vault.outbox.be_relay": _EVERYBODY,  # likewise
     "vault.transfer.be_import_ender": _EVERYBODY,  # likewise
     "vault.search.walk_indexes": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
@@ -218,6 +221,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "webhooks.list_events_of_object": _PAYMENTS,
     "webhooks.listening_endpoints": _PAYMENTS,
     "webhooks.load_deliveries": _WORKER,
+    "webhooks.publish_once": _WORKER,
     "webhooks.put_delivery_jobs": _SERVING,
     "webhooks.record_tries": _WORKER,
     "webhooks.tries_of_deliveries": _PAYMENTS,

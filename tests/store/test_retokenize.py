@@ -3,7 +3,9 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,12 +16,13 @@ from database import Databases
 from polling import until
 from residence import AtHome
 from store.rotation_ground import Ground, Process, number
+from store.telling import told
 from strongroom.audit import Origin
-from strongroom.crypto import Algorithm
+from strongroom.crypto import Algorithm, sha256
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.db.pool import connect
-from strongroom.kernel.clock import SteppedClock
+from strongroom.kernel.clock import SteppedClock, rfc3339
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.mode import Mode
@@ -33,8 +36,11 @@ from strongroom.vault.errors import CannotReadCard, TokenUnknown
 from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding.errors import TakesTwoPeople
 from strongroom.vault.retokenize.job import PAGE_ROWS, RetokenizeHandler
-from strongroom.vault.retokenize.service import NAMED_MAX, Retokenizations, Wish
+from strongroom.vault.retokenize.mapping import MAPPING_HEADER, mapping_line
+from strongroom.vault.retokenize.model import NAMED_MAX, Mapped, Wish
+from strongroom.vault.retokenize.service import PAGE_ROWS_MAX, Retokenizations
 from strongroom.vault.wire import CardIn, NetworkTokenIn, TokenIn
+from strongroom.vault.work.ending import write_end
 from strongroom.vault.work.errors import JobUnknown
 from strongroom.vault.work.model import Job, JobKind, JobState
 
@@ -105,7 +111,9 @@ class Shop:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def shop(databases: Databases, store: FakeKeyStore) -> Shop:
-    await databases.run(Domain.VAULT, "truncate vault.job, vault.erasure, vault.token_alias")
+    await databases.run(
+        Domain.VAULT, "truncate vault.job, vault.erasure, vault.token_alias, vault.outbox"
+    )
     ground = Ground(databases, store, SteppedClock(datetime.now(UTC)))
     process = await ground.process()
     retokenizations = Retokenizations(
@@ -342,3 +350,150 @@ async def test_one_person_at_the_machine_does_it_in_test_mode_only(shop: Shop) -
         await shop.retokenizations.begin(
             shop.ground.merchant, Mode.LIVE, Wish(), actor="operator:tests", origin=Origin()
         )
+
+
+# --- what the merchant is told -----------------------------------------------------------------------
+
+
+def file_of(mapping: Sequence[Mapped]) -> str:
+    return MAPPING_HEADER + "".join(
+        mapping_line(each.old, each.new, rfc3339(each.until)) for each in mapping
+    )
+
+
+async def mapped(shop: Shop, job: Job) -> Sequence[Mapped]:
+    page, _ = await shop.retokenizations.mapping(
+        job.merchant_id, job.mode, job.job_id, "", PAGE_ROWS_MAX
+    )
+    return page
+
+
+async def test_the_merchant_is_told_once_with_the_mapping_files_digest(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hashed in several steps, of which each has a few lines."""
+    monkeypatch.setattr("strongroom.vault.retokenize.job.HASHED_ROWS", 7)
+    await shop.ground.fill(shop.process, 1, 20)
+    job = await shop.run(Wish(alias_days=2))
+    assert await shop.mapping(job)
+    file = file_of(await mapped(shop, job))
+    assert file.startswith("old,new,until\r\ntok_")
+    (heard,) = await told(shop.ground.look, shop.ground.merchant)
+    (until_,) = {each.until for each in await mapped(shop, job)}
+    assert (heard.type, heard.object_id, heard.at) == (
+        "token.retokenized",
+        job.job_id,
+        job.ended_at,
+    )
+    assert heard.data == {
+        "id": job.job_id,
+        "object": "retokenization",
+        "mode": "test",
+        "state": "done",
+        "scope": "all",
+        "container": None,
+        "alias_days": 2,
+        "replaced": 20,
+        "left": 0,
+        "old_ids_end_from": rfc3339(until_),
+        "old_ids_end_by": rfc3339(until_),
+        "mapping_sha256": sha256(file.encode()).hex(),
+        "problem": None,
+        "created_by": "operator:tests",
+        "created_at": rfc3339(job.created_at),
+        "ended_at": rfc3339(job.ended_at) if job.ended_at else None,
+    }
+
+
+async def test_a_process_that_did_not_hash_the_beginning_hashes_all_of_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strongroom.vault.retokenize.job.HASHED_ROWS", 3)
+    ground, process = shop.ground, shop.process
+    await ground.fill(process, 1, 8)
+    ground.clock.step(timedelta(hours=1))
+    job = await shop.retokenizations.begin(
+        ground.merchant, ground.mode, Wish(), actor="operator:tests", origin=Origin()
+    )
+    digests = []
+    handlers = [
+        RetokenizeHandler(
+            process.keyring, AtHome(), process.recorder, process.clock, Algorithm.A256CBC_HS512
+        )
+        for _ in range(2)
+    ]
+    for handler in (handlers[0], handlers[0], handlers[0], *[handlers[1]] * 4, handlers[0]):
+        async with process.database.transaction([ground.merchant]) as tx:
+            step = await handler.step(job, tx)
+        job = replace(job, cursor=step.cursor)
+        if step.ended:
+            digests.append(step.result["mapping_sha256"])
+    whole = sha256(file_of(await mapped(shop, job)).encode()).hex()
+    assert digests == [whole, whole], "whichever process comes to the end"
+
+
+@pytest.mark.parametrize(
+    ("wish", "scope"),
+    [(Wish(container="default"), "container"), (Wish(tokens=["?"]), "tokens")],
+    ids=["container", "named"],
+)
+async def test_it_is_told_which_tokens_were_meant(shop: Shop, wish: Wish, scope: str) -> None:
+    (token, _) = await shop.ground.fill(shop.process, 1, 2)
+    if wish.tokens:
+        wish = Wish(tokens=[token])
+    await shop.run(wish)
+    (heard,) = await told(shop.ground.look, shop.ground.merchant)
+    assert (heard.data["scope"], heard.data["container"]) == (scope, wish.container)
+    assert heard.data["replaced"] == (1 if wish.tokens else 2)
+
+
+async def test_one_that_is_canceled_on_the_way_tells_what_it_has_replaced(shop: Shop) -> None:
+    ground, process = shop.ground, shop.process
+    count = PAGE_ROWS + 1
+    await ground.fill(process, 1, count)
+    ground.clock.step(timedelta(hours=1))
+    job = await shop.retokenizations.begin(
+        ground.merchant, ground.mode, Wish(alias_days=1), actor="operator:tests", origin=Origin()
+    )
+    handler = RetokenizeHandler(
+        process.keyring, AtHome(), process.recorder, process.clock, Algorithm.A256CBC_HS512
+    )
+    handlers = {JobKind.RETOKENIZE: handler}
+    # Slow enough that a page is all it does.
+    await process.jobs.put_rate(shop.caller, job.job_id, PAGE_ROWS)
+    runner = process.runner()
+    runner._handlers = handlers
+    runner.start()
+    try:
+
+        async def some() -> bool:
+            return (await process.jobs.read(ground.merchant, ground.mode, job.job_id)).done > 0
+
+        await until(some)
+    finally:
+        await runner.stop()
+    process.jobs._handlers = handlers
+    ended = await process.jobs.cancel(shop.caller, job.job_id)
+    (heard,) = await told(ground.look, ground.merchant)
+    assert 0 < ended.done < count
+    assert (heard.data["state"], heard.data["replaced"]) == ("canceled", ended.done)
+    assert heard.data["mapping_sha256"] is None
+    assert heard.data["old_ids_end_by"] == rfc3339((await mapped(shop, job))[0].until)
+
+
+async def test_what_is_told_is_undone_with_the_step_that_ended_the_job(shop: Shop) -> None:
+    """A runner whose claim stands no more has told nothing."""
+    ground, process = shop.ground, shop.process
+    await ground.fill(process, 1, 1)
+    ground.clock.step(timedelta(hours=1))
+    job = await shop.retokenizations.begin(
+        ground.merchant, ground.mode, Wish(), actor="operator:tests", origin=Origin()
+    )
+    handler = RetokenizeHandler(
+        process.keyring, AtHome(), process.recorder, process.clock, Algorithm.A256CBC_HS512
+    )
+    with suppress(ZeroDivisionError):
+        async with process.database.transaction([ground.merchant]) as tx:
+            await write_end(handler, replace(job, state=JobState.DONE), tx, process.recorder)
+            raise ZeroDivisionError
+    assert not await told(ground.look, ground.merchant)

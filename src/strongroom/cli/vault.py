@@ -90,7 +90,7 @@ def mapping(
     as_json: bool = JSON,
 ) -> None:
     """Write what old ids became into a file of mode 0600, as a client of a running vault."""
-    import csv
+    from strongroom.vault import MAPPING_HEADER, mapping_line
 
     if not is_id("job", job):
         raise typer.BadParameter("a job's id is job_ and 26 letters and digits")
@@ -101,9 +101,8 @@ def mapping(
     except OSError as error:
         raise typer.BadParameter(f"{to}: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("old", "new", "until"))
-        rows.writerows((each["old"], each["new"], each["until"]) for each in found)
+        file.write(MAPPING_HEADER)
+        file.writelines(mapping_line(each["old"], each["new"], each["until"]) for each in found)
     if as_json:
         print_json({"file": str(to), "tokens": len(found)})
     else:

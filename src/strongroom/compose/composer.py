@@ -51,6 +51,7 @@ from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
+from strongroom.vault.outbox.service import VaultOutbox
 
 BULK_CALLS_WAITING_MAX: Final = 32
 RETENTION_SECONDS: Final = 30.0
@@ -64,6 +65,7 @@ class Composer(Operators):
         """Compose the vault role: the card-bearing listener's app, its sealer and its jobs."""
         parts = await vault_parts(self)
         self._forwarder, self._vault_connections = forwarding_for_payments(parts)
+        self._outbox = VaultOutbox(parts.database)
         self._vault_recorder = parts.recorder
         await self._core_role(parts.core)
         self.ready("vault_database", answers_of(parts.database))
@@ -96,7 +98,11 @@ class Composer(Operators):
         return await self._listener(
             "vault_internal",
             (*internal_api.ROUTES, *operations.ROUTES),
-            {"port": InternalPort(self.forwarder, self.vault_connections, self.site.clock)},
+            {
+                "port": InternalPort(
+                    self.forwarder, self.vault_connections, self.vault_outbox, self.site.clock
+                )
+            },
             vault_document,
             None,
             present(self._vault_recorder),

@@ -26,6 +26,7 @@ from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
 from strongroom.vault.erasure import api as erasure_api
+from strongroom.vault.events import EVENT_DATA as VAULT_EVENT_DATA
 from strongroom.vault.forwarding import api as forwarding_api
 from strongroom.vault.retokenize import api as retokenize_api
 from strongroom.vault.reveal import api as reveal_api
@@ -104,7 +105,8 @@ def gateway_document() -> bytes:
 
 def events_document() -> bytes:
     """Return the JSON schema of every event, by its type."""
-    return json.dumps(event_schemas(EVENT_DATA), indent=2, sort_keys=True).encode() + b"\n"
+    known = {**EVENT_DATA, **VAULT_EVENT_DATA}
+    return json.dumps(event_schemas(known), indent=2, sort_keys=True).encode() + b"\n"
 
 
 def webhooks_document() -> bytes:

@@ -28,6 +28,7 @@ from strongroom.payments.repeats import Repeats
 from strongroom.payments.returns import Returns
 from strongroom.payments.service import PaymentService
 from strongroom.payments.store import ChangeSink, PaymentReader
+from strongroom.vault.events import EVENT_DATA
 from strongroom.webhooks.deliver import Deliverer
 from strongroom.webhooks.endpoints import Endpoints
 from strongroom.webhooks.events import Events
@@ -37,11 +38,14 @@ from strongroom.webhooks.inbound.restated import Restated
 from strongroom.webhooks.inbound.sources import OpenSources, Sources
 from strongroom.webhooks.inbound.store import NoticeSink
 from strongroom.webhooks.ports import Webhooks
+from strongroom.webhooks.relay import Relay
 
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
 #: How often the ledger is compared with the payments.
 BOOKS_SECONDS: Final = 3_600.0
+#: How often the vault's outbox is looked into.
+RELAY_SECONDS: Final = 1.0
 #: Every processor, by the name that connections have. A new adapter is one line here.
 ADAPTERS: Final[Adapters] = {
     each.name: each for each in (AdyenAdapter(), CheckoutAdapter(), SimulatorAdapter())
@@ -190,14 +194,33 @@ def start_worker(
     )
     worker.start()
     process.on_close(worker.stop)
-    books = Books(database)
+    _compare_books(process, database)
+    _bring_vault_events(process, database)
+    return worker
+
+
+def _bring_vault_events(process: Process, database: Database) -> None:
+    """Let what happens in the vault become events, whichever process the vault is in."""
+    site = process.site
+    relay = Relay(
+        source=process.vault_outbox,
+        database=database,
+        clock=site.clock,
+        shapes=EVENT_DATA,
+        log=site.log,
+        wake=lambda: process.wake(DELIVERY),
+    )
+    process.periodic([Task("vault-events", RELAY_SECONDS, relay.run)])
+
+
+def _compare_books(process: Process, database: Database) -> None:
+    """Let every payment be compared with the ledger now and then. Every worker says the same."""
+    site, books = process.site, Books(database)
 
     async def compare() -> None:
-        """Compare every payment with the ledger. Every worker says the same."""
         differing = await books.count_differences()
         site.metrics.payments.differences.set(differing)
         if differing:
             site.log.emit("critical", "payments.ledger_differs", {"total": differing})
 
     process.periodic([Task("ledger-check", BOOKS_SECONDS, compare)])
-    return worker

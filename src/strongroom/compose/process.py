@@ -32,7 +32,7 @@ from strongroom.keys.stores.guarded import GuardedKeyStore
 from strongroom.keys.stores.metered import MeteredKeyStore
 from strongroom.telemetry.health import Check, HealthRegistry
 from strongroom.telemetry.security import SecurityEvents
-from strongroom.vault import Connections, Forwarder
+from strongroom.vault import Connections, Forwarder, Outbox
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -60,6 +60,7 @@ class Process:
         self._egress: Egress | None = None
         self._forwarder: Forwarder | None = None
         self._vault_connections: Connections | None = None
+        self._outbox: Outbox | None = None
         self._worker: Worker | None = None
         self._trust: Trust | None = None
         self._worker_recorder: EventRecorder | None = None
@@ -187,7 +188,7 @@ class Process:
         client = InternalClient(site.settings.vault_internal_url, files)
         self.on_close(client.close)
         remote = RemoteVault(client, site.clock)
-        self._forwarder = self._vault_connections = remote
+        self._forwarder = self._vault_connections = self._outbox = remote
         self.ready("vault", remote.alive)
 
     def periodic(self, tasks: Sequence[Task]) -> None:
@@ -215,6 +216,11 @@ class Process:
     def vault_connections(self) -> Connections:
         """Where the vault of this process keeps credentials. Compose the vault first."""
         return present(self._vault_connections)
+
+    @property
+    def vault_outbox(self) -> Outbox:
+        """What merchants are to be told of the vault. Compose the vault first."""
+        return present(self._outbox)
 
     def wake(self, kind: str) -> None:
         """Tell the worker of this process, if it has one, that a job was put; another's finds it by looking."""

@@ -5,7 +5,7 @@ A person who calls it is answered 202 with an approval, and nothing happens. Ano
 request is sent again with `Strongroom-Approval: apr_…`, and passes once. Who decides what stands in `identity`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -149,8 +149,17 @@ class Approval:
 class ApprovalGate(Protocol):
     """Who asks for approvals and takes them back: `state.approvals` of a listener with marked routes."""
 
-    async def admit(self, request: Request, action: str, object_id: str | None) -> None:
+    async def admit(
+        self, request: Request, action: str, object_id: str | None, names: Sequence[str] = ()
+    ) -> None:
         """Let a person's request through that another person has approved; it passes once.
+
+        Args:
+            request: as it came.
+            action: the mark's word.
+            object_id: the id in its path that says what it is about.
+            names: every id that the same thing may be asked by now, the present one first; none: it has that one
+                only. A request by any of them is the same request.
 
         Raises:
             ApprovalAsked: it waits now.
@@ -174,8 +183,9 @@ async def require_approval(
     object_id: str | None,
     *,
     late: bool = False,
+    names: Sequence[str] = (),
 ) -> None:
-    """Let through what needs no second person or has one.
+    """Let through what needs no second person or has one. `names`: see `ApprovalGate.admit`.
 
     Raises:
         ApprovalNeedsPerson, ApprovalAsked, Denied: see each.
@@ -189,4 +199,4 @@ async def require_approval(
         raise ApprovalNeedsPerson
     invariant(gate is not None, "a listener with marked routes has a gate")
     if gate is not None:
-        await gate.admit(request, mark.action, object_id)
+        await gate.admit(request, mark.action, object_id, names)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every route says what it requires, or the app does not start. The guard compares it with the principal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from litestar import Litestar
@@ -100,8 +100,11 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     await require_approval(handler, request, approvals, _object_of(connection.path_params))
 
 
-async def admitted(request: LitestarRequest[Any, Any, Any]) -> None:
+async def admitted(request: LitestarRequest[Any, Any, Any], names: Sequence[str] = ()) -> None:
     """Ask for the second person now, on a route whose mark is `late`.
+
+    `names` are the ids that what the request is about may be asked by, where there are several, the present one first:
+    an approval is for the thing, and not for one of its ids.
 
     Raises:
         ApprovalNeedsPerson, ApprovalAsked, Denied: see `approval.require_approval`.
@@ -113,6 +116,7 @@ async def admitted(request: LitestarRequest[Any, Any, Any]) -> None:
         approvals,
         _object_of(request.path_params),
         late=True,
+        names=names,
     )
 
 

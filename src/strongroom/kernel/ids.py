@@ -34,12 +34,13 @@ JobId = NewType("JobId", str)
 ImportId = NewType("ImportId", str)
 ImportKeyId = NewType("ImportKeyId", str)
 ErasureId = NewType("ErasureId", str)
+OutboxId = NewType("OutboxId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
     (
         "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc svc inv psk net sso rvw brk "
-        "rul dst job ers imp imk"
+        "rul dst job ers imp imk obx"
     ).split()
 )
 

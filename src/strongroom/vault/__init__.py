@@ -62,6 +62,8 @@ from strongroom.vault.errors import (
     TokenUnknown,
 )
 from strongroom.vault.forwarding.ports import OperatedDestinations
+from strongroom.vault.outbox.ports import Outbox
+from strongroom.vault.retokenize.mapping import MAPPING_HEADER, mapping_line
 from strongroom.vault.template import Json, Slot, Template, slot
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "CVC_HELD",
     "CVC_USED",
     "EVERY",
+    "MAPPING_HEADER",
     "SIMULATOR",
     "Access",
     "AccessRefused",
@@ -101,6 +104,7 @@ __all__ = [
     "Json",
     "NetworkTokenFacts",
     "OperatedDestinations",
+    "Outbox",
     "Route",
     "RuleWish",
     "ScanFinding",
@@ -116,6 +120,7 @@ __all__ = [
     "TokenUnknown",
     "Transform",
     "container_out",
+    "mapping_line",
     "new_findings",
     "read_baseline",
     "rule_out",

@@ -11,6 +11,7 @@ from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.pan_alias import is_pan_alias
 from strongroom.kernel.principal import Principal
+from strongroom.vault.aliases import present_id
 from strongroom.vault.containers.decision import CallerAccess
 from strongroom.vault.containers.model import Access, Granted, Transform
 from strongroom.vault.details import Details, DetailSealer, SealedDetail
@@ -78,8 +79,7 @@ class TokenFinder:
                 raise TokenUnknown
             return TokenId(row["token_id"])
         require_form(name)
-        row = await read.row(QUERIES["token_of_old_id"], *caller.scope, name, self.clock.now())
-        return TokenId(name if row is None else row["token_id"])
+        return await present_id(read, *caller.scope, name, self.clock.now()) or TokenId(name)
 
     async def sealed_details(self, read: ReadOnly, token: StoredToken) -> Sequence[SealedDetail]:
         """Return what is sealed beside a token's number."""

@@ -21,6 +21,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import SYNTHETIC
+from strongroom.vault.aliases import present_id
 from strongroom.vault.answers import Cleaner
 from strongroom.vault.calls import (
     CVC_ABSENT,
@@ -196,12 +197,10 @@ class VaultForwarder:
             TokenUnknown: it stands for none, or does no more.
         """
         async with self._database.transaction([merchant]) as read:
-            row = await read.row(
-                QUERIES["token_of_old_id"], merchant, mode, token, self._clock.now()
-            )
-        if row is None:
+            found = await present_id(read, merchant, mode, token, self._clock.now())
+        if found is None:
             raise TokenUnknown
-        return TokenId(row["token_id"])
+        return found
 
     async def _described(self, merchant: MerchantId, mode: Mode, token: TokenId) -> Record:
         """Return what may be shown of a token, and remember what a record says of it."""

@@ -239,5 +239,11 @@ insert into vault.region (region, made_at) values ($1, $2) on conflict do nothin
 select region from vault.region;
 
 -- name: token_of_old_id (merchant, mode, old, now)
--- What an id of before a retokenization stands for, as long as it does.
-select token_id from vault.token_alias where merchant_id = $1 and mode = $2 and old_id = $3 and until > $4;
+-- What an id of before a retokenization stands for, as long as it does; null: it is none, or does no more.
+select vault.present_id($1, $2, $3, $4) as token_id;
+
+-- name: old_ids_of_token (merchant, mode, token, now)
+-- The ids of before that still stand for a token.
+select old_id from vault.token_alias
+ where merchant_id = $1 and mode = $2 and token_id = $3 and until > $4
+ order by old_id;

@@ -38,7 +38,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def make_event(
     event_type: EventType,
     object_id: str,
-    data: msgspec.Struct | Mapping[str, object],
+    data: msgspec.Struct | Mapping[str, object] | msgspec.Raw,
     mode: Mode,
     now: datetime,
 ) -> NewEvent:

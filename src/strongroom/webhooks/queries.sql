@@ -126,3 +126,7 @@ select webhooks.record_tries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 -- Whether a try whose connection broke was written.
 select number from webhooks.delivery_try
  where merchant_id = $1 and mode = $2 and delivery_id = $3 and at = $4;
+
+-- name: publish_once (merchant, mode, outbox, event, type, object, payload, now)
+-- An event of what happened in the vault, with its deliveries, unless it was made before.
+select webhooks.publish_once($1, $2, $3, $4, $5, $6, $7, $8) as published;

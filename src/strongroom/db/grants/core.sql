@@ -95,6 +95,9 @@ grant select, update (state, result, handled_at) on webhooks.notice to strongroo
 grant update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
 grant update (status, tries, next_at, delivered_at) on webhooks.delivery to strongroom_worker;
 grant select, insert on webhooks.delivery_try to strongroom_worker;
+grant select, insert on webhooks.relayed to strongroom_worker;
+grant execute on function webhooks.publish_once(text, text, text, text, text, text, text, timestamptz)
+    to strongroom_worker;
 grant execute on function webhooks.load_deliveries(text[], text[], text[]),
     webhooks.record_tries(text[], text[], text[], timestamptz[], integer[], text[], integer[], text[], timestamptz[],
                           integer[], timestamptz[])

@@ -35,6 +35,7 @@ grant select, insert, delete on vault.import_piece to strongroom_vault;
 grant select, insert, delete on vault.export_piece to strongroom_vault;
 grant select, insert, update (state, tokens, key_version, look_at, destroyed_at, complete_at, problem) on vault.erasure
     to strongroom_vault;
+grant select, insert, delete on vault.outbox to strongroom_vault;
 grant select, insert on vault.cvc_epoch to strongroom_vault;
 grant select, truncate on vault.cvc_epoch_0, vault.cvc_epoch_1, vault.cvc_epoch_2, vault.cvc_epoch_3 to strongroom_vault;
 grant execute on all functions in schema vault to strongroom_vault;

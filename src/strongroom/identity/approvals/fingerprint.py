@@ -4,6 +4,8 @@
 Each part is preceded by its length, so that no two different requests are the same bytes.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from strongroom.crypto.digest import hmac_sha256
@@ -27,6 +29,29 @@ def canonical(body: bytes) -> bytes:
 
 def fingerprint(key: Secret[bytes], request: Request, action: str) -> bytes:
     """Return the fingerprint of a request: 32 bytes that say nothing to whoever lacks the key."""
+    return _of_path(key, request, action, request.path)
+
+
+def fingerprints(
+    key: Secret[bytes], request: Request, action: str, object_id: str | None, names: Sequence[str]
+) -> Sequence[bytes]:
+    """Return those of the same request by each id that what it is about may be asked by, in their order; one at least.
+
+    Args:
+        key: of the fingerprints.
+        request: as it came.
+        action: what its route is marked with.
+        object_id: the id that stands in its path.
+        names: the ids; none: that one only.
+    """
+    parts = request.path.split("/")
+    if not names or object_id is None or object_id not in parts:
+        return [fingerprint(key, request, action)]
+    paths = ["/".join(each if part == object_id else part for part in parts) for each in names]
+    return [_of_path(key, request, action, path) for path in paths]
+
+
+def _of_path(key: Secret[bytes], request: Request, action: str, path: str) -> bytes:
     principal = request.principal
     if principal is None:
         raise Bug("nobody asks for an approval")
@@ -37,7 +62,7 @@ def fingerprint(key: Secret[bytes], request: Request, action: str) -> bytes:
         request.listener,
         action,
         request.method,
-        request.path,
+        path,
         request.query,
     )
     parts = [text.encode() for text in texts] + [canonical(request.body)]

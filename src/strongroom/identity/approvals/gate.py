@@ -5,6 +5,7 @@ An approval is used before its act is tried: an act that then fails needs anothe
 approval could be tried with until something gives way.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import final
 
@@ -22,7 +23,7 @@ from strongroom.identity.approvals.errors import (
     ApprovalNotUsable,
     ApprovalsTooMany,
 )
-from strongroom.identity.approvals.fingerprint import fingerprint
+from strongroom.identity.approvals.fingerprint import fingerprints
 from strongroom.identity.approvals.model import LIFETIME, OPEN_MAX, Approval
 from strongroom.identity.approvals.records import record_of
 from strongroom.identity.approvals.wire import approval_out
@@ -47,8 +48,12 @@ class ApprovalGate:
         self._recorder = recorder
         self._clock = clock
 
-    async def admit(self, request: Request, action: str, object_id: str | None) -> None:
-        """Let a request through that another person has approved; use the approval up.
+    async def admit(
+        self, request: Request, action: str, object_id: str | None, names: Sequence[str] = ()
+    ) -> None:
+        """Let a request through that another person has approved; use the approval up. See the port for `names`.
+
+        What was asked for by one id of a thing is not asked for again by another, and passes by either, once.
 
         Raises:
             ApprovalAsked: the request carries none: it waits now, and its sender is told so.
@@ -58,13 +63,13 @@ class ApprovalGate:
         if principal is None:
             raise Bug("the gate stands behind the permission")
         now = self._clock.now()
-        print_ = fingerprint(self._key, request, action)
+        prints = fingerprints(self._key, request, action, object_id, names)
         origin = await self._recorder.origin(
             principal.merchant, request.address, request.trace_hash, now
         )
         named = request.headers.get(HEADER)
         if named is not None:
-            await self._use(principal, named, print_, origin, now)
+            await self._use(principal, named, prints, origin, now)
             return
         wanted = Approval(
             ApprovalId(new_id("apr")),
@@ -74,22 +79,24 @@ class ApprovalGate:
             request.listener,
             request.method,
             public_route(request.route),
-            object_id,
-            print_,
+            names[0] if names else object_id,
+            prints[0],
             principal.subject,
             now,
             now + LIFETIME,
         )
-        asked = await self._ask(wanted, origin, now)
+        asked = await self._ask(wanted, prints, origin, now)
         body = msgspec.json.encode(approval_out(asked, now))
         raise ApprovalAsked(Answer(_ACCEPTED, body))
 
-    async def _ask(self, wanted: Approval, origin: Origin, now: datetime) -> Approval:
+    async def _ask(
+        self, wanted: Approval, prints: Sequence[bytes], origin: Origin, now: datetime
+    ) -> Approval:
         """Let a request wait; one that waits already is not asked for twice."""
         async with self._database.transaction([wanted.merchant]) as tx:
             waiting = await store.open_of(tx, wanted.merchant, wanted.requested_by, now)
             for each in waiting:
-                if equal(each.fingerprint, wanted.fingerprint):
+                if any(equal(each.fingerprint, print_) for print_ in prints):
                     return each
             if len(waiting) >= OPEN_MAX:
                 raise ApprovalsTooMany
@@ -111,13 +118,18 @@ class ApprovalGate:
         return wanted
 
     async def _use(
-        self, principal: Principal, named: str, print_: bytes, origin: Origin, now: datetime
+        self,
+        principal: Principal,
+        named: str,
+        prints: Sequence[bytes],
+        origin: Origin,
+        now: datetime,
     ) -> None:
         if not is_id("apr", named):
             raise ApprovalNotUsable("an approval's id is apr_ and 26 letters and digits")
         async with self._database.transaction([principal.merchant]) as tx:
             found = await store.by_id(tx, principal.merchant, named)
-            approval = rules.require_usable(found, principal.subject, print_, now)
+            approval = rules.require_usable(found, principal.subject, prints, now)
             approver = await self._approver(tx, approval)
             if not await store.use(tx, approval, now):
                 raise ApprovalNotUsable("the approval was used by another request just now")

@@ -76,9 +76,11 @@ def withdrawn(approval: Approval, person: str, now: datetime) -> Approval:
 
 
 def require_usable(
-    approval: Approval | None, person: str, fingerprint: bytes, now: datetime
+    approval: Approval | None, person: str, fingerprints: Collection[bytes], now: datetime
 ) -> Approval:
     """Return the approval that lets a request through, or refuse it. Whose it is comes before all that is told of it.
+
+    The fingerprints are the request's, by each id that what it is about may be asked by.
 
     Raises:
         ApprovalNotUsable: see the sentence.
@@ -88,7 +90,7 @@ def require_usable(
     state = state_at(approval, now)
     if state is not ApprovalState.APPROVED:
         raise ApprovalNotUsable(_SENTENCES[state])
-    if not equal(approval.fingerprint, fingerprint):
+    if not any(equal(approval.fingerprint, each) for each in fingerprints):
         raise ApprovalNotUsable(
             "the approval is for another request: method, path, query and body are to be the same"
         )

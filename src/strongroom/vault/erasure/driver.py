@@ -4,6 +4,7 @@
 May run in several processes at once: each step is one that tolerates being done twice.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, final
 
@@ -11,10 +12,13 @@ from strongroom.audit import Action, Origin, Recorder
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.events import EventType
 from strongroom.keys import DataKeyRow, DataKeyTable, KeyName, KeyState, WatchedKeys
 from strongroom.vault.erasure import store
 from strongroom.vault.erasure.model import LOOK, Erasure, ErasureState, Scope
 from strongroom.vault.erasure.store import QUERIES
+from strongroom.vault.erasure.wire import ErasureEvent, erasure_out
+from strongroom.vault.outbox.store import tell
 from strongroom.vault.rotation.errors import KeyInUse, KeyStillServes
 from strongroom.vault.rotation.service import By, KeyRotation
 from strongroom.vault.work.model import JobKind
@@ -184,6 +188,26 @@ class ErasureDriver:
                 await self._record(
                     tx, erasure, Action.VAULT_ERASURE_COMPLETED, erasure.erasure_id, details
                 )
+                await self._tell(tx, erasure, now)
+
+    async def _tell(self, tx: Transaction, erasure: Erasure, now: datetime) -> None:
+        """Let the merchant hear that no key opens what was erased, and when no backup of one is left."""
+        ended = replace(
+            erasure,
+            state=ErasureState.DESTROYED,
+            destroyed_at=now,
+            complete_at=self._complete_at(now),
+            problem=None,
+        )
+        await tell(
+            tx,
+            erasure.merchant_id,
+            erasure.mode,
+            EventType.ERASURE_COMPLETED,
+            erasure.erasure_id,
+            ErasureEvent(erasure_out(ended, now)),
+            now,
+        )
 
     def _complete_at(self, destroyed_at: datetime) -> datetime:
         """Return the day on which the last backup that holds the key is gone."""

@@ -69,6 +69,12 @@ class ErasurePage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class ErasureEvent(msgspec.Struct, frozen=True):
+    """What an event about an erasure carries."""
+
+    erasure: ErasureOut
+
+
 def erasure_out(erasure: Erasure, now: datetime) -> ErasureOut:
     """Print an erasure."""
     return ErasureOut(

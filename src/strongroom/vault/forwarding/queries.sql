@@ -39,11 +39,11 @@ update vault.destination
  where merchant_id = $1 and mode = $2 and destination_id = $3
 returning destination_id;
 
--- name: look_before_forward (merchant, mode, key, tokens, now)
--- Whether a key was used, and what may be shown of tokens (migration 0027). One call, no transaction.
-select kind, token_id, brand, bin, last4, exp_month, exp_year, container, claim, fingerprint, destination_id, cvc_state,
-       lease_until, outcome, status, reason, duration_ms
-  from vault.look_before_forward($1, $2, $3, $4, $5);
+-- name: look_to_forward (merchant, mode, key, names, now)
+-- Whether a key was used, and what may be shown of tokens, by any of their ids (migration 0038). One call, no transaction.
+select kind, asked, first_id, token_id, brand, bin, last4, exp_month, exp_year, container, claim, fingerprint,
+       destination_id, cvc_state, lease_until, outcome, status, reason, duration_ms
+  from vault.look_to_forward($1, $2, $3, $4, $5);
 
 -- name: sealed_holders (merchant, mode, tokens)
 -- The holders of tokens that have one.

@@ -2,7 +2,7 @@
 """Reads a merchant's request for its destination: what differs in any way from what was registered is refused. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -55,6 +55,28 @@ class Read:
     def token_of(self, slot: Slot) -> str:
         """Return the id of the token that a slot means."""
         return self.names.get(slot.token, slot.token)
+
+    def under(self, ids: Mapping[str, str]) -> "Read":
+        """Return the same request by the ids that its tokens have now.
+
+        Args:
+            ids: of each that is asked for here, the present one; two may be of one token.
+
+        Raises:
+            Invalid: there are two sealed CVCs of one token.
+        """
+        cvcs = {ids[token]: text for token, text in self.cvcs.items()}
+        if len(cvcs) != len(self.cvcs):
+            raise _cvc_twice()
+        # A slot names its token by a name of the request's, or by an id. No name has the form of an id.
+        names = {name: ids.get(token, token) for name, token in self.names.items()}
+        return replace(
+            self,
+            tokens=tuple(dict.fromkeys(ids[token] for token in self.tokens)),
+            cvcs=cvcs,
+            names={**ids, **names},
+            needs_holder=frozenset(ids[token] for token in self.needs_holder),
+        )
 
     def filled_headers(self, value_of: Value) -> dict[str, str]:
         """Return the headers with their slots filled.
@@ -177,7 +199,7 @@ def _cvcs(asked: Asked, slots: Sequence[Slot], names: Mapping[str, str]) -> Mapp
     needed = {names.get(s.token, s.token) for s in slots if s.field is Field.CVC}
     given = {names.get(name, name): text for name, text in asked.cvcs.items()}
     if len(given) != len(asked.cvcs) or len(set(given.values())) != len(given):
-        raise Invalid(FieldError("/cvcs", "cvc_twice", "a token has one sealed CVC, of its own"))
+        raise _cvc_twice()
     if needed != given.keys():
         raise Invalid(
             FieldError(
@@ -185,3 +207,7 @@ def _cvcs(asked: Asked, slots: Sequence[Slot], names: Mapping[str, str]) -> Mapp
             )
         )
     return given
+
+
+def _cvc_twice() -> Invalid:
+    return Invalid(FieldError("/cvcs", "cvc_twice", "a token has one sealed CVC, of its own"))

@@ -13,7 +13,7 @@ import msgspec
 from strongroom.audit import Action, NewRecord, Recorder
 from strongroom.db.pool import Database
 from strongroom.egress import Answered, HttpSender, Reply
-from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
+from strongroom.http.idempotency import IdempotencyInFlight
 from strongroom.kernel.errors import Denied, FieldError, Invalid, StrongroomError
 from strongroom.kernel.ids import TokenId, is_id
 from strongroom.kernel.permissions import Permission
@@ -37,6 +37,7 @@ from strongroom.vault.forwarding.language import Slot
 from strongroom.vault.forwarding.model import Destination, Forwarded, Outcome
 from strongroom.vault.forwarding.plan import Plan, Preview, Sender, facts_of, outgoing_of, url_of
 from strongroom.vault.forwarding.ports import Holders
+from strongroom.vault.forwarding.repeats import fingerprints, repeated
 from strongroom.vault.forwarding.requests import Asked, Read, read_request
 from strongroom.vault.forwarding.values import CardFacts, OpenCard, masked
 from strongroom.vault.opening import digits_to_send
@@ -45,13 +46,11 @@ from strongroom.vault.wire import CardIn, TokenIn
 
 #: How long after its time-out a forward counts as being sent: what its process needs to save the outcome.
 LEASE_MARGIN: Final = timedelta(seconds=30)
-#: The outcome of a forward whose process died in between.
-INTERRUPTED: Final = "interrupted"
+#: A token that changes at every look is somebody's game.
+CHANGES_FOLLOWED_MAX: Final = 3
 #: What a dry run shows in the place of credentials.
 SEALED: Final = "[sealed]"
 _LONGEST_NUMBER: Final = "0" * 19
-
-_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 class Forwarding:
@@ -95,7 +94,8 @@ class Forwarding:
         # To forward a request:
         #  1. The destination is this merchant's, of this mode, and active; the request is one of its, slots and all.
         #  2. The key is new: what was begun under it before is answered as it ended, and never sent again.
-        #  3. The tokens are there, the caller may use them, and they may go to this destination.
+        #  3. The tokens are there, by whichever id they were asked for; from here on they go by their present ones. The
+        #     caller may use them, and they may go to this destination.
         #  4. Record key, use of cards and of CVCs, and get what is sealed: one round trip, all or nothing.
         #  5. Open the cards and the CVCs; fill the slots.
         #  6. Send, once.
@@ -104,15 +104,14 @@ class Forwarding:
         opened = await self._book.open(merchant, mode, destination)  # (1)
         read = read_request(asked, opened.destination.config)
         _require_ids(read)
-        fingerprint, before = await self._fingerprints(destination, asked, sender)
-        look = await store.look(
-            self._database, merchant, mode, sender.key, read.tokens, self._clock.now()
-        )
+        look = await self._look(read, sender)
+        keys = self._sealer.recent(merchant, mode) or await self._sealer.keys(merchant, mode)
+        prints = fingerprints(keys, destination, asked, look.first)
         if look.begun is not None:  # (2)
-            return self._repeated(look.begun, [fingerprint, *before])
-        plan = await self._plan(opened, read, look.cards, sender)  # (3)
-        checked = await self._checked_cvcs(read, sender)
-        wish, sealed = await self._begin(plan, checked, fingerprint, sender)  # (4)
+            return repeated(look.begun, prints, self._clock.now())
+        plan, checked, wish, sealed = await self._begun(  # (3) (4)
+            opened, read, look, prints[0], sender
+        )
         # Crash here: recorded, and nothing was sent. Nobody else knows that: the key's outcome is unknown.
         try:
             cards = await self._opened(plan, sealed, checked, sender)  # (5)
@@ -137,9 +136,9 @@ class Forwarding:
         opened = await self._book.open(merchant, mode, destination)
         read = read_request(asked, opened.destination.config)
         _require_ids(read)
-        now = self._clock.now()
-        look = await store.look(self._database, merchant, mode, sender.key, read.tokens, now)
+        look = await self._look(read, sender)
         plan = await self._plan(opened, read, look.cards, sender)
+        read = plan.read
         async with self._database.transaction([merchant]) as tx:
             for card in plan.cards.values():
                 record = self._record(Action.VAULT_TOKEN_READ, card.token, {}, sender)
@@ -160,56 +159,24 @@ class Forwarding:
 
     # --- before anything is recorded -------------------------------------------------------------------
 
-    async def _fingerprints(
-        self, destination: str, asked: Asked, sender: Sender
-    ) -> tuple[bytes, Sequence[bytes]]:
-        """Return the keyed fingerprint of a request without its sealed CVCs, and those under keys of before."""
+    async def _look(self, read: Read, sender: Sender) -> store.Look:
         merchant, mode = sender.caller.scope
-        keys = self._sealer.recent(merchant, mode) or await self._sealer.keys(merchant, mode)
-        canonical = b"forward " + _encode_sorted(
-            (
-                destination,
-                asked.method,
-                asked.path,
-                asked.query,
-                asked.headers,
-                asked.tokens,
-                asked.body,
-            )
-        )
-        return keys.request_fingerprint(canonical), keys.request_fingerprints_before(canonical)
-
-    def _repeated(self, begun: store.Begun, fingerprints: Sequence[bytes]) -> Forwarded:
-        """Answer a key that was used: as it ended, without what was never kept."""
-        if begun.fingerprint not in fingerprints:
-            raise IdempotencyMismatch
-        outcome, reason = begun.outcome, begun.reason
-        if outcome is None:
-            if self._clock.now() < begun.lease_until:
-                raise IdempotencyInFlight
-            outcome, reason = Outcome.UNKNOWN.value, INTERRUPTED
-        return Forwarded(
-            begun.claim,
-            begun.destination,
-            Outcome(outcome),
-            begun.status,
-            reason,
-            begun.duration_ms,
-            begun.cvc_state,
-            replayed=True,
+        return await store.look(
+            self._database, merchant, mode, sender.key, read.tokens, self._clock.now()
         )
 
     async def _plan(
-        self, opened: OpenDestination, read: Read, found: Sequence[CardFacts], sender: Sender
+        self, opened: OpenDestination, read: Read, found: Mapping[str, CardFacts], sender: Sender
     ) -> Plan:
         """Refuse tokens that are not there, may not be used, or may not go to this destination: (3)."""
         principal = sender.caller.principal
         config = opened.destination.config
         if config.tokenize and Permission.VAULT_TOKEN_CREATE not in principal.permissions:
             raise Denied(f"the caller lacks the permission {Permission.VAULT_TOKEN_CREATE}")
-        cards = {card.token: card for card in found}
-        if cards.keys() != set(read.tokens):
+        if found.keys() != set(read.tokens):
             raise TokenUnknown
+        read = read.under({asked: card.token for asked, card in found.items()})
+        cards = {card.token: card for card in found.values()}
         granted: dict[str, Granted] = {}
         for token, card in cards.items():
             granted[token] = await self._rules.require(principal, card.container, Access.USE)
@@ -238,6 +205,26 @@ class Forwarding:
         }
 
     # --- recorded, then opened ---------------------------------------------------------------------------
+
+    async def _begun(
+        self,
+        opened: OpenDestination,
+        read: Read,
+        look: store.Look,
+        fingerprint: bytes,
+        sender: Sender,
+    ) -> tuple[Plan, Mapping[str, CheckedCvc], store.Wish, Sequence[store.Sealed]]:
+        """Check what may be sent, and begin it: (3) and (4). Once more, where a token got another id in between."""
+        for _ in range(CHANGES_FOLLOWED_MAX):
+            plan = await self._plan(opened, read, look.cards, sender)
+            checked = await self._checked_cvcs(plan.read, sender)
+            try:
+                return plan, checked, *await self._begin(plan, checked, fingerprint, sender)
+            except TokenUnknown:
+                before, look = look, await self._look(read, sender)
+                if look.cards == before.cards:
+                    raise
+        raise TokenUnknown
 
     async def _begin(
         self,

@@ -63,7 +63,10 @@ class Look:
     """What is known before a forward is begun."""
 
     begun: Begun | None
-    cards: Sequence[CardFacts]
+    #: By the ids that were asked for; each names the id that its token has now.
+    cards: Mapping[str, CardFacts]
+    #: The oldest id of the token of each that was asked for: the same for every id that it ever had.
+    first: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +168,13 @@ async def look(
     merchant: MerchantId,
     mode: Mode,
     key: str,
-    tokens: Sequence[str],
+    names: Sequence[str],
     now: datetime,
 ) -> Look:
-    """Return whether a key was used, and what may be shown of tokens that are there."""
-    rows = await _call(
-        database, _QUERIES["look_before_forward"], merchant, mode, key, list(tokens), now
-    )
-    begun, cards = None, []
+    """Return whether a key was used, and what may be shown of tokens that are there, by whichever of their ids."""
+    rows = await _call(database, _QUERIES["look_to_forward"], merchant, mode, key, list(names), now)
+    begun, first = None, {}
+    cards: dict[str, CardFacts] = {}
     for row in rows:
         if row["kind"] == "forward":
             begun = Begun(
@@ -186,19 +188,19 @@ async def look(
                 row["reason"],
                 row["duration_ms"],
             )
-        else:
-            cards.append(
-                CardFacts(
-                    row["token_id"],
-                    row["brand"],
-                    row["bin"],
-                    row["last4"],
-                    row["exp_month"],
-                    row["exp_year"],
-                    row["container"],
-                )
+            continue
+        first[row["asked"]] = row["first_id"]
+        if row["token_id"] is not None:
+            cards[row["asked"]] = CardFacts(
+                row["token_id"],
+                row["brand"],
+                row["bin"],
+                row["last4"],
+                row["exp_month"],
+                row["exp_year"],
+                row["container"],
             )
-    return Look(begun, cards)
+    return Look(begun, cards, first)
 
 
 async def sealed_holders(

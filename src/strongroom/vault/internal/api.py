@@ -20,9 +20,10 @@ from strongroom.http.request import Answer, Request
 from strongroom.http.requires import PUBLIC, request_of
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
-from strongroom.kernel.ids import MerchantId, TokenId
+from strongroom.kernel.ids import MerchantId, OutboxId, TokenId
 from strongroom.vault.calls import Connections, Forwarder
-from strongroom.vault.internal import wire
+from strongroom.vault.internal import told, wire
+from strongroom.vault.outbox.ports import Outbox
 
 #: So late a call may begin here. Clocks of two machines may differ by some of it.
 LATE: Final = timedelta(seconds=3)
@@ -34,9 +35,12 @@ Handle = Callable[[Request], Awaitable[Answer]]
 class InternalPort:
     """What the routes call."""
 
-    def __init__(self, forwarder: Forwarder, connections: Connections, clock: Clock) -> None:
+    def __init__(
+        self, forwarder: Forwarder, connections: Connections, outbox: Outbox, clock: Clock
+    ) -> None:
         self._forwarder = forwarder
         self._connections = connections
+        self._outbox = outbox
         self._clock = clock
 
     async def forward(self, asked: wire.ForwardIn) -> wire.Out:
@@ -96,6 +100,15 @@ class InternalPort:
             actor=asked.actor,
             origin=asked.origin.value(),
         )
+        return wire.DoneOut()
+
+    async def waiting(self, asked: told.WaitingAsked) -> wire.Out:
+        """Hand over what merchants are to be told."""
+        return told.WaitingOut.of(await self._outbox.waiting(asked.after, asked.limit))
+
+    async def acknowledge(self, asked: told.AcknowledgeAsked) -> wire.Out:
+        """Forget what is committed elsewhere."""
+        await self._outbox.acknowledge([OutboxId(each) for each in asked.taken])
         return wire.DoneOut()
 
 
@@ -165,5 +178,7 @@ ROUTES: Final = (
     _route(wire.REGISTER, "register", wire.ConnectionAsked),
     _route(wire.ROTATE, "rotate", wire.ConnectionAsked),
     _route(wire.DISABLE, "disable", wire.ConnectionAsked),
+    _route(told.WAITING, "waiting", told.WaitingAsked),
+    _route(told.ACKNOWLEDGE, "acknowledge", told.AcknowledgeAsked),
     _alive(),
 )

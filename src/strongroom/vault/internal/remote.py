@@ -5,7 +5,7 @@ Money hangs on what is said when no whole answer came: a call that certainly nev
 `not_sent`; one that may have reached it is `unknown`. No request is sent a second time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,12 +16,13 @@ from strongroom.egress import Answered, NotSent, Reason
 from strongroom.egress.internal import InternalSender
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import Unavailable
-from strongroom.kernel.ids import MerchantId, TokenId
+from strongroom.kernel.events import Happened
+from strongroom.kernel.ids import MerchantId, OutboxId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.vault.calls import CVC_ABSENT, CVC_USED, CardFacts, Forward, Forwarded
 from strongroom.vault.errors import TemplateRefused
-from strongroom.vault.internal import wire
+from strongroom.vault.internal import told, wire
 
 #: Beyond a call's own time: what the vault itself takes around it, its database's time limit included.
 SLACK_SECONDS: Final = 6.0
@@ -42,7 +43,7 @@ class VaultPortSilent(Unavailable):
 
 
 class RemoteVault:
-    """Implements `Forwarder` and `Connections`."""
+    """Implements `Forwarder`, `Connections` and `Outbox`."""
 
     def __init__(self, sender: InternalSender, clock: Clock) -> None:
         self._sender = sender
@@ -143,6 +144,17 @@ class RemoteVault:
             origin=wire.origin_in(origin),
         )
         await self._done(wire.DISABLE, asked)
+
+    async def waiting(self, after: str, limit: int) -> Sequence[Happened]:
+        """Return what merchants are to be told. See `Outbox`."""
+        said = await self._short(told.WAITING, told.WaitingAsked(after=after, limit=limit))
+        if not isinstance(said, told.WaitingOut):
+            raise VaultPortSilent
+        return said.value()
+
+    async def acknowledge(self, taken: Sequence[OutboxId]) -> None:
+        """Have forgotten what is committed elsewhere. See `Outbox`."""
+        await self._done(told.ACKNOWLEDGE, told.AcknowledgeAsked(taken=list(taken)))
 
     async def alive(self) -> None:
         """Return if the vault lets us in and answers: the readiness of whoever needs it.

@@ -70,6 +70,7 @@ from strongroom.vault.errors import (
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.internal.told import WaitingOut
 from strongroom.vault.residency import MerchantElsewhere
 from strongroom.vault.template import Template
 
@@ -376,7 +377,7 @@ class DoneOut(msgspec.Struct, frozen=True, tag="done"):
     """It is done, and there is nothing to tell."""
 
 
-Out: TypeAlias = ForwardedOut | CardFactsOut | RefusedOut | DoneOut
+Out: TypeAlias = ForwardedOut | CardFactsOut | RefusedOut | DoneOut | WaitingOut
 encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[Out]] = msgspec.json.Decoder(Out)
 

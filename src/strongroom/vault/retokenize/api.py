@@ -17,7 +17,8 @@ from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
 from strongroom.vault.asking import caller_of
 from strongroom.vault.retokenize import examples
-from strongroom.vault.retokenize.service import PAGE_ROWS_MAX, Retokenizations, Wish
+from strongroom.vault.retokenize.model import Wish
+from strongroom.vault.retokenize.service import PAGE_ROWS_MAX, Retokenizations
 from strongroom.vault.retokenize.wire import MappingPage, RetokenizeIn, mapped_out
 from strongroom.vault.work.wire import JobOut, job_out
 
@@ -33,8 +34,8 @@ _Request = LitestarRequest[Any, Any, State]
     summary="Give tokens other ids",
     description=(
         "For tokens that leaked. Begins a job that gives the tokens named, a container's or all of them new ids; the "
-        "old ones are dead at once, or are read and charged as the new ones for `alias_days`. Single-use tokens are "
-        "left. Takes a second person."
+        "old ones are dead at once, or stand for the new ones for `alias_days`: they are read, charged, forwarded and "
+        "revealed as those. Single-use tokens are left. Takes a second person."
     ),
     tags=["retokenizations"],
     responses=answers(201, JobOut, examples.JOB, 400, 401, 403, 409, 413, 415, 422, 429, 503),

@@ -6,25 +6,46 @@ A token that was changed or deleted since it was read is left, and taken with th
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, final
 
 from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
-from strongroom.crypto import Algorithm, CannotOpen, Place, algorithm_of
+from strongroom.crypto import Algorithm, CannotOpen, Place, Sha256, algorithm_of
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Record, Transaction
 from strongroom.db.queries import load_queries
-from strongroom.kernel.clock import Clock
-from strongroom.kernel.ids import TokenId, id_floor
+from strongroom.kernel.clock import Clock, rfc3339
+from strongroom.kernel.events import EventType
+from strongroom.kernel.ids import JobId, TokenId, id_floor
 from strongroom.keys import DataKey, KeyName, KeysBroken, WatchedKeys
 from strongroom.vault.details import FIELDS
+from strongroom.vault.outbox.store import tell
 from strongroom.vault.residency import Residency
+from strongroom.vault.retokenize.mapping import MAPPING_HEADER, mapping_line
+from strongroom.vault.retokenize.wire import (
+    ENDS_BY,
+    ENDS_FROM,
+    MAPPING_SHA256,
+    RetokenizationEvent,
+    retokenization_out,
+)
 from strongroom.vault.sealing import CARD_PURPOSE, NUMBER_FIELD
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 
 PAGE_ROWS: Final = 500
+#: Lines of the mapping that are hashed in a step.
+HASHED_ROWS: Final = 20_000
+#: The cursor when every page is done: behind every id, so that a process of the release before finds nothing left.
+_HASHING: Final = "tok_~mapping"
 QUERIES: Final = load_queries("strongroom.vault.retokenize")
+
+
+def _begun() -> Sha256:
+    state = Sha256()
+    state.update(MAPPING_HEADER.encode())
+    return state
 
 
 class Replaced(NamedTuple):
@@ -43,6 +64,14 @@ class ReplacedDetail(NamedTuple):
     field: str
     sealed: bytes
     expires_at: datetime | None
+
+
+@dataclass(slots=True)
+class _Hash:
+    """The beginning of a mapping file, hashed."""
+
+    state: Sha256 = field(default_factory=_begun)
+    after: str = ""
 
 
 @final
@@ -67,14 +96,21 @@ class RetokenizeHandler:
         self._recorder = recorder
         self._clock = clock
         self._algorithm = algorithm
+        #: How far this process has hashed a mapping.
+        self._hashes: dict[JobId, _Hash] = {}
 
     async def step(self, job: Job, tx: Transaction) -> Step:
         """Replace a page."""
+        # To replace the ids of tokens:
+        #  1. Page by page, each in its own transaction, until there are no more.
+        #  2. Hash what they became, as the mapping file has it, so that whoever is told can check the file.
+        if job.cursor == _HASHING:
+            return await self._hash(job, tx)  # (2)
         await self._residency.require(job.merchant_id)
         await tx.row(QUERIES["hold_ids"], f"{job.merchant_id} {job.mode}")
         rows, ended = await self._page(job, tx)
         if not rows:
-            return Step(job.cursor, ended=True)
+            return Step(_HASHING)
         tokens = [row["token_id"] for row in rows]
         details = await tx.rows(QUERIES["details_to_replace"], job.merchant_id, job.mode, tokens)
         current = await self._keyring.current(job.merchant_id, job.mode, KeyName.CARD)
@@ -102,7 +138,13 @@ class RetokenizeHandler:
         )
         for row in moved:
             await self._recorder.insert(tx, self._record(job, TokenId(row["old_id"]), now))
-        return Step(tokens[-1], done=len(moved), refused=len(rows) - len(moved), ended=ended)
+        dies = rfc3339(until)
+        return Step(
+            _HASHING if ended else tokens[-1],
+            done=len(moved),
+            refused=len(rows) - len(moved),
+            result={ENDS_FROM: job.result.get(ENDS_FROM, dies), ENDS_BY: dies} if moved else {},
+        )
 
     def ended(self, job: Job) -> NewRecord | None:
         """Return the record of a retokenization that ended."""
@@ -117,6 +159,35 @@ class RetokenizeHandler:
             details={"count": job.done, "refused": job.refused, "state": job.state.value},
             outcome=Outcome.SUCCESS if job.state is JobState.DONE else Outcome.FAILED,
         )
+
+    async def tell(self, job: Job, tx: Transaction) -> None:
+        """Let the merchant hear how a retokenization ended."""
+        self._hashes.pop(job.job_id, None)
+        await tell(
+            tx,
+            job.merchant_id,
+            job.mode,
+            EventType.TOKEN_RETOKENIZED,
+            job.job_id,
+            RetokenizationEvent(retokenization_out(job)),
+            job.ended_at or job.updated_at,
+        )
+
+    async def _hash(self, job: Job, tx: Transaction) -> Step:
+        """Hash the next lines of the mapping file. A process that has not the lines before begins anew."""
+        at = self._hashes.setdefault(job.job_id, _Hash())
+        rows = await tx.rows(
+            QUERIES["mapping"], job.merchant_id, job.mode, job.job_id, at.after, HASHED_ROWS
+        )
+        for row in rows:
+            line = mapping_line(row["old_id"], row["token_id"], rfc3339(row["until"]))
+            at.state.update(line.encode())
+            at.after = row["old_id"]
+        if len(rows) == HASHED_ROWS:
+            return Step(_HASHING)
+        # Crash here, or undone: the lines are hashed once more, from the first.
+        del self._hashes[job.job_id]
+        return Step(_HASHING, ended=True, result={MAPPING_SHA256: at.state.digest().hex()})
 
     async def _page(self, job: Job, tx: Transaction) -> tuple[Sequence[Record], bool]:
         """Return the next tokens, and whether they are the last."""

@@ -2,8 +2,6 @@
 """Begins retokenizations, and says what the old ids became."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, final
 
 from strongroom.audit import Action, Origin, Recorder
@@ -17,33 +15,13 @@ from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.model import CONTAINER_NAME, DEFAULT_CONTAINER, Access
 from strongroom.vault.forwarding.errors import TakesTwoPeople
 from strongroom.vault.retokenize.job import QUERIES
+from strongroom.vault.retokenize.model import ALIAS_DAYS_MAX, NAMED_MAX, Mapped, Wish
 from strongroom.vault.work.errors import JobUnknown
 from strongroom.vault.work.model import Job, JobKind
 from strongroom.vault.work.ports import Jobs
 
-ALIAS_DAYS_MAX: Final = 90
-NAMED_MAX: Final = 1_000
 PAGE_ROWS_MAX: Final = 1_000
 TWO_PEOPLE: Final = "in live mode it takes two people: one asks for it by POST /v1/retokenizations, another approves"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Which tokens get other ids: those named, or those of a container (None: all of them)."""
-
-    tokens: Sequence[str] = ()
-    container: str | None = None
-    #: For so many days the old ids stand for the new ones; 0: they are dead at once.
-    alias_days: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """An old id, and what it became."""
-
-    old: str
-    new: str
-    until: datetime
 
 
 @final

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the card-bearing listener that show cards, and about who showed too many: parse, call, print."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import Request as LitestarRequest
@@ -62,9 +63,10 @@ async def reveal_token(
     wish = data.wish()
     caller = await caller_of(state, request)
     reveals.require_pace(caller)
+    names: Sequence[str] = ()
     if caller.principal.presence is not None:
-        await reveals.require_possible(caller, token_id)
-    await admitted(request)
+        names = await reveals.require_possible(caller, token_id)
+    await admitted(request, names)
     revealed = await reveals.reveal(caller, token_id, wish)
     # Told to the log stream as well, after the commit (ADR-0003).
     request.scope["state"]["log"] = {

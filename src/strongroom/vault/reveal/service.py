@@ -21,6 +21,7 @@ from strongroom.http.rate_limit import RateLimiter
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.telemetry.reveal_metrics import RevealMetrics
+from strongroom.vault.aliases import ids_of
 from strongroom.vault.containers.model import Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.details import DetailSealer
@@ -92,8 +93,12 @@ class Reveals:
         """
         self._rate.take(caller.principal.subject, monotonic())
 
-    async def require_possible(self, caller: Caller, token_id: str) -> None:
-        """Refuse what could not be shown anyway, so that no second person is asked for it. Raises as `reveal`."""
+    async def require_possible(self, caller: Caller, token_id: str) -> Sequence[TokenId]:
+        """Refuse what could not be shown anyway, so that no second person is asked for it. Raises as `reveal`.
+
+        Returns:
+            Every id that the token may be asked by now, its present one first.
+        """
         require_form(token_id)
         principal = caller.principal
         now = self._clock.now()
@@ -104,9 +109,11 @@ class Reveals:
             begun = await store.begin(
                 read, caller.scope, token_id, principal.subject, now, self._bounds
             )
+            ids = await ids_of(read, *caller.scope, begun.token, now)
         if begun.stop is not None and begun.stop.holds(now):
             raise RevealStopped
         await self._showable(caller, begun.card)
+        return ids
 
     async def reveal(self, caller: Caller, token_id: str, wish: Wish) -> Revealed:
         """Show a card to whom everybody agreed.
@@ -120,6 +127,7 @@ class Reveals:
         """
         # To show a card:
         #  1. One at a time of a caller; who burst is stopped, and that alone is committed.
+        #     From here on it goes by the id that the token has now.
         #  2. It is there, lasting, and the container's rules give it to this caller.
         #  3. Record it, and commit.
         #  4. Open it.
@@ -134,11 +142,12 @@ class Reveals:
             begun = await store.begin(
                 tx, caller.scope, token_id, principal.subject, now, self._bounds
             )
-            stopped = await self._stopped(tx, caller, token_id, begun, now)  # (1)
+            token = begun.token
+            stopped = await self._stopped(tx, caller, token, begun, now)  # (1)
             if not stopped:
                 card = await self._showable(caller, begun.card)  # (2)
-                sealed = await store.details(tx, caller.scope, token_id)
-                record = await self._record(tx, caller, token_id, card, wish, now)  # (3)
+                sealed = await store.details(tx, caller.scope, token)
+                record = await self._record(tx, caller, token, card, wish, now)  # (3)
         if stopped:
             raise RevealStopped
         # Crash here: the record says revealed, and nobody saw the card.
@@ -146,12 +155,10 @@ class Reveals:
             card.sealed_number,
             mode=principal.mode,
             merchant=principal.merchant,
-            token=TokenId(token_id),
+            token=token,
             key_version=card.key_version,
         )
-        details = await self._details.open(
-            sealed, principal.mode, principal.merchant, TokenId(token_id)
-        )
+        details = await self._details.open(sealed, principal.mode, principal.merchant, token)
         shown = RevealedCard(
             number=pan.digits_for_revealing(),
             exp_month=card.exp_month,
@@ -160,7 +167,7 @@ class Reveals:
             billing_address=details.billing_address,
         )
         out = RevealedOut(
-            token=token_id,
+            token=token,
             mode=principal.mode.value,
             brand=card.brand,
             purpose=wish.purpose.value,

@@ -8,9 +8,10 @@ from typing import Final, TypeAlias
 
 from strongroom.db.pool import ReadOnly, Record, Transaction
 from strongroom.db.queries import load_queries
-from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
+from strongroom.vault.aliases import present_id
 from strongroom.vault.details import SealedDetail
 from strongroom.vault.reveal.burst import Bounds
 from strongroom.vault.reveal.model import Kept, Stop
@@ -41,6 +42,8 @@ class SealedCard:
 class Begun:
     """What is decided by before a card is shown."""
 
+    #: The id that the token has now, by whichever it was asked for.
+    token: TokenId
     #: None: the token is not there, or it has expired.
     card: SealedCard | None
     stop: Stop | None
@@ -51,7 +54,20 @@ class Begun:
 async def begin(
     tx: ReadOnly, scope: Scope, token: str, caller: str, now: datetime, bounds: Bounds
 ) -> Begun:
-    """Wait until no other reveal of this caller is under way, in whichever process, and look."""
+    """Wait until no other reveal of this caller is under way, in whichever process, and look.
+
+    A token that is not found is looked for by what its id stands for since a retokenization: in this order, so that one
+    that is getting another id just now is found.
+    """
+    found = await _begin(tx, scope, token, caller, now, bounds)
+    if found.card is None and (present := await present_id(tx, *scope, token, now)):
+        found = await _begin(tx, scope, present, caller, now, bounds)
+    return found
+
+
+async def _begin(
+    tx: ReadOnly, scope: Scope, token: str, caller: str, now: datetime, bounds: Bounds
+) -> Begun:
     row = await tx.row(
         _QUERIES["begin_reveal"], *scope, token, caller, now, bounds.window, bounds.count
     )
@@ -70,7 +86,7 @@ async def begin(
             row["lifted_at"],
             row["lifted_by"],
         )
-    return Begun(card, stop, row["recent"])
+    return Begun(TokenId(token), card, stop, row["recent"])
 
 
 async def details(read: ReadOnly, scope: Scope, token: str) -> Sequence[SealedDetail]:

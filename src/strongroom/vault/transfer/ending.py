@@ -8,11 +8,14 @@ from typing import Final, final
 from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
+from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
+from strongroom.vault.outbox.store import tell
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.model import Import, ImportState
 from strongroom.vault.transfer.store import QUERIES
+from strongroom.vault.transfer.wire import ImportEvent, import_out
 
 #: After so long without a row or a piece an import is ended: what rests of its file rests no longer.
 IDLE: Final = timedelta(days=7)
@@ -22,6 +25,11 @@ IDLE_AT_ONCE_MAX: Final = 1_000
 IDLE_ACTOR: Final = "system:imports"
 #: Rows of each table that one call of `end_all` deletes: a second's work or so, as they are up to 1 MiB each.
 DELETED_AT_ONCE_MAX: Final = 500
+_TOLD: Final = {
+    ImportState.DONE: EventType.IMPORT_COMPLETED,
+    ImportState.FAILED: EventType.IMPORT_FAILED,
+    ImportState.CANCELED: EventType.IMPORT_CANCELED,
+}
 OPEN: Final = (ImportState.OPEN, ImportState.RECEIVED)
 
 
@@ -44,7 +52,7 @@ class Endings:
         actor: str,
         problem: str | None = None,
     ) -> Import:
-        """End an import that is locked: its state, its audit record, and nothing that rests of its file."""
+        """End an import that is locked: its state, its audit record, what its merchant is told; its file goes."""
         now = self.clock.now()
         after = dataclasses.replace(
             found, state=state, problem=problem, updated_at=now, ended_at=now
@@ -52,6 +60,15 @@ class Endings:
         await store.save(tx, after)
         await store.drop_pieces(tx, after)
         await self._recorder.insert(tx, self._record(after, origin, now, actor))
+        await tell(
+            tx,
+            after.merchant_id,
+            after.mode,
+            _TOLD[state],
+            after.import_id,
+            ImportEvent(import_out(after)),
+            now,
+        )
         return after
 
     async def end_idle(self) -> int:

@@ -22,27 +22,32 @@ from strongroom.crypto import sha256
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock, rfc3339
 from strongroom.kernel.errors import FieldError, Invalid
+from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.vault.containers.model import CONTAINER_NAME, Access
 from strongroom.vault.details import Details, DetailSealer, SealedDetail
 from strongroom.vault.finding import Caller
+from strongroom.vault.outbox.store import tell
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
-from strongroom.vault.transfer.model import Encryption
+from strongroom.vault.transfer.model import RATE_DEFAULT, RATE_MAX, Encryption
 from strongroom.vault.transfer.store import QUERIES
 from strongroom.vault.transfer.who import AccessRules, caller_facts, job_caller
+from strongroom.vault.transfer.wire import ExportEvent, export_out
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 from strongroom.vault.work.ports import Jobs
 
 #: Cards of one piece: one OpenPGP message, or so many lines.
 PIECE_CARDS: Final = 500
-#: Cards a second, unless less is asked for: a vault that leaves at once is not noticed in time.
-RATE_MAX: Final = 5_000
-RATE_DEFAULT: Final = 1_000
 _CARDS_AT_ONCE: Final = 8
+_TOLD: Final = {
+    JobState.DONE: EventType.EXPORT_COMPLETED,
+    JobState.FAILED: EventType.EXPORT_FAILED,
+    JobState.CANCELED: EventType.EXPORT_CANCELED,
+}
 _RECORDED: Final = "recorded"
 _WRITTEN: Final = "written"
 _encode: Final = msgspec.json.Encoder().encode
@@ -233,6 +238,18 @@ class Exports:
             now=self._clock.now(),
             details=details,
             outcome=Outcome.FAILED if job.state is JobState.FAILED else Outcome.SUCCESS,
+        )
+
+    async def tell(self, job: Job, tx: Transaction) -> None:
+        """Let the merchant hear how an export ended."""
+        await tell(
+            tx,
+            job.merchant_id,
+            job.mode,
+            _TOLD[job.state],
+            job.job_id,
+            ExportEvent(export_out(job)),
+            job.ended_at or job.updated_at,
         )
 
     async def _write(self, job: Job, tx: Transaction, at: "_Position") -> Step:

@@ -20,6 +20,9 @@ CHUNK_ROWS: Final = 2_000
 #: Likewise, while cards move to another fingerprint key: each then has a lock of its own.
 MOVING_ROWS: Final = 500
 COLUMNS_MAX: Final = 20
+#: Cards that an export takes a second, unless less is asked for: a vault that leaves at once is not noticed in time.
+RATE_MAX: Final = 5_000
+RATE_DEFAULT: Final = 1_000
 #: A whole file as one JWE is opened in memory: it has one tag, at its end.
 JWE_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 #: A spooled file: ten million cards and more; a larger one is given in several.

@@ -8,8 +8,9 @@ from msgspec import Meta
 
 from strongroom.kernel.clock import rfc3339
 from strongroom.vault.containers.model import DEFAULT_CONTAINER
-from strongroom.vault.transfer.export import RATE_DEFAULT, RATE_MAX
 from strongroom.vault.transfer.model import (
+    RATE_DEFAULT,
+    RATE_MAX,
     Columns,
     Encryption,
     Format,
@@ -141,6 +142,19 @@ class ExportOut(msgspec.Struct, frozen=True):
     created_by: str
     created_at: str
     ended_at: str | None
+
+
+class ImportEvent(msgspec.Struct, frozen=True):
+    """What an event about an import carries."""
+
+    #: `import`, which is no name of a member here.
+    import_: ImportOut = msgspec.field(name="import")
+
+
+class ExportEvent(msgspec.Struct, frozen=True):
+    """What an event about an export carries."""
+
+    export: ExportOut
 
 
 def wish_of(given: ImportIn) -> ImportWish:

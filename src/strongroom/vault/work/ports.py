@@ -40,6 +40,14 @@ class EndsWithJob(Protocol):
         """End it (`job.state` says how), in the transaction that ends the job. A step may be under way meanwhile."""
 
 
+@runtime_checkable
+class TellsOfEnd(Protocol):
+    """A handler of whose jobs' ends merchants are told."""
+
+    async def tell(self, job: Job, tx: Transaction) -> None:
+        """Put it into the outbox (`job.state` says how it ended), in the transaction that ends the job."""
+
+
 class Jobs(Protocol):
     """The jobs of every tenant, for those who begin, watch and end them."""
 

@@ -22,6 +22,7 @@ from strongroom.telemetry.log import Log
 from strongroom.telemetry.render import exception_fields
 from strongroom.telemetry.work_metrics import VaultJobMetrics
 from strongroom.vault.work import store
+from strongroom.vault.work.ending import write_end
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import next_at, speed
 from strongroom.vault.work.ports import EndsWithJob, JobHandler
@@ -173,8 +174,8 @@ class Runner:
                 tx, claim, after.job, after.run_at, self._clock.now() + self._lease
             ):
                 raise _Lost  # undoes what the step did
-            if after.job.ended_at is not None and (record := handler.ended(after.job)):
-                await self._recorder.insert(tx, record)
+            if after.job.ended_at is not None:
+                await write_end(handler, after.job, tx, self._recorder)
         self._metrics.stepped(after.job.kind, step.done, step.refused)
         return after
 
@@ -233,8 +234,7 @@ class Runner:
         handler = self._handlers[job.kind]
         if isinstance(handler, EndsWithJob):
             await handler.end_with(failed, tx)
-        if record := handler.ended(failed):
-            await self._recorder.insert(tx, record)
+        await write_end(handler, failed, tx, self._recorder)
 
     # --- metrics ---------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from strongroom.kernel.ids import JobId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.vault.finding import Caller
 from strongroom.vault.work import store
+from strongroom.vault.work.ending import write_end
 from strongroom.vault.work.errors import JobEnded, JobGoesOn, JobUnknown
 from strongroom.vault.work.model import GO_ON, OPEN_STATES, Facts, Job, JobKind, JobState
 from strongroom.vault.work.ports import EndsWithJob, JobHandler
@@ -167,9 +168,7 @@ class JobService:
             if after.state is JobState.CANCELED and handler is not None:
                 if isinstance(handler, EndsWithJob):
                     await handler.end_with(after, tx)
-                ended = handler.ended(after)
-                if ended is not None:
-                    await self._recorder.insert(tx, ended)
+                await write_end(handler, after, tx, self._recorder)
             tx.after_commit(self._woken)
         return after
 
