@@ -62,13 +62,14 @@ from strongroom.vault.errors import (
     TokenUnknown,
 )
 from strongroom.vault.forwarding.ports import OperatedDestinations
-from strongroom.vault.template import Json, Slot, Template, slot
+from strongroom.vault.template import FORM, Json, Slot, Template, slot
 
 __all__ = [
     "CVC_ABSENT",
     "CVC_HELD",
     "CVC_USED",
     "EVERY",
+    "FORM",
     "SIMULATOR",
     "Access",
     "AccessRefused",
