@@ -11,13 +11,15 @@ from strongroom.egress import check_url
 from strongroom.jobs import Handler, JobQueue, Worker
 from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
-from strongroom.payments.attempts import Attempts, Parts
+from strongroom.payments.attempts import Attempts
+from strongroom.payments.calls import Parts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook, ConnectionService
 from strongroom.payments.connections_api import ConnectionDesk
 from strongroom.payments.ports import Adapters
 from strongroom.payments.probing import ConnectionTests
 from strongroom.payments.processors.simulator import SimulatorAdapter
+from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.payments.reading import Payments
 from strongroom.payments.records import LOOKUP, NOTICE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
@@ -37,7 +39,7 @@ from strongroom.webhooks.ports import Webhooks
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
 #: Every processor, by the name that connections have. A new adapter is one line here.
-ADAPTERS: Final[Adapters] = {each.name: each for each in (SimulatorAdapter(),)}
+ADAPTERS: Final[Adapters] = {each.name: each for each in (SimulatorAdapter(), StripeAdapter())}
 
 
 def _attempts(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One vocabulary for why a payment was declined, and what may be done then, whatever the processor calls it.
 
-An adapter maps each code that its processor publishes to one of these; a code that nobody published is `generic_decline`,
-and the processor's own word stays beside it as the reason.
+An adapter maps each code that its processor publishes to one of these; a code that nobody published is
+`generic_decline`, and the processor's own word stays beside it as the reason.
 """
 
 import enum
@@ -23,6 +23,16 @@ class Advice(enum.StrEnum):
     NEW_CARD = "new_card"
     #: The same card, now, through another processor: this one could not, and the issuer was not asked.
     OTHER_PROCESSOR = "other_processor"
+
+
+#: The stricter first: who has two advices follows the one that stands earlier.
+STRICTNESS: Final = (
+    Advice.NEVER,
+    Advice.NEW_CARD,
+    Advice.AUTHENTICATE,
+    Advice.LATER,
+    Advice.OTHER_PROCESSOR,
+)
 
 
 class DeclineCode(enum.StrEnum):
@@ -100,3 +110,8 @@ ADVICE: Final[Mapping[DeclineCode, Advice]] = {
     DeclineCode.TRY_AGAIN_LATER: Advice.LATER,
     DeclineCode.WITHDRAWAL_LIMIT_EXCEEDED: Advice.LATER,
 }
+
+
+def stricter(one: Advice, other: Advice | None) -> Advice:
+    """Return the advice that allows less."""
+    return one if other is None else min(one, other, key=STRICTNESS.index)
