@@ -149,7 +149,7 @@ async def stripe_ground(server: Server, folder: Path) -> AsyncIterator[StripeGro
     """Run two processes whose Stripe may be on this machine."""
     with pytest.MonkeyPatch.context() as patch:
         anywhere = StripeAdapter(hosts=frozenset())
-        patch.setitem(composed.ADAPTERS, "stripe", anywhere)  # type: ignore[arg-type]
+        patch.setitem(composed.ADAPTERS, "stripe", anywhere)
         async with (
             fresh_databases(server) as databases,
             running(databases, folder, worker=False, **_SETTINGS) as dying,

@@ -24,6 +24,7 @@ HOSTS = {
     "127.0.0.1:8460",
     "127.0.0.1:9000",
     "127.0.0.1:8200",
+    "api.stripe.com",
     "bao.example:8200",
     "console.example",
     "db.shop.example",

@@ -357,7 +357,7 @@ def _meanings() -> dict[str, str]:
     return {name: _joined(text.replace("#:", "")) for text, name in told}
 
 
-def _strictness(row: tuple[str, str]) -> int:
+def _strictness(row: Sequence[str]) -> int:
     return [f"`{each.value}`" for each in STRICTNESS].index(row[0])
 
 

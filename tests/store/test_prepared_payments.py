@@ -341,17 +341,22 @@ async def test_a_late_finding_that_nothing_was_prepared_takes_nothing_back(
     assert answer.json()["status"] == "requires_capture", answer.text
 
 
-@pytest.mark.parametrize(
-    "saving",
-    [
-        "select payments.save_together(jsonb_build_object('merchants', a.merchant_id, 'attempts',"
-        " jsonb_build_array({row})))::text as said from payments.attempt a where a.payment_id = $1",
-        "select s.result as said from payments.attempt a, payments.save(jsonb_build_array(jsonb_build_object("
-        "'m', a.merchant_id, 'mode', a.mode, 'now', now(), 'attempts', jsonb_build_array({row})))) s"
-        " where a.payment_id = $1",
-    ],
-    ids=["together", "one by one"],
-)
+#: The two functions that save attempts.
+TOGETHER = """
+    select payments.save_together(jsonb_build_object('merchants', a.merchant_id,
+                                                     'attempts', jsonb_build_array({row})))::text as said
+      from payments.attempt a where a.payment_id = $1
+"""
+ONE_BY_ONE = """
+    select s.result as said
+      from payments.attempt a,
+           payments.save(jsonb_build_array(jsonb_build_object('m', a.merchant_id, 'mode', a.mode, 'now', now(),
+                                                              'attempts', jsonb_build_array({row})))) s
+     where a.payment_id = $1
+"""
+
+
+@pytest.mark.parametrize("saving", [TOGETHER, ONE_BY_ONE], ids=["together", "one by one"])
 @pytest.mark.parametrize(
     "row", ["to_jsonb(a) - 'instrument'", 'to_jsonb(a) || \'{"instrument": "pm_x"}\'']
 )

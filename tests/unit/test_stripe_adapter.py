@@ -339,13 +339,14 @@ def test_only_the_instrument_of_our_attempt_is_named() -> None:
     reference = {"strongroom_attempt": ASKED.attempt.attempt_id}
     good = made("payment_method", id="pm_1", metadata=reference)
     assert ADAPTER.prepared(ASKED, reply(200, good)) == "pm_1"
-    for wrong in (
+    differing: list[dict[str, Any]] = [
         {"metadata": {"strongroom_attempt": "att_other"}},
         {"metadata": {}},
         {"id": "tok_1"},
         {"livemode": True},
         {"type": "us_bank_account"},
-    ):
+    ]
+    for wrong in differing:
         with pytest.raises(AnswerSurprising):
             ADAPTER.prepared(ASKED, reply(200, {**good, **wrong}))
 
