@@ -21,7 +21,9 @@ from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.model import Basis, Found, Outcome
+from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.preparing import NOT_PREPARED, Preparations, Ready
+from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.vault.forward import VaultForwarder
 
 METHODS = "/v1/payment_methods"
@@ -293,6 +295,46 @@ async def test_a_capture_that_keeps_the_rest_and_an_amount_that_cannot_be_writte
     last = await shop.gateway.post(path, {"amount": 400})
     assert last.json()["status"] == "succeeded", last.text
     assert last.json()["balances"]["captured"] == 400
+
+
+def _raises(error: Exception) -> Any:
+    def prepared(*_: Any) -> Any:
+        raise error
+
+    return prepared
+
+
+#: What an adapter makes of the answer to a preparation, and what the attempt then says.
+NO_INSTRUMENT: list[tuple[str, Any, str]] = [
+    ("surprising", _raises(AnswerSurprising()), "answer_surprising"),
+    ("a bug", _raises(ValueError("wrong")), "internal"),
+    ("vague", lambda *_: Found(Outcome.UNKNOWN, Basis.ANSWER, reason="perhaps"), "perhaps"),
+    (
+        "more than it can know",
+        lambda *_: Found(Outcome.APPROVED, Basis.ANSWER),
+        "answer_surprising",
+    ),
+    ("a name that is none", lambda *_: "", "constraint_broken"),
+    ("an endless name", lambda *_: "x" * 256, "constraint_broken"),
+]
+
+
+@pytest.mark.parametrize(
+    ("prepared", "reason"),
+    [each[1:] for each in NO_INSTRUMENT],
+    ids=[each[0] for each in NO_INSTRUMENT],
+)
+async def test_a_preparation_is_never_unknown_whatever_an_adapter_makes_of_it(
+    ground: StripeGround, monkeypatch: pytest.MonkeyPatch, prepared: Any, reason: str
+) -> None:
+    shop = await open_stripe_shop(ground.living, ground.there)
+    monkeypatch.setattr(StripeAdapter, "prepared", prepared)
+    payment = (await shop.pay()).json()
+    assert payment["status"] == "requires_confirmation"
+    (attempt,) = await shop.attempts(payment["id"])
+    assert (attempt["outcome"], attempt["reason"]) == ("not_sent", reason)
+    assert len(ground.there.asked(METHODS, attempt["attempt_id"])) == 1
+    assert ground.there.asked(INTENTS, attempt["attempt_id"]) == []
 
 
 async def test_a_sender_that_was_found_not_prepared_sends_nothing_any_more(

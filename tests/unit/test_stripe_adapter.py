@@ -17,7 +17,7 @@ from strongroom.kernel.ids import AttemptId, ConnectionId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
 from strongroom.payments.errors import CommandNotTaken
-from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, Outcome
+from strongroom.payments.model import Attempt, Basis, Connection, Finding, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising, Command, Prepares, Report
 from strongroom.payments.processors.stripe import DECLINES, StripeAdapter
 from strongroom.payments.processors.stripe.declines import read_decline
@@ -349,6 +349,28 @@ def test_only_the_instrument_of_our_attempt_is_named() -> None:
     for wrong in differing:
         with pytest.raises(AnswerSurprising):
             ADAPTER.prepared(ASKED, reply(200, {**good, **wrong}))
+
+
+def test_what_is_known_under_its_name_is_read() -> None:
+    held = ADAPTER.found(ASKED.attempt, reply(200, ours("requires_capture")))
+    assert held is not None
+    assert (held.outcome, held.basis, held.amount) == (Outcome.APPROVED, Basis.LOOKUP, 1_000)
+    refund = command(Operation.REFUND)
+    known = made(
+        "refund",
+        amount=1_000,
+        currency="aed",
+        status="canceled",
+        payment_intent=PAID,
+        metadata={"strongroom_attempt": refund.attempt.attempt_id},
+    )
+    gone = ADAPTER.found(refund.attempt, reply(200, known))
+    assert gone is not None
+    assert (gone.outcome, gone.basis) == (Outcome.DECLINED, Basis.LOOKUP)
+    assert (gone.decline_code, gone.reason) == ("generic_decline", "unknown")
+    for status, body in ((404, error("invalid_request_error", "resource_missing")), (200, known)):
+        with pytest.raises(AnswerSurprising):
+            ADAPTER.found(ASKED.attempt, reply(status, body))
 
 
 # --- declines -----------------------------------------------------------------------------------------
