@@ -113,6 +113,35 @@ def differences(payments: Iterable[Mapping[str, Any]], sums: Mapping[str, Any]) 
     return found
 
 
+def misposted(
+    payments: Iterable[Mapping[str, Any]],
+    postings: Iterable[Mapping[str, Any]],
+    sums: Mapping[str, Any],
+) -> list[str]:
+    """The ledger against the processor's own sums, and no posting that belongs to no payment."""
+    accounts: dict[str, Counter[str]] = {}
+    for each in postings:
+        of_payment = accounts.setdefault(each["payment_id"], Counter())
+        of_payment[each["debit"]] += each["amount"]
+        of_payment[each["credit"]] -= each["amount"]
+    found = []
+    for payment in payments:
+        ours = accounts.pop(payment["payment_id"], Counter())
+        authorized, captured, voided, refunded = sums.get(payment["authorization"] or "") or (
+            (0,) * 4
+        )
+        theirs = Counter(
+            holds=authorized - captured - voided,
+            authorizations=-(authorized - captured - voided),
+            sales=-captured,
+            refunds=refunded,
+            receivable=captured - refunded,
+        )
+        if any(ours[name] != theirs[name] for name in ours | theirs):
+            found.append(f"{payment['payment_id']}: posted {dict(ours)}, theirs {dict(theirs)}")
+    return found + [f"posted for nobody: {payment}" for payment in accounts]
+
+
 def impossible(payments: Iterable[Mapping[str, Any]]) -> list[str]:
     """Promise 6: sums that nobody may ever see."""
     found = []

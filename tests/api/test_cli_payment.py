@@ -183,6 +183,28 @@ async def test_a_connection_is_made_tested_rotated_and_ended(till: Till) -> None
     assert (await till.done("connection", "show", connection))["status"] == "disabled"
 
 
+async def require_posted_and_shown(till: Till, payment: str) -> None:
+    """The ledger as people see it: the payment's postings, the accounts, and that both agree."""
+    statement, balance, check = await asyncio.gather(
+        till("ledger", "statement", "--payment", payment),
+        till("ledger", "balance"),
+        till("ledger", "check"),
+    )
+    assert (statement.code, balance.code, check.code) == (0, 0, 0), statement.err + balance.err
+    assert re.findall(r"(\w+) (\w+) ([0-9.]+) AED", statement.plain) == [
+        ("holds", "authorizations", "10.50"),
+        ("receivable", "sales", "4.00"),
+        ("authorizations", "holds", "4.00"),
+        ("receivable", "sales", "6.00"),
+        ("authorizations", "holds", "6.50"),
+        ("refunds", "receivable", "2.50"),
+    ]
+    assert re.search(r"sales 0\.00 AED [0-9.]+ AED -[0-9.]+ AED", balance.plain), balance.plain
+    assert "the ledger and the payments agree" in check.plain
+    unknown = await till("ledger", "statement", "--account", "cash")
+    assert (unknown.code, "account" in unknown.err) == (1, True)
+
+
 async def test_money_is_authorized_captured_in_parts_and_given_back(till: Till) -> None:
     token = await till.token(VISA, "737")
     payment = await till.done(
@@ -220,6 +242,7 @@ async def test_money_is_authorized_captured_in_parts_and_given_back(till: Till) 
         *("authorize", "capture", "capture", "refund"),
     ]
     assert refund["id"] in refunds.out
+    await require_posted_and_shown(till, name)
     assert (await till.done("refund", "show", refund["id"])) == refund
     books = await till.simulated.control.books(account=ACCOUNT)
     journal = await till.simulated.control.journal(account=ACCOUNT)

@@ -206,6 +206,8 @@ class ProcessorContract:
             ),
         ):
             reply = self.case.peer.answered(other, Outcome.APPROVED)
+            if reply.body == self.case.peer.answered(made, Outcome.APPROVED).body:
+                continue  # its answers do not speak of what differs
             with pytest.raises(AnswerSurprising):
                 self.adapter.answer(made, reply)
         if operation is not Operation.VOID:

@@ -4,6 +4,8 @@
 import json
 from typing import Any
 
+from contracts.adyen_peer import AdyenPeer
+from contracts.adyen_words import AUTHORIZATION
 from contracts.processor import Case, ProcessorContract
 from contracts.stripe_words import error, event, intent, made, named, reply
 from strongroom.crypto.ids import new_id
@@ -208,3 +210,9 @@ class TestStripe(ProcessorContract):
     """Stripe, version 2023-08-16."""
 
     case = Case(StripePeer(), StripePeer.authorization)
+
+
+class TestAdyen(ProcessorContract):
+    """Adyen, Checkout API version 71."""
+
+    case = Case(AdyenPeer(), AUTHORIZATION)

@@ -103,7 +103,7 @@ PROMISES: Final = (
         "Kept: a reservation is written with its attempt, bounded by a trigger and constraints of the database "
         "under any concurrency and for every login; what a processor reports is recorded, and where it breaks a "
         "sum the payment is marked, the merchant is told and a line at level critical is written.",
-        "Disputes are not followed yet, and there is no ledger of postings: balances are columns of the payment. "
+        "Disputes are not followed yet. "
         "An authorization is bounded by the payment's amount, not by anything that the processor knows.",
     ),
     Promise(

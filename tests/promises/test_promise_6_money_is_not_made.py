@@ -17,6 +17,7 @@ from money import (
     differences,
     doubled,
     impossible,
+    misposted,
     overasked,
     refused,
     sums_of,
@@ -65,11 +66,15 @@ async def made(shop: Shop) -> list[str]:
             shop.tenant.merchant,
         )
     ]
+    postings = await shop.service.look(
+        Domain.CORE, "select * from payments.posting where merchant_id = $1", shop.tenant.merchant
+    )
     payments = await payments_of(shop)
     return [
         *impossible(payments),
         *overasked(payments, attempts),
         *differences(payments, sums),
+        *misposted(payments, map(dict, postings), sums),
         *refused(sums),
         *doubled(attempts, journal),
         *contradictions(attempts, journal),

@@ -31,6 +31,7 @@ class Books:
     payments: list[dict[str, Any]]
     attempts: list[dict[str, Any]]
     refunds: list[dict[str, Any]]
+    postings: list[dict[str, Any]]
     events: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     notices: list[dict[str, Any]]
@@ -50,6 +51,7 @@ async def read_books(ground: Ground, memory: Memory) -> Books:
         payments=await ground.look(Domain.CORE, _PAYMENTS),
         attempts=await ground.look(Domain.CORE, "select * from payments.attempt"),
         refunds=await ground.look(Domain.CORE, "select * from payments.refund"),
+        postings=await ground.look(Domain.CORE, "select * from payments.posting"),
         events=await ground.look(Domain.CORE, _EVENTS),
         deliveries=await ground.look(Domain.CORE, _DELIVERIES),
         notices=await ground.look(Domain.CORE, "select * from webhooks.notice"),
@@ -76,6 +78,7 @@ def found_in(books: Books) -> dict[str, list[str]]:
             *money.impossible(payments),
             *money.overasked(payments, attempts),
             *money.differences(payments, books.sums),
+            *money.misposted(payments, books.postings, books.sums),
             *money.refused(books.sums),
             *money.recounted(payments, attempts),
             *money.refunds_apart(books.refunds, attempts),

@@ -65,6 +65,14 @@ def off_by_one(books: Books) -> None:
     next(e for e in books.payments if e["captured"])["captured"] -= 1
 
 
+def unposted(books: Books) -> None:
+    books.postings = books.postings[1:]
+
+
+def posted_twice(books: Books) -> None:
+    books.postings = [*books.postings, next(e for e in books.postings if e["debit"] == "refunds")]
+
+
 def called_declined(books: Books) -> None:
     next(e for e in books.attempts if e["outcome"] == "approved")["outcome"] = "declined"
 
@@ -103,6 +111,8 @@ def left_open(books: Books) -> None:
         (doubled_entry, "once"),
         (second_key, "once"),
         (off_by_one, "money"),
+        (unposted, "money"),
+        (posted_twice, "money"),
         (called_declined, "truth"),
         (left_open, "truth"),
         (forgotten, "acknowledged"),

@@ -2,7 +2,7 @@
 """A vault that calls: its parts over a real database, a merchant with cards, and a peer in the place of processors."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -192,6 +192,7 @@ class ForwardGround:
         mode: Mode = Mode.TEST,
         kind: CallerKind = CallerKind.SECRET,
         merchant: MerchantId | None = None,
+        exp_month: int = 12,
         **more: Any,
     ) -> tuple[TokenId, str | None]:
         """Make a token, and a sealed CVC with it."""
@@ -200,7 +201,7 @@ class ForwardGround:
         )
         asked = Asked(principal, Origin(), new_id("req"), self.clock.now(), new_id("req"))
         made = await self.process.maker.create(
-            TokenIn(CardIn(number, 12, 2034, cvc), **more), asked
+            TokenIn(CardIn(number, exp_month, 2034, cvc), **more), asked
         )
         said = json.loads(made.answer)
         return TokenId(said["id"]), said.get("cvc")
@@ -256,9 +257,13 @@ class ForwardGround:
 
 
 async def started(
-    databases: Databases, store: FakeKeyStore, clock: Clock, held: HeldCvcs | None = None
+    databases: Databases,
+    store: FakeKeyStore,
+    clock: Clock,
+    held: HeldCvcs | None = None,
+    more: Sequence[Destination] = (),
 ) -> Process:
-    """Start a vault process; several over one database and key store are one Strongroom."""
+    """Start a vault process; several over one database and key store are one Strongroom. `more`: other processors."""
     database = CountingDatabase(databases.address(Domain.VAULT, Login.VAULT), connections_max=4)
     keyring = Keyring(store, PostgresDataKeyTable(database), clock)
     await keyring.start([Purpose.CARD, Purpose.AUDIT, Purpose.CREDENTIAL])
@@ -266,7 +271,7 @@ async def started(
     recorder = EventRecorder(database, row_key.secret, clock)
     epochs = CvcEpochs(database, store, recorder, clock, VaultMetrics(CollectorRegistry()))
     policy = EgressPolicy(loopback=frozenset({"127.0.0.1"}))
-    destinations = Destinations([SIMULATOR, ACME, FORMAL])
+    destinations = Destinations([SIMULATOR, ACME, FORMAL, *more])
     connections = VaultConnections(
         database=database,
         keyring=keyring,
@@ -323,13 +328,17 @@ async def ended(process: Process) -> None:
 
 @asynccontextmanager
 async def forward_ground(
-    databases: Databases, *, held: HeldCvcs | None = None, clock: Clock | None = None
+    databases: Databases,
+    *,
+    held: HeldCvcs | None = None,
+    clock: Clock | None = None,
+    more: Sequence[Destination] = (),
 ) -> AsyncIterator[ForwardGround]:
     clock = clock or SystemClock()
     # One store a set of databases: what one ground wrapped in there, the next one unwraps.
     store = _STORES.setdefault(id(databases), FakeKeyStore())
     async with peer(says(answer(b'{"id": "sp_1", "status": "authorized"}', 201))) as listening:
-        process = await started(databases, store, clock, held)
+        process = await started(databases, store, clock, held, more)
         try:
             ground = ForwardGround(databases, process, listening, store, clock)
             await ground.register(ground.connection)

@@ -286,3 +286,42 @@ async def checked(server: Server, name: str, login: Login, domain: Domain = Doma
 def _bounds(text: str) -> tuple[str, str]:
     _, lower, _, upper, _ = text.split("'")
     return lower, upper
+
+
+async def test_payments_of_before_the_ledger_open_its_books(server: Server) -> None:
+    """What a database of the release before holds of payments is posted as the ledger's opening."""
+    name = await server.copy(Domain.CORE)
+    await tell(
+        server,
+        name,
+        "drop table payments.posting",
+        "drop policy books on payments.payment",
+        "delete from strongroom.migration where name like '%ledger%'",
+        "insert into payments.connection values ('mer_a', 'test', 'con_a', 'shop', 'simulator', 'acct', "
+        "'by_reference', 'active', now(), now())",
+        *(
+            "insert into payments.payment (merchant_id, mode, payment_id, version, status, amount, currency, "
+            "capture_method, connection_id, authorized, captured, voided, refunded, created_by, created_at, "
+            "updated_at) values "
+            f"('mer_a', 'test', '{payment}', 4, 'succeeded', 1000, 'AED', 'manual', {connection}, {amounts}, 'key_a', "
+            "now(), now())"
+            for payment, connection, amounts in (
+                ("pay_part", "'con_a'", "1000, 600, 300, 250"),
+                ("pay_held", "'con_a'", "700, 0, 0, 0"),
+                ("pay_new", "null", "0, 0, 0, 0"),
+            )
+        ),
+    )
+    await migrate(server.address(name, Login.OWNER), Domain.CORE)
+    assert await ask(
+        server,
+        name,
+        "select payment_id, cause, debit, credit, amount from payments.posting order by payment_id, cause",
+    ) == [
+        ("pay_held", "opening:authorize", "holds", "authorizations", 700),
+        ("pay_part", "opening:authorize", "holds", "authorizations", 1_000),
+        ("pay_part", "opening:capture", "receivable", "sales", 600),
+        ("pay_part", "opening:refund", "refunds", "receivable", 250),
+        ("pay_part", "opening:release", "authorizations", "holds", 900),
+    ]
+    await server.drop(name)

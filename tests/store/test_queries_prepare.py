@@ -181,6 +181,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.present_payment": _EVERYBODY,  # names no table
     "payments.record_is_there": _RECORDS,
     "payments.returned_payment": _SERVING,
+    "payments.be_bookkeeper": _EVERYBODY,  # names no table
     "payments.state_merchant": _EVERYBODY,  # names no table
     "payments.touch_connection": _GATEWAY,
     "vault.be_expiry_job": _EVERYBODY,  # names no table

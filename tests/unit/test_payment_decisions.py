@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What wishes and findings do to a payment: tables, and a machine that is driven against a model of its own."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -22,6 +23,7 @@ from strongroom.payments.errors import (
 )
 from strongroom.payments.findings import agrees, is_early, settle
 from strongroom.payments.model import (
+    Account,
     Basis,
     CaptureMethod,
     Loaded,
@@ -309,6 +311,8 @@ class PaymentMachine(RuleBasedStateMachine):
         self.known = loaded()
         self.books = Books()
         self.open: list[str] = []
+        self.accounts: Counter[Account] = Counter()
+        self.causes: set[str] = set()
 
     def _start(self, decided: Decided) -> None:
         self.known = after(self.known, decided)
@@ -353,7 +357,14 @@ class PaymentMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(self.open))
         attempt = self.known.attempt(name)
         assert attempt is not None
-        self.known = after(self.known, settle(self.known, attempt, found(outcome), NOW))
+        decided = settle(self.known, attempt, found(outcome), NOW)
+        self.known = after(self.known, decided)
+        for posting in decided.postings:
+            assert posting.amount > 0
+            assert posting.cause not in self.causes
+            self.causes.add(posting.cause)
+            self.accounts[posting.debit] += posting.amount
+            self.accounts[posting.credit] -= posting.amount
         if outcome.is_final:
             self.open.remove(name)
         if outcome is Outcome.APPROVED:
@@ -377,6 +388,15 @@ class PaymentMachine(RuleBasedStateMachine):
         assert Books(payment.authorized, payment.captured, payment.voided, payment.refunded) == (
             self.books
         )
+
+    @invariant()
+    def the_ledger_is_the_payments(self) -> None:
+        books, accounts = self.books, self.accounts
+        held = books.authorized - books.captured - books.voided
+        assert accounts[Account.HOLDS] == held == -accounts[Account.AUTHORIZATIONS]
+        assert accounts[Account.SALES] == -books.captured
+        assert accounts[Account.REFUNDS] == books.refunded
+        assert accounts[Account.RECEIVABLE] == books.captured - books.refunded
 
     @invariant()
     def no_money_is_made(self) -> None:

@@ -214,8 +214,8 @@ def test_a_capture_that_keeps_the_rest_is_not_taken(
 def test_keys_stand_in_the_header_and_tell_their_mode() -> None:
     headers = filled_headers(ADAPTER.destination, {"api_key": "sk_test_0123456789"})
     assert headers == {"authorization": "Bearer sk_test_0123456789"}
-    assert ADAPTER.destination.takes_host("api.stripe.com")
-    assert not ADAPTER.destination.takes_host("api.stripe.com.example")
+    assert ADAPTER.destination.takes_host("api.stripe.com", Mode.TEST)
+    assert not ADAPTER.destination.takes_host("api.stripe.com.example", Mode.LIVE)
 
 
 # --- what is answered ---------------------------------------------------------------------------------

@@ -290,22 +290,42 @@ def test_credentials_stand_in_headers_as_they_are() -> None:
 
 def test_hosts_are_exact_or_below_a_name() -> None:
     some = replace(PROCESSOR, hosts=frozenset({"api.acme.example", "*.live.acme.example"}))
-    assert some.takes_host("api.acme.example")
-    assert some.takes_host("eu.live.acme.example")
+    assert some.takes_host("api.acme.example", Mode.LIVE)
+    assert some.takes_host("eu.live.acme.example", Mode.LIVE)
     for other in (
         "acme.example",
         "live.acme.example",
         "evil-live.acme.example",
         "api.acme.example.x",
     ):
-        assert not some.takes_host(other)
-    assert PROCESSOR.takes_host("anything.example")
+        assert not some.takes_host(other, Mode.LIVE)
+    assert PROCESSOR.takes_host("anything.example", Mode.LIVE)
+
+
+def test_a_mode_may_have_hosts_of_its_own() -> None:
+    """A test connection does not lead to where money moves, and the star stands for something."""
+    some = replace(
+        PROCESSOR,
+        hosts=frozenset({"api.acme.example"}),
+        hosts_by_mode={Mode.LIVE: frozenset({"*-live.acme.example"})},
+    )
+    for host, live, test in (
+        ("shop-live.acme.example", True, False),
+        ("api.acme.example", False, True),
+        ("-live.acme.example", False, False),
+        ("shop-live.acme.example.x", False, False),
+        ("shoplive.acme.example", False, False),
+    ):
+        assert some.takes_host(host, Mode.LIVE) is live, host
+        assert some.takes_host(host, Mode.TEST) is test, host
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"processor": "Acme"},
+        {"hosts": frozenset({"*acme.example"})},
+        {"hosts_by_mode": {Mode.LIVE: frozenset({"*"})}},
         {"routes": (AUTHORIZE, AUTHORIZE)},
         {"routes": (replace(AUTHORIZE, content_type="application/xml"),)},
         {"routes": (replace(AUTHORIZE, content_type=""),)},

@@ -21,7 +21,7 @@ from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
-from strongroom.payments import connections_api
+from strongroom.payments import books_api, connections_api
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
@@ -54,6 +54,7 @@ VAULT_ROUTES: Final = (
 GATEWAY_ROUTES: Final = (
     *identity_api.ROUTES,
     *payments_api.ROUTES,
+    *books_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
     *webhooks_api.ROUTES,
     *audit_api.ROUTES,

@@ -8,16 +8,19 @@ from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.process import Process
 from strongroom.db.pool import Database
 from strongroom.egress import check_url
-from strongroom.jobs import Handler, JobQueue, Worker
+from strongroom.jobs import Handler, JobQueue, Task, Worker
 from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
 from strongroom.payments.attempts import Attempts
+from strongroom.payments.books import Books
 from strongroom.payments.calls import Parts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook, ConnectionService
 from strongroom.payments.connections_api import ConnectionDesk
 from strongroom.payments.ports import Adapters
 from strongroom.payments.probing import ConnectionTests
+from strongroom.payments.processors.adyen import AdyenAdapter
+from strongroom.payments.processors.checkout import CheckoutAdapter
 from strongroom.payments.processors.simulator import SimulatorAdapter
 from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.payments.reading import Payments
@@ -38,8 +41,13 @@ from strongroom.webhooks.ports import Webhooks
 
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
+#: How often the ledger is compared with the payments.
+BOOKS_SECONDS: Final = 3_600.0
 #: Every processor, by the name that connections have. A new adapter is one line here.
-ADAPTERS: Final[Adapters] = {each.name: each for each in (SimulatorAdapter(), StripeAdapter())}
+ADAPTERS: Final[Adapters] = {
+    each.name: each
+    for each in (AdyenAdapter(), CheckoutAdapter(), SimulatorAdapter(), StripeAdapter())
+}
 
 
 def _attempts(
@@ -97,6 +105,7 @@ def gateway_state(
         clock=site.clock,
     )
     return {
+        "books": Books(database),
         "payments": Desk(service, Payments(database), recorder, site.clock),
         "connections": ConnectionDesk(
             connections,
@@ -182,4 +191,14 @@ def start_worker(
     )
     worker.start()
     process.on_close(worker.stop)
+    books = Books(database)
+
+    async def compare() -> None:
+        """Compare every payment with the ledger. Every worker says the same."""
+        differing = await books.count_differences()
+        site.metrics.payments.differences.set(differing)
+        if differing:
+            site.log.emit("critical", "payments.ledger_differs", {"total": differing})
+
+    process.periodic([Task("ledger-check", BOOKS_SECONDS, compare)])
     return worker

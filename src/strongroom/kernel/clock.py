@@ -2,6 +2,7 @@
 """Time is a parameter: pure code takes `now`, services take a Clock. Always UTC."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Protocol
 
 from strongroom.kernel.invariant import invariant
@@ -42,6 +43,14 @@ class SteppedClock:
 _LOCAL_PART: Final = 26
 
 
+@lru_cache(maxsize=64)  # a request prints one moment for each of its answers and records
 def rfc3339(moment: datetime) -> str:
     """Print a UTC moment as RFC 3339 with microseconds and `Z`, so that text order is time order."""
     return moment.isoformat(timespec="microseconds")[:_LOCAL_PART] + "Z"
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return a moment that a caller gave, in UTC; one without a zone is taken to be in it."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

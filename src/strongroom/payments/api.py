@@ -3,7 +3,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from strongroom.http.idempotency import REPLAYED, IdempotencyKey, idempotency_ke
 from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.http.request import PROBLEM_JSON, Answer, Request
 from strongroom.http.requires import principal_of, request_of
-from strongroom.kernel.clock import Clock
+from strongroom.kernel.clock import Clock, in_utc
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.invariant import Bug
@@ -200,8 +200,8 @@ async def list_payments(
     search = Search(
         reference,
         None if status is None else status.value,
-        _utc(created_from),
-        _utc(created_to),
+        in_utc(created_from),
+        in_utc(created_to),
         amount,
         last4,
         token,
@@ -388,12 +388,6 @@ async def read_refund(
 
 def _route(payment_id: str, verb: str) -> str:
     return f"POST /v1/payments/{payment_id}/{verb}"
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 ROUTES: Final = (

@@ -33,7 +33,7 @@ from strongroom.payments.model import (
     Loaded,
     Outcome,
 )
-from strongroom.payments.ports import Adapter, AnswerSurprising, Command
+from strongroom.payments.ports import Adapter, AnswerSurprising, Command, FindsAtPayment
 from strongroom.payments.preparing import (
     NOT_PREPARED,
     Preparations,
@@ -133,7 +133,7 @@ class Attempts:
             # What asks for money goes out after the instrument is saved: here is none, so it never did.
             return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason=NOT_PREPARED)
         if connection.finding is Finding.BY_REFERENCE:
-            found = await self._found_by_reference(attempt, connection, adapter, act)
+            found = await self._found_by_reference(loaded, attempt, connection, adapter, act)
         elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:
             # A replay would only say "pending" again: what a processor promised to tell, it tells by a notice.
             found = await self._found_by_replay(loaded, attempt, adapter, act)
@@ -231,11 +231,17 @@ class Attempts:
         return replace(found, basis=basis)
 
     async def _found_by_reference(
-        self, attempt: Attempt, connection: Connection, adapter: Adapter, act: Act
+        self,
+        loaded: Loaded,
+        attempt: Attempt,
+        connection: Connection,
+        adapter: Adapter,
+        act: Act,
     ) -> Found | None:
         """Ask for our reference; None: the processor knows nothing of it."""
         try:
-            reply = await self.ask(connection, attempt, adapter.find(attempt), act)
+            template = question(adapter, loaded, attempt)
+            reply = await self.ask(connection, attempt, template, act)
         except StrongroomError as error:
             return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=error.code)
         if reply.outcome != "answered":
@@ -302,6 +308,19 @@ class Attempts:
                     "payments.discrepancy",
                     {"transaction_id": payment.payment_id, "merchant_id": payment.merchant_id},
                 )
+
+
+def question(adapter: Adapter, loaded: Loaded, attempt: Attempt) -> Template:
+    """Return what a processor is asked about an attempt: for our reference, or at the payment that it belongs to."""
+    authorization = loaded.authorization
+    if (
+        isinstance(adapter, FindsAtPayment)
+        and not attempt.operation.authorizes
+        and authorization is not None
+        and authorization.processor_reference is not None
+    ):
+        return adapter.find_at(authorization.processor_reference)
+    return adapter.find(attempt)
 
 
 def _not_there(attempt: Attempt, adapter: Adapter, now: datetime) -> Found:

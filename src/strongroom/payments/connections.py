@@ -23,7 +23,7 @@ from strongroom.kernel.secret import Secret
 from strongroom.payments.connections_wire import ConnectionIn, RotateIn
 from strongroom.payments.errors import ConnectionRefused, NoConnection
 from strongroom.payments.model import Connection, Finding
-from strongroom.payments.ports import Adapter, Adapters
+from strongroom.payments.ports import Adapter, Adapters, PerAccount
 from strongroom.payments.store import QUERIES
 from strongroom.vault import Connections as VaultConnections
 from strongroom.vault import ConnectionUnknown
@@ -92,8 +92,9 @@ class ConnectionBook:
         raise NoConnection
 
     def adapter(self, connection: Connection) -> Adapter:
-        """Return the adapter of a connection's processor."""
-        return self._adapters[connection.processor]
+        """Return the adapter of a connection's processor, for its account."""
+        adapter = self._adapters[connection.processor]
+        return adapter.bound(connection) if isinstance(adapter, PerAccount) else adapter
 
 
 class ConnectionService:

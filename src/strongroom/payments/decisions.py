@@ -19,6 +19,7 @@ from strongroom.payments.model import (
     Operation,
     Outcome,
     Payment,
+    Posting,
     Refund,
     Status,
 )
@@ -62,6 +63,8 @@ class Decided:
     #: A sum was broken by what a processor reported: alert.
     discrepancy: bool = False
     changed: bool = True
+    #: What the ledger keeps of it.
+    postings: tuple[Posting, ...] = ()
 
 
 def contribution(attempt: Attempt) -> dict[str, int]:

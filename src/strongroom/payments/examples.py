@@ -125,6 +125,44 @@ CONNECTION: Final[dict[str, Any]] = {
     "created_at": _WHEN,
     "updated_at": _WHEN,
 }
+TRIAL_BALANCE: Final[dict[str, Any]] = {
+    "object": "trial_balance",
+    "balanced": True,
+    "data": [
+        {
+            "account": account,
+            "currency": "AED",
+            "debits": debit,
+            "credits": credit,
+            "balance": debit - credit,
+        }
+        for account, debit, credit in (
+            ("authorizations", 1050, 1050),
+            ("holds", 1050, 1050),
+            ("receivable", 1050, 200),
+            ("refunds", 200, 0),
+            ("sales", 0, 1050),
+        )
+    ],
+}
+POSTINGS: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "object": "posting",
+            "payment": _PAYMENT,
+            "cause": f"{_ATTEMPT}:3:capture",
+            "debit": "receivable",
+            "credit": "sales",
+            "amount": 1050,
+            "currency": "AED",
+            "connection": _CONNECTION,
+            "made_at": _WHEN,
+        }
+    ],
+    "has_more": False,
+    "next_cursor": None,
+}
+LEDGER_CHECK: Final[dict[str, Any]] = {"object": "ledger_check", "agrees": True, "data": []}
 CONNECTIONS: Final[dict[str, Any]] = {"data": [CONNECTION], "has_more": False, "next_cursor": None}
 CONNECTION_TEST: Final[dict[str, Any]] = {
     "object": "connection_test",

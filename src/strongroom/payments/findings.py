@@ -11,7 +11,14 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.events import EventType
-from strongroom.payments.decisions import Decided, added, contribution, decided_over
+from strongroom.payments.decisions import (
+    CAPTURE_FAILED,
+    Decided,
+    added,
+    contribution,
+    decided_over,
+)
+from strongroom.payments.ledger import postings
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -26,8 +33,6 @@ from strongroom.payments.model import (
 )
 
 _replace: Final = msgspec.structs.replace
-#: Why an approved sale counts as an authorization only.
-CAPTURE_FAILED: Final = "capture_failed"
 
 
 def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Decided:
@@ -61,7 +66,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         settled_amount=_settled(attempt, found),
         decline_code=found.decline_code,
         advice=found.advice,
-        reason=found.reason,
+        reason=_reason(attempt, found.reason),
         action_url=found.action_url,
         # Whoever sent it has stopped: what has not arrived by now never will.
         lease_until=min(attempt.lease_until, now),
@@ -98,7 +103,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
             happened=(*decided.happened, EventType.PAYMENT_DISCREPANCY),
             discrepancy=True,
         )
-    return replace(decided, refunds=refunds)
+    posted = postings(payment, decided.payment, attempt, known, now)
+    return replace(decided, refunds=refunds, postings=posted)
 
 
 def agrees(payment: Payment, attempt: Attempt, found: Found) -> bool:
@@ -181,9 +187,8 @@ def _is_overtaken(attempt: Attempt, found: Found) -> bool:
 def _discrepancy(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Decided:
     """Two authorizations, or one that was taken back: nothing of ours adds up with that, so a person looks."""
     payment = loaded.payment
-    noted = _replace(
-        attempt, reason="approved_twice" if found.outcome is Outcome.APPROVED else "taken_back"
-    )
+    word = "approved_twice" if found.outcome is Outcome.APPROVED else "taken_back"
+    noted = _replace(attempt, reason=_reason(attempt, word))
     if noted == attempt and payment.discrepancy:
         return Decided(payment, changed=False)
     at = max(now, payment.updated_at)
@@ -199,6 +204,12 @@ def _settled(attempt: Attempt, found: Found) -> int | None:
     if found.outcome is not Outcome.APPROVED:
         return None
     return attempt.amount if found.amount is None else found.amount
+
+
+def _reason(attempt: Attempt, word: str | None) -> str | None:
+    """Return why. That a sale's capture failed is kept: told of again, it must not be taken away again."""
+    lost = attempt.operation is Operation.SALE and attempt.reason == CAPTURE_FAILED
+    return CAPTURE_FAILED if lost else word
 
 
 def _breaks_a_sum(payment: Payment) -> bool:

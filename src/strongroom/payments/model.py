@@ -96,6 +96,21 @@ class RefundStatus(enum.StrEnum):
     SUCCEEDED = "succeeded"
 
 
+class Account(enum.StrEnum):
+    """An account of a merchant, kept in each currency by itself."""
+
+    #: What issuers hold for the merchant; the other side of `holds`.
+    AUTHORIZATIONS = "authorizations"
+    #: Authorized, and neither captured nor released.
+    HOLDS = "holds"
+    #: What processors owe: captured, and not given back. Fees and payouts are not in it.
+    RECEIVABLE = "receivable"
+    #: What was given back.
+    REFUNDS = "refunds"
+    #: What was captured.
+    SALES = "sales"
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as its row is. `version` counts changes; one is saved only over the version that it was made from."""
 
@@ -198,6 +213,22 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     failure_code: str | None = None
     created_at: datetime
     updated_at: datetime
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """One posting as its row is. `amount` is in minor units and above zero; `cause` is unique in its payment."""
+
+    merchant_id: MerchantId
+    mode: Mode
+    payment_id: PaymentId
+    #: The attempt, the payment's version, and the move: a fact is posted once.
+    cause: str
+    debit: Account
+    credit: Account
+    amount: int
+    currency: str
+    connection_id: ConnectionId
+    made_at: datetime
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -119,6 +119,22 @@ class Adapter(Protocol):
 
 
 @runtime_checkable
+class PerAccount(Protocol):
+    """An adapter whose requests name the merchant's account: it is bound to a connection before it is used."""
+
+    def bound(self, connection: Connection) -> Adapter:
+        """Return the adapter for one account."""
+
+
+@runtime_checkable
+class FindsAtPayment(Protocol):
+    """An adapter whose processor shows captures, releases and refunds only at the payment that they belong to."""
+
+    def find_at(self, authorization: str) -> Template:
+        """Return the request that asks that payment, by the processor's name of it. `found` reads the answer."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """What an adapter has besides, where a card goes into an instrument first that the call which moves money names.
 

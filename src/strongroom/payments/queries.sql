@@ -104,3 +104,53 @@ select jobs.put($1, $2, 'lookup', $3, $4, $4);
 -- name: record_is_there (event)
 -- Whether a change whose connection broke was committed: its audit record is in the same transaction.
 select event_id from audit.event where event_id = $1;
+
+-- name: trial_balance (merchant, mode)
+-- What was posted in each account and currency.
+select account, currency, sum(debit)::bigint as debits, sum(credit)::bigint as credits
+  from (select p.debit as account, p.currency, p.amount as debit, 0 as credit from payments.posting p
+         where p.merchant_id = $1 and p.mode = $2
+         union all
+        select p.credit, p.currency, 0, p.amount from payments.posting p
+         where p.merchant_id = $1 and p.mode = $2) as sides
+ group by account, currency order by currency, account;
+
+-- name: list_postings (merchant, mode, account, currency, payment, made_from, made_to, behind_moment, behind_payment, behind_cause, limit)
+-- A page of postings, oldest first; what is null does not narrow it.
+select row_to_json(p)::text as row from payments.posting p
+ where merchant_id = $1 and mode = $2
+   and ($3::text is null or debit = $3 or credit = $3)
+   and ($4::text is null or currency = $4)
+   and ($5::text is null or payment_id = $5)
+   and ($6::timestamptz is null or made_at >= $6)
+   and ($7::timestamptz is null or made_at < $7)
+   and ($8::timestamptz is null or (made_at, payment_id, cause) > ($8, $9::text, $10::text))
+ order by made_at, payment_id, cause
+ limit $11;
+
+-- name: be_bookkeeper ()
+-- States that this transaction compares every tenant's payments with the ledger, and changes none (row-level security).
+select set_config('strongroom.job', 'books', true);
+
+-- name: ledger_differences (merchant, mode, limit)
+-- Payments whose balances are not what was posted for them; null: every tenant's that may be seen. Postings of a payment
+-- that is not there count as well: then its own figures are null.
+select coalesce(p.merchant_id, s.merchant_id) as merchant_id, coalesce(p.mode, s.mode) as mode,
+       coalesce(p.payment_id, s.payment_id) as payment_id,
+       coalesce(p.authorized - p.captured - p.voided, 0) as held, coalesce(s.held, 0)::bigint as posted_held,
+       coalesce(p.captured, 0) as captured, coalesce(s.captured, 0)::bigint as posted_captured,
+       coalesce(p.refunded, 0) as refunded, coalesce(s.refunded, 0)::bigint as posted_refunded
+  from (select * from payments.payment where ($1::text is null or merchant_id = $1) and ($2::text is null or mode = $2)) p
+  full join (select merchant_id, mode, payment_id,
+                    sum(case when debit = 'holds' then amount when credit = 'holds' then -amount else 0 end) as held,
+                    sum(case when credit = 'sales' then amount when debit = 'sales' then -amount else 0 end) as captured,
+                    sum(case when debit = 'refunds' then amount when credit = 'refunds' then -amount else 0 end) as refunded
+               from payments.posting
+              where ($1::text is null or merchant_id = $1) and ($2::text is null or mode = $2)
+              group by merchant_id, mode, payment_id) s
+    on s.merchant_id = p.merchant_id and s.mode = p.mode and s.payment_id = p.payment_id
+ where coalesce(p.authorized - p.captured - p.voided, 0) <> coalesce(s.held, 0)
+    or coalesce(p.captured, 0) <> coalesce(s.captured, 0)
+    or coalesce(p.refunded, 0) <> coalesce(s.refunded, 0)
+ order by 3
+ limit $3;

@@ -87,6 +87,7 @@ class Scribe:
             payment=payment,
             attempts=decided.attempts,
             refunds=decided.refunds,
+            postings=decided.postings,
             events=self.events(decided, act.now),
             jobs=[*(self.look(each, act.now) for each in decided.attempts), *extras.jobs],
             notice=extras.notice,

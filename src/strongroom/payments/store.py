@@ -20,7 +20,7 @@ from strongroom.db.queries import load_queries
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Attempt, Loaded, Payment, Refund
+from strongroom.payments.model import Attempt, Loaded, Payment, Posting, Refund
 from strongroom.webhooks import NewEvent
 
 QUERIES: Final = load_queries("strongroom.payments")
@@ -92,6 +92,7 @@ class Change:
     payment: Payment | None = None
     attempts: Sequence[Attempt] = ()
     refunds: Sequence[Refund] = ()
+    postings: Sequence[Posting] = ()
     events: Sequence[NewEvent] = ()
     jobs: Sequence[JobChange] = ()
     notice: NoticeDone | None = None
@@ -303,6 +304,7 @@ def _by_table(changes: Sequence[Change]) -> Mapping[str, object]:
             rows["made" if change.payment.version == 1 else "moved"].append(change.payment)
         rows["attempts"] += change.attempts
         rows["refunds"] += change.refunds
+        rows["postings"] += change.postings
         for event in change.events:
             rows["events"].append(tenant | _event(event) | {"made": change.now})
         for job in change.jobs:
@@ -328,6 +330,7 @@ def _printed(change: Change) -> Mapping[str, object]:
         "payment": change.payment,
         "attempts": change.attempts,
         "refunds": change.refunds,
+        "postings": change.postings,
         "events": [_event(each) for each in change.events],
         "jobs": [_job(each) for each in change.jobs],
         "notice": None if change.notice is None else _notice(change.notice),

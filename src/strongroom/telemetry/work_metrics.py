@@ -208,6 +208,12 @@ class PaymentMetrics:
             "Reports of processors that break a payment's sums. Should be 0.",
             registry=registry,
         )
+        #: Likewise: our books are not what our payments say.
+        self.differences = Gauge(
+            "strongroom_ledger_differences",
+            "Payments whose balances are not what was posted for them, up to 100. Should be 0.",
+            registry=registry,
+        )
 
     def settled(self, operation: str, outcome: str) -> None:
         """Count an attempt that came into a state."""

@@ -118,7 +118,7 @@ class VaultConnections:
                 FieldError("/processor", "processor_unknown", "no such processor in this mode")
             )
         wrong = _wrong_credentials(destination, mode, credentials)
-        target = self._target(destination, base_url)
+        target = self._target(destination, mode, base_url)
         if target is None:
             wrong.insert(
                 0,
@@ -245,7 +245,7 @@ class VaultConnections:
         if row["status"] != "active":
             raise ConnectionDisabled
         destination, known = await self._unsealed(*key, row)
-        target = self._target(destination, known.base_url)
+        target = self._target(destination, key[1], known.base_url)
         if target is None:  # the policy became narrower
             raise CannotReadCredentials
         signature = destination.body_signature
@@ -329,14 +329,15 @@ class VaultConnections:
             raise CannotReadCredentials
         return destination, known
 
-    def _target(self, destination: Destination, base_url: str) -> Target | None:
+    def _target(self, destination: Destination, mode: Mode, base_url: str) -> Target | None:
         """Return where a connection leads; None where it may not lead there."""
         try:
             target = check_url(base_url, self._policy, port=None)
         except DestinationRefused:
             return None
         # A query would swallow the path that a template adds.
-        return None if "?" in base_url or not destination.takes_host(target.host) else target
+        takes = destination.takes_host(target.host, mode)
+        return target if takes and "?" not in base_url else None
 
     async def _record(
         self,

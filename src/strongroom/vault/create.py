@@ -163,13 +163,22 @@ class TokenMaker:
         )
 
     def make(
-        self, draft: Draft, asked: Asked, keys: MerchantKeys, *, known: StoredToken | None
+        self,
+        draft: Draft,
+        asked: Asked,
+        keys: MerchantKeys,
+        *,
+        known: StoredToken | None,
+        fingerprint: bytes | None = None,
     ) -> Made:
-        """Prepare a token, or the answer that the card has one: (2) and (3)."""
+        """Prepare a token, or the answer that the card has one: (2) and (3).
+
+        `fingerprint` is the number's, where the caller needed it already.
+        """
         principal = asked.principal
         token = TokenId(new_id("tok")) if known is None else known.token_id
         cvc = self._sealed_cvc(draft, principal.mode, principal, token)
-        row = self._row(draft, asked, keys, token) if known is None else None
+        row = self._row(draft, asked, keys, token, fingerprint) if known is None else None
         kept = _new_view(draft, asked, row) if row is not None else _known_view(known, principal)
         sent = kept
         if cvc is not None:
@@ -189,7 +198,14 @@ class TokenMaker:
         )
         return Made(kept, sent, row, record)
 
-    def _row(self, draft: Draft, asked: Asked, keys: MerchantKeys, token: TokenId) -> TokenRow:
+    def _row(
+        self,
+        draft: Draft,
+        asked: Asked,
+        keys: MerchantKeys,
+        token: TokenId,
+        fingerprint: bytes | None,
+    ) -> TokenRow:
         principal, pan, wish = asked.principal, draft.pan, draft.wish
         single_use = principal.kind is CallerKind.PUBLIC
         return TokenRow(
@@ -201,7 +217,7 @@ class TokenMaker:
             last4=pan.last4,
             exp_month=wish.card.exp_month,
             exp_year=wish.card.exp_year,
-            fingerprint=keys.fingerprinted(pan) if draft.deduplicate else None,
+            fingerprint=(fingerprint or keys.fingerprinted(pan)) if draft.deduplicate else None,
             fingerprint_version=keys.fingerprint.version if draft.deduplicate else None,
             single_use=single_use,
             expires_at=asked.now + SINGLE_USE_LIFE if single_use else wish.expires_at,

@@ -23,6 +23,7 @@ VALUE_CHARACTERS_MAX: Final = 1_024
 _WORD: Final = re.compile(r"[a-z][a-z_]{0,47}[0-9]{0,3}")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_HOST: Final = re.compile(r"(?:\*[.-])?[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _FIELD: Final = re.compile(r"\{([a-z][a-z_]{0,31})\}")
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])+)+")
@@ -72,18 +73,19 @@ class Destination:
     answer_headers: frozenset[str] = frozenset({"content-type"})
     answer_bytes_max: int = 256 * 1024
     timeout_seconds: float = 20.0
-    #: Hosts that a connection may lead to, each exact or `*.` and the end of a name. Empty: whichever egress allows.
+    #: Hosts that a connection may lead to, each exact or `*` and the end of a name, which begins with `.` or `-`.
+    #: Empty: whichever egress allows.
     hosts: frozenset[str] = frozenset()
     #: Field of the credentials → the form that it has in each mode, where the processor tells its modes apart so: a
     #: key of the other mode is refused before it is kept.
     credential_forms: Mapping[str, Mapping[Mode, str]] = field(default_factory=dict)
+    #: Hosts of one mode, where a processor keeps its modes apart: they stand in the place of `hosts` for that mode.
+    hosts_by_mode: Mapping[Mode, frozenset[str]] = field(default_factory=dict)
 
-    def takes_host(self, host: str) -> bool:
-        """Tell whether a connection may lead to that host (in lower case)."""
-        return not self.hosts or any(
-            host.endswith(each[1:]) if each.startswith("*.") else host == each
-            for each in self.hosts
-        )
+    def takes_host(self, host: str, mode: Mode) -> bool:
+        """Tell whether a connection of that mode may lead to that host (in lower case)."""
+        hosts = self.hosts_by_mode.get(mode, self.hosts)
+        return not hosts or any(_is_host(host, each) for each in hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,13 @@ class Destinations:
         )
 
 
+def _is_host(host: str, pattern: str) -> bool:
+    if not pattern.startswith("*"):
+        return host == pattern
+    # Something stands for the star.
+    return host.endswith(pattern[1:]) and len(host) >= len(pattern)
+
+
 def filled_headers(destination: Destination, credentials: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that carry the credentials."""
     return {
@@ -198,6 +207,9 @@ def _require_sound(destination: Destination) -> None:
     for name, forms in destination.credential_forms.items():
         invariant(name in destination.credential_fields, "forms are of fields of the credentials")
         invariant(set(forms) == set(Mode), "a field has a form in each mode")
+    for pattern in destination.hosts.union(*destination.hosts_by_mode.values()):
+        # A bare `*example.com` would take `evilexample.com` too.
+        invariant(_HOST.fullmatch(pattern) is not None, "a host is exact, or `*.` or `*-` and more")
     for route in destination.routes:
         invariant(_WORD.fullmatch(route.name) is not None, "a route's name is a word")
         invariant(route.content_type in {"", FORM, JSON}, "a body is JSON, a form, or nothing")

@@ -260,7 +260,9 @@ class VaultForwarder:
         values: dict[Slot, str | int] = {
             Slot.CARD_NUMBER: number,
             Slot.CARD_EXP_MONTH: row["exp_month"],
+            Slot.CARD_EXP_MONTH_DIGITS: f"{row['exp_month']:02d}",
             Slot.CARD_EXP_YEAR: row["exp_year"],
+            Slot.CARD_EXP_YEAR_DIGITS: f"{row['exp_year']:04d}",
         }
         if code is not None:
             values[Slot.CARD_CVC] = code

@@ -25,13 +25,18 @@ DEPTH_MAX: Final = 16
 
 
 class Slot(enum.StrEnum):
-    """What the vault fills in. Number and code become text; month and year become whole numbers, the year in full."""
+    """What the vault fills in. Number and code become text; month and year become whole numbers, the year in full.
+
+    For processors that want them as text there are `…_digits`: the month in two digits, the year in four.
+    """
 
     #: Of a network token; serves once.
     CARD_CRYPTOGRAM = "card.cryptogram"
     CARD_CVC = "card.cvc"
     CARD_EXP_MONTH = "card.exp_month"
+    CARD_EXP_MONTH_DIGITS = "card.exp_month_digits"
     CARD_EXP_YEAR = "card.exp_year"
+    CARD_EXP_YEAR_DIGITS = "card.exp_year_digits"
     CARD_NUMBER = "card.number"
 
 

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Translates between our words and Adyen's Checkout API. Decides nothing, calls nobody, keeps nothing.
+
+Every request names the merchant account, so the adapter is bound to a connection before it is used.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from strongroom.kernel.invariant import Bug
+from strongroom.kernel.mode import Mode
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    Connection,
+    Finding,
+    Found,
+    Operation,
+    Outcome,
+)
+from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
+from strongroom.payments.processors.adyen.notices import (
+    concerns_payments,
+    reference_of,
+    report_of,
+)
+from strongroom.payments.processors.adyen.results import payment_found
+from strongroom.payments.processors.adyen.wire import (
+    ErrorOut,
+    KindIn,
+    MethodsOut,
+    ModificationOut,
+    NotificationIn,
+    PaymentOut,
+)
+from strongroom.vault import (
+    Destination,
+    Forwarded,
+    Json,
+    Route,
+    Slot,
+    Template,
+    TemplateRefused,
+    slot,
+)
+
+Shape = TypeVar("Shape")
+NAME: Final = "adyen"
+#: The version whose description the tests judge by.
+API_VERSION: Final = "v71"
+JSON: Final = "application/json"
+_KEYED: Final = frozenset({"idempotency-key"})
+_CARD_SLOTS: Final = {
+    "/paymentMethod/number": Slot.CARD_NUMBER,
+    "/paymentMethod/expiryMonth": Slot.CARD_EXP_MONTH_DIGITS,
+    "/paymentMethod/expiryYear": Slot.CARD_EXP_YEAR_DIGITS,
+    "/paymentMethod/cvc": Slot.CARD_CVC,
+}
+_PAYMENTS: Final = f"/{API_VERSION}/payments"
+_PAYMENT: Final = _PAYMENTS + r"/[A-Z0-9]{16}"
+DESTINATION: Final = Destination(
+    processor=NAME,
+    routes=(
+        Route("authorize", "POST", _PAYMENTS, JSON, _CARD_SLOTS, _KEYED),
+        Route("capture", "POST", _PAYMENT + "/captures", JSON, {}, _KEYED),
+        Route("void", "POST", _PAYMENT + "/cancels", JSON, {}, _KEYED),
+        Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED),
+        Route("methods", "POST", f"/{API_VERSION}/paymentMethods", JSON),
+    ),
+    credential_fields=frozenset({"api_key"}),
+    credential_headers={"x-api-key": "{api_key}"},
+    answer_headers=frozenset({"content-type", "transient-error"}),
+    # The live host begins with the merchant's prefix, and its address ends with `/checkout`.
+    hosts_by_mode={
+        Mode.TEST: frozenset({"checkout-test.adyen.com"}),
+        Mode.LIVE: frozenset({"*-checkout-live.adyenpayments.com"}),
+    },
+)
+#: Adyen's minor unit of these is not that of ISO 4217, so an amount of ours would be taken for another.
+OTHER_MINOR_UNIT: Final = frozenset({"CLP", "CVE", "IDR", "ISK"})
+#: Answers that are published beside success and 500.
+_REFUSED: Final = frozenset({400, 401, 403, 422})
+#: Kinds of error that stop a request before it is processed. `internal` is not one of them.
+_NOT_EXECUTED: Final = frozenset({"configuration", "security", "validation"})
+#: "Request already processed or in progress".
+_IN_FLIGHT: Final = "704"
+_ENDS: Final = {
+    Operation.CAPTURE: "captures",
+    Operation.REFUND: "refunds",
+    Operation.VOID: "cancels",
+}
+_CARDS: Final = "scheme"
+_payment: Final = msgspec.json.Decoder(PaymentOut).decode
+_modification: Final = msgspec.json.Decoder(ModificationOut).decode
+_error: Final = msgspec.json.Decoder(ErrorOut).decode
+_methods: Final = msgspec.json.Decoder(MethodsOut).decode
+_kind: Final = msgspec.json.Decoder(KindIn).decode
+_notification: Final = msgspec.json.Decoder(NotificationIn).decode
+
+
+class CurrencyDiffers(TemplateRefused):
+    """Adyen counts this currency in another minor unit than ISO 4217: its amounts are not sent."""
+
+    code = "currency_differs"
+
+
+class AdyenAdapter:
+    """Adyen. It cannot be asked for a reference: a replay gives the first answer again, and notices tell the rest."""
+
+    name = NAME
+    destination = DESTINATION
+    findings = frozenset({Finding.BY_NOTICE, Finding.BY_REPLAY})
+    verification_scheme = NAME
+    #: Nothing is found by reference.
+    visibility_seconds = 0
+    #: Keys hold for at least seven days. One is enough: what never arrived is not to charge somebody days later.
+    replay_seconds = 86_400
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        self._connection = connection
+
+    def bound(self, connection: Connection) -> "AdyenAdapter":
+        """Return the adapter for one merchant account."""
+        return AdyenAdapter(connection)
+
+    @property
+    def _account(self) -> str:
+        if self._connection is None:
+            raise Bug("a request to Adyen names a merchant account: bind the adapter first")
+        return self._connection.account
+
+    def template(self, command: Command) -> Template:
+        """Return the request. The same command gives the same request."""
+        attempt = command.attempt
+        if attempt.currency in OTHER_MINOR_UNIT:
+            raise CurrencyDiffers
+        headers = {"idempotency-key": attempt.attempt_id}
+        body: dict[str, Json] = {
+            "merchantAccount": self._account,
+            "reference": reference_of(attempt),
+        }
+        if attempt.operation is not Operation.VOID:
+            body["amount"] = {"currency": attempt.currency, "value": attempt.amount}
+        if attempt.operation.authorizes:
+            body |= _authorization(command)
+            return Template("authorize", _PAYMENTS, {}, headers, body)
+        path = f"{_PAYMENTS}/{command.authorization}/{_ENDS[attempt.operation]}"
+        return Template(attempt.operation.value, path, {}, headers, body)
+
+    def answer(self, command: Command, reply: Forwarded) -> Found:
+        """Read an answer."""
+        if reply.headers.get("transient-error", "").lower() == "true":
+            # Under the same key it is processed as if it were the first: whether it was is not known before.
+            return Found(Outcome.UNKNOWN, Basis.ANSWER, reason="transient_error")
+        if reply.status in _REFUSED:
+            return _refusal(reply)
+        if reply.status >= 300:  # noqa: PLR2004 - HTTP
+            # A 5xx may have acted before it failed; what is not published says nothing.
+            return Found(Outcome.UNKNOWN, Basis.ANSWER, reason="processor_error")
+        attempt = command.attempt
+        if reply.status != (200 if attempt.operation.authorizes else 201):
+            raise AnswerSurprising
+        if attempt.operation.authorizes:
+            return payment_found(attempt, _decoded(_payment, reply.body))
+        return self._received(command, _decoded(_modification, reply.body))
+
+    def _received(self, command: Command, given: ModificationOut) -> Found:
+        """Believe that a modification of ours was received; what becomes of it is told by a notice."""
+        attempt = command.attempt
+        if (given.merchant_account, given.payment_psp_reference, given.reference) != (
+            self._account,
+            command.authorization,
+            reference_of(attempt),
+        ):
+            raise AnswerSurprising
+        amount = None if given.amount is None else (given.amount.currency, given.amount.value)
+        voids = attempt.operation is Operation.VOID
+        if amount != (None if voids else (attempt.currency, attempt.amount)):
+            raise AnswerSurprising
+        return Found(
+            Outcome.PENDING,
+            Basis.ANSWER,
+            processor_reference=given.psp_reference,
+            currency=attempt.currency,
+        )
+
+    def find(self, attempt: Attempt) -> Template:
+        """Checkout has no search: no connection of Adyen's finds by reference."""
+        raise Bug(f"Adyen is not asked for {attempt.attempt_id}: it has no search")
+
+    def found(self, attempt: Attempt, reply: Forwarded) -> Found | None:
+        """Nothing is asked for, so nothing is an answer to it."""
+        raise AnswerSurprising(f"{reply.status} about {attempt.attempt_id}, which nobody asked for")
+
+    def report(self, body: bytes) -> Report | None:
+        """Read a verified notification."""
+        (wrapped,) = _decoded(_kind, body).notification_items
+        if not concerns_payments(wrapped.item.event_code):
+            return None
+        return report_of(_decoded(_notification, body))
+
+    def probe(self) -> Template:
+        """Return the request for the account's ways to pay: the only one that names it and moves nothing."""
+        path = f"/{API_VERSION}/paymentMethods"
+        return Template("methods", path, {}, {}, {"merchantAccount": self._account})
+
+    def account(self, connection: Connection, reply: Forwarded) -> Account:
+        """Read what can be known of an account: the key may use it, and it takes cards.
+
+        Whether it may send card numbers, how it captures and where it sends notices is told by no call that moves
+        nothing (docs/howto/connect-adyen.md says what to look at).
+        """
+        if reply.status in _REFUSED:
+            code = _decoded(_error, reply.body).error_code
+            missing = [f"Adyen refuses the merchant account: error {code}"]
+            return Account(connection.account, connection.mode, missing)
+        if reply.status != 200:  # noqa: PLR2004 - HTTP
+            raise AnswerSurprising
+        offered = {each.type for each in _decoded(_methods, reply.body).payment_methods}
+        missing = [] if _CARDS in offered else ["the merchant account takes no cards"]
+        return Account(connection.account, connection.mode, missing)
+
+
+def _authorization(command: Command) -> dict[str, Json]:
+    if command.return_url is None:
+        raise TemplateRefused("Adyen wants a return URL with every payment")
+    card: dict[str, Json] = {
+        "type": _CARDS,
+        "number": slot(Slot.CARD_NUMBER),
+        "expiryMonth": slot(Slot.CARD_EXP_MONTH_DIGITS),
+        "expiryYear": slot(Slot.CARD_EXP_YEAR_DIGITS),
+    }
+    if command.with_cvc:
+        card["cvc"] = slot(Slot.CARD_CVC)
+    body: dict[str, Json] = {"paymentMethod": card, "returnUrl": command.return_url}
+    if command.attempt.operation is Operation.SALE:
+        body["captureDelayHours"] = 0
+    else:
+        # "Automatic capture is the default": without this an authorization would take the money.
+        body["additionalData"] = {"manualCapture": "true"}
+    return body
+
+
+def _decoded(decode: Callable[[bytes], Shape], body: bytes) -> Shape:
+    try:
+        return decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerSurprising from error
+
+
+def _refusal(reply: Forwarded) -> Found:
+    given = _decoded(_error, reply.body)
+    if given.status != reply.status:
+        raise AnswerSurprising
+    reason = f"error_{given.error_code.lower()}"
+    if given.error_code == _IN_FLIGHT or given.error_type not in _NOT_EXECUTED:
+        return Found(Outcome.UNKNOWN, Basis.ANSWER, reason=reason)
+    return Found(Outcome.NOT_SENT, Basis.ANSWER, reason=reason)
+
+
+__all__ = ["DESTINATION", "AdyenAdapter"]

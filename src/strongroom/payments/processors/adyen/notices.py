@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Adyen's notifications say of an attempt. Only the members that the HMAC covers are read.
+
+Modifications are answered "received": what became of them stands here and nowhere else. `reason`, `eventDate` and
+`additionalData` are not signed, so a refusal that is told by a notification alone has no finer word.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from strongroom.kernel.ids import is_id
+from strongroom.kernel.mode import Mode
+from strongroom.payments.declines import DeclineCode
+from strongroom.payments.model import Attempt, Basis, Found, Operation, Outcome
+from strongroom.payments.ports import Report
+from strongroom.payments.processors.adyen.declines import declined
+from strongroom.payments.processors.adyen.wire import ItemIn, NotificationIn
+
+#: What a notification means for an attempt of an operation: (it succeeded, it did not).
+_Says = Callable[[ItemIn], Found]
+_Meaning = tuple[_Says | None, _Says | None]
+
+
+def reference_of(attempt: Attempt) -> str:
+    """Return what Adyen calls an attempt: its id and its operation, in the one member of ours that is signed.
+
+    Nothing else that the HMAC covers tells an authorization from a sale. Adyen sets a hyphen between several references
+    of one transaction.
+    """
+    return f"{attempt.attempt_id}-{attempt.operation.value}"
+
+
+def _referred(reference: str) -> tuple[str, Operation | None]:
+    """Return whose reference it is, and the operation that it was given to; None where it is not ours."""
+    attempt, _, word = reference.rpartition("-")
+    if not is_id("att", attempt) or word not in set(Operation):
+        return reference, None
+    return attempt, Operation(word)
+
+
+def _approved(item: ItemIn) -> Found:
+    """What was asked for happened."""
+    return Found(
+        Outcome.APPROVED,
+        Basis.NOTICE,
+        processor_reference=item.psp_reference,
+        amount=item.amount.value,
+        currency=item.amount.currency,
+    )
+
+
+def _declined(item: ItemIn) -> Found:
+    """What was asked for did not happen, or failed after it had."""
+    return declined(
+        Basis.NOTICE, DeclineCode.GENERIC_DECLINE, item.event_code.lower(), item.psp_reference
+    )
+
+
+def _ended(item: ItemIn) -> Found:
+    """The customer did not finish in time."""
+    return declined(
+        Basis.NOTICE, DeclineCode.CANCELED_BY_CUSTOMER, item.event_code.lower(), item.psp_reference
+    )
+
+
+def _sale(item: ItemIn, *, captured: int | None = None, released: int | None = None) -> Found:
+    """Something of an authorization that lives. The payment's own reference is the original one, if it is given."""
+    return Found(
+        Outcome.APPROVED,
+        Basis.NOTICE,
+        processor_reference=item.original_reference or None,
+        amount=item.amount.value,
+        currency=item.amount.currency,
+        captured=captured,
+        released=released,
+    )
+
+
+def _captured(item: ItemIn) -> Found:
+    """The capture that a sale brought with it."""
+    return _sale(item, captured=item.amount.value)
+
+
+def _not_captured(item: ItemIn) -> Found:
+    """The capture that a sale brought with it failed: what stays is an authorization."""
+    return _sale(item, captured=0)
+
+
+def _expired(item: ItemIn) -> Found:
+    """What was not captured is held no more. The amount is what was authorized, not what expired (see limitations)."""
+    return _sale(item, released=item.amount.value)
+
+
+def _called_back(item: ItemIn) -> Found:
+    """All of it is held no more, and nothing was captured: only what is not captured can be cancelled."""
+    return _sale(item, captured=0, released=item.amount.value)
+
+
+_AUTHORIZING: Final = (Operation.AUTHORIZE, Operation.SALE)
+#: Kinds that speak of an operation of ours.
+MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
+    "AUTHORISATION": dict.fromkeys(_AUTHORIZING, (_approved, _declined)),
+    "CANCELLATION": {Operation.VOID: (_approved, _declined)},
+    "CAPTURE": {
+        Operation.CAPTURE: (_approved, _declined),
+        Operation.SALE: (_captured, _not_captured),
+    },
+    "CAPTURE_FAILED": {
+        Operation.CAPTURE: (_declined, None),
+        Operation.SALE: (_not_captured, None),
+    },
+    "EXPIRE": dict.fromkeys(_AUTHORIZING, (_expired, None)),
+    "OFFER_CLOSED": dict.fromkeys(_AUTHORIZING, (_ended, None)),
+    "REFUND": {Operation.REFUND: (_approved, _declined)},
+    "REFUNDED_REVERSED": {Operation.REFUND: (_declined, None)},
+    "REFUND_FAILED": {Operation.REFUND: (_declined, None)},
+    "TECHNICAL_CANCEL": dict.fromkeys(_AUTHORIZING, (_called_back, None)),
+}
+#: Kinds that move money, or say how much of it moves, without any operation of ours. A report without an operation is
+#: correlated and put aside with an alert: never believed, and never passed over in silence.
+UNASKED: Final = frozenset(
+    (
+        "AUTHORISATION_ADJUSTMENT CANCEL_OR_REFUND CHARGEBACK CHARGEBACK_REVERSED POSTPONED_REFUND PREARBITRATION_LOST "
+        "PREARBITRATION_WON REFUND_WITH_DATA SCHEME_ARBITRATION_LOST SCHEME_ARBITRATION_WON SECOND_CHARGEBACK "
+        "VOID_PENDING_REFUND"
+    ).split()
+)
+
+
+def concerns_payments(event_code: str) -> bool:
+    """Tell whether a kind is read at all. The others are kept, and say nothing of a payment."""
+    return event_code in MEANINGS or event_code in UNASKED
+
+
+def report_of(notification: NotificationIn) -> Report:
+    """Say what a notification claims. Its kind is one that concerns payments."""
+    (wrapped,) = notification.notification_items
+    item = wrapped.item
+    reference, operation = _referred(item.merchant_reference)
+    says = None
+    if operation is not None:
+        meaning = MEANINGS.get(item.event_code, {}).get(operation, (None, None))
+        says = meaning[0] if item.success == "true" else meaning[1]
+    if says is None:
+        operation, says = None, _unasked
+    return Report(
+        account=item.merchant_account_code,
+        mode=(Mode.LIVE if notification.live == "true" else Mode.TEST).value,
+        reference=reference,
+        operation=operation,
+        amount=item.amount.value,
+        currency=item.amount.currency,
+        found=says(item),
+        event_type=item.event_code,
+    )
+
+
+def _unasked(item: ItemIn) -> Found:
+    """Nothing that is known of an attempt changes by it."""
+    return Found(Outcome.UNKNOWN, Basis.NOTICE, reason=item.event_code.lower())
