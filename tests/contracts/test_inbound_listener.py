@@ -5,7 +5,7 @@ Behind the real edge, with an inbox on a real database; and what the edge itself
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from answers import check
 from api.listener import KEY, Notebook, OneKey
 from contracts.fakes import FakeKeyStore
 from database import Databases
+from notice_makers import SENDERS
 from service import free_ports
 from strongroom.crypto.ids import new_id
 from strongroom.db.group_commit import GroupWriter
@@ -46,6 +47,7 @@ from strongroom.simulator.notices import signature
 from strongroom.webhooks.inbound import VERIFIERS, NoticeRejected
 from strongroom.webhooks.inbound import api as inbound_api
 from strongroom.webhooks.inbound.inbox import Inbox
+from strongroom.webhooks.inbound.restated import Restated
 from strongroom.webhooks.inbound.sources import OpenSources, Sources
 from strongroom.webhooks.inbound.store import NoticeSink
 
@@ -101,6 +103,7 @@ class Ground:
     connection: ConnectionId
     clock: SteppedClock
     notebook: Notebook
+    connect: Callable[[str, str], Awaitable[ConnectionId]]
 
     def listener(self, *, lean_lane: bool = True, **limits: Rate) -> Edge:
         return build_listener(
@@ -141,22 +144,28 @@ async def ground(databases: Databases) -> AsyncIterator[Ground]:
             await keyrings[login].start([Purpose.WEBHOOK])
         gateway, listener = opened[Login.GATEWAY], opened[Login.WEBHOOKS]
         keys = keyrings[Login.WEBHOOKS]
-        merchant, connection = MerchantId(new_id("mer")), ConnectionId(new_id("con"))
+        merchant = MerchantId(new_id("mer"))
         sources = Sources(gateway, keyrings[Login.GATEWAY], clock, VERIFIERS)
-        prepared = await sources.prepare(
-            merchant, Mode.TEST, connection, "simulator", [Secret(SECRET)]
-        )
-        async with gateway.transaction([merchant]) as tx:
-            await sources.register(tx, prepared)
+
+        async def connect(scheme: str, secret: str) -> ConnectionId:
+            connection = ConnectionId(new_id("con"))
+            prepared = await sources.prepare(
+                merchant, Mode.TEST, connection, scheme, [Secret(secret)]
+            )
+            async with gateway.transaction([merchant]) as tx:
+                await sources.register(tx, prepared)
+            return connection
+
         inbox = Inbox(
             OpenSources(listener, keys, VERIFIERS),
             GroupWriter(NoticeSink(listener)),
             keys,
             clock,
+            restated=Restated(listener, keys),
             observer=Observer(),
             on_kept=lambda: None,
         )
-        yield Ground(inbox, connection, clock, Notebook())
+        yield Ground(inbox, await connect("simulator", SECRET), clock, Notebook(), connect)
 
 
 @pytest.mark.parametrize("lean_lane", [True, False])
@@ -252,6 +261,47 @@ async def test_over_the_wire_it_is_the_same(ground: Ground) -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize("lean_lane", [True, False])
+async def test_a_signature_that_comes_twice_is_none(ground: Ground, *, lean_lane: bool) -> None:
+    """Of two headers a proxy would read one and we the other: neither counts, whichever holds."""
+    body, headers = ground.signed()
+    _, wrong = ground.signed(secret="sim_wh_foreign_0123456789")
+    good, bad = headers["sim-signature"], wrong["sim-signature"]
+    async with client(ground.listener(lean_lane=lean_lane)) as processor:
+        for pair in ((good, bad), (bad, good), (good, good)):
+            doubled = [("sim-signature", each) for each in pair]
+            answer = await processor.post(ground.path, content=body, headers=doubled)
+            assert answer.status_code == 401
+        others = [("x-else", "1"), ("x-else", "2"), *headers.items()]
+        assert (await processor.post(ground.path, content=body, headers=others)).is_success
+    assert {reason for _, reason in ground.notebook.denials} == {"header_repeated"}
+
+
+@pytest.mark.parametrize("lean_lane", [True, False])
+@pytest.mark.parametrize("scheme", sorted(SENDERS))
+async def test_each_processor_gets_the_answer_that_it_expects(
+    ground: Ground, scheme: str, *, lean_lane: bool
+) -> None:
+    """Also for a duplicate. Any media type: what Adyen sends as JSON is answered with a word that is none."""
+    sender = SENDERS[scheme]
+    path = f"/v1/inbound/{await ground.connect(scheme, sender.secret)}"
+    headers, body = sender.sign(sender.event(), sender.secret, ground.clock.now())
+    async with client(ground.listener(lean_lane=lean_lane)) as processor:
+        answers = [await processor.post(path, content=body, headers=headers) for _ in range(2)]
+        forged = await processor.post(path, content=body.swapcase(), headers=headers)
+        nothing = await processor.post(path, content=b"", headers=headers)
+    for answer in answers:
+        kind = answer.headers["content-type"].partition(";")[0]
+        told = (answer.status_code, answer.content, kind)
+        if scheme.startswith("adyen"):
+            assert told == (202, b"[accepted]", "text/plain")
+        else:
+            assert told == (200, b'{"received":true}', "application/json")
+    # Letters of hexadecimal may be of either case; nothing else of any scheme may.
+    assert forged.status_code == (200 if scheme == "aes_gcm_hex" else 401)
+    assert nothing.status_code == 401
 
 
 async def test_routes_that_are_no_inbox(ground: Ground) -> None:

@@ -89,12 +89,13 @@ PROMISES: Final = (
         5,
         "Nothing unverified changes a state: a webhook is authenticated on its exact bytes, kept once, correlated with "
         "an attempt of ours, and confirmed by asking the processor where it can be asked.",
-        "Kept for the simulator's signed notices and for the AES-GCM families: exact bytes, constant time, bounded "
-        "age, once; correlated by connection, account, mode, reference, operation, amount and currency; confirmed "
-        "by asking where the connection can be asked, else recorded with `basis: notice`. A return URL only "
+        "Kept for the notices of Stripe, Adyen, Checkout.com and the simulator and for the AES-GCM families: exact "
+        "bytes, or the fields that Adyen signs; constant time, bounded age where a time is signed, once; correlated "
+        "by connection, account, mode, reference, operation, amount and currency; confirmed by asking where the "
+        "connection can be asked, else recorded with `basis: notice`. A return URL only "
         "triggers a look.",
-        "The schemes of Stripe, Adyen and Checkout.com come with their adapters. The AES-GCM families sign no "
-        "time: an old notice that was never received can be replayed, and then tells only what can be confirmed. A "
+        "Adyen, Checkout.com and the AES-GCM families sign no time: an old notice that was never received can be "
+        "replayed, and then tells only what can be confirmed. A "
         "sender that encrypts anew on each retry is kept twice and handled once.",
     ),
     Promise(

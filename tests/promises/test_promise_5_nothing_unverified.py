@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Promise 5: nothing unverified changes a state."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from notice_makers import SENDERS, adyen_envelope, adyen_item, adyen_signed
 from paying import WITH_CHALLENGE, Shop, open_shop, simulating
 from polling import until
 from service import Service
-from strongroom.crypto.digest import hmac_sha256
+from strongroom.crypto.digest import hmac_sha256, sha256
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.simulator import Fault, Simulated
@@ -87,32 +88,139 @@ async def state(shop: Shop, payment: str) -> tuple[Any, ...]:
     return found["status"], found["balances"]["authorized"]
 
 
-@pytest.mark.parametrize(
-    "wrong", ["secret", "body", "old", "future", "absent", "another connection's"]
-)
+#: Every scheme, with each forgery that it can be sent. What signs no time has no wrong one.
+FORGERIES: Final = [
+    (scheme, wrong)
+    for scheme, sender in SENDERS.items()
+    for wrong in (
+        "secret", "body", "absent", "another connection's",
+        *(("twice",) if VERIFIERS[scheme].headers else ()),
+        *(("old", "future") if sender.timed else ()),
+    )
+]  # fmt: skip
+
+
+def told(scheme: str, shop: Shop, attempt: dict[str, Any]) -> bytes:
+    """The simulator's word that an attempt was authorized, in the form of a scheme's events: its adapter reads it."""
+    event = json.loads(notice(shop, attempt, "authorized"))
+    if scheme == "adyen":
+        amount = {"value": attempt["amount"], "currency": attempt["currency"]}
+        return adyen_envelope(adyen_item(merchantReference=attempt["id"], amount=amount), **event)
+    return SENDERS[scheme].event(**{**event, **({} if scheme == "simulator" else {"id": "evt_1"})})
+
+
+async def scheme_shop(service: Service, simulated: Simulated, scheme: str, secret: str) -> Shop:
+    """A shop that believes notices of a scheme, where nothing else decides."""
+    more: dict[str, Any] = {"webhook_scheme": scheme, "webhook_secret": secret}
+    return await open_shop(service, simulated, notices=False, finding="by_notice", **more)
+
+
+async def send_all(shop: Shop, body: bytes, headers: list[tuple[str, str]]) -> httpx.Response:
+    """Send a notice with headers that may come twice."""
+    path = "/v1/inbound/" + shop.connection["id"]
+    return await shop.service.public.client.post(path, content=body, headers=headers)
+
+
+@pytest.mark.parametrize(("scheme", "wrong"), FORGERIES)
 async def test_a_notice_that_does_not_verify_is_refused_and_leaves_nothing(
-    service: Service, simulated: Simulated, wrong: str
+    service: Service, simulated: Simulated, scheme: str, wrong: str
 ) -> None:
-    """Wrong secret, altered body, wrong time, no signature, another connection's secret: 401, and nothing is kept."""
-    shop = await open_shop(service, simulated, notices=False, finding="by_notice")
+    """Of each scheme: wrong secret or time, altered, unsigned, twice, of another connection: 401, none kept."""
+    sender = SENDERS[scheme]
+    shop = await scheme_shop(service, simulated, scheme, sender.secret)
     payment, attempt = await unknown(shop)
-    body = notice(shop, attempt, "authorized")
-    headers = signed(body, shop.secret)
-    if wrong == "secret":
-        headers = signed(body, shop.secret + "x")
-    elif wrong == "body":
-        body = body.replace(b'"authorized": 1000', b'"authorized": 1001')
-    elif wrong in ("old", "future"):
-        headers = signed(body, shop.secret, time.time() + (400 if wrong == "future" else -400))
+    event = told(scheme, shop, attempt)
+    late = {"old": -400, "future": 400}.get(wrong, 0)
+    at = datetime.now(UTC) + timedelta(seconds=late)
+    secret = sender.other if wrong in ("secret", "another connection's") else sender.secret
+    headers, body = sender.sign(event, secret, at)
+    given = [*headers.items()]
+    if wrong == "body":
+        body = altered(scheme, body)
     elif wrong == "absent":
-        headers = {"content-type": "application/json"}
-    else:
-        other = await open_shop(service, simulated, notices=False)
-        headers = signed(body, other.secret)
-    answer = await send(shop, body, headers)
+        given, body = [], event
+    elif wrong == "twice":
+        given += given
+    elif wrong == "another connection's":
+        other = await scheme_shop(service, simulated, scheme, sender.other)
+        assert (await send_all(other, body, given)).is_success, "there it holds"
+    answer = await send_all(shop, body, given)
     assert answer.status_code == 401, answer.text
     assert await shop.notices() == {}
     assert await state(shop, payment) == ("processing", 0)
+
+
+def altered(scheme: str, body: bytes) -> bytes:
+    """One cent more, where the scheme signs or encrypts it."""
+    if scheme.startswith("aes_gcm"):
+        return body[:20] + (b"0" if body[20:21] != b"0" else b"1") + body[21:]
+    before = b'"value": 1000' if scheme == "adyen" else b'"amount": 1000'
+    assert body.count(before) == 1
+    return body.replace(before, before[:-1] + b"1")
+
+
+@pytest.mark.parametrize("scheme", sorted(SENDERS))
+async def test_the_same_notice_counts_when_it_is_signed(
+    service: Service, simulated: Simulated, scheme: str
+) -> None:
+    """What is refused above would have changed the state: of each scheme, signed as it has to be, it does."""
+    sender = SENDERS[scheme]
+    shop = await scheme_shop(service, simulated, scheme, sender.secret)
+    payment, attempt = await unknown(shop)
+    headers, body = sender.sign(told(scheme, shop, attempt), sender.secret, datetime.now(UTC))
+    answers = [await send_all(shop, body, [*headers.items()]) for _ in range(2)]
+    assert all(each.is_success for each in answers), answers
+    await shop.until_status(payment, "requires_capture")
+    assert await shop.notices() == {"believed": 1}
+
+
+async def test_what_a_processor_tells_again_in_other_words_is_not_applied_twice(
+    service: Service, simulated: Simulated
+) -> None:
+    """Of Adyen: other unsigned words are kept aside; a signed correction is looked at, and nothing happens twice."""
+    key = SENDERS["adyen"].secret
+    shop = await scheme_shop(service, simulated, "adyen", key)
+    payment, attempt = await unknown(shop)
+    event = json.loads(notice(shop, attempt, "authorized"))
+    item = adyen_item(merchantReference=attempt["id"])
+
+    async def tell(**other: Any) -> None:
+        body = adyen_envelope(adyen_signed({**item, **other}, key), **event)
+        for _ in range(2):
+            assert (await send_all(shop, body, [])).status_code == 202
+
+    await tell()
+    await shop.until_status(payment, "requires_capture")
+    await tell(reason="in other words")
+    await tell(amount={"value": 2, "currency": "EUR"})
+    await shop.until_told()
+    assert await shop.notices() == {"believed": 1, "restated": 1, "agrees": 1}
+    assert await state(shop, payment) == ("requires_capture", 1_000)
+    assert (await shop.events(payment)).count("payment.authorized") == 1
+
+
+@pytest.mark.parametrize("scheme", sorted(SENDERS))
+@pytest.mark.parametrize("secret", [None, "", "sixteen letters!"])
+async def test_a_connection_without_a_verification_secret_cannot_be_made(
+    service: Service, simulated: Simulated, scheme: str, secret: str | None
+) -> None:
+    """Of each scheme: no secret, an empty one, and one of another form are refused; nothing is made."""
+    shop = await open_shop(service, simulated, notices=False)
+    wish = {
+        "processor": "simulator",
+        "account": "acct_without",
+        "base_url": simulated.url,
+        "credentials": {"api_key": shop.api_key},
+        "name": "without",
+        "webhook_scheme": scheme,
+        **({} if secret is None else {"webhook_secret": secret}),
+    }
+    answer = await shop.gateway.post("/v1/connections", wish)
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["code"] == ("source_refused" if secret else "invalid")
+    assert secret or "webhook_secret" in answer.text, "it names the field"
+    found = (await shop.gateway.get("/v1/connections")).json()["data"]
+    assert [each["id"] for each in found] == [shop.connection["id"]]
 
 
 @pytest.mark.parametrize(
@@ -263,27 +371,29 @@ async def test_an_encrypted_notice_is_verified_by_being_opened(
     assert await state(shop, payment) == ("requires_capture", 1_000)
 
 
+@pytest.mark.parametrize("scheme", sorted(SENDERS))
 async def test_sabotage_a_verifier_that_lets_everything_through_is_noticed(
-    service: Service, simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+    service: Service, simulated: Simulated, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    """The signature is not looked at: the forged notice of the first test changes a state, and the check sees it."""
-    shop = await open_shop(service, simulated, notices=False, finding="by_notice")
-    payment, attempt = await unknown(shop)
+    """Of each scheme: its signature is not looked at, the forged notice changes a state, and the check sees it."""
 
     class Gullible:
-        scheme = "simulator"
-        headers = VERIFIERS["simulator"].headers
+        headers = VERIFIERS[scheme].headers
+        acknowledgement = VERIFIERS[scheme].acknowledgement
 
         def accepts(self, secret: Any) -> bool:  # noqa: ARG002 - the port's
             return True
 
         def verify(self, raw: Any, *_: Any) -> VerifiedNotice:
-            return VerifiedNotice(raw.body, json.loads(raw.body)["id"], "simulator")
+            return VerifiedNotice(raw.body, sha256(raw.body).hex(), scheme)
 
-    monkeypatch.setitem(VERIFIERS, "simulator", Gullible())
-    await asyncio.sleep(0)
-    body = notice(shop, attempt, "authorized")
-    answer = await send(shop, body, signed(body, "nobody's secret"))
-    assert answer.status_code == 200
+    gullible = Gullible()
+    gullible.scheme = scheme  # type: ignore[attr-defined]
+    monkeypatch.setitem(VERIFIERS, scheme, gullible)
+    shop = await scheme_shop(service, simulated, scheme, SENDERS[scheme].secret)
+    payment, attempt = await unknown(shop)
+    # Encrypted schemes too: whoever does not authenticate takes what stands there.
+    answer = await send_all(shop, told(scheme, shop, attempt), [])
+    assert answer.is_success
     await shop.until_status(payment, "requires_capture")
     assert await state(shop, payment) != ("processing", 0)

@@ -3,11 +3,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
+from typing import Final
 
 import asyncpg
 import pytest
@@ -15,165 +13,45 @@ import pytest_asyncio
 
 from contracts.fakes import FakeKeyStore
 from database import Databases, Server, fresh_databases
+from notice_makers import SENDERS
+from store.inbox_ground import (
+    HEX_KEY,
+    NEW,
+    OLD,
+    START,
+    VISA,
+    Ground,
+    event,
+    grounded,
+    inbox_over,
+    merchant,
+    refused,
+)
 from strongroom.crypto import aes_gcm_encrypt
 from strongroom.crypto.ids import new_id
-from strongroom.db.group_commit import GroupWriter
 from strongroom.db.logins import Domain, Login
-from strongroom.db.pool import Database, connect
 from strongroom.http.body import BodyTooLarge
 from strongroom.http.bounds import CardNumberRefused
-from strongroom.kernel.clock import Clock, SteppedClock
 from strongroom.kernel.errors import StrongroomError, Unavailable
 from strongroom.kernel.ids import ConnectionId, MerchantId, NoticeId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.keys import Purpose
-from strongroom.keys.keyring import Keyring
-from strongroom.keys.store import PostgresDataKeyTable
-from strongroom.simulator.notices import signature
 from strongroom.webhooks.inbound import (
     VERIFIERS,
     CannotReadNotices,
     ConnectionUnknownHere,
-    KeptNotices,
     NoticeRejected,
     NoticeUnknown,
-    OpenedNotice,
     RawNotice,
     SourceChanged,
     SourceRefused,
     SourceUnknown,
 )
-from strongroom.webhooks.inbound.inbox import Inbox, Received
+from strongroom.webhooks.inbound.inbox import Received
 from strongroom.webhooks.inbound.sealing import Sealed
-from strongroom.webhooks.inbound.sources import OPEN_SECONDS, OpenSources, Sources
+from strongroom.webhooks.inbound.sources import OPEN_SECONDS
 from strongroom.webhooks.inbound.store import NoticeRow, NoticeSink
-
-VISA: Final = "4242424242424242"
-OLD, NEW = "sim_wh_old_0123456789", "sim_wh_new_0123456789"
-HEX_KEY: Final = bytes(range(32)).hex()
-START: Final = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
-
-
-class Observer:
-    """What an inbox tells."""
-
-    def __init__(self) -> None:
-        self.counted: list[tuple[str, str]] = []
-        self.woken = 0
-
-    def noticed(self, scheme: str, outcome: str) -> None:
-        self.counted.append((scheme, outcome))
-
-    def wake(self) -> None:
-        self.woken += 1
-
-
-@dataclass
-class Ground:
-    """One process's inbox, and the gateway's and the worker's side of it."""
-
-    databases: Databases
-    opened: Mapping[Login, Database]
-    keyrings: Mapping[Login, Keyring]
-    clock: SteppedClock
-    sources: Sources
-    inbox: Inbox
-    seen: Observer
-
-    @property
-    def gateway(self) -> Database:
-        return self.opened[Login.GATEWAY]
-
-    @property
-    def listener(self) -> Database:
-        return self.opened[Login.WEBHOOKS]
-
-    async def handled(self, merchant: MerchantId, mode: Mode, notice: str | None) -> OpenedNotice:
-        """Open a notice as the worker does."""
-        worker = self.opened[Login.WORKER], self.keyrings[Login.WORKER]
-        return await KeptNotices(*worker).open(merchant, mode, str(notice))
-
-    async def connection(
-        self,
-        merchant: MerchantId,
-        mode: Mode = Mode.TEST,
-        scheme: str = "simulator",
-        secrets: Sequence[str] = (OLD,),
-    ) -> ConnectionId:
-        connection = ConnectionId(new_id("con"))
-        prepared = await self.sources.prepare(
-            merchant, mode, connection, scheme, [Secret(each) for each in secrets]
-        )
-        async with self.gateway.transaction([merchant]) as tx:
-            await self.sources.register(tx, prepared)
-        return connection
-
-    def signed(
-        self, connection: str, body: bytes | None = None, secret: str = OLD, **more: Any
-    ) -> RawNotice:
-        body = event(**more) if body is None else body
-        header = signature((secret,), body, self.clock.now())
-        return RawNotice(connection, {"sim-signature": header, "x-else": "left out"}, body)
-
-    async def look(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """Ask as the superuser, who sees every tenant's rows."""
-        connection = await connect(self.databases.administrator(Domain.CORE))
-        try:
-            return [dict(row) for row in await connection.fetch(query, *values)]
-        finally:
-            await connection.close()
-
-    async def kept(self, connection: str) -> list[dict[str, Any]]:
-        """Return what is kept of a connection, each with its job."""
-        return await self.look(
-            "select n.*, j.kind, j.run_at, j.tries from webhooks.notice n "
-            "left join jobs.job j on (j.merchant_id, j.mode, j.object_id) = (n.merchant_id, n.mode, n.notice_id) "
-            "where n.connection_id = $1 order by n.notice_id",
-            connection,
-        )
-
-
-def event(**more: Any) -> bytes:
-    return json.dumps({"id": new_id("se"), "type": "payment.captured", **more}).encode()
-
-
-def merchant() -> MerchantId:
-    return MerchantId(new_id("mer"))
-
-
-def inbox_over(database: Database, keys: Keyring, clock: Clock, seen: Observer) -> Inbox:
-    return Inbox(
-        OpenSources(database, keys, VERIFIERS),
-        GroupWriter(NoticeSink(database)),
-        keys,
-        clock,
-        observer=seen,
-        on_kept=seen.wake,
-    )
-
-
-@asynccontextmanager
-async def grounded(databases: Databases, store: FakeKeyStore) -> AsyncIterator[Ground]:
-    async with AsyncExitStack() as stack:
-        opened, keyrings = {}, {}
-        clock = SteppedClock(START)
-        for login in (Login.WEBHOOKS, Login.GATEWAY, Login.WORKER):
-            opened[login] = await databases.open(Domain.CORE, login)
-            stack.push_async_callback(opened[login].close)
-            keyrings[login] = Keyring(store, PostgresDataKeyTable(opened[login]), clock)
-            stack.push_async_callback(keyrings[login].close)
-            await keyrings[login].start([Purpose.WEBHOOK])
-        seen = Observer()
-        yield Ground(
-            databases,
-            opened,
-            keyrings,
-            clock,
-            Sources(opened[Login.GATEWAY], keyrings[Login.GATEWAY], clock, VERIFIERS),
-            inbox_over(opened[Login.WEBHOOKS], keyrings[Login.WEBHOOKS], clock, seen),
-            seen,
-        )
+from strongroom.webhooks.inbound.wire import RECEIVED
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -184,18 +62,12 @@ async def ground(databases: Databases) -> AsyncIterator[Ground]:
         yield made
 
 
-async def refused(ground: Ground, raw: RawNotice) -> StrongroomError:
-    with pytest.raises(StrongroomError) as caught:
-        await ground.inbox.receive(raw)
-    return caught.value
-
-
 async def test_a_notice_is_kept_with_its_job_and_opens_as_it_came(ground: Ground) -> None:
     shop = merchant()
     connection = await ground.connection(shop)
     raw = ground.signed(connection)
     received = await ground.inbox.receive(raw)
-    assert received == Received(shop, Mode.TEST, connection, received.notice_id)
+    assert received == Received(shop, Mode.TEST, connection, received.notice_id, RECEIVED)
     assert received.notice_id is not None
     assert is_id("ntc", received.notice_id)
     assert not received.duplicate
@@ -453,10 +325,17 @@ async def test_rotations_that_are_refused(ground: Ground) -> None:
 @pytest.mark.parametrize(
     ("scheme", "secrets"),
     [
-        ("stripe", (OLD,)),
+        ("paypal", (OLD,)),
         ("", (OLD,)),
-        ("simulator", ()),
-        ("simulator", ("",)),
+        *((scheme, secrets) for scheme in sorted(VERIFIERS) for secrets in ((), ("",), ("x",))),
+        ("stripe", (OLD,)),
+        ("stripe", (SENDERS["stripe"].secret, "whsec_")),
+        ("stripe", [f"{SENDERS['stripe'].secret}{n}" for n in range(6)]),
+        ("adyen", (SENDERS["stripe"].secret,)),
+        ("adyen", (HEX_KEY, HEX_KEY[:-1])),
+        ("adyen_platform", (SENDERS["stripe"].secret,)),
+        ("checkout", ("short",)),
+        ("checkout", (SENDERS["checkout"].secret + " ",)),
         ("simulator", (OLD, "x")),
         ("simulator", [f"{OLD}_{n}" for n in range(6)]),
         ("aes_gcm_hex", (OLD,)),

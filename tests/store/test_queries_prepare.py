@@ -203,11 +203,13 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "webhooks.endpoint_for_change": _PAYMENTS,
     "webhooks.event_by_id": _PAYMENTS,
     "webhooks.inbound.keep_notices": core(Login.WEBHOOKS),
+    "webhooks.inbound.keep_word": core(Login.WEBHOOKS),
     "webhooks.inbound.notice_by_event": core(Login.WORKER, Login.WEBHOOKS),
     "webhooks.inbound.notices_by_id": core(Login.WORKER, Login.WEBHOOKS),
     "webhooks.inbound.present_connection": _EVERYBODY,  # names no table
     "webhooks.inbound.source_by_connection": core(Login.GATEWAY, Login.WEBHOOKS),
     "webhooks.inbound.source_by_id": core(Login.GATEWAY, Login.WEBHOOKS),
+    "webhooks.inbound.words_by_event": core(Login.WORKER, Login.WEBHOOKS),
     "webhooks.insert_deliveries": _PAYMENTS,
     "webhooks.insert_event": _PAYMENTS,
     "webhooks.list_endpoints": _PAYMENTS,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notice_makers import SENDERS
 from strongroom.crypto import aes_gcm_encrypt, hmac_sha256, random_bytes
 from strongroom.kernel.secret import Secret
 from strongroom.simulator.notices import signature
@@ -29,7 +30,11 @@ BODY: Final = json.dumps({"id": EVENT, "type": "payment.captured", "data": {}}).
 OLD, NEW, FOREIGN = (f"sim_wh_{name}_0123456789" for name in ("old", "new", "foreign"))
 HEX_KEY: Final = bytes(range(32)).hex()
 BASE64_KEY: Final = base64.b64encode(bytes(range(32))).decode()
-SECRETS: Final = {"simulator": OLD, "aes_gcm_hex": HEX_KEY, "aes_gcm_base64": BASE64_KEY}
+SECRETS: Final = {scheme: sender.secret for scheme, sender in SENDERS.items()} | {
+    "simulator": OLD,
+    "aes_gcm_hex": HEX_KEY,
+    "aes_gcm_base64": BASE64_KEY,
+}
 
 
 def mac(secret: str = OLD, body: bytes = BODY, t: int | str = T) -> str:
@@ -257,10 +262,16 @@ def test_encrypted_and_changed(
 
 # --- every scheme -------------------------------------------------------------------------------------
 
-HEADERS: Final = ("sim-signature", IV, TAG)
+HEADERS: Final = sorted({name for verifier in VERIFIERS.values() for name in verifier.headers})
+ADYEN_NAMES: Final = (
+    "NotificationRequestItem", "pspReference", "eventCode", "success", "amount", "value", "additionalData",
+    "hmacSignature",
+)  # fmt: skip
 LIKELY: Final = st.one_of(
     st.text(max_size=80),
     st.from_regex(r"t=[0-9]{1,12}(,v1=[0-9a-f]{64}){0,3}", fullmatch=True),
+    st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    st.binary(min_size=32, max_size=32).map(lambda data: base64.b64encode(data).decode()),
     st.binary(max_size=32).map(bytes.hex),
     st.binary(max_size=32).map(lambda data: base64.b64encode(data).decode()),
 )
@@ -271,6 +282,13 @@ BODIES: Final = st.one_of(
     st.dictionaries(st.sampled_from(["id", "encryptedBody", "x"]), LIKELY).map(
         lambda made: json.dumps(made).encode()
     ),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | LIKELY,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(ADYEN_NAMES), inner, max_size=5)
+        ),
+    ).map(lambda made: json.dumps({"live": "false", "notificationItems": [made]}).encode()),
 )
 
 
@@ -305,7 +323,7 @@ def test_what_is_signed_is_verified_or_rejected_and_nothing_else(
     assert isinstance(believed, VerifiedNotice) == (secret != FOREIGN and abs(late) <= 300)
 
 
-@pytest.mark.parametrize("scheme", sorted(VERIFIERS))
+@pytest.mark.parametrize("scheme", ["simulator", *ENCRYPTED])
 @given(data=st.data())
 def test_a_bit_that_flips_is_noticed(scheme: str, data: st.DataObject) -> None:
     if scheme == "simulator":
@@ -367,6 +385,6 @@ def test_every_scheme_names_itself_and_its_headers() -> None:
     assert {name: verifier.scheme for name, verifier in VERIFIERS.items()} == {
         name: name for name in SECRETS
     }
+    assert [name for name, verifier in VERIFIERS.items() if not verifier.headers] == ["adyen"]
     for verifier in VERIFIERS.values():
-        assert verifier.headers
         assert all(name == name.lower() for name in verifier.headers)

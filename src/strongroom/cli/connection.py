@@ -71,7 +71,8 @@ def create(
         help="How an outcome is found out: by_reference, by_replay or by_notice; the surest without it.",
     ),
     webhook_scheme: str = typer.Option(
-        "", help="How its notices are verified, where it has several ways (aes_gcm_hex)."
+        "",
+        help="How its notices are verified, where it has several ways (adyen_platform, aes_gcm_hex).",
     ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Print the connection's id alone."),
     url: str = URL,

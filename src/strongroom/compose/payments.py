@@ -35,6 +35,7 @@ from strongroom.webhooks.endpoints import Endpoints
 from strongroom.webhooks.events import Events
 from strongroom.webhooks.inbound import VERIFIERS, KeptNotices
 from strongroom.webhooks.inbound.inbox import Inbox
+from strongroom.webhooks.inbound.restated import Restated
 from strongroom.webhooks.inbound.sources import OpenSources, Sources
 from strongroom.webhooks.inbound.store import NoticeSink
 from strongroom.webhooks.ports import Webhooks
@@ -143,6 +144,7 @@ def webhooks_state(process: Process, database: Database, keyring: Keyring) -> Ma
         process.writer(NoticeSink(database), "notices"),
         keyring,
         site.clock,
+        restated=Restated(database, keyring),
         observer=site.metrics.inbound,
         on_kept=lambda: process.wake(NOTICE),
     )

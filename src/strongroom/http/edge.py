@@ -10,6 +10,7 @@ A listener without keys has public routes only: there, (4) is left out and (5) g
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -68,6 +69,7 @@ SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("x-content-type-options", "nosniff"),
 )
+_NONE: Final[frozenset[str]] = frozenset()
 _POLICY: Final = "content-security-policy"
 #: On an answer that brings a policy of its own (`http.pages`): two would both hold, and let nothing in.
 _WITHOUT_POLICY: Final = tuple(each for each in SECURITY_HEADERS if each[0] != _POLICY)
@@ -221,12 +223,14 @@ class Edge:
         self, method: str, path: str, query: str, items: HeaderItems, client: str
     ) -> Request:
         request_id = new_request_id()
+        headers = dict(items)
         return Request(  # (1)
             listener=self._listener,
             method=method,
             path=path,
             query=query,
-            headers=dict(items),
+            headers=headers,
+            repeated=_NONE if len(headers) == len(items) else _repeated(items),
             address=host_of(client),
             request_id=request_id,
             trace_hash=trace_hash(request_id),
@@ -377,6 +381,11 @@ class Edge:
 def _client(host: str, port: int) -> str:
     """Print a peer as granian does."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _repeated(items: HeaderItems) -> frozenset[str]:
+    counted = Counter(name for name, _ in items)
+    return frozenset(name for name, times in counted.items() if times > 1)
 
 
 def _headers(answer: Answer, request: Request) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 
 
 class Request:
-    """What the edge knows of a request. `headers` has lower-case names; of a repeated one the last counts."""
+    """What the edge knows of a request. `headers` has lower-case names; of a `repeated` one the last counts."""
 
     __slots__ = (
         "address",
@@ -24,6 +24,7 @@ class Request:
         "path",
         "principal",
         "query",
+        "repeated",
         "request_id",
         "route",
         "started",
@@ -42,12 +43,15 @@ class Request:
         request_id: str,
         trace_hash: str,
         started: float,
+        repeated: frozenset[str] = frozenset(),
     ) -> None:
         self.listener = listener
         self.method = method
         self.path = path
         self.query = query
         self.headers = headers
+        #: The names of headers that came more than once.
+        self.repeated = repeated
         self.address = address
         self.request_id = request_id
         self.trace_hash = trace_hash

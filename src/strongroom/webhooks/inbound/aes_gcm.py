@@ -18,6 +18,7 @@ from strongroom.http.problems import UNDECODABLE
 from strongroom.kernel.secret import Secret
 from strongroom.webhooks.inbound.errors import NoticeRejected
 from strongroom.webhooks.inbound.verify import RawNotice, VerifiedNotice
+from strongroom.webhooks.inbound.wire import RECEIVED
 
 IV_HEADER: Final = "x-initialization-vector"
 TAG_HEADER: Final = "x-authentication-tag"
@@ -50,6 +51,7 @@ class AesGcmVerifier:
     """Implements `Verifier` for one way of writing bytes as text: body, IV, tag and key alike."""
 
     headers: Final = frozenset({IV_HEADER, TAG_HEADER})
+    acknowledgement: Final = RECEIVED
 
     def __init__(self, scheme: str, decode: Callable[[str], bytes], *, wrapped: bool) -> None:
         self.scheme: Final = scheme

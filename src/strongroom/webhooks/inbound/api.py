@@ -16,14 +16,17 @@ from strongroom.http.requires import PUBLIC, request_of
 from strongroom.webhooks.inbound import examples
 from strongroom.webhooks.inbound.inbox import DUPLICATE, KEPT, Inbox
 from strongroom.webhooks.inbound.verify import RawNotice
-from strongroom.webhooks.inbound.wire import RECEIVED, ReceivedOut
+from strongroom.webhooks.inbound.wire import ACCEPTED, ReceivedOut
 
 
 async def _received(inbox: Inbox, request: Request, connection_id: str) -> Answer:
-    received = await inbox.receive(RawNotice(connection_id, request.headers, request.body))
+    raw = RawNotice(connection_id, request.headers, request.body, request.repeated)
+    received = await inbox.receive(raw)
+    acknowledged = received.acknowledgement
     return Answer(
-        200,
-        RECEIVED,
+        acknowledged.status,
+        acknowledged.body,
+        acknowledged.media_type,
         log={
             "merchant_id": received.merchant,
             "mode": received.mode.value,
@@ -50,8 +53,8 @@ def lean_receive(state: State) -> Callable[[Request], Awaitable[Answer]]:
     summary="Take a processor's notice",
     description=(
         "For processors: the URL to give them as their webhook's. The body is taken as it is, of any media type, up to "
-        "64 KiB, and verified on its exact bytes by the connection's scheme. With 200 it is kept, once: sending it "
-        "again is 200 and changes nothing. With 503 it is not kept: send it again."
+        "64 KiB, and verified on its exact bytes by the connection's scheme. With 200, or 202 for Adyen, it is kept, "
+        "once: sending it again is answered alike and changes nothing. With 503 it is not kept: send it again."
     ),
     tags=["notices"],
     responses=answers(
@@ -65,6 +68,13 @@ def lean_receive(state: State) -> Callable[[Request], Awaitable[Answer]]:
         429,
         503,
         description="The notice is kept",
+    )
+    | answers(
+        ACCEPTED.status,
+        str,
+        ACCEPTED.body.decode(),
+        description="The notice is kept, in the words that Adyen wants",
+        media_type=ACCEPTED.media_type,
     ),
 )
 async def receive_notice(

@@ -53,11 +53,10 @@ class KeptNotices:
         )
         if (known.connection_id, known.event_key) != (row.connection_id, row.event_key):
             raise CannotReadNotices
-        body = known.body if known.clear is None else known.clear
         return OpenedNotice(
             NoticeId(notice_id),
             ConnectionId(known.connection_id),
-            VerifiedNotice(body, known.event_key, known.scheme),
+            VerifiedNotice(known.said, known.event_key, known.scheme, signed=known.signed),
             row.received_at,
             row.state,
         )

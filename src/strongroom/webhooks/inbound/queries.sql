@@ -58,6 +58,19 @@ select k.notice_id, jobs.put(k.merchant_id, k.mode, 'notice', k.notice_id, k.rec
 select notice_id from webhooks.notice
  where merchant_id = $1 and mode = $2 and connection_id = $3 and event_key = $4;
 
+-- name: words_by_event (merchant, mode, connection, event_keys)
+-- What is kept of an event and of what was said of it again, sealed.
+select notice_id, event_key, sealed, key_version from webhooks.notice
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and event_key = any ($4::text[]);
+
+-- name: keep_word (merchant, mode, notice, connection, event_key, sealed, key_version, received_at)
+-- Keeps what was said again and was not signed. There is nothing to do about it, so it has no job.
+insert into webhooks.notice
+       (merchant_id, mode, notice_id, connection_id, event_key, sealed, key_version, state, result, received_at, handled_at)
+values ($1, $2, $3, $4, $5, $6, $7, 'handled', 'restated', $8, $8)
+    on conflict (merchant_id, mode, connection_id, event_key) do nothing
+returning notice_id;
+
 -- name: notices_by_id (merchants, m, md, notice)
 -- The notices that are named, sealed; of the `n`th, if it is there. Tenants are stated first, as above; look-ups are
 -- lateral: a plan made on an empty table would read a join's inner side whole.

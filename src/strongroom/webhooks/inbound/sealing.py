@@ -52,9 +52,16 @@ class SealedNotice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     body: bytes
     #: None: the body is what was signed. Kept because the secret that decrypts may be gone when the notice is handled.
     clear: bytes | None = None
+    #: `VerifiedNotice.signed`.
+    signed: dict[str, str] | None = None
 
     def __repr__(self) -> str:
         return "SealedNotice(***)"
+
+    @property
+    def said(self) -> bytes:
+        """What was verified, in clear."""
+        return self.body if self.clear is None else self.clear
 
 
 class Sealed(NamedTuple):

@@ -11,17 +11,15 @@ from typing import Annotated, Final
 
 import msgspec
 
-from strongroom.crypto import equal, hmac_sha256
 from strongroom.http.problems import UNDECODABLE
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.secret import Secret
 from strongroom.webhooks.inbound.errors import NoticeRejected
+from strongroom.webhooks.inbound.macs import HEADER_CHARACTERS_MAX, require_now, require_signed
 from strongroom.webhooks.inbound.verify import RawNotice, VerifiedNotice
+from strongroom.webhooks.inbound.wire import RECEIVED
 
 HEADER: Final = "sim-signature"
-TOLERANCE_SECONDS: Final = 300
-#: A header that is longer is no signature header.
-HEADER_CHARACTERS_MAX: Final = 1_024
 
 _FORM: Final = re.compile(r"t=(?P<t>[0-9]{1,12})(?P<signatures>(?:,v1=[0-9a-f]{64}){1,10})")
 _SIGNATURE_AT: Final = len(",v1=")
@@ -44,6 +42,7 @@ class SimulatorVerifier:
 
     scheme: Final = "simulator"
     headers: Final = frozenset({HEADER})
+    acknowledgement: Final = RECEIVED
 
     def accepts(self, secret: Secret[str]) -> bool:
         """Tell whether a secret has the form that the simulator gives out."""
@@ -59,19 +58,9 @@ class SimulatorVerifier:
         #  3. The time is now, or nearly: only what is authentic learns that it is late.
         #  4. Read the event's name.
         seconds, signatures = _read_header(raw.headers.get(HEADER))  # (1)
-        signed = f"{seconds}.".encode() + raw.body
-        held = False
-        for secret in secrets:  # (2)
-            wanted = hmac_sha256(secret.expose().encode(), signed)
-            for signature in signatures:
-                held |= equal(signature, wanted)
-        if not held:
-            raise NoticeRejected("signature_wrong" if secrets else "no_secret")
-        age = now.timestamp() - int(seconds)  # (3)
-        if age > TOLERANCE_SECONDS:
-            raise NoticeRejected("too_old")
-        if age < -TOLERANCE_SECONDS:
-            raise NoticeRejected("too_new")
+        keys = [secret.expose().encode() for secret in secrets]
+        require_signed(keys, f"{seconds}.".encode() + raw.body, signatures)  # (2)
+        require_now(int(seconds), now)  # (3)
         return VerifiedNotice(raw.body, _event_id(raw.body), self.scheme)  # (4)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias, final
 
+from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 
 
@@ -18,18 +19,37 @@ class RawNotice:
     headers: Mapping[str, str] = field(repr=False)
     #: The exact bytes: what was signed, or what was encrypted.
     body: bytes = field(repr=False)
+    #: The names of headers that came more than once: of those, nobody can say which value was meant.
+    repeated: frozenset[str] = frozenset()
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class VerifiedNotice:
-    """An authentic notice. Only a verifier makes one, and `open_notice` out of what was sealed after verification."""
+    """An authentic notice. Only a verifier makes one, and `KeptNotices` out of what was sealed after verification."""
 
     #: Decrypted, where the scheme encrypts.
     body: bytes = field(repr=False)
     #: The processor's own identity of the event, at most 255 printable ASCII characters.
     event_key: str
     scheme: str
+    #: None: all of the body is authentic. Else only these fields are, as they were signed: whatever else the body says
+    #: may have been written by anybody who passed it on, and decides nothing about money.
+    signed: Mapping[str, str] | None = field(default=None, repr=False)
+    #: What it says that it is of, where the scheme's notices say it.
+    mode: Mode | None = None
+    #: The other events of the same envelope, each as good as this one. All of them hold, or none of them came.
+    beside: "Sequence[VerifiedNotice]" = field(default=(), repr=False)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a processor is answered when its notice is kept."""
+
+    status: int
+    body: bytes
+    media_type: str
 
 
 class Verifier(Protocol):
@@ -41,7 +61,11 @@ class Verifier(Protocol):
 
     @property
     def headers(self) -> frozenset[str]:
-        """The headers that it reads, in lower case: they are kept with the body."""
+        """The headers that it reads, in lower case. Each comes once, and but for `authorization` they are kept."""
+
+    @property
+    def acknowledgement(self) -> Acknowledgement:
+        """What its sender takes for an acknowledgement."""
 
     def accepts(self, secret: Secret[str]) -> bool:
         """Tell whether a secret has the scheme's form."""
