@@ -18,13 +18,12 @@ from database import Server, fresh_databases
 from polling import until
 from service import Caller, Service, Tenant, running
 from strongroom.compose import payments as composed
-from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.payments.processors.stripe import StripeAdapter
 
 VISA = "4242424242424242"
-SECRET = "whsec_of_a_test_endpoint"
+SECRET = "whsec_ofatestendpoint0123456789"
 
 
 @dataclass(slots=True)
@@ -80,7 +79,7 @@ class StripeShop:
 
     async def tell(self, kind: str, thing: dict[str, Any], **members: Any) -> None:
         """Tell of an event, and wait until it was dealt with."""
-        body = event(kind, thing, id="se_" + new_id("pay").removeprefix("pay_"), **members)
+        body = event(kind, thing, **members)
         now = int(time.time())
         mac = hmac.digest(SECRET.encode(), f"{now}.".encode() + body, "sha256").hex()
         path = httpx.URL(self.connection["webhook_url"]).path
@@ -88,7 +87,7 @@ class StripeShop:
             "POST",
             path,
             content=body,
-            headers={"sim-signature": f"t={now},v1={mac}"},
+            headers={"stripe-signature": f"t={now},v1={mac}"},
             idempotency=None,
         )
         assert answer.status_code < 300, answer.text
@@ -119,8 +118,6 @@ async def open_stripe_shop(service: Service, there: StripeStandIn) -> StripeShop
             "account": ACCOUNT,
             "base_url": there.url,
             "credentials": {"api_key": KEY},
-            # Any scheme over exact bytes does for what comes after verification.
-            "webhook_scheme": "simulator",
             "webhook_secret": SECRET,
         },
     )

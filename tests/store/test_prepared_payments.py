@@ -16,7 +16,7 @@ from contracts.stripe_words import intent, made
 from database import Server
 from money import contradictions, doubled, live_authorizations
 from polling import until
-from stripe_shop import StripeGround, StripeShop, open_stripe_shop, stripe_ground
+from stripe_shop import SECRET, StripeGround, StripeShop, open_stripe_shop, stripe_ground
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
@@ -430,8 +430,7 @@ async def test_the_connection_is_tested_and_a_key_of_the_other_mode_is_refused(
             "account": "acct_live",
             "base_url": ground.there.url,
             "credentials": {"api_key": "rk_live_ofastandin0001"},
-            "webhook_scheme": "simulator",
-            "webhook_secret": "whsec_of_a_test_endpoint",
+            "webhook_secret": SECRET,
         },
     )
     assert refused.status_code in (400, 422), refused.text
