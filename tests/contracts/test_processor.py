@@ -4,11 +4,15 @@
 import json
 from typing import Any
 
+from contracts.adyen_peer import AdyenPeer
+from contracts.adyen_words import AUTHORIZATION
 from contracts.processor import Case, ProcessorContract
+from contracts.stripe_words import error, event, intent, made, named, reply
 from strongroom.crypto.ids import new_id
 from strongroom.payments.model import Attempt, Operation, Outcome
 from strongroom.payments.ports import Command
 from strongroom.payments.processors.simulator import SimulatorAdapter
+from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.vault import Forwarded
 
 
@@ -93,11 +97,122 @@ class SimulatorPeer:
             }
         ).encode()
 
+    def prepared(self, command: Command) -> Forwarded:  # noqa: ARG002 - the suite's
+        raise AssertionError("the simulator takes cards as they are")
+
     def refusals(self) -> list[int]:
         return [400, 401, 403, 404, 422, 429]
+
+    refusal = b'{"error": {"code": "refused", "message": "x"}}'
+    never: frozenset[tuple[Operation, Outcome]] = frozenset()
+    untold: frozenset[tuple[Operation, Outcome]] = frozenset()
+    keyed_only: frozenset[Operation] = frozenset()
 
 
 class TestSimulator(ProcessorContract):
     """Our own simulator."""
 
     case = Case(SimulatorPeer(), _id("sp"))
+
+
+class StripePeer:
+    """Stripe's words, from its published example objects."""
+
+    adapter = StripeAdapter()
+    refusal = json.dumps(error("invalid_request_error", "parameter_missing")).encode()
+    untold = frozenset({(Operation.CAPTURE, Outcome.DECLINED), (Operation.VOID, Outcome.DECLINED)})
+    never = frozenset({(Operation.VOID, Outcome.PENDING)})
+    keyed_only = frozenset({Operation.VOID})
+    authorization = named("pi")
+
+    def prepared(self, command: Command) -> Forwarded:
+        method = made(
+            "payment_method",
+            id=named("pm"),
+            metadata={"strongroom_attempt": command.attempt.attempt_id},
+        )
+        return reply(200, method)
+
+    def answered(self, command: Command, outcome: Outcome) -> Forwarded:
+        attempt = command.attempt
+        if attempt.operation is Operation.REFUND:
+            return reply(200, self._refund(attempt, outcome))
+        thing = self._intent(attempt, outcome)
+        if outcome is Outcome.DECLINED:
+            told = {"payment_intent": thing} if attempt.operation.authorizes else {}
+            return reply(
+                402, error("card_error", "card_declined", decline_code="lost_card", **told)
+            )
+        return reply(200, thing)
+
+    def _refund(self, attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
+        words = {
+            Outcome.APPROVED: "succeeded",
+            Outcome.DECLINED: "failed",
+            Outcome.PENDING: "pending",
+        }
+        return made(
+            "refund",
+            id=named("re"),
+            amount=attempt.amount,
+            currency=attempt.currency.lower(),
+            payment_intent=self.authorization,
+            metadata={"strongroom_attempt": attempt.attempt_id},
+            status=words[outcome],
+        )
+
+    def _intent(self, attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
+        operation = attempt.operation
+        metadata = {"strongroom_payment": attempt.payment_id, "strongroom_attempt": "att_first"}
+        if operation is Operation.CAPTURE:
+            metadata["strongroom_capture"] = attempt.attempt_id
+        if operation.authorizes:
+            metadata["strongroom_attempt"] = attempt.attempt_id
+        status = {
+            Operation.AUTHORIZE: "requires_capture",
+            Operation.VOID: "canceled",
+        }.get(operation, "succeeded")
+        if outcome is Outcome.PENDING:
+            status = "processing"
+        if outcome is Outcome.DECLINED:
+            status = "requires_payment_method"
+        failed = {"type": "card_error", "code": "card_declined", "decline_code": "lost_card"}
+        return intent(
+            status,
+            id=named("pi") if operation.authorizes else self.authorization,
+            amount=attempt.amount,
+            currency=attempt.currency.lower(),
+            capture_method="automatic" if operation is Operation.SALE else "manual",
+            metadata=metadata,
+            last_payment_error=failed if outcome is Outcome.DECLINED else None,
+        )
+
+    def found(self, attempt: Attempt, outcome: Outcome | None) -> Forwarded:  # noqa: ARG002 - the suite's
+        raise AssertionError("Stripe is not asked by our reference")
+
+    def notice(self, attempt: Attempt, outcome: Outcome, account: str) -> bytes:
+        if attempt.operation is Operation.REFUND:
+            kind = "refund.updated" if outcome is Outcome.APPROVED else "refund.failed"
+            return event(kind, self._refund(attempt, outcome), account=account)
+        approved = {
+            Operation.AUTHORIZE: "payment_intent.amount_capturable_updated",
+            Operation.VOID: "payment_intent.canceled",
+        }.get(attempt.operation, "payment_intent.succeeded")
+        kind = "payment_intent.payment_failed" if outcome is Outcome.DECLINED else approved
+        request = {"id": named("req"), "idempotency_key": attempt.attempt_id}
+        return event(kind, self._intent(attempt, outcome), account=account, request=request)
+
+    def refusals(self) -> list[int]:
+        return [400, 401, 403, 404, 429]
+
+
+class TestStripe(ProcessorContract):
+    """Stripe, version 2023-08-16."""
+
+    case = Case(StripePeer(), StripePeer.authorization)
+
+
+class TestAdyen(ProcessorContract):
+    """Adyen, Checkout API version 71."""
+
+    case = Case(AdyenPeer(), AUTHORIZATION)

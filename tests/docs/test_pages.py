@@ -26,6 +26,7 @@ HOSTS = {
     "127.0.0.1:8460",
     "127.0.0.1:9000",
     "127.0.0.1:8200",
+    "api.stripe.com",
     "PREFIX-checkout-live.adyenpayments.com",
     "bao.example:8200",
     "checkout-test.adyen.com",

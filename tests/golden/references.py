@@ -6,6 +6,7 @@ import enum
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ import typer
 import strongroom
 from strongroom import compose
 from strongroom.cli.app import app
+from strongroom.compose.payments import ADAPTERS
 from strongroom.config.settings import described
 from strongroom.identity.grants import GRANTABLE, breakable, granted_to
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind, Role
+from strongroom.payments.declines import ADVICE, STRICTNESS, Advice, DeclineCode
 from strongroom.telemetry.fields import FIELDS
 from strongroom.telemetry.metrics import Metrics
 
@@ -309,6 +312,55 @@ def _label_names() -> dict[str, tuple[str, ...]]:
 _LABELS: Final = _label_names()
 
 
+# --- declines -----------------------------------------------------------------------------------------
+
+
+def declines_page() -> str:
+    """Every decline of ours with its advice, and what each processor's words become."""
+    codes = [(f"`{code.value}`", f"`{ADVICE[code].value}`") for code in DeclineCode]
+    advice = [(f"`{each.value}`", _meanings()[each.name]) for each in Advice]
+    intro = (
+        "A payment that was declined has a `decline_code` and an `advice`, the same whatever processor was asked; the "
+        "processor's own word stays in the attempt's `reason`. A word that it did not publish is `generic_decline`. "
+        "Where an issuer or a network gives stricter advice than the code's own, the stricter counts."
+    )
+    parts = [
+        intro,
+        "## Advice\n\nThe stricter first.\n\n"
+        + _table(("advice", "what may be done"), sorted(advice, key=_strictness)),
+        "## Codes\n\n" + _table(("decline code", "advice"), codes),
+    ]
+    for processor, words in sorted(published_declines().items()):
+        rows = [
+            (f"`{word}`", f"`{code.value}`", f"`{ADVICE[code].value}`")
+            for word, code in sorted(words.items())
+        ]
+        parts.append(f"## {processor}\n\n" + _table(("its word", "ours", "advice"), rows))
+    return _page("Declines", *parts)
+
+
+def published_declines() -> dict[str, Mapping[str, DeclineCode]]:
+    """Return `DECLINES` of every processor's package that has it: the processor's words, and ours."""
+    found = {}
+    for name in ADAPTERS:
+        package = importlib.import_module(f"strongroom.payments.processors.{name}")
+        words = getattr(package, "DECLINES", None)
+        if words is not None:
+            found[name] = words
+    return found
+
+
+def _meanings() -> dict[str, str]:
+    """Return what the code says above each advice."""
+    source = (SOURCE / "payments" / "declines.py").read_text("utf-8")
+    told = re.findall(r"((?:    #: .*\n)+)    ([A-Z_]+) = ", source)
+    return {name: _joined(text.replace("#:", "")) for text, name in told}
+
+
+def _strictness(row: Sequence[str]) -> int:
+    return [f"`{each.value}`" for each in STRICTNESS].index(row[0])
+
+
 # --- OpenAPI ------------------------------------------------------------------------------------------
 
 
@@ -326,6 +378,7 @@ def documents() -> dict[str, dict[str, Any]]:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "config.md": config_page,
+    "declines.md": declines_page,
     "errors.md": errors_page,
     "event-schemas.json": lambda: compose.events_document().decode(),
     "openapi-console.json": lambda: compose.console_document().decode(),

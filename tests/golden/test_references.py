@@ -9,9 +9,17 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from golden.references import PAGES, REFERENCE, documents, errors, field_errors
+from golden.references import (
+    PAGES,
+    REFERENCE,
+    documents,
+    errors,
+    field_errors,
+    published_declines,
+)
 from strongroom.kernel.errors import Unavailable
 from strongroom.kernel.permissions import Permission
+from strongroom.payments.declines import DeclineCode
 
 LISTENERS = ("vault", "gateway", "webhooks")
 
@@ -35,6 +43,13 @@ def test_every_error_has_a_sentence_and_every_status_a_meaning() -> None:
 def test_field_codes_are_words() -> None:
     assert field_errors(), "fields are refused somewhere"
     assert all(code.replace("_", "").isalpha() and code.islower() for code in field_errors())
+
+
+def test_processors_declines_are_of_our_vocabulary() -> None:
+    assert {"adyen", "checkout", "stripe"} <= set(published_declines())
+    for words in published_declines().values():
+        assert all(isinstance(code, DeclineCode) for code in words.values())
+        assert all(word == word.strip() and word for word in words)
 
 
 def test_every_permission_is_asked_for_by_a_route() -> None:

@@ -33,7 +33,17 @@ from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.telemetry.metrics import VaultMetrics
-from strongroom.vault import BodySignature, Destination, Forward, Json, Route, Slot, Template, slot
+from strongroom.vault import (
+    FORM,
+    BodySignature,
+    Destination,
+    Forward,
+    Json,
+    Route,
+    Slot,
+    Template,
+    slot,
+)
 from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.model import Access, Changer, GranteeKind, RuleWish
@@ -91,6 +101,13 @@ SIMULATOR: Final = Destination(
     answer_headers=frozenset({"content-type", "x-card"}),
 )
 ACME: Final = replace(SIMULATOR, processor="acme")
+#: A processor that takes forms, and gives out keys by mode.
+FORMAL: Final = replace(
+    SIMULATOR,
+    processor="formal",
+    routes=tuple(replace(each, content_type=FORM) for each in SIMULATOR.routes[:1]),
+    credential_forms={"api_key": {Mode.TEST: "test_[a-z]+", Mode.LIVE: "live_[a-z]+"}},
+)
 FIND: Final = Template("find", "/v1/operations", {"reference": "att_1"})
 
 
@@ -254,7 +271,7 @@ async def started(
     recorder = EventRecorder(database, row_key.secret, clock)
     epochs = CvcEpochs(database, store, recorder, clock, VaultMetrics(CollectorRegistry()))
     policy = EgressPolicy(loopback=frozenset({"127.0.0.1"}))
-    destinations = Destinations([SIMULATOR, ACME, *more])
+    destinations = Destinations([SIMULATOR, ACME, FORMAL, *more])
     connections = VaultConnections(
         database=database,
         keyring=keyring,

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import pytest_asyncio
@@ -114,6 +115,38 @@ async def test_slots_are_filled_and_credentials_stand_in_front(ground: ForwardGr
     assert sent.headers["authorization"] == f"Bearer {API_KEY}"
     assert sent.headers["idempotency-key"] == "att_1"
     assert sent.headers["x-signature"] == hmac.digest(SIGNING.encode(), sent.body, "sha256").hex()
+
+
+async def test_a_form_is_filled_signed_and_sent_as_one(ground: ForwardGround) -> None:
+    keys = {"api_key": Secret("test_a"), "signing": Secret(SIGNING)}
+    connection = await ground.register(processor="formal", credentials=keys)
+    token, cvc = await ground.token(VISA, "737")
+    call = replace(ground.call(authorize(cvc=True), token=token, cvc=cvc), connection=connection)
+    broken = replace(call, template=authorize(metadata={"a[b]": "c"}), cvc=None)
+    await refused(ground, TemplateRefused, broken)
+    reply = await ground.process.forwarder.forward(call)
+    assert (reply.outcome, reply.cvc_state) == ("answered", "used")
+    (sent,) = ground.peer.requests
+    assert sent.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert parse_qsl(sent.body.decode("ascii")) == [
+        ("reference", "att_1"),
+        ("amount", "1000"),
+        ("currency", "AED"),
+        ("card[number]", VISA),
+        ("card[exp_month]", "12"),
+        ("card[exp_year]", "2034"),
+        ("card[cvc]", "737"),
+    ]
+    assert sent.headers["x-signature"] == hmac.digest(SIGNING.encode(), sent.body, "sha256").hex()
+    with pytest.raises(Invalid):
+        await ground.process.connections.rotate(
+            ground.merchant,
+            Mode.TEST,
+            connection,
+            {**keys, "api_key": Secret("live_a")},
+            actor=ACTOR,
+            origin=ORIGIN,
+        )
 
 
 async def test_the_use_is_recorded_before_the_card_leaves(ground: ForwardGround) -> None:
@@ -568,6 +601,22 @@ REGISTERED = [
     ({"credentials": {**KEYS, "api_key": Secret("é")}}, ["/credentials/api_key"]),
     ({"credentials": {**KEYS, "api_key": Secret("a" * 4_097)}}, ["/credentials/api_key"]),
     ({"connection": "con_1"}, ["/connection"]),
+    (
+        {"processor": "formal", "credentials": {**KEYS, "api_key": Secret("live_a")}},
+        ["/credentials/api_key"],
+    ),
+    (
+        {
+            "processor": "formal",
+            "mode": Mode.LIVE,
+            "credentials": {**KEYS, "api_key": Secret("test_a")},
+        },
+        ["/credentials/api_key"],
+    ),
+    (
+        {"processor": "formal", "credentials": {**KEYS, "api_key": Secret("xtest_a")}},
+        ["/credentials/api_key"],
+    ),
 ]
 
 

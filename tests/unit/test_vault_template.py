@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ from strongroom.vault import (
     slot,
 )
 from strongroom.vault.destinations import Destinations, filled_headers
-from strongroom.vault.template import DEPTH_MAX, filled, slots_of
+from strongroom.vault.template import DEPTH_MAX, FORM, JSON, encoded, filled, slots_of
 
 AUTHORIZE: Final = Route(
     name="authorize",
@@ -208,6 +209,80 @@ def test_a_body_that_nests_too_deep_is_refused() -> None:
         slots_of(body)
 
 
+FORMED: Final = replace(AUTHORIZE, name="form", path=r"/v1/forms", content_type=FORM)
+FORMS: Final = Destinations([replace(PROCESSOR, routes=(FORMED,))])
+FILLED: Final[dict[Slot, str | int]] = {
+    Slot.CARD_NUMBER: "4242424242424242",
+    Slot.CARD_EXP_MONTH: 7,
+    Slot.CARD_EXP_YEAR: 2034,
+    Slot.CARD_CVC: "123",
+}
+
+
+def test_a_form_is_the_same_tree_with_members_in_brackets() -> None:
+    body: Json = {
+        "amount": 100,
+        "confirm": True,
+        "off": False,
+        "types": ["card", "link"],
+        "card": CARD,
+        "metadata": {"a": "x&b=1 [c]=é%"},
+        "nothing": {},
+    }
+    template = Template("form", "/v1/forms", {}, {}, body)
+    matched = FORMS.matched("acme", Mode.TEST, template)
+    assert matched.slots == {Slot.CARD_NUMBER, Slot.CARD_EXP_MONTH, Slot.CARD_EXP_YEAR}
+    sent = encoded(filled(matched.body, FILLED), FORM)
+    assert parse_qsl(sent.decode("ascii"), strict_parsing=True) == [
+        ("amount", "100"),
+        ("confirm", "true"),
+        ("off", "false"),
+        ("types[0]", "card"),
+        ("types[1]", "link"),
+        ("card[number]", "4242424242424242"),
+        ("card[exp_month]", "7"),
+        ("card[exp_year]", "2034"),
+        ("metadata[a]", "x&b=1 [c]=é%"),
+    ]
+    assert encoded({}, FORM) == b""
+    assert encoded({"a": [1, None]}, JSON) == b'{"a":[1,null]}'
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_no_value_of_a_form_makes_a_field_of_its_own(one: str, other: str) -> None:
+    body: Json = {"a": one, "b": {"c": other}}
+    sent = encoded(body, FORM).decode("ascii")
+    assert parse_qsl(sent, keep_blank_values=True) == [("a", one), ("b[c]", other)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        "a=b",
+        {"a": None},
+        {"a": 1.5},
+        {"a": [None]},
+        {"a[b]": "c"},
+        {"a": {"b]": "c"}},
+        {"a&b": "c"},
+        {"": "c"},
+        {"card": [A_SLOT]},
+        {"reference": A_SLOT},
+    ],
+    ids=str,
+)
+def test_what_is_no_form_is_refused_before_a_card_is_opened(body: Any) -> None:
+    with pytest.raises(TemplateRefused):
+        FORMS.matched("acme", Mode.TEST, Template("form", "/v1/forms", {}, {}, body))
+
+
+def test_text_that_cannot_be_written_is_refused() -> None:
+    for kind in (FORM, JSON):
+        with pytest.raises(TemplateRefused):
+            encoded({"a": "\ud800"}, kind)
+
+
 def test_credentials_stand_in_headers_as_they_are() -> None:
     headers = filled_headers(PROCESSOR, {"api_key": "{signing}\\1", "signing": "s"})
     assert headers == {"authorization": "Bearer {signing}\\1"}
@@ -254,6 +329,8 @@ def test_a_mode_may_have_hosts_of_its_own() -> None:
         {"routes": (AUTHORIZE, AUTHORIZE)},
         {"routes": (replace(AUTHORIZE, content_type="application/xml"),)},
         {"routes": (replace(AUTHORIZE, content_type=""),)},
+        {"credential_forms": {"other": {Mode.TEST: "x", Mode.LIVE: "y"}}},
+        {"credential_forms": {"api_key": {Mode.TEST: "x"}}},
         {"routes": (replace(AUTHORIZE, slots={"card/number": Slot.CARD_NUMBER}),)},
         {"routes": (replace(AUTHORIZE, headers=frozenset({"authorization"})),)},
         {"routes": (replace(AUTHORIZE, headers=frozenset({"x-signature"})),)},

@@ -68,6 +68,7 @@ class Action(enum.StrEnum):
     KEYS_DATA_KEY_ROTATED = "keys.data_key.rotated"
     KEYS_ROOT_ROTATED = "keys.root.rotated"
     KEYS_SECRET_ROTATED = "keys.secret.rotated"  # noqa: S105 - an action's name
+    PAYMENTS_ATTEMPT_PREPARED = "payments.attempt.prepared"
     PAYMENTS_ATTEMPT_SETTLED = "payments.attempt.settled"
     PAYMENTS_ATTEMPT_STARTED = "payments.attempt.started"
     PAYMENTS_CONNECTION_CREATED = "payments.connection.created"

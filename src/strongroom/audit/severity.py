@@ -29,6 +29,7 @@ ORDINARY: Final = frozenset(
     {
         Action.AUDIT_RECORD_READ,
         Action.IDENTITY_TOKEN_ISSUED,
+        Action.PAYMENTS_ATTEMPT_PREPARED,
         Action.PAYMENTS_ATTEMPT_SETTLED,
         Action.PAYMENTS_ATTEMPT_STARTED,
         # Counted and alerted by a metric of its own: strongroom_payment_discrepancies.

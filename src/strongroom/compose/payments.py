@@ -11,8 +11,9 @@ from strongroom.egress import check_url
 from strongroom.jobs import Handler, JobQueue, Task, Worker
 from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
-from strongroom.payments.attempts import Attempts, Parts
+from strongroom.payments.attempts import Attempts
 from strongroom.payments.books import Books
+from strongroom.payments.calls import Parts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook, ConnectionService
 from strongroom.payments.connections_api import ConnectionDesk
@@ -21,6 +22,7 @@ from strongroom.payments.probing import ConnectionTests
 from strongroom.payments.processors.adyen import AdyenAdapter
 from strongroom.payments.processors.checkout import CheckoutAdapter
 from strongroom.payments.processors.simulator import SimulatorAdapter
+from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.payments.reading import Payments
 from strongroom.payments.records import LOOKUP, NOTICE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
@@ -48,7 +50,8 @@ BOOKS_SECONDS: Final = 3_600.0
 RELAY_SECONDS: Final = 1.0
 #: Every processor, by the name that connections have. A new adapter is one line here.
 ADAPTERS: Final[Adapters] = {
-    each.name: each for each in (AdyenAdapter(), CheckoutAdapter(), SimulatorAdapter())
+    each.name: each
+    for each in (AdyenAdapter(), CheckoutAdapter(), SimulatorAdapter(), StripeAdapter())
 }
 
 

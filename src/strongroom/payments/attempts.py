@@ -5,18 +5,24 @@ A processor is asked once a wish: an attempt whose outcome is not known is looke
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Final
 
 from strongroom.audit import Origin
-from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.invariant import Bug
-from strongroom.payments.changes import Changes
-from strongroom.payments.connections import ConnectionBook
+from strongroom.payments.calls import (
+    TOO_LATE,
+    UNREADABLE,
+    Parts,
+    call,
+    command_of,
+    is_too_late,
+    surprised,
+)
 from strongroom.payments.decisions import Decided, after
+from strongroom.payments.errors import CommandNotTaken
 from strongroom.payments.findings import settle
 from strongroom.payments.model import (
     Attempt,
@@ -28,33 +34,18 @@ from strongroom.payments.model import (
     Outcome,
 )
 from strongroom.payments.ports import Adapter, AnswerSurprising, Command, FindsAtPayment
-from strongroom.payments.records import RECOVERY, Act, Extras, Scribe
+from strongroom.payments.preparing import (
+    NOT_PREPARED,
+    Preparations,
+    is_prepared_since,
+    never_prepared,
+)
+from strongroom.payments.records import RECOVERY, Act, Extras
 from strongroom.payments.store import Change, KeyDone, Taken
-from strongroom.telemetry.log import Log
-from strongroom.telemetry.work_metrics import PaymentMetrics
-from strongroom.vault import Forward, Forwarded, Forwarder, Template
+from strongroom.vault import Forward, Forwarded, Template
 
 #: Makes the answer to a request's key from the payment as it then is.
 Finish = Callable[[Loaded, str], KeyDone]
-_UNREADABLE: Final = "answer_surprising"
-#: An attempt that is not on its way by then is not sent any more: its lease counts on that.
-SENDING_SECONDS_MAX: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What asking a processor takes."""
-
-    changes: Changes
-    scribe: Scribe
-    connections: ConnectionBook
-    forwarder: Forwarder
-    clock: Clock
-    log: Log
-    metrics: PaymentMetrics
-    #: Where the public listener is reached: the processor sends customers back there.
-    public_url: str
-    timeout_seconds: int
 
 
 class Attempts:
@@ -62,6 +53,7 @@ class Attempts:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._preparations = Preparations(parts)
 
     async def send(
         self,
@@ -78,7 +70,11 @@ class Attempts:
         The attempt is committed. Crash here: the processor was never asked, but the row cannot know: `unknown`, found
         out by `look` when the lease is over.
         """
-        found = await self._asked(loaded, attempt, act, cvc=cvc)
+        ready = await self._preparations.ready(loaded, attempt, act, cvc=cvc)
+        if isinstance(ready, Found):
+            return await self.settle(loaded, attempt.attempt_id, ready, act, finish=finish)
+        loaded, attempt = ready.loaded, ready.attempt
+        found = await self._asked(loaded, attempt, act, cvc=ready.cvc, saved_at=ready.saved_at)
         # Crash here: the processor may have acted. The same look finds it, under the same reference and key.
         if single_use and found.outcome is Outcome.APPROVED:
             await self._keep_token(loaded, attempt, act)
@@ -102,7 +98,7 @@ class Attempts:
         def decide(known: Loaded) -> tuple[Decided, Change] | None:
             saw.clear()
             attempt = known.attempt(attempt_id)
-            if attempt is None:
+            if attempt is None or is_prepared_since(attempt, found):
                 return None
             now = parts.clock.now()
             decided = settle(known, attempt, found, now)
@@ -133,6 +129,9 @@ class Attempts:
         )
         adapter = parts.connections.adapter(connection)
         found: Found | None = Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="cannot_be_asked")
+        if never_prepared(adapter, command_of(parts, loaded, attempt, with_cvc=False)):
+            # What asks for money goes out after the instrument is saved: here is none, so it never did.
+            return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason=NOT_PREPARED)
         if connection.finding is Finding.BY_REFERENCE:
             found = await self._found_by_reference(loaded, attempt, connection, adapter, act)
         elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:
@@ -184,34 +183,28 @@ class Attempts:
         *,
         cvc: str | None,
         basis: Basis = Basis.ANSWER,
+        saved_at: datetime | None = None,
     ) -> Found:
         parts = self._parts
-        command = self._command(loaded, attempt, with_cvc=cvc is not None)
+        command = command_of(parts, loaded, attempt, with_cvc=cvc is not None)
         begun = perf_counter()
-        if basis is Basis.ANSWER and parts.clock.now() > attempt.created_at + timedelta(
-            seconds=SENDING_SECONDS_MAX
-        ):
-            # This process stood still after the attempt was saved: somebody may have looked for it already.
-            return Found(Outcome.NOT_SENT, basis, reason="too_late_to_send")
+        if saved_at is not None and is_too_late(saved_at, parts.clock.now()):
+            return Found(Outcome.NOT_SENT, basis, reason=TOO_LATE)
         try:
             connection = await parts.connections.one(
                 attempt.merchant_id, attempt.mode, attempt.connection_id
             )
             adapter = parts.connections.adapter(connection)
-            reply = await parts.forwarder.forward(
-                Forward(
-                    merchant=attempt.merchant_id,
-                    mode=attempt.mode,
-                    connection=attempt.connection_id,
-                    template=adapter.template(command),
-                    token=loaded.payment.token_id if attempt.operation.authorizes else None,
-                    cvc=cvc,
-                    actor=act.actor,
-                    origin=act.origin,
-                    payment=attempt.payment_id,
-                    attempt=attempt.attempt_id,
-                    timeout_seconds=parts.timeout_seconds,
-                )
+            # What names an instrument carries no card.
+            with_card = attempt.operation.authorizes and attempt.instrument is None
+            reply = await call(
+                parts,
+                loaded,
+                attempt,
+                adapter.template(command),
+                act,
+                with_card=with_card,
+                cvc=cvc,
             )
         except StrongroomError as error:
             # The vault refuses before it sends, and only then: a token that is gone, a spent CVC, keys that are away.
@@ -233,8 +226,8 @@ class Attempts:
         try:
             found = adapter.answer(command, reply)
         except AnswerSurprising:
-            self._surprised(adapter, command.attempt)
-            return Found(Outcome.UNKNOWN, basis, reason=_UNREADABLE)
+            surprised(self._parts, adapter.name, command.attempt)
+            return Found(Outcome.UNKNOWN, basis, reason=UNREADABLE)
         return replace(found, basis=basis)
 
     async def _found_by_reference(
@@ -256,8 +249,8 @@ class Attempts:
         try:
             return adapter.found(attempt, reply)
         except AnswerSurprising:
-            self._surprised(adapter, attempt)
-            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=_UNREADABLE)
+            surprised(self._parts, adapter.name, attempt)
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=UNREADABLE)
 
     async def _found_by_replay(
         self, loaded: Loaded, attempt: Attempt, adapter: Adapter, act: Act
@@ -270,20 +263,10 @@ class Attempts:
         if age.total_seconds() > adapter.replay_seconds:
             return Found(Outcome.UNKNOWN, Basis.REPLAY, reason="key_no_longer_honoured")
         found = await self._asked(loaded, attempt, act, cvc=None, basis=Basis.REPLAY)
-        if found.outcome is Outcome.NOT_SENT:
+        if found.outcome is Outcome.NOT_SENT and found.reason != CommandNotTaken.code:
             # This replay was not sent. Whether the first one was is as unknown as before.
             return Found(Outcome.UNKNOWN, Basis.REPLAY, reason=found.reason)
         return found
-
-    def _command(self, loaded: Loaded, attempt: Attempt, *, with_cvc: bool) -> Command:
-        authorization = loaded.authorization
-        return Command(
-            attempt=attempt,
-            payment=loaded.payment,
-            authorization=None if authorization is None else authorization.processor_reference,
-            with_cvc=with_cvc,
-            return_url=f"{self._parts.public_url}/v1/returns/{attempt.payment_id}",
-        )
 
     async def _keep_token(self, loaded: Loaded, attempt: Attempt, act: Act) -> None:
         """A first success makes a single-use token lasting. Before the outcome is saved, so that a crash repeats it."""
@@ -298,13 +281,6 @@ class Attempts:
                 "payments.token_not_kept",
                 {"transaction_id": attempt.payment_id, "code": error.code},
             )
-
-    def _surprised(self, adapter: Adapter, attempt: Attempt) -> None:
-        self._parts.log.emit(
-            "error",
-            "payments.answer_surprising",
-            {"transaction_id": attempt.payment_id, "processor": adapter.name},
-        )
 
     def _tell(self, saw: list[Decided], loaded: Loaded) -> None:
         """Count and log what was saved, after the commit."""

@@ -25,6 +25,16 @@ class Advice(enum.StrEnum):
     OTHER_PROCESSOR = "other_processor"
 
 
+#: The stricter first: who has two advices follows the one that stands earlier.
+STRICTNESS: Final = (
+    Advice.NEVER,
+    Advice.NEW_CARD,
+    Advice.AUTHENTICATE,
+    Advice.LATER,
+    Advice.OTHER_PROCESSOR,
+)
+
+
 class DeclineCode(enum.StrEnum):
     """Why a payment was declined."""
 
@@ -100,3 +110,8 @@ ADVICE: Final[Mapping[DeclineCode, Advice]] = {
     DeclineCode.TRY_AGAIN_LATER: Advice.LATER,
     DeclineCode.WITHDRAWAL_LIMIT_EXCEEDED: Advice.LATER,
 }
+
+
+def stricter(one: Advice, other: Advice | None) -> Advice:
+    """Return the advice that allows less."""
+    return one if other is None else min(one, other, key=STRICTNESS.index)

@@ -12,6 +12,7 @@ Refused
 │   ├── PaymentUnresolved      whether an earlier attempt happened is not known yet
 │   └── IdempotencyKeySpent    the key made an attempt of this payment long ago
 ├── AmountBeyond      422      more than is left
+├── CommandNotTaken   422      this processor does not take it; nothing was sent
 ├── NoConnection      422      no processor is connected
 └── ConnectionRefused 422      a connection may not be that
 """
@@ -65,6 +66,13 @@ class AmountBeyond(Refused):
     """The amount is more than what is left."""
 
     code = "amount_beyond_left"
+    status = 422
+
+
+class CommandNotTaken(Refused):
+    """This processor does not take such a request; it was not sent."""
+
+    code = "command_not_taken"
     status = 422
 
 

@@ -183,6 +183,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     #: A word that says why, where the outcome alone does not.
     reason: str | None = None
     action_url: str | None = None
+    #: The processor's name of what was prepared for it, where its processor wants that; never changes once it is saved.
+    instrument: str | None = None
     created_at: datetime
     #: Until then it may still be on its way, or its answer be waited for.
     lease_until: datetime

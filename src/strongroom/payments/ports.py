@@ -27,7 +27,8 @@ class Command:
 class Report:
     """What a verified notice claims."""
 
-    account: str
+    #: None: this processor's notices do not name it. The secret under which one holds is one account's all the same.
+    account: str | None
     mode: str
     #: Our reference: an attempt's id, if it is one.
     reference: str
@@ -80,7 +81,11 @@ class Adapter(Protocol):
         """How its notices are verified (`webhooks.inbound`)."""
 
     def template(self, command: Command) -> Template:
-        """Return the request. The same command gives the same request: replays depend on it."""
+        """Return the request. The same command gives the same request: replays depend on it.
+
+        Raises:
+            CommandNotTaken: the processor takes no such request, now or later; nothing is sent.
+        """
 
     def answer(self, command: Command, reply: Forwarded) -> Found:
         """Read an answer.
@@ -127,6 +132,30 @@ class FindsAtPayment(Protocol):
 
     def find_at(self, authorization: str) -> Template:
         """Return the request that asks that payment, by the processor's name of it. `found` reads the answer."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """What an adapter has besides, where a card goes into an instrument first that the call which moves money names.
+
+    So that a replay needs no card: a CVC serves once. A preparation moves no money, and is never repeated.
+    """
+
+    def prepare(self, command: Command) -> Template | None:
+        """Return the request that prepares a command; None: this one needs none. The card's slots stand here.
+
+        Raises:
+            CommandNotTaken: see `Adapter.template`.
+        """
+
+    def prepared(self, command: Command, reply: Forwarded) -> str | Found:
+        """Return the processor's name of the instrument, 1 to 255 printable characters, or why there is none.
+
+        Whatever is returned but a name, no money was asked for: `declined`, or else it counts as `not_sent`.
+
+        Raises:
+            AnswerSurprising: see `Adapter.answer`.
+        """
 
 
 Adapters = Mapping[str, Adapter]

@@ -177,7 +177,9 @@ class Scribe:
             "amount": attempt.amount,
             "currency": attempt.currency,
         }
-        if attempt.outcome is None:
+        if attempt.outcome is None and attempt.instrument is not None:
+            action = Action.PAYMENTS_ATTEMPT_PREPARED
+        elif attempt.outcome is None:
             action = Action.PAYMENTS_ATTEMPT_STARTED
         else:
             action = Action.PAYMENTS_ATTEMPT_SETTLED

@@ -155,7 +155,8 @@ class Notices:
     async def _correlated(
         self, connection: Connection, report: Report
     ) -> tuple[Loaded | None, Attempt | None]:
-        if report.account != connection.account or report.mode != connection.mode:
+        # A notice that names no account is of the one whose secret it holds under: this connection's.
+        if report.account not in (None, connection.account) or report.mode != connection.mode:
             return None, None
         if not is_id("att", report.reference):
             return None, None

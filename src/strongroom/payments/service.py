@@ -25,7 +25,8 @@ from strongroom.kernel.ids import AttemptId, ConnectionId, PaymentId, RefundId, 
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.money import Money
 from strongroom.payments.answers import Answered, answer_of, kept_answer
-from strongroom.payments.attempts import SENDING_SECONDS_MAX, Attempts
+from strongroom.payments.attempts import Attempts
+from strongroom.payments.calls import SENDING_SECONDS_MAX
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.decisions import Asking, Card, Decided

@@ -64,13 +64,14 @@ from strongroom.vault.errors import (
 from strongroom.vault.forwarding.ports import OperatedDestinations
 from strongroom.vault.outbox.ports import Outbox
 from strongroom.vault.retokenize.mapping import MAPPING_HEADER, mapping_line
-from strongroom.vault.template import Json, Slot, Template, slot
+from strongroom.vault.template import FORM, Json, Slot, Template, slot
 
 __all__ = [
     "CVC_ABSENT",
     "CVC_HELD",
     "CVC_USED",
     "EVERY",
+    "FORM",
     "MAPPING_HEADER",
     "SIMULATOR",
     "Access",

@@ -6,6 +6,7 @@ so nobody who can only write there points a merchant's cards and keys elsewhere.
 """
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -116,7 +117,7 @@ class VaultConnections:
             raise Invalid(
                 FieldError("/processor", "processor_unknown", "no such processor in this mode")
             )
-        wrong = _wrong_credentials(destination, credentials)
+        wrong = _wrong_credentials(destination, mode, credentials)
         target = self._target(destination, mode, base_url)
         if target is None:
             wrong.insert(
@@ -165,7 +166,7 @@ class VaultConnections:
             raise ConnectionDisabled
         # Opened first, so that what was pointed elsewhere is not sealed anew.
         destination, known = await self._unsealed(merchant, mode, connection, row)
-        if wrong := _wrong_credentials(destination, credentials):
+        if wrong := _wrong_credentials(destination, mode, credentials):
             raise Invalid(*wrong)
         sealed, version = await self._seal(
             merchant, mode, connection, known.processor, known.base_url, credentials
@@ -380,9 +381,9 @@ def _place(
 
 
 def _wrong_credentials(
-    destination: Destination, credentials: Mapping[str, Secret[str]]
+    destination: Destination, mode: Mode, credentials: Mapping[str, Secret[str]]
 ) -> list[FieldError]:
-    """Return what is missing, not wanted, or would not stand in a header."""
+    """Return what is missing, not wanted, would not stand in a header, or is of the other mode."""
     wrong = [
         FieldError(f"/credentials/{name}", "required", "this processor needs it")
         for name in sorted(destination.credential_fields - credentials.keys())
@@ -399,5 +400,15 @@ def _wrong_credentials(
         ):
             wrong.append(
                 FieldError(f"/credentials/{name}", "malformed", "printable ASCII, and not empty")
+            )
+            continue
+        forms = destination.credential_forms.get(name)
+        if forms is not None and re.fullmatch(forms[mode], value) is None:
+            wrong.append(
+                FieldError(
+                    f"/credentials/{name}",
+                    "credential_not_of_mode",
+                    "this is not what the processor gives out for this mode",
+                )
             )
     return wrong

@@ -13,11 +13,10 @@ from urllib.parse import quote, urlencode
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
 from strongroom.vault.errors import TemplateRefused
-from strongroom.vault.template import Json, Slot, Template, slots_of
+from strongroom.vault.template import FORM, JSON, Json, Slot, Template, require_form, slots_of
 
 #: The processor of our own: takes the synthetic range, exists in test mode only.
 SIMULATOR: Final = "simulator"
-JSON: Final = "application/json"
 PATH_CHARACTERS_MAX: Final = 512
 VALUE_CHARACTERS_MAX: Final = 1_024
 
@@ -41,9 +40,10 @@ class Route:
     method: str
     #: A regular expression that the whole path matches.
     path: str
-    #: `application/json`, or empty for a request without a body.
+    #: `application/json`, `application/x-www-form-urlencoded`, or empty for a request without a body.
     content_type: str = JSON
-    #: JSON pointer → what may stand there. A template may leave a slot out, and may not put one elsewhere.
+    #: JSON pointer into the body, a form's too → what may stand there. A template may leave a slot out, and may not put
+    #: one elsewhere.
     slots: Mapping[str, Slot] = field(default_factory=dict)
     #: Headers that a template may set, in lower case.
     headers: frozenset[str] = frozenset()
@@ -76,6 +76,9 @@ class Destination:
     #: Hosts that a connection may lead to, each exact or `*` and the end of a name, which begins with `.` or `-`.
     #: Empty: whichever egress allows.
     hosts: frozenset[str] = frozenset()
+    #: Field of the credentials → the form that it has in each mode, where the processor tells its modes apart so: a
+    #: key of the other mode is refused before it is kept.
+    credential_forms: Mapping[str, Mapping[Mode, str]] = field(default_factory=dict)
     #: Hosts of one mode, where a processor keeps its modes apart: they stand in the place of `hosts` for that mode.
     hosts_by_mode: Mapping[Mode, frozenset[str]] = field(default_factory=dict)
 
@@ -141,6 +144,8 @@ class Destinations:
         if (template.body is None) != (route.content_type == ""):
             raise TemplateRefused("a route has a body, or it has none")
         slots = slots_of(template.body)
+        if route.content_type == FORM:
+            require_form(template.body)
         for pointer, slot in slots.items():
             if route.slots.get(pointer) is not slot:
                 raise TemplateRefused("a slot stands where the route has none")
@@ -199,13 +204,16 @@ def _require_sound(destination: Destination) -> None:
     if signature is not None:
         named.add(signature.field)
     invariant(named <= destination.credential_fields, "headers name fields of the credentials")
+    for name, forms in destination.credential_forms.items():
+        invariant(name in destination.credential_fields, "forms are of fields of the credentials")
+        invariant(set(forms) == set(Mode), "a field has a form in each mode")
     for pattern in destination.hosts.union(*destination.hosts_by_mode.values()):
         # A bare `*example.com` would take `evilexample.com` too.
         invariant(_HOST.fullmatch(pattern) is not None, "a host is exact, or `*.` or `*-` and more")
     for route in destination.routes:
         invariant(_WORD.fullmatch(route.name) is not None, "a route's name is a word")
-        invariant(route.content_type in {"", JSON}, "a body is JSON, or there is none")
-        invariant(not route.slots or route.content_type == JSON, "slots stand in a body")
+        invariant(route.content_type in {"", FORM, JSON}, "a body is JSON, a form, or nothing")
+        invariant(not route.slots or route.content_type != "", "slots stand in a body")
         invariant(all(map(_POINTER.fullmatch, route.slots)), "a slot's place is a JSON pointer")
         invariant(
             all(map(_NAME.fullmatch, route.headers))

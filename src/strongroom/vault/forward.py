@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import msgspec
-
 from strongroom.audit import Action, NewRecord, Origin, Recorder
 from strongroom.db.errors import translated
 from strongroom.db.pool import Database, Record
@@ -38,7 +36,7 @@ from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.containers.model import Access
 from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
-from strongroom.vault.destinations import JSON, SIMULATOR, Destinations, Matched
+from strongroom.vault.destinations import SIMULATOR, Destinations, Matched
 from strongroom.vault.details import (
     CRYPTOGRAM,
     NETWORK_TOKEN,
@@ -55,7 +53,7 @@ from strongroom.vault.errors import (
 from strongroom.vault.held import HeldCvcs, Use
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.template import Slot, filled
+from strongroom.vault.template import Slot, encoded, filled
 from strongroom.vault.writes import QUERIES, record_columns
 
 #: Brand, last four and container of tokens that were described of late. What changes of it, the use itself notices.
@@ -63,7 +61,6 @@ FACTS_REMEMBERED_MAX: Final = 10_000
 #: A body that an adapter writes is a tenth of this.
 BODY_BYTES_MAX: Final = 64 * 1024
 
-_encode: Final = msgspec.json.Encoder().encode
 _NOTHING: Final[Mapping[Slot, str | int]] = {}
 
 
@@ -409,11 +406,7 @@ def _require_fitting(request: Forward, matched: Matched) -> None:
         raise TemplateRefused("what has slots has a card")
     if (request.cvc is not None) != (Slot.CARD_CVC in matched.slots):
         raise TemplateRefused("what has a slot for a CVC has one")
-    try:
-        size = len(_encode(matched.body))
-    except (TypeError, ValueError):
-        raise TemplateRefused("a body is JSON") from None
-    if size > BODY_BYTES_MAX:
+    if len(encoded(matched.body, matched.route.content_type)) > BODY_BYTES_MAX:
         raise TemplateRefused("a body is beyond its bound")
 
 
@@ -429,9 +422,10 @@ def _outgoing(
     """Fill the slots and put the credentials in front: (4)."""
     headers = dict(matched.headers)
     body = None
-    if matched.route.content_type == JSON:
-        body = _encode(filled(matched.body, opened.values) if matched.slots else matched.body)
-        headers["content-type"] = JSON
+    if matched.route.content_type:
+        tree = filled(matched.body, opened.values) if matched.slots else matched.body
+        body = encoded(tree, matched.route.content_type)
+        headers["content-type"] = matched.route.content_type
         headers |= connection.signed(body)
     headers |= connection.headers
     destination = matched.destination

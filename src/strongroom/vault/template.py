@@ -2,13 +2,18 @@
 """A request to a processor as an adapter writes it: everything but the card and the credentials. Pure.
 
 In the place of a card's field stands a slot, `{"$slot": "card.number"}`, which is the whole value of a member of the
-body. Slots stand in bodies only: a path, a query and a header are text, and text is never filled.
+body. Slots stand in bodies only: a path, a query and a header are text, and text is never filled. A body is the same
+tree whether it is sent as JSON or as a form.
 """
 
 import enum
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, Union
+from urllib.parse import urlencode
+
+import msgspec
 
 from strongroom.vault.errors import TemplateRefused
 
@@ -35,6 +40,10 @@ class Slot(enum.StrEnum):
     CARD_NUMBER = "card.number"
 
 
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
+_FORM_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_encode: Final = msgspec.json.Encoder().encode
 _SLOTS: Final[Mapping[str, Slot]] = {slot.value: slot for slot in Slot}
 
 
@@ -105,3 +114,56 @@ def filled(body: Json, values: Mapping[Slot, str | int]) -> Json:
     if isinstance(body, list):
         return [filled(value, values) for value in body]
     return body
+
+
+def encoded(body: Json, content_type: str) -> bytes:
+    """Return a body as it is sent. Encoded after it is filled, so that no value breaks out of its place.
+
+    Raises:
+        TemplateRefused: it has no such form.
+    """
+    try:
+        return urlencode(list(_fields_of(body))).encode() if content_type == FORM else _encode(body)
+    except (TypeError, ValueError):
+        raise TemplateRefused("a body is JSON, or a form") from None
+
+
+def require_form(body: Json) -> None:
+    """Refuse a body that has no form, before a card is opened for it: slots stand for values here.
+
+    Raises:
+        TemplateRefused: it is no object of texts, whole numbers and truth values, or a name could be read as two.
+    """
+    for _ in _fields_of(body):
+        pass
+
+
+def _fields_of(body: Json) -> Iterator[tuple[str, str]]:
+    """Yield a form's fields, members in brackets, elements by their index (OpenAPI: `deepObject`)."""
+    if not isinstance(body, dict):
+        raise TemplateRefused("a form is an object")
+    for name, value in body.items():
+        yield from _field(_form_name(name), value)
+
+
+def _field(at: str, value: Json) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and SLOT in value:
+        yield at, _slot_of(value).value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _field(f"{at}[{_form_name(name)}]", each)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _field(f"{at}[{index}]", each)
+    elif isinstance(value, bool):
+        yield at, "true" if value else "false"
+    elif isinstance(value, str | int):
+        yield at, str(value)
+    else:
+        raise TemplateRefused("a form's values are texts, whole numbers and truth values")
+
+
+def _form_name(name: object) -> str:
+    if not isinstance(name, str) or _FORM_NAME.fullmatch(name) is None:
+        raise TemplateRefused("a form's names are words")
+    return name

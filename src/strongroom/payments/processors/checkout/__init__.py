@@ -2,5 +2,6 @@
 """The adapter of Checkout.com (docs/howto/connect-checkout.md)."""
 
 from strongroom.payments.processors.checkout.adapter import CheckoutAdapter
+from strongroom.payments.processors.checkout.declines import DECLINES
 
-__all__ = ["CheckoutAdapter"]
+__all__ = ["DECLINES", "CheckoutAdapter"]
