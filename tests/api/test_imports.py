@@ -182,7 +182,7 @@ async def test_a_providers_own_columns(vault: Caller) -> None:
     token = (await vault.get(f"/v1/tokens/{found[0]['token']}")).json()
     assert token["metadata"] == {"customer": "c;1", "external_id": "card_1"}
     as_csv = (await vault.get(f"/v1/imports/{of}/results?as_csv=true")).text
-    assert as_csv.splitlines()[0] == "row,status,token,brand,last4,external_id,problem"
+    assert as_csv.splitlines()[0] == "row,status,token,brand,last4,external_id,problem,field"
     assert ",'=1+1," in as_csv
 
 
@@ -442,12 +442,29 @@ async def test_the_canary_by_every_way_in(service: Service, vault: Caller) -> No
         )
     )
     assert counts(await fed(vault, of, strayed.encode())) == (3, 0, 0, 3)
+    beside = {
+        "holder": "h",
+        "billing_address": {"country": "c", "line1": "l"},
+        "stored_credential": {"initiator": "i", "mandate_text": "m"},
+        "container": "k",
+        "expires_at": "e",
+        "alias": "a",
+    }
+    of = await begun(vault, columns=beside)
+    strayed = "number,exp_month,exp_year,h,c,l,i,m,k,e,a\n" + "".join(
+        f"{NUMBER},12,2034,{','.join(NUMBER if at == place else '' for at in range(8))}\n"
+        for place in range(8)
+    )
+    assert counts(await fed(vault, of, strayed.encode())) == (8, 0, 0, 8)
+    assert NUMBER not in json.dumps(await results(vault, of))
     for content in (f"{NUMBER},12,2034\n", f"number,{NUMBER}\n"):
         answer = await part(vault, await begun(vault), 0, content.encode(), last=True)
         assert answer.status_code == 422
     for body in (
         {"format": NUMBER},
         {"format": "csv", "columns": {"number": NUMBER}},
+        {"format": "csv", "columns": {"billing_address": {"city": NUMBER}}},
+        {"format": "jsonl", "columns": {"whole_metadata": NUMBER}},
         {"format": "csv", "container": NUMBER},
     ):
         assert (await vault.post("/v1/imports", body)).status_code in (403, 422)

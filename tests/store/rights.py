@@ -43,6 +43,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.import_key": frozenset({"select", "insert", "delete"}),
         "vault.import_part": frozenset({"select", "insert", "delete"}),
         "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.import_seen": frozenset({"select", "insert", "delete"}),
         "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
@@ -386,6 +387,7 @@ ROWS: Final[dict[str, str]] = {
     "vault.import_piece": (
         "(merchant_id, mode, import_id, begins, sealed, key_version) values ('{m}', 'test', '{aud}', 0, '', 1)"
     ),
+    "vault.import_seen": f"(merchant_id, mode, import_id, card) values ('{{m}}', 'test', '{{aud}}', {_HASH})",
     "vault.token_alias": (
         "(merchant_id, mode, old_id, token_id, job_id, until, made_at)"
         " values ('{m}', 'test', '{aud}', 'new', 'job', now(), now())"

@@ -15,12 +15,16 @@ import asyncio
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from strongroom.audit import Action, Recorder
+from strongroom.db.errors import ConstraintBroken
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import TokenId
 from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
+from strongroom.vault.create import ALIAS_TRIES
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.chunks import (
     CREATED,
@@ -28,7 +32,9 @@ from strongroom.vault.transfer.chunks import (
     REFUSED,
     Chunk,
     Columns,
+    Extra,
     Hands,
+    redrawn,
     sealed,
 )
 from strongroom.vault.transfer.errors import (
@@ -42,6 +48,8 @@ from strongroom.vault.transfer.reading import RowReader
 from strongroom.vault.transfer.rows import RawRow
 from strongroom.vault.transfer.store import QUERIES, RowResult
 from strongroom.vault.writes import KNOWN_ELSEWHERE
+
+_NOTHING: Final = Extra(None, None, None, None, ())
 
 
 class Intake:
@@ -76,7 +84,7 @@ class Intake:
             async for chunk in sealed(at, rows, reader, hands, base):
                 if writing is not None:
                     at = await writing
-                writing = asyncio.create_task(self._commit(at, chunk, hands))
+                writing = asyncio.create_task(self._committed(at, chunk, hands))
             if writing is not None:
                 at = await writing
         except BaseException:
@@ -85,6 +93,19 @@ class Intake:
                 await asyncio.gather(writing, return_exceptions=True)
             raise
         return at
+
+    async def _committed(self, at: Import, chunk: Chunk, hands: Hands) -> Import:
+        """Commit a chunk; an alias that is taken is drawn again, as by the single route."""
+        for _ in range(ALIAS_TRIES - 1):
+            try:
+                return await self._commit(at, chunk, hands)
+            except ConstraintBroken as broken:
+                if broken.constraint != "token_pan_alias":
+                    raise
+                cards = chunk.cards
+                last4s = dict(zip(cards.tokens, cards.last4s, strict=True))
+                chunk.extras = redrawn(chunk.extras, last4s)
+        return await self._commit(at, chunk, hands)
 
     async def _commit(self, at: Import, chunk: Chunk, hands: Hands) -> Import:
         now = self._clock.now()
@@ -96,7 +117,8 @@ class Intake:
             if not found.wish.dry_run:
                 # A dry run asks nobody: it would tell, unrecorded, which numbers have tokens.
                 known = await self._known(tx, found, chunk, hands)
-                await _insert(tx, found, chunk.cards.without(set(known)), hands, now)
+                new = chunk.cards.without(set(known))
+                await _insert(tx, found, chunk, new, hands, now)
             results = [
                 _result(chunk, row, known, dry_run=found.wish.dry_run)
                 for row in range(len(chunk.results))
@@ -263,11 +285,13 @@ def _result(chunk: Chunk, row: int, known: Mapping[int, str], *, dry_run: bool) 
     return RowResult(status, token or "", result.brand, result.last4, result.external_id)
 
 
-async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now: datetime) -> None:
-    """Put a chunk's tokens, into a container that does not end before they are there.
+async def _insert(
+    tx: Transaction, at: Import, chunk: Chunk, cards: Columns, hands: Hands, now: datetime
+) -> None:
+    """Put those tokens of a chunk that are new, into containers that do not end before they are there.
 
     Raises:
-        ContentRefused: it has ended.
+        ContentRefused: one has ended.
     """
     if not cards.tokens:
         return
@@ -276,6 +300,10 @@ async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now
         tx, at.merchant_id, at.mode, container
     ):
         raise ContentRefused("container_unknown", "the container of this import has ended")
+    extras = chunk.extras
+    for inside in {each.container for each in extras.values()} - {None, DEFAULT_CONTAINER}:
+        if not await store.hold_container(tx, at.merchant_id, at.mode, str(inside)):
+            raise ContentRefused("container_unknown", "the container of a row has ended")
     keys = hands.keys
     await tx.run(
         QUERIES["insert_tokens"],
@@ -287,7 +315,27 @@ async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now
         hands.actor,
         now,
         *cards.lists(),
+        *_seldom(cards.tokens, extras),
     )
+    details = [
+        (token, each.field, each.sealed, each.key_version)
+        for token in (cards.tokens if extras else ())
+        if token in extras
+        for each in extras[token].details
+    ]
+    if details:
+        columns = (list(column) for column in zip(*details, strict=True))
+        await tx.run(QUERIES["insert_details"], at.merchant_id, at.mode, *columns)
+
+
+def _seldom(
+    tokens: Sequence[TokenId], extras: Mapping[TokenId, Extra]
+) -> Sequence[list[object] | None]:
+    """Return what few tokens have as PostgreSQL takes it: a list a column, None where no token has any."""
+    if not extras:
+        return (None,) * 4
+    found = [extras.get(token, _NOTHING)[:4] for token in tokens]
+    return [list(column) for column in zip(*found, strict=True)]
 
 
 def _counted(before: Counts, results: Sequence[RowResult]) -> Counts:

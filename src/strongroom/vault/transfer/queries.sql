@@ -54,16 +54,23 @@ select t.token_id, t.container from unnest($3::text[]) as u (token)
         where k.merchant_id = $1 and k.mode = $2 and k.token_id = u.token
        offset 0) t;
 
--- name: insert_tokens (merchant, mode, key_version, fp_version, container, created_by, now, tokens, sealed, brands, bins, last4s, months, years, fingerprints, metadata)
--- Tokens of one chunk.
+-- name: insert_tokens (merchant, mode, key_version, fp_version, container, created_by, now, tokens, sealed, brands, bins, last4s, months, years, fingerprints, metadata, containers, ends, kinds, aliases)
+-- Tokens of one chunk. The last four are null where no token of the chunk has any.
 insert into vault.token
        (merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,
-        fingerprint, fingerprint_version, single_use, expires_at, metadata, created_by, created_at, container)
-select $1, $2, u.token, u.sealed, $3, u.brand, u.bin, u.last4, u.month, u.year, u.fingerprint, $4::integer, false, null,
-       u.metadata::jsonb, $6, $7, $5
+        fingerprint, fingerprint_version, single_use, expires_at, metadata, created_by, created_at, container, kind,
+        pan_alias)
+select $1, $2, u.token, u.sealed, $3, u.brand, u.bin, u.last4, u.month, u.year, u.fingerprint, $4::integer, false, u.ends,
+       u.metadata::jsonb, $6, $7, coalesce(u.container, $5), u.kind, u.alias
   from unnest($8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::smallint[], $14::smallint[],
-              $15::bytea[], $16::text[])
-       as u (token, sealed, brand, bin, last4, month, year, fingerprint, metadata);
+              $15::bytea[], $16::text[], $17::text[], $18::timestamptz[], $19::text[], $20::text[])
+       as u (token, sealed, brand, bin, last4, month, year, fingerprint, metadata, container, ends, kind, alias);
+
+-- name: insert_details (merchant, mode, tokens, fields, sealed, key_versions)
+-- What is sealed beside the numbers of one chunk.
+insert into vault.token_detail (merchant_id, mode, token_id, field, sealed, key_version, expires_at)
+select $1, $2, u.token, u.field, u.sealed, u.version, null
+  from unnest($3::text[], $4::text[], $5::bytea[], $6::integer[]) as u (token, field, sealed, version);
 
 -- name: insert_part (merchant, mode, import, first_row, rows, results)
 -- What became of one chunk's rows.
@@ -125,7 +132,8 @@ select token_id from vault.token
 
 -- name: tokens_to_export (merchant, mode, container, tokens, now)
 -- The cards of a stretch that is recorded, as far as they still stand there, oldest first.
-select token_id, sealed_number, key_version, brand, exp_month, exp_year, metadata::text as metadata, created_at
+select token_id, sealed_number, key_version, brand, exp_month, exp_year, metadata::text as metadata, created_at,
+       expires_at, container, pan_alias
   from vault.token
  where merchant_id = $1 and mode = $2 and container = $3 and token_id = any ($4::text[])
    and (expires_at is null or expires_at > $5) and not single_use

@@ -27,6 +27,7 @@ QUERIES: Final = load_queries("strongroom.vault.transfer")
 _COMPRESSION: Final = 1
 #: A chunk's results in clear. Two thousand rows have a tenth of it.
 _RESULTS_BYTES_MAX: Final = 32 * 1024 * 1024
+_SELDOM: Final = ("beside", "whole_metadata")
 
 
 class RowResult(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +40,8 @@ class RowResult(msgspec.Struct, frozen=True, array_like=True):
     last4: str = ""
     external_id: str = ""
     problem: str = ""
+    #: What the problem is of, as a JSON pointer into `POST /v1/tokens`; nothing where that is the card or the row.
+    field: str = ""
 
 
 _encode_results: Final = msgspec.json.Encoder().encode
@@ -89,7 +92,12 @@ def _import(row: Mapping[str, Any]) -> Import:
 
 async def insert(tx: Transaction, made: Import) -> None:
     """Add an import."""
-    wish = msgspec.json.encode(dataclasses.asdict(made.wish), order="sorted").decode()
+    asked = dataclasses.asdict(made.wish)
+    # What is not asked for is not said: a process of the release before reads the others' imports, too.
+    asked["columns"] = {
+        name: column for name, column in asked["columns"].items() if column or name not in _SELDOM
+    }
+    wish = msgspec.json.encode(asked, order="sorted").decode()
     await tx.run(
         QUERIES["insert_import"],
         made.merchant_id,
