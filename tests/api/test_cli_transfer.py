@@ -105,6 +105,20 @@ async def test_what_stands_beside_a_card(run: CommandLine, tmp_path: Path) -> No
     assert token["metadata"] == {"a": "b", "external_id": "tok_before"}
 
 
+async def test_an_import_that_is_slowed_goes_on(
+    run: CommandLine, service: Service, tmp_path: Path
+) -> None:
+    file = tmp_path / "stored.csv"
+    file.write_text(f"pan;exp;customer\n{synthetic_number(80)};12/34;c-1\n")
+    first = await ran(run, "import", str(file), *MAPPED, "--json")
+    assert first.json["created"] == 1
+    numbers = service.parts.search._numbers
+    while numbers.charge(first.json["created_by"], 55) <= 0:
+        pass
+    again = await ran(run, "import", str(file), *MAPPED, "--json")
+    assert (again.code, again.json["state"], again.json["duplicates"]) == (0, "done", 1)
+
+
 async def test_an_encrypted_file_is_imported(run: CommandLine, tmp_path: Path) -> None:
     made = await ran(run, "import-key", "create")
     shown = await ran(run, "import-key", "show")

@@ -28,6 +28,8 @@ PART_BYTES: Final = 1024 * 1024
 _LOST_MAX: Final = 5
 _WAIT_SECONDS: Final = 0.5
 _OFFSET_WRONG: Final = "import_offset_wrong"
+#: It has told of more cards that are stored than may be told at once.
+_SLOWED: Final = "import_slowed"
 _FORMATS: Final = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -207,10 +209,13 @@ def _sent(vault: "Client", begun: dict[str, Any], file: Path) -> dict[str, Any]:
                 time.sleep(_WAIT_SECONDS * lost)
                 at = vault.ask("GET", f"/v1/imports/{at['id']}")
             except VaultRefused as error:
-                if error.problem.get("code") != _OFFSET_WRONG:
+                if error.problem.get("code") == _SLOWED:
+                    shown.update(task, description=f"{file.name}: waits, many cards are stored")
+                    time.sleep(error.retry_after_seconds or 1)
+                elif error.problem.get("code") != _OFFSET_WRONG:
                     raise
                 at = vault.ask("GET", f"/v1/imports/{at['id']}")
-            shown.update(task, completed=at["offset"])
+            shown.update(task, completed=at["offset"], description=file.name)
     return at
 
 

@@ -2,7 +2,7 @@
 
 -- The cards of a dry run's rows that committed, so that a repeat is told however far apart the two are. Not by their
 -- fingerprints: by an HMAC of import and number under a key of its own, which says nothing beside another import or
--- `card_identity`. Deleted with the import's end.
+-- `card_identity`. Deleted in portions once the import has ended.
 create table vault.import_seen (
     merchant_id text  not null,
     mode        text  not null check (mode in ('live', 'test')),
@@ -17,3 +17,10 @@ create policy tenant on vault.import_seen using (
 
 -- When the tokens of these rows were made, which is when each of them says it was. Null: of a release before.
 alter table vault.import_part add column made_at timestamptz;
+
+-- A dry run whose cards are to be forgotten once it has ended.
+alter table vault.import add column remembers boolean not null default false;
+create index import_remembers on vault.import (merchant_id, mode, import_id) where remembers;
+create policy seen on vault.import for select using (
+    current_setting('strongroom.job', true) = 'forget_seen' and remembers and ended_at is not null
+);

@@ -95,6 +95,8 @@ class Chunk:
     #: While cards move to another fingerprint key: what they may be known by besides. Hardly ever anything.
     elsewhere: list[Elsewhere] = field(default_factory=list)
     extras: dict[TokenId, Extra] = field(default_factory=dict)
+    #: Of a dry run: what each card is known by within it.
+    seen: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,10 @@ class Hands:
     origin: Origin
     #: What whoever sends the rows may do: a card's token elsewhere is told only to who may use it.
     access: CallerAccess
+    #: Who is told what is stored, and pays for it.
+    asker: str
+    #: Of a dry run that looks for repeats: what its cards are remembered under.
+    seen_key: Secret[bytes] | None = None
 
 
 async def sealed(
@@ -179,6 +185,9 @@ def _add(
         chunk.elsewhere += [
             Elsewhere(len(cards.tokens), version, each, lock) for version, each in versions
         ]
+    if hands.seen_key is not None:
+        card = at.import_id.encode() + pan.identity()
+        chunk.seen.append(hmac_sha256(hands.seen_key.expose(), card))
     cards.tokens.append(token)
     cards.sealed.append(hands.keys.sealed(pan, at.mode, at.merchant_id, token))
     cards.brands.append(pan.scheme.name)

@@ -4,6 +4,7 @@
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -109,6 +110,11 @@ async def insert(tx: Transaction, made: Import) -> None:
     )
 
 
+async def remember_seen(tx: Transaction, of: Import) -> None:
+    """Say that a dry run remembers its cards, which are forgotten once it has ended."""
+    await tx.run(QUERIES["remember_seen"], of.merchant_id, of.mode, of.import_id)
+
+
 async def by_id(
     read: ReadOnly, merchant: MerchantId, mode: Mode, import_id: str, *, lock: bool = False
 ) -> Import | None:
@@ -151,9 +157,9 @@ async def save(tx: Transaction, after: Import) -> None:
 
 
 async def insert_part(
-    tx: Transaction, of: Import, first_row: int, results: Sequence[RowResult]
+    tx: Transaction, of: Import, first_row: int, results: Sequence[RowResult], made_at: datetime
 ) -> None:
-    """Keep what became of rows."""
+    """Keep what became of rows. Their tokens were made at that very moment, by which they are known as the import's."""
     await tx.run(
         QUERIES["insert_part"],
         of.merchant_id,
@@ -162,6 +168,7 @@ async def insert_part(
         first_row,
         len(results),
         zlib.compress(_encode_results(results), _COMPRESSION),
+        made_at,
     )
 
 
