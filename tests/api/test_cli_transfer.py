@@ -72,12 +72,51 @@ async def test_a_file_is_imported(run: CommandLine, tmp_path: Path) -> None:
     assert "49" in ended.out
     lines = found.read_text().splitlines()
     assert len(lines) == 51
-    assert lines[-1].endswith(",number_malformed")
+    assert lines[-1].endswith(",number_malformed,")
     assert NUMBER not in found.read_text()
     of = json.loads((await ran(run, "import", str(file), *MAPPED, "--json")).out)
     assert (of["duplicates"], of["digest"]) == (49, tried.json["digest"])
     again = await ran(run, "import", str(file), *MAPPED, "--resume", of["id"], "--json")
     assert again.json["rows"] == 50, "what is done is done"
+
+
+async def test_what_stands_beside_a_card(run: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "named.csv"
+    rows = [
+        f"{synthetic_number(n)};12/34;Amal Haddad;{land}\n" for n, land in ((71, "AE"), (72, "x"))
+    ]
+    file.write_text("pan;exp;name;land\n" + "".join(rows))
+    beside = ("--column", "holder=name", "--column", "billing_address.country=land")
+    found = tmp_path / "results.jsonl"
+    ended = await ran(run, "import", str(file), *MAPPED[:-2], *beside, "--results", str(found))
+    assert ended.code == 0, ended.plain
+    created, refused = (json.loads(line) for line in found.read_text().splitlines())
+    assert (refused["problem"], refused["field"]) == ("type_wrong", "/billing_address/country")
+    token = (await ran(run, "token", "read", created["token"], "--json")).json
+    assert (token["holder"], token["billing_address"]["country"]) == ("Amal Haddad", "AE")
+    row = {"number": synthetic_number(73), "exp_month": 12, "exp_year": 2034, "id": "tok_before"}
+    exported = tmp_path / "exported.jsonl"
+    exported.write_text(json.dumps({**row, "holder": "B", "metadata": {"a": "b"}}) + "\n")
+    own = ("--as-exported", "--column", "external_id=id", "--results", str(found))
+    assert (await ran(run, "import", str(exported), *own)).code == 0
+    token_id = json.loads(found.read_text())["token"]
+    token = (await ran(run, "token", "read", token_id, "--json")).json
+    assert token["holder"] == "B"
+    assert token["metadata"] == {"a": "b", "external_id": "tok_before"}
+
+
+async def test_an_import_that_is_slowed_goes_on(
+    run: CommandLine, service: Service, tmp_path: Path
+) -> None:
+    file = tmp_path / "stored.csv"
+    file.write_text(f"pan;exp;customer\n{synthetic_number(80)};12/34;c-1\n")
+    first = await ran(run, "import", str(file), *MAPPED, "--json")
+    assert first.json["created"] == 1
+    numbers = service.parts.search._numbers
+    while numbers.charge(first.json["created_by"], 55) <= 0:
+        pass
+    again = await ran(run, "import", str(file), *MAPPED, "--json")
+    assert (again.code, again.json["state"], again.json["duplicates"]) == (0, "done", 1)
 
 
 async def test_an_encrypted_file_is_imported(run: CommandLine, tmp_path: Path) -> None:
@@ -105,6 +144,8 @@ async def test_an_encrypted_file_is_imported(run: CommandLine, tmp_path: Path) -
         ("import", "{file}", "--resume", "x"),
         ("import", "{other}"),
         ("import", "{file}", "--column", "cvc=cvc"),
+        ("import", "{file}", "--column", "holder=x", "--column", "holder.first=y"),
+        ("import", "{file}", "--as-exported"),
         ("export", "--to", "x"),
         ("export", "--to", "x", "--job", "y"),
         ("export", "--to", "x", "--to-key", "{file}"),

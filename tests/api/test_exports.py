@@ -29,7 +29,7 @@ RULE = {
 }
 
 
-PLAIN = ("id", "number", "exp_month", "exp_year", "brand", "metadata", "created_at")
+PLAIN = ("id", "number", "exp_month", "exp_year", "brand", "metadata", "created_at", "container")
 REST_OF_ADDRESS = ("line1", "line2", "city", "region", "postal_code")
 
 

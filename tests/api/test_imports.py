@@ -121,14 +121,17 @@ async def test_the_digest_is_of_the_rows_however_they_came(vault: Caller) -> Non
     assert other["digest"] != ended[0]["digest"]
 
 
-async def test_a_dry_run_keeps_nothing_and_tells_of_no_token(vault: Caller) -> None:
+async def test_a_dry_run_keeps_nothing_and_names_no_token(service: Service, vault: Caller) -> None:
     """Whether a number has a token is told to whoever may ask for it, recorded, and not by the thousand."""
     await vault.token(VISA, deduplicate=True)
     of = await begun(vault, dry_run=True)
     ended = await fed(vault, of, lines([VISA, synthetic_number(1), synthetic_number(1), "x"]))
-    assert counts(ended) == (4, 2, 1, 1)
+    assert counts(ended) == (4, 1, 2, 1)
     found = await results(vault, of)
+    assert [each["status"] for each in found] == ["duplicate", "created", "duplicate", "refused"]
     assert not any("token" in each for each in found)
+    told = [each for each in await records(service, of) if each["action"] == "vault.token.searched"]
+    assert [each["details"] for each in told] == [{"basis": "dry_run", "count": 1}]
     assert len((await vault.get("/v1/tokens")).json()["data"]) == 1
 
 
@@ -182,7 +185,7 @@ async def test_a_providers_own_columns(vault: Caller) -> None:
     token = (await vault.get(f"/v1/tokens/{found[0]['token']}")).json()
     assert token["metadata"] == {"customer": "c;1", "external_id": "card_1"}
     as_csv = (await vault.get(f"/v1/imports/{of}/results?as_csv=true")).text
-    assert as_csv.splitlines()[0] == "row,status,token,brand,last4,external_id,problem"
+    assert as_csv.splitlines()[0] == "row,status,token,brand,last4,external_id,problem,field"
     assert ",'=1+1," in as_csv
 
 
@@ -238,15 +241,36 @@ async def test_a_part_is_taken_once(vault: Caller) -> None:
 
 
 async def test_two_at_once_of_the_same_cards(vault: Caller) -> None:
-    numbers = [synthetic_number(n) for n in range(1, 2 * CHUNK_ROWS)]
+    """As many of them as may be told at once; `test_transfer_repeats` has more."""
+    shared = [synthetic_number(n) for n in range(1, 21)]
+    apart = [synthetic_number(n) for n in range(21, 4 * CHUNK_ROWS)]
+    half = len(apart) // 2
+    files = [[*shared, *apart[:half]], [*apart[half:], *reversed(shared)]]
     one, two = await begun(vault), await begun(vault)
-    ended = await asyncio.gather(
-        fed(vault, one, lines(numbers)), fed(vault, two, lines(reversed(numbers)))
-    )
-    assert sum(each["created"] for each in ended) == len(numbers)
-    assert sum(each["duplicates"] for each in ended) == len(numbers)
+    ended = await asyncio.gather(fed(vault, one, lines(files[0])), fed(vault, two, lines(files[1])))
+    assert sum(each["created"] for each in ended) == len(shared) + len(apart)
+    assert sum(each["duplicates"] for each in ended) == len(shared)
     tokens = {each["token"] for of in (one, two) for each in await results(vault, of)}
-    assert len(tokens) == len(numbers)
+    assert len(tokens) == len(shared) + len(apart)
+
+
+async def test_what_is_stored_is_told_no_faster_than_by_searches(vault: Caller) -> None:
+    """Whichever way it is asked for, and in whatever order."""
+    stored = lines(synthetic_number(n) for n in range(1, 301))
+    assert counts(await fed(vault, await begun(vault), stored)) == (300, 300, 0, 0)
+    assert counts(await fed(vault, await begun(vault), stored)) == (300, 0, 300, 0)
+    search = await vault.post("/v1/tokens/search", {"number": VISA}, idempotency=None)
+    assert (search.status_code, search.json()["code"]) == (429, "rate_limited")
+    for wish in ({}, {"dry_run": True}):
+        of = await begun(vault, **wish)
+        answer = await part(vault, of, 0, stored, last=True)
+        assert (answer.status_code, answer.json()["code"]) == (429, "import_slowed")
+        # Of three hundred fifty were free, and five more a second.
+        assert 1 < int(answer.headers["retry-after"]) <= 50
+        found = (await vault.get(f"/v1/imports/{of}")).json()
+        assert (found["state"], found["offset"], found["rows"]) == ("open", 0, 0)
+    new = lines(synthetic_number(n) for n in range(301, 401))
+    assert counts(await fed(vault, await begun(vault), new)) == (100, 100, 0, 0)
 
 
 async def test_a_part_is_bounded(vault: Caller) -> None:
@@ -442,12 +466,29 @@ async def test_the_canary_by_every_way_in(service: Service, vault: Caller) -> No
         )
     )
     assert counts(await fed(vault, of, strayed.encode())) == (3, 0, 0, 3)
+    beside = {
+        "holder": "h",
+        "billing_address": {"country": "c", "line1": "l"},
+        "stored_credential": {"initiator": "i", "mandate_text": "m"},
+        "container": "k",
+        "expires_at": "e",
+        "alias": "a",
+    }
+    of = await begun(vault, columns=beside)
+    strayed = "number,exp_month,exp_year,h,c,l,i,m,k,e,a\n" + "".join(
+        f"{NUMBER},12,2034,{','.join(NUMBER if at == place else '' for at in range(8))}\n"
+        for place in range(8)
+    )
+    assert counts(await fed(vault, of, strayed.encode())) == (8, 0, 0, 8)
+    assert NUMBER not in json.dumps(await results(vault, of))
     for content in (f"{NUMBER},12,2034\n", f"number,{NUMBER}\n"):
         answer = await part(vault, await begun(vault), 0, content.encode(), last=True)
         assert answer.status_code == 422
     for body in (
         {"format": NUMBER},
         {"format": "csv", "columns": {"number": NUMBER}},
+        {"format": "csv", "columns": {"billing_address": {"city": NUMBER}}},
+        {"format": "jsonl", "columns": {"whole_metadata": NUMBER}},
         {"format": "csv", "container": NUMBER},
     ):
         assert (await vault.post("/v1/imports", body)).status_code in (403, 422)

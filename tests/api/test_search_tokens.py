@@ -18,6 +18,7 @@ from strongroom.kernel.principal import CallerKind, KeyKind, Principal
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.keys import DataKeys, KeyName
 from strongroom.vault.finding import Caller as VaultCaller
+from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.search.wire import SearchIn
 
@@ -198,7 +199,12 @@ async def test_a_page_goes_on_behind_what_was_looked_at(service: Service) -> Non
     ids = [each["token"]["id"] for each in data]
     whole: TokenSearch = service.parts.search
     search = TokenSearch(
-        whole._database, whole._rules, whole._finder, whole._keyring, looked_at_max=4
+        whole._database,
+        whole._rules,
+        whole._finder,
+        whole._keyring,
+        NumberLimiter(),
+        looked_at_max=4,
     )
     caller = VaultCaller(
         Principal(
@@ -228,7 +234,11 @@ async def test_asking_for_numbers_is_limited(service: Service) -> None:
     tenant = await service.tenant()
     whole: TokenSearch = service.parts.search
     search = TokenSearch(
-        whole._database, whole._rules, whole._finder, whole._keyring, rate=Rate(0.001, 3)
+        whole._database,
+        whole._rules,
+        whole._finder,
+        whole._keyring,
+        NumberLimiter(Rate(0.001, 3)),
     )
     principal = Principal(
         KeyId("key_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"),

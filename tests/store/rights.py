@@ -43,6 +43,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.import_key": frozenset({"select", "insert", "delete"}),
         "vault.import_part": frozenset({"select", "insert", "delete"}),
         "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.import_seen": frozenset({"select", "insert", "delete"}),
         "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
         "vault.region": _ADD,
@@ -392,6 +393,7 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, outbox_id, type, object_id, data, happened_at)"
         " values ('{m}', 'test', '{aud}', 'import.completed', 'imp_{m}', '{{}}', now())"
     ),
+    "vault.import_seen": f"(merchant_id, mode, import_id, card) values ('{{m}}', 'test', '{{aud}}', {_HASH})",
     "vault.token_alias": (
         "(merchant_id, mode, old_id, token_id, job_id, until, made_at)"
         " values ('{m}', 'test', '{aud}', 'new', 'job', now(), now())"

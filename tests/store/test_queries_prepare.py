@@ -198,6 +198,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.work.be_worker": _EVERYBODY,  # names no table
     "vault.outbox.be_relay": _EVERYBODY,  # likewise
     "vault.transfer.be_import_ender": _EVERYBODY,  # likewise
+    "vault.transfer.be_seen_forgetter": _EVERYBODY,  # likewise
     "vault.search.walk_indexes": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
     "webhooks.deliveries_of_event": _PAYMENTS,

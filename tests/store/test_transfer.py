@@ -277,6 +277,7 @@ async def test_an_export_as_jwe_lines(ground: Ground, kind: str) -> None:
         "brand",
         "metadata",
         "created_at",
+        "container",
     }
     digest = sha256(b"".join(sha256(piece) for piece in written)).hex()
     assert ended.result["digest"] == digest

@@ -96,16 +96,6 @@ async def test_a_token_elsewhere_is_not_told_to_who_may_not_use_it(ground: Groun
     assert found[3].token.startswith("tok_")
 
 
-async def test_a_dry_run_looks_nothing_up(ground: Ground) -> None:
-    await filled(ground, 2)
-    of = await ground.parts.imports.begin(ground.parts.caller, replace(CSV, dry_run=True))
-    content = csv_file(1, 3) + f"{synthetic_number(3)},12,2034\n".encode()
-    ended = await ground.parts.feed(of, content, 1_000_000)
-    assert (ended.counts.created, ended.counts.duplicates) == (3, 1)
-    assert [each.token for each in await results(ground, of)] == ["", "", "", ""]
-    assert await ground.tokens() == 2
-
-
 @pytest.mark.parametrize("gives", [Access.NONE, Access.MASK])
 async def test_who_may_not_use_a_container_puts_nothing_into_it(
     ground: Ground, gives: Access

@@ -20,6 +20,7 @@ from strongroom.crypto.ids import new_id
 from strongroom.db.address import Address
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
+from strongroom.http.rate_limit import Rate
 from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.ids import AccessRuleId, KeyId, MerchantId
 from strongroom.kernel.mode import Mode
@@ -47,6 +48,7 @@ from strongroom.vault.containers.model import (
 from strongroom.vault.finding import Caller
 from strongroom.vault.residency import Residency
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.transfer.export import Exports
 from strongroom.vault.transfer.imports import Imports
 from strongroom.vault.transfer.model import Encryption, Format, Import, ImportState, ImportWish
@@ -59,6 +61,7 @@ from strongroom.vault.work.service import JobService
 
 ROW_KEY: Final = Secret(bytes(32))
 PASSPHRASE: Final = Secret("a passphrase of these tests")
+PLENTY: Final = Rate(10**9, 10**9)
 NEVER: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -114,6 +117,7 @@ class Parts:
         keyring: Keyring,
         merchant: MerchantId,
         residency: Residency | None = None,
+        numbers: NumberLimiter | None = None,
     ) -> None:
         self.database = database
         self.keyring = keyring
@@ -137,6 +141,7 @@ class Parts:
             recorder=self.recorder,
             clock=self.clock,
             metrics=Metrics().vault,
+            numbers=numbers or NumberLimiter(PLENTY),
         )
         self.exports = Exports(
             database=database,

@@ -78,12 +78,19 @@ class VaultRefused(StrongroomError):
     code = "vault_refused"
 
     def __init__(
-        self, detail: str, *, answered: int = 0, problem: Mapping[str, Any] | None = None
+        self,
+        detail: str,
+        *,
+        answered: int = 0,
+        problem: Mapping[str, Any] | None = None,
+        retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(detail)
         #: The HTTP status and the problem details (RFC 9457), where there are any.
         self.answered = answered
         self.problem: Mapping[str, Any] = problem or {}
+        #: When the same may be asked again, where that was said.
+        self.retry_after_seconds = retry_after_seconds
 
 
 class GatewayRefused(VaultRefused):
@@ -214,8 +221,13 @@ class Client:
                 _sentence(answer.status_code, content),
                 answered=answer.status_code,
                 problem=content,
+                retry_after_seconds=_whole(answer.headers.get("retry-after", "")),
             )
         return content
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else None  # noqa: PLR2004 - months
 
 
 def _sentence(status: int, problem: Mapping[str, Any]) -> str:

@@ -28,6 +28,8 @@ PART_BYTES: Final = 1024 * 1024
 _LOST_MAX: Final = 5
 _WAIT_SECONDS: Final = 0.5
 _OFFSET_WRONG: Final = "import_offset_wrong"
+#: It has told of more cards that are stored than may be told at once.
+_SLOWED: Final = "import_slowed"
 _FORMATS: Final = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -88,10 +90,16 @@ def import_(
     column: list[str] = typer.Option(
         [],
         metavar="OURS=THEIRS",
-        help="Where the file has number, exp_month, exp_year, expiry or external_id.",
+        help="Where the file has number, exp_month, exp_year, expiry, external_id, holder, billing_address.country, "
+        "… (the names of a token's wish).",
     ),
     metadata: list[str] = typer.Option(
         [], metavar="KEY=THEIRS", help="A column to keep as metadata; repeat it for each."
+    ),
+    as_exported: bool = typer.Option(
+        False,
+        "--as-exported",
+        help="The file is an export of a Strongroom: everything that a card has in it, by its own name.",
     ),
     delimiter: str = typer.Option(",", help="Between the fields of a CSV row: , ; | or a tab."),
     container: str = typer.Option("default", help="Where the tokens stand."),
@@ -123,7 +131,8 @@ def import_(
         "format": file_format or _format(file),
         "encryption": encryption or _ENCRYPTIONS.get(file.suffix, "none"),
         "columns": {
-            **read_pairs(column),
+            **({"exported": True} if as_exported else {}),
+            **_nested(read_pairs(column)),
             **({"metadata": read_pairs(metadata)} if metadata else {}),
         },
         "delimiter": "\t" if delimiter in ("\\t", "tab") else delimiter,
@@ -147,6 +156,21 @@ def import_(
         print_table(_table(ended))
     if ended["state"] != "done":
         raise ImportFailed(f"{ended['id']} {ended['state']}: {ended['problem'] or 'by somebody'}")
+
+
+def _nested(columns: dict[str, str]) -> dict[str, Any]:
+    """Put `billing_address.country` where the API has it: a member inside another."""
+    found: dict[str, Any] = {}
+    for path, theirs in columns.items():
+        outer, _, inner = path.partition(".")
+        if not inner:
+            found[outer] = theirs
+            continue
+        inside = found.setdefault(outer, {})
+        if not isinstance(inside, dict):
+            raise typer.BadParameter(f"--column {outer} holds others: name one of them")
+        inside[inner] = theirs
+    return found
 
 
 def _format(file: Path) -> str:
@@ -185,10 +209,13 @@ def _sent(vault: "Client", begun: dict[str, Any], file: Path) -> dict[str, Any]:
                 time.sleep(_WAIT_SECONDS * lost)
                 at = vault.ask("GET", f"/v1/imports/{at['id']}")
             except VaultRefused as error:
-                if error.problem.get("code") != _OFFSET_WRONG:
+                if error.problem.get("code") == _SLOWED:
+                    shown.update(task, description=f"{file.name}: waits, many cards are stored")
+                    time.sleep(error.retry_after_seconds or 1)
+                elif error.problem.get("code") != _OFFSET_WRONG:
                     raise
                 at = vault.ask("GET", f"/v1/imports/{at['id']}")
-            shown.update(task, completed=at["offset"])
+            shown.update(task, completed=at["offset"], description=file.name)
     return at
 
 

@@ -9,7 +9,8 @@ from strongroom.jobs import Task
 from strongroom.keys.keyring import Keyring
 from strongroom.vault.residency import Residency
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.transfer.ending import LOOK_SECONDS
+from strongroom.vault.search.limiter import NumberLimiter
+from strongroom.vault.transfer.ending import FORGET_SECONDS, LOOK_SECONDS
 from strongroom.vault.transfer.export import Exports
 from strongroom.vault.transfer.imports import Imports
 from strongroom.vault.transfer.opening import ImportKeys
@@ -27,6 +28,7 @@ def transfer_of(
     recorder: Recorder,
     rules: AccessRules,
     work: VaultWork,
+    numbers: NumberLimiter,
 ) -> Transfer:
     """Compose imports and exports (`state.transfer`), before `work` starts."""
     clock = process.site.clock
@@ -39,6 +41,7 @@ def transfer_of(
         recorder=recorder,
         clock=clock,
         metrics=process.site.metrics.vault,
+        numbers=numbers,
     )
     exports = Exports(
         database=database,
@@ -54,6 +57,7 @@ def transfer_of(
     process.periodic(
         [
             Task("idle-imports", LOOK_SECONDS, imports.endings.end_idle),
+            Task("dry-runs-seen", FORGET_SECONDS, imports.endings.forget_seen),
             Task("idle-import-streams", IDLE_SECONDS, unspooler.let_idle_go),
         ]
     )

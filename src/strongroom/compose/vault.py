@@ -47,6 +47,7 @@ from strongroom.vault.residency import (
     require_same,
 )
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
@@ -73,6 +74,8 @@ class VaultParts:
     sink: TokenSink
     maker: TokenMaker
     work: VaultWork
+    #: How often anybody is told whether a number is stored, by whichever way.
+    numbers: NumberLimiter
 
 
 async def vault_parts(process: Process) -> VaultParts:
@@ -120,6 +123,7 @@ async def vault_parts(process: Process) -> VaultParts:
         sink,
         maker,
         VaultWork(process, database, recorder),
+        NumberLimiter(),
     )
 
 
@@ -196,7 +200,7 @@ def _tokens_of(parts: VaultParts) -> Vault:
         site.metrics.vault,
         rules,
         TokenChanger(database, rules, finder),
-        TokenSearch(database, rules, finder, parts.keyring),
+        TokenSearch(database, rules, finder, parts.keyring, parts.numbers),
     )
 
 
@@ -227,7 +231,15 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
             rules=rules,
         ),
         "transfer": transfer_of(
-            process, database, keyring, parts.sealer, parts.residency, recorder, rules, work
+            process,
+            database,
+            keyring,
+            parts.sealer,
+            parts.residency,
+            recorder,
+            rules,
+            work,
+            parts.numbers,
         ),
         "containers": ContainerDesk(database, recorder, clock, rules),
         **rotation,

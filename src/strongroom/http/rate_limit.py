@@ -43,22 +43,36 @@ class RateLimiter:
         Raises:
             TooMany: the bucket is empty.
         """
+        left = self._left(who, now)
+        if left < cost:
+            self._buckets[who] = (left, now)
+            raise TooMany
+        self._buckets[who] = (left - cost, now)
+
+    def overdraw(self, who: str, now: float, cost: float) -> None:
+        """Take from a caller's bucket whether there is enough or not: what is owed comes in before anything else."""
+        self._buckets[who] = (self._left(who, now) - cost, now)
+
+    def seconds_owed(self, who: str, now: float) -> float:
+        """Return how long it takes until a caller owes nothing; 0.0 or less: it does not."""
+        known = self._buckets.get(who)
+        if known is None:
+            return 0.0
+        level, then = known
+        return -level / self._rate.per_second - (now - then)
+
+    def _left(self, who: str, now: float) -> float:
+        """Return what is in a caller's bucket, which is now the one that was used last."""
         buckets = self._buckets
         known = buckets.get(who)
         if known is None:
             if len(buckets) >= self._buckets_max:
-                buckets.popitem(
-                    last=False
-                )  # the longest unused: it is full again by now, or nearly
-            left = self._rate.burst
-        else:
-            level, then = known
-            left = min(self._rate.burst, level + (now - then) * self._rate.per_second)
-            buckets.move_to_end(who)
-        if left < cost:
-            buckets[who] = (left, now)
-            raise TooMany
-        buckets[who] = (left - cost, now)
+                # The longest unused: it is full again by now, or nearly; what is owed takes as many others to forget.
+                buckets.popitem(last=False)
+            return self._rate.burst
+        level, then = known
+        buckets.move_to_end(who)
+        return min(self._rate.burst, level + (now - then) * self._rate.per_second)
 
     def seconds_until(self, cost: float = 1.0) -> int:
         """Return a whole number of seconds after which a try makes sense."""

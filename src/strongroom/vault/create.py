@@ -40,7 +40,7 @@ from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.sealing import CardSealer, MerchantKeys
 from strongroom.vault.views import fingerprint_text, names_of, view_of
-from strongroom.vault.wire import TokenIn, TokenOut
+from strongroom.vault.wire import TokenBeside, TokenIn, TokenOut
 from strongroom.vault.writes import Elsewhere, TokenRow, TokenWrite, Written
 
 ROUTE: Final = "POST /v1/tokens"
@@ -286,7 +286,7 @@ def new_alias(pan: Pan) -> str:
     return pan_alias(pan.digits, pan.last4, random_below)
 
 
-def container_of(wish: TokenIn) -> str:
+def container_of(wish: TokenBeside) -> str:
     """Return where a token is to stand."""
     return DEFAULT_CONTAINER if wish.container is None else wish.container
 
@@ -311,18 +311,28 @@ def read_wish(wish: TokenIn, asked: Asked, at: str = "") -> Draft:
     read_metadata(wish.metadata, f"{at}/metadata")
     if public:
         _require_plain(wish, at)
-    read_end(wish.expires_at, asked.now, f"{at}/expires_at")
-    details = wished_details(wish, asked.now)
+    details = read_beside(wish, asked.now, at)
+    return Draft(pan, wish, wish.deduplicate and not public, details)
+
+
+def read_beside(wish: TokenBeside, now: datetime, at: str = "") -> Mapping[str, object]:
+    """Check what is wished for beside card and metadata; return what of it is to be sealed, in clear, by field.
+
+    Raises:
+        Invalid: with every field that is wrong.
+    """
+    read_end(wish.expires_at, now, f"{at}/expires_at")
+    details = wished_details(wish, now)
     if details:
         read_details(
             holder=wish.holder,
             address=wish.billing_address,
             network_token=wish.network_token,
             stored=wish.stored_credential,
-            now=asked.now,
+            now=now,
             at=at,
         )
-    return Draft(pan, wish, wish.deduplicate and not public, details)
+    return details
 
 
 def _require_plain(wish: TokenIn, at: str) -> None:

@@ -21,7 +21,7 @@ from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.model import DetailRow
 from strongroom.vault.sealing import CARD_PURPOSE, CardSealer
-from strongroom.vault.wire import BillingAddress, NetworkTokenIn, StoredCredential, TokenIn
+from strongroom.vault.wire import BillingAddress, NetworkTokenIn, StoredCredential, TokenBeside
 
 HOLDER: Final = "holder"
 BILLING_ADDRESS: Final = "billing_address"
@@ -154,7 +154,7 @@ class Cryptogram(NamedTuple):
     expires_at: datetime
 
 
-def wished_details(wish: TokenIn, now: datetime) -> Mapping[str, object]:
+def wished_details(wish: TokenBeside, now: datetime) -> Mapping[str, object]:
     """Return what a wish for a token holds besides the card, by field."""
     values: dict[str, object] = {}
     if wish.holder is not None:

@@ -81,12 +81,9 @@ class CardIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
 
 
-class TokenIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A wish for one token."""
+class TokenBeside(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a wish for a token holds beside card and metadata, by whichever way it comes in."""
 
-    card: CardIn
-    deduplicate: bool = False
-    metadata: Metadata | None = None
     container: ContainerName | None = None
     #: The token is deleted then; absent: when somebody does it.
     expires_at: datetime | None = None
@@ -96,6 +93,14 @@ class TokenIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     billing_address: BillingAddress | None = None
     network_token: NetworkTokenIn | None = None
     stored_credential: StoredCredential | None = None
+
+
+class TokenIn(TokenBeside, frozen=True, forbid_unknown_fields=True):
+    """A wish for one token."""
+
+    card: CardIn
+    deduplicate: bool = False
+    metadata: Metadata | None = None
 
 
 #: A `TokenIn` that is decoded by itself, so that one which is wrong does not stop the others.

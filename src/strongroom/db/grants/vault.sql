@@ -30,8 +30,8 @@ grant select, insert, delete on vault.reveal to strongroom_vault;
 grant select, insert, update (count, stopped_at, ends_at, lifted_at, lifted_by) on vault.reveal_stop to strongroom_vault;
 grant select, insert, delete on vault.import_key, vault.import_part to strongroom_vault;
 grant select, insert, update (state, received, consumed, layout, rows, created, duplicates, refused, digest, problem, job_id,
-                              updated_at, ended_at) on vault.import to strongroom_vault;
-grant select, insert, delete on vault.import_piece to strongroom_vault;
+                              updated_at, ended_at, remembers) on vault.import to strongroom_vault;
+grant select, insert, delete on vault.import_piece, vault.import_seen to strongroom_vault;
 grant select, insert, delete on vault.export_piece to strongroom_vault;
 grant select, insert, update (state, tokens, key_version, look_at, destroyed_at, complete_at, problem) on vault.erasure
     to strongroom_vault;

@@ -8,7 +8,6 @@ newest first, a bounded number of rows a call, so that a page may be short, or e
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic
 from typing import Final
 
 import msgspec
@@ -16,7 +15,6 @@ import msgspec
 from strongroom.audit import Action
 from strongroom.db.pool import Database, ReadOnly
 from strongroom.db.queries import Query, load_queries
-from strongroom.http.rate_limit import Rate, RateLimiter
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import MerchantId, is_id
 from strongroom.kernel.mode import Mode
@@ -34,6 +32,7 @@ from strongroom.vault.containers.model import (
 from strongroom.vault.finding import Caller, Seen, TokenFinder
 from strongroom.vault.pan import Pan
 from strongroom.vault.sealing import fingerprint_under
+from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.search.wire import SearchIn
 from strongroom.vault.tokens import AFTER_EVERY_ID
 from strongroom.vault.views import read_fingerprint
@@ -41,8 +40,6 @@ from strongroom.vault.writes import stored_token
 
 #: Rows that one call looks at: about 20 ms of the database's time.
 LOOKED_AT_MAX: Final = 20_000
-#: Whether a number has a token is told so often a second, and so often at once: to ask is to guess.
-NUMBER_RATE: Final = Rate(per_second=5, burst=50)
 #: Older versions of a fingerprint key are destroyed long before there are so many.
 VERSIONS_MAX: Final = 16
 BEFORE_EVERY_ID: Final = "tok_"
@@ -67,15 +64,15 @@ class TokenSearch:
         rules: RuleFeed,
         finder: TokenFinder,
         keyring: DataKeys,
+        numbers: NumberLimiter,
         *,
-        rate: Rate = NUMBER_RATE,
         looked_at_max: int = LOOKED_AT_MAX,
     ) -> None:
         self._database = database
         self._rules = rules
         self._finder = finder
         self._keyring = keyring
-        self._limiter = RateLimiter(rate)
+        self._numbers = numbers
         self._looked_at_max = looked_at_max
 
     async def find(self, caller: Caller, wish: SearchIn) -> Page:
@@ -91,7 +88,7 @@ class TokenSearch:
         containers = _containers(await self._rules.of(caller.principal), wish)
         identities: Sequence[tuple[int, bytes]] | None = None
         if wish.number is not None or wish.fingerprint is not None:
-            self._limiter.take(caller.principal.subject, monotonic())
+            self._numbers.ask(caller.principal.subject)
             identities = await self._identities(merchant, mode, wish)
         async with self._database.transaction([merchant]) as tx:
             page = await self._page(tx, caller, wish, containers, identities)

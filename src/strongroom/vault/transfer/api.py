@@ -53,8 +53,9 @@ async def _caller(request: LitestarRequest[Any, Any, State], transfer: Transfer)
     status_code=201,
     summary="Begin an import",
     description=(
-        "Makes an import and says how its file is written; the file follows in parts. `dry_run` checks every row and "
-        "keeps nothing. Nobody's security codes are taken: a file with such a column is refused."
+        "Makes an import and says how its file is written; the file follows in parts. `dry_run` checks every row, "
+        "finds repeats in the file and in the vault, and makes no token. Nobody's security codes are taken: a file "
+        "with such a column is refused."
     ),
     tags=["imports"],
     responses=answers(201, ImportOut, examples.IMPORT, 400, 401, 403, 404, 413, 415, 422, 429, 503),
@@ -77,7 +78,8 @@ async def begin_import(
     description=(
         "Up to 1 MiB of the file from `offset` on, of any media type, as it is. Every whole row of it is a token, a "
         "duplicate or refused when this is answered; the next part begins at the `offset` of the answer, so a row that "
-        "was cut is sent again. After a lost answer, read the import. `last` says that nothing follows."
+        "was cut, or that may not be told yet, is sent again. After 429 `import_slowed` the same part is, when "
+        "`Retry-After` says. After a lost answer, read the import. `last` says that nothing follows."
     ),
     tags=["imports"],
     responses=answers(200, ImportOut, examples.IMPORT_ON, 401, 403, 404, 409, 413, 422, 429, 503),

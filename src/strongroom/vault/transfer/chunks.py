@@ -3,18 +3,27 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from strongroom.audit import Origin
 from strongroom.crypto import hmac_sha256
 from strongroom.crypto.ids import new_id
+from strongroom.crypto.random import random_below
+from strongroom.kernel.errors import Refused
 from strongroom.kernel.ids import TokenId
+from strongroom.kernel.pan_alias import pan_alias
 from strongroom.kernel.secret import Secret
 from strongroom.vault.containers.decision import CallerAccess
+from strongroom.vault.create import new_alias
+from strongroom.vault.details import NETWORK_TOKEN, seal_details
+from strongroom.vault.model import DetailRow
+from strongroom.vault.pan import Pan
 from strongroom.vault.sealing import MerchantKeys
+from strongroom.vault.transfer.beside import Beside
 from strongroom.vault.transfer.columns import RowMalformed
 from strongroom.vault.transfer.errors import ImportOffsetWrong
 from strongroom.vault.transfer.model import CHUNK_ROWS, MOVING_ROWS, Import
@@ -28,6 +37,17 @@ DUPLICATE: Final = "duplicate"
 REFUSED: Final = "refused"
 #: Rows sealed before whoever else waits for the loop has a turn: about a millisecond.
 _ROWS_AT_ONCE: Final = 64
+
+
+class Extra(NamedTuple):
+    """What few tokens have; nothing of it is there for the others."""
+
+    #: None: the import's.
+    container: str | None
+    expires_at: datetime | None
+    kind: str | None
+    pan_alias: str | None
+    details: Sequence[DetailRow]
 
 
 @dataclass(slots=True)
@@ -74,6 +94,9 @@ class Chunk:
     repeats: set[int] = field(default_factory=set)
     #: While cards move to another fingerprint key: what they may be known by besides. Hardly ever anything.
     elsewhere: list[Elsewhere] = field(default_factory=list)
+    extras: dict[TokenId, Extra] = field(default_factory=dict)
+    #: Of a dry run: what each card is known by within it.
+    seen: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +109,10 @@ class Hands:
     origin: Origin
     #: What whoever sends the rows may do: a card's token elsewhere is told only to who may use it.
     access: CallerAccess
+    #: Who is told what is stored, and pays for it.
+    asker: str
+    #: Of a dry run that looks for repeats: what its cards are remembered under.
+    seen_key: Secret[bytes] | None = None
 
 
 async def sealed(
@@ -133,8 +160,14 @@ def _add(
     try:
         read = reader.read(content)
     except RowMalformed as error:
-        chunk.results.append(RowResult(REFUSED, problem=error.code))
+        chunk.results.append(RowResult(REFUSED, problem=error.code, field=error.field))
         return
+    if read.beside is not None and read.beside.wish.container is not None:
+        try:
+            hands.access.require_target(read.beside.wish.container)
+        except Refused as error:
+            chunk.results.append(RowResult(REFUSED, problem=error.code, field="/container"))
+            return
     fingerprint = hands.keys.fingerprinted(read.pan) if at.wish.deduplicate else None
     chunk.results.append(_masked(read))
     if fingerprint is not None:
@@ -152,6 +185,9 @@ def _add(
         chunk.elsewhere += [
             Elsewhere(len(cards.tokens), version, each, lock) for version, each in versions
         ]
+    if hands.seen_key is not None:
+        card = at.import_id.encode() + pan.identity()
+        chunk.seen.append(hmac_sha256(hands.seen_key.expose(), card))
     cards.tokens.append(token)
     cards.sealed.append(hands.keys.sealed(pan, at.mode, at.merchant_id, token))
     cards.brands.append(pan.scheme.name)
@@ -161,6 +197,32 @@ def _add(
     cards.years.append(read.exp_year)
     cards.fingerprints.append(fingerprint)
     cards.metadata.append(read.metadata)
+    if read.beside is not None:
+        chunk.extras[token] = _extra(read.beside, pan, at, hands, token)
+
+
+def _extra(beside: Beside, pan: Pan, at: Import, hands: Hands, token: TokenId) -> Extra:
+    """Seal what a token has beside its number."""
+    wish, keys = beside.wish, hands.keys
+    return Extra(
+        wish.container,
+        wish.expires_at,
+        None if wish.network_token is None else NETWORK_TOKEN,
+        new_alias(pan) if wish.alias else None,
+        seal_details(
+            beside.details, keys.card.version, keys.sealer, at.mode, at.merchant_id, token
+        ),
+    )
+
+
+def redrawn(extras: Mapping[TokenId, Extra], last4s: Mapping[TokenId, str]) -> dict[TokenId, Extra]:
+    """Draw aliases anew, one of which was taken."""
+    return {
+        token: extra
+        if extra.pan_alias is None
+        else extra._replace(pan_alias=pan_alias(len(extra.pan_alias), last4s[token], random_below))
+        for token, extra in extras.items()
+    }
 
 
 def _masked(read: ReadRow) -> RowResult:

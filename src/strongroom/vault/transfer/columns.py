@@ -13,45 +13,66 @@ from typing import Any, Final
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.vault.transfer.errors import ContentRefused
-from strongroom.vault.transfer.model import COLUMNS_MAX, Columns, ImportWish
+from strongroom.vault.transfer.model import BESIDE, COLUMNS_MAX, Columns, Format, ImportWish
 
 EXTERNAL_ID: Final = "external_id"
 _CODE_COLUMN: Final = re.compile(
     r"(?:.*[ ._-])?(?:cvc|cvc2|cvv|cvv2|cvn|csc|cid|cav2|card[ _-]?code|security[ _-]?code|"
     r"verification[ _-]?(?:value|code))(?:[ ._-].*)?"
 )
+#: What authenticates one payment of a network token or by 3-D Secure.
+_CRYPTOGRAM_COLUMN: Final = re.compile(r"(?:.*[ ._-])?(?:cryptogram|[ctu]avv|ucaf)(?:[ ._-].*)?")
 _METADATA_KEY: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _COLUMN_CHARACTERS_MAX: Final = 80
 DELIMITERS: Final = frozenset(",;\t|")
 
 
 class RowMalformed(Exception):
-    """A row does not have the form of its file. `code` is the row's problem."""
+    """A row does not have the form of its file. `code` is the row's problem, `field` a pointer to what it is of."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, field: str = "") -> None:
         super().__init__()
         self.code = code
+        self.field = field
 
 
 def wanted(columns: Columns) -> tuple[str, ...]:
     """Return the names of the columns that are read, in the order in which a row's values are handed on.
 
-    Number; expiry, or month and year; external id if there is one; metadata by key.
+    Number; expiry, or month and year; external id if there is one; metadata by key; what stands beside.
     """
     expiry = (columns.exp_month, columns.exp_year) if columns.expiry is None else (columns.expiry,)
     external = () if columns.external_id is None else (columns.external_id,)
-    return (columns.number, *expiry, *external, *columns.metadata.values())
+    return (
+        columns.number,
+        *expiry,
+        *external,
+        *columns.metadata.values(),
+        *columns.beside.values(),
+    )
 
 
 def check_wish(wish: ImportWish) -> None:
     """Refuse a wish whose columns cannot be.
 
     Raises:
-        Invalid: a name is empty, too long, a security code's or a card number; a metadata key is malformed or taken.
+        Invalid: a name is empty, too long, a security code's, a cryptogram's or a card number; a metadata key is
+            malformed or taken; metadata as a whole is looked for in CSV.
     """
     wrong: list[FieldError] = []
-    names = wanted(wish.columns)
-    if len(names) > COLUMNS_MAX:
+    columns = wish.columns
+    names = wanted(columns)
+    if columns.whole_metadata is not None:
+        names = (*names, columns.whole_metadata)
+        if wish.file_format is not Format.JSONL:
+            wrong.append(
+                FieldError(
+                    "/columns/whole_metadata", "format_wrong", "an object stands in JSON Lines only"
+                )
+            )
+    if not columns.beside.keys() <= set(BESIDE):
+        wrong.append(FieldError("/columns", "column_unknown", "a token has nothing of this name"))
+    if len(names) - len(columns.beside) > COLUMNS_MAX:
         wrong.append(FieldError("/columns", "too_many", f"at most {COLUMNS_MAX} columns are read"))
     for name in names:
         if not 0 < len(name) <= _COLUMN_CHARACTERS_MAX or "\0" in name or has_cardlike(name):
@@ -59,6 +80,10 @@ def check_wish(wish: ImportWish) -> None:
         elif is_code(name):
             wrong.append(
                 FieldError("/columns", "cvc_column_refused", "a security code is never imported")
+            )
+        elif is_cryptogram(name):
+            wrong.append(
+                FieldError("/columns", "cryptogram_refused", "a cryptogram is never imported")
             )
     wrong.extend(
         FieldError("/columns/metadata", "metadata_key_wrong", "a key is a word of its own")
@@ -76,6 +101,11 @@ def check_wish(wish: ImportWish) -> None:
 def is_code(name: str) -> bool:
     """Tell whether a column's name is that of a security code."""
     return _CODE_COLUMN.fullmatch(name.strip().lower()) is not None
+
+
+def is_cryptogram(name: str) -> bool:
+    """Tell whether a column's name is that of a payment's cryptogram."""
+    return _CRYPTOGRAM_COLUMN.fullmatch(name.strip().lower()) is not None
 
 
 def find_columns(header: bytes, wish: ImportWish) -> tuple[int, ...]:
@@ -148,6 +178,31 @@ def pick_members(found: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> li
             value = ""
         elif isinstance(value, bool) or not isinstance(value, (str, int)):
             raise RowMalformed("row_malformed")
+        values.append(str(value))
+    return values
+
+
+def pick_beside(found: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> list[str]:
+    """Likewise of what stands beside, where a truth value is one, too, and a member that holds others an object.
+
+    Raises:
+        RowMalformed: `row_malformed`, with the member.
+    """
+    values = []
+    for path in paths:
+        value: Any = found
+        for part in path:
+            if value is None:
+                break
+            if not isinstance(value, dict):
+                raise RowMalformed("row_malformed", f"/{path[0]}")
+            value = value.get(part)
+        if value is None:
+            value = ""
+        elif isinstance(value, bool):
+            value = "true" if value else "false"
+        elif not isinstance(value, (str, int)):
+            raise RowMalformed("row_malformed", f"/{path[0]}")
         values.append(str(value))
     return values
 

@@ -30,6 +30,9 @@ _TOLD: Final = {
     ImportState.FAILED: EventType.IMPORT_FAILED,
     ImportState.CANCELED: EventType.IMPORT_CANCELED,
 }
+#: How often the cards of dry runs that have ended are forgotten, in seconds; how many at once: half a second's work.
+FORGET_SECONDS: Final = 60.0
+FORGOTTEN_AT_ONCE_MAX: Final = 50_000
 OPEN: Final = (ImportState.OPEN, ImportState.RECEIVED)
 
 
@@ -103,6 +106,23 @@ class Endings:
                 ended += 1
         return ended
 
+    async def forget_seen(self) -> int:
+        """Forget the cards of every tenant's dry runs that have ended; return how many. Several processes may."""
+        async with self._database.transaction() as tx:
+            await tx.row(QUERIES["be_seen_forgetter"])
+            ended = await tx.rows(QUERIES["seen_imports"], IDLE_AT_ONCE_MAX)
+        forgotten = 0
+        for row in ended:
+            scope = (MerchantId(row["merchant_id"]), Mode(row["mode"]), row["import_id"])
+            gone = FORGOTTEN_AT_ONCE_MAX
+            while gone == FORGOTTEN_AT_ONCE_MAX:
+                async with self._database.transaction([scope[0]]) as tx:
+                    gone = len(await tx.rows(QUERIES["forget_seen"], *scope, gone))
+                forgotten += gone
+            async with self._database.transaction([scope[0]]) as tx:
+                await tx.run(QUERIES["seen_forgotten"], *scope)
+        return forgotten
+
     def _record(self, after: Import, origin: Origin, now: datetime, actor: str) -> NewRecord:
         counts = after.counts
         details: dict[str, str | int] = {
@@ -133,20 +153,24 @@ class Endings:
 async def end_all(tx: Transaction, merchant: MerchantId, mode: Mode) -> bool:
     """End every open import of a merchant in a mode, and delete what rests of imports and exports.
 
-    The caller records it. What rests: pieces of uploads, import keys, results of rows, pieces of exports. The imports'
-    own rows stay: they hold counts. Deletes a bounded number of rows a call. Destroy the merchant's keys before.
+    The caller records it. What rests: pieces of uploads, import keys, results of rows, cards that dry runs remember,
+    pieces of exports. The imports' own rows stay: they hold counts. Deletes a bounded number of rows a call. Destroy
+    the merchant's keys before.
 
     Returns:
         Whether nothing is left: call it again, in another transaction, until it is so.
     """
     await tx.run(QUERIES["end_open_imports"], merchant, mode)
     left = False
-    for name in (
-        "delete_import_keys",
-        "delete_import_pieces",
-        "delete_import_parts",
-        "delete_export_pieces",
+    for name, rows in (
+        ("delete_import_keys", 1),
+        ("delete_import_pieces", 1),
+        ("delete_import_parts", 1),
+        # A hundred bytes each.
+        ("delete_import_seen", 40),
+        ("delete_export_pieces", 1),
     ):
-        deleted = await tx.rows(QUERIES[name], merchant, mode, DELETED_AT_ONCE_MAX)
-        left = left or len(deleted) == DELETED_AT_ONCE_MAX
+        limit = rows * DELETED_AT_ONCE_MAX
+        deleted = await tx.rows(QUERIES[name], merchant, mode, limit)
+        left = left or len(deleted) == limit
     return not left

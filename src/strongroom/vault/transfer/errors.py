@@ -6,11 +6,14 @@ Refused
 ├── ImportKeyUnknown     404   no import key was made yet
 ├── ImportEnded          409   it is done, has failed or was canceled
 ├── ImportOffsetWrong    409   the part does not begin where the file goes on: ask where it does
+├── ImportSlowed         429   it has told of more cards that were stored than may be told at once
 ├── ContentRefused       422   the file is not what was said; the import has failed, and says why
 ├── ExportUnknown        404
 ├── PieceUnknown         404   there is no piece of that number (yet)
 └── RecipientRefused     422   the receiver's key is none that an export is sealed for
 """
+
+from math import ceil
 
 from strongroom.kernel.errors import Conflict, NotThere, Refused
 
@@ -37,6 +40,18 @@ class ImportOffsetWrong(Conflict):
     """This part does not begin where the file goes on. Read the import: its `offset` says where."""
 
     code = "import_offset_wrong"
+
+
+class ImportSlowed(Refused):
+    """This import has told of more cards that are stored than may be told at once; it goes on where it is, later."""
+
+    code = "import_slowed"
+    status = 429
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        #: When the next part is taken.
+        self.better_after_seconds = max(1, ceil(seconds))
 
 
 class ContentRefused(Refused):

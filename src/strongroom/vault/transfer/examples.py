@@ -14,6 +14,9 @@ IMPORT_IN: Final[dict[str, Any]] = {
         "expiry": "exp",
         "external_id": "id",
         "metadata": {"customer": "customer_id"},
+        "holder": "name_on_card",
+        "billing_address": {"country": "bill_country", "postal_code": "bill_zip"},
+        "stored_credential": {"initiator": "initiator", "scheme_transaction_id": "nti"},
     },
 }
 IMPORT: Final[dict[str, Any]] = {
@@ -51,13 +54,15 @@ IMPORT_ON: Final[dict[str, Any]] = {
 IMPORT_CANCELED: Final[dict[str, Any]] = {**IMPORT, "state": "canceled", "ended_at": _NOW}
 IMPORTS: Final[dict[str, Any]] = {"data": [IMPORT_ON], "has_more": False, "next_cursor": None}
 RESULTS_CSV: Final = (
-    "row,status,token,brand,last4,external_id,problem\n"
-    "1,created,tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB,visa,4242,,\n"
-    "2,refused,,,,,number_checksum_wrong\n"
+    "row,status,token,brand,last4,external_id,problem,field\n"
+    "1,created,tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB,visa,4242,,,\n"
+    "2,refused,,,,,number_checksum_wrong,\n"
+    "3,refused,,,,,field_missing,/billing_address/country\n"
 )
 RESULTS: Final = (
     '{"row":1,"status":"created","token":"tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB","brand":"visa","last4":"4242"}\n'
     '{"row":2,"status":"refused","problem":"number_checksum_wrong"}\n'
+    '{"row":3,"status":"refused","problem":"field_missing","field":"/billing_address/country"}\n'
 )
 IMPORT_KEY: Final[dict[str, Any]] = {
     "id": "imk_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",

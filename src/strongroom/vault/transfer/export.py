@@ -306,19 +306,7 @@ class Exports:
             key_version=row["key_version"],
         )
         details = await self._details.open(beside, job.mode, job.merchant_id, token)
-        made: datetime = row["created_at"]
-        return _encode(
-            {
-                "id": token,
-                "number": pan.digits_for_export(),
-                "exp_month": row["exp_month"],
-                "exp_year": row["exp_year"],
-                "brand": row["brand"],
-                "metadata": msgspec.json.decode(row["metadata"]) if row["metadata"] else {},
-                "created_at": rfc3339(made),
-                **_printed(details),
-            }
-        )
+        return printed(row, pan.digits_for_export(), details)
 
     def _stretch(self, job: Job, cards: int) -> NewRecord:
         return self._recorder.make(
@@ -354,10 +342,31 @@ def recipient_of(encryption: Encryption, given: str) -> Recipient:
     return jwe.Recipient(jwk)
 
 
-def _printed(details: Details) -> dict[str, object]:
-    """Return what is sealed beside a number, by its name in the API. A cryptogram is not among it."""
-    values = {each.name: getattr(details, each.name) for each in fields(details)}
-    return {name: value for name, value in values.items() if value is not None}
+def printed(row: Mapping[str, Any], number: str, details: Details) -> bytes:
+    """Print one card for the receiver, by the names that an import reads (`model.EXPORTED`).
+
+    What is sealed beside the number has its name in the API. A cryptogram is not among it.
+    """
+    made: datetime = row["created_at"]
+    ends: datetime | None = row["expires_at"]
+    beside = {each.name: getattr(details, each.name) for each in fields(details)}
+    if row["pan_alias"]:
+        # The receiver draws one of its own; what this one stands in for is known by it.
+        beside |= {"alias": True, "pan_alias": row["pan_alias"]}
+    return _encode(
+        {
+            "id": row["token_id"],
+            "number": number,
+            "exp_month": row["exp_month"],
+            "exp_year": row["exp_year"],
+            "brand": row["brand"],
+            "metadata": msgspec.json.decode(row["metadata"]) if row["metadata"] else {},
+            "created_at": rfc3339(made),
+            "container": row["container"],
+            **({} if ends is None else {"expires_at": rfc3339(ends)}),
+            **{name: value for name, value in beside.items() if value is not None},
+        }
+    )
 
 
 class _Position(NamedTuple):

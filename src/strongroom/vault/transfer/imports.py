@@ -27,6 +27,7 @@ from strongroom.vault.containers.errors import ContainerUnknown
 from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access, Transform
 from strongroom.vault.finding import Caller
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.chunks import Hands
 from strongroom.vault.transfer.columns import check_wish, find_columns
@@ -37,7 +38,7 @@ from strongroom.vault.transfer.errors import (
     ImportOffsetWrong,
     ImportUnknown,
 )
-from strongroom.vault.transfer.intake import Intake, locked
+from strongroom.vault.transfer.intake import Intake, Taken, locked
 from strongroom.vault.transfer.jwe import Opener
 from strongroom.vault.transfer.model import (
     JWE_FILE_BYTES_MAX,
@@ -75,6 +76,7 @@ class Imports:
         recorder: Recorder,
         clock: Clock,
         metrics: VaultMetrics,
+        numbers: NumberLimiter,
     ) -> None:
         self._database = database
         self._sealer = sealer
@@ -82,7 +84,7 @@ class Imports:
         self._jobs = jobs
         self._recorder = recorder
         self._clock = clock
-        self._intake = Intake(database, recorder, clock, metrics)
+        self._intake = Intake(database, recorder, clock, metrics, numbers)
         self.keys = keys
         self.endings = Endings(database, recorder, clock)
 
@@ -198,6 +200,7 @@ class Imports:
             ImportUnknown, ImportEnded, ImportOffsetWrong: see each.
             ContentRefused: the file is not what was said, or the container has ended; the import has failed.
             AccessRefused: the caller may not put tokens into the import's container.
+            ImportSlowed: nothing of it was taken; the same again, later.
         """
         merchant, mode = caller.scope
         at = await self.read(merchant, mode, import_id)
@@ -209,7 +212,7 @@ class Imports:
         if at.wish.encryption.is_spooled:
             return await self._spool(caller, at, content, last=last)
         try:
-            at = await self._rows(caller, access, at, content, last=last)
+            taken = await self._rows(caller, access, at, content, last=last)
         except RowTooLong:
             refused = ContentRefused("row_too_long", "a row is longer than any row is")
             await self._fail(caller, at, refused)
@@ -217,8 +220,11 @@ class Imports:
         except ContentRefused as error:
             await self._fail(caller, at, error)
             raise
-        if not last:
-            return at
+        if taken.slowed is not None and taken.at.counts == at.counts:
+            raise taken.slowed
+        if not last or taken.slowed is not None:
+            return taken.at
+        at = taken.at
         return await self.end(at, ImportState.DONE, caller.origin, received=offset + len(content))
 
     async def cancel(self, caller: Caller, import_id: str) -> Import:
@@ -291,19 +297,22 @@ class Imports:
         access.require(at.wish.container, Access.USE)
         return access
 
-    async def hands(self, at: Import, origin: Origin, access: CallerAccess) -> Hands:
+    async def hands(self, at: Import, caller: Caller, access: CallerAccess) -> Hands:
         """Return what an import's rows are worked with. Raises as the keyring."""
+        looks = at.wish.dry_run and at.wish.deduplicate
         return Hands(
             await self._sealer.keys(at.merchant_id, at.mode),
             await self.keys.digest_key(at.merchant_id, at.mode),
             at.created_by,
-            origin,
+            caller.origin,
             access,
+            caller.principal.subject,
+            await self.keys.seen_key(at.merchant_id, at.mode) if looks else None,
         )
 
     async def read_rows(
         self, at: Import, content: bytes, hands: Hands, *, base: int, last: bool
-    ) -> Import:
+    ) -> Taken:
         """Import the whole rows of some clear content that begins where the import stands; return how far it is then.
 
         Raises:
@@ -319,7 +328,7 @@ class Imports:
             if header is None:
                 if last:
                     raise ContentRefused("header_missing", "the file is empty")
-                return at
+                return Taken(at)
             at = dataclasses.replace(
                 at,
                 layout=find_columns(header.content, wish),
@@ -341,8 +350,8 @@ class Imports:
 
     async def _rows(
         self, caller: Caller, access: CallerAccess, at: Import, content: bytes, *, last: bool
-    ) -> Import:
-        hands = await self.hands(at, caller.origin, access)
+    ) -> Taken:
+        hands = await self.hands(at, caller, access)
         return await self.read_rows(at, content, hands, base=at.received, last=last)
 
     async def _spool(self, caller: Caller, at: Import, content: bytes, *, last: bool) -> Import:

@@ -8,19 +8,25 @@ To import a chunk:
  1. Read each row: a card, or a word for what is wrong.
  2. Seal each card for a new token; a card that stands twice in the chunk is sealed once.
  3. In one transaction: lock the import and see that it stands where this chunk begins; give cards without a token
-    theirs, leave those that have one; write tokens, results, the audit record, and where the next chunk begins.
+    theirs, leave those that have one, and charge for telling so (`repeats`); write tokens, results, the audit record,
+    and where the next chunk begins.
 """
 
 import asyncio
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final, NamedTuple
 
 from strongroom.audit import Action, Recorder
+from strongroom.db.errors import ConstraintBroken
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
+from strongroom.kernel.ids import TokenId
 from strongroom.telemetry.metrics import VaultMetrics
-from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
+from strongroom.vault.containers.model import DEFAULT_CONTAINER
+from strongroom.vault.create import ALIAS_TRIES
+from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.transfer import store
 from strongroom.vault.transfer.chunks import (
     CREATED,
@@ -28,36 +34,55 @@ from strongroom.vault.transfer.chunks import (
     REFUSED,
     Chunk,
     Columns,
+    Extra,
     Hands,
+    redrawn,
     sealed,
 )
 from strongroom.vault.transfer.errors import (
     ContentRefused,
     ImportEnded,
     ImportOffsetWrong,
+    ImportSlowed,
     ImportUnknown,
 )
 from strongroom.vault.transfer.model import Counts, Import, ImportState
 from strongroom.vault.transfer.reading import RowReader
+from strongroom.vault.transfer.repeats import Told, taken, tried
 from strongroom.vault.transfer.rows import RawRow
 from strongroom.vault.transfer.store import QUERIES, RowResult
-from strongroom.vault.writes import KNOWN_ELSEWHERE
+
+_NOTHING: Final = Extra(None, None, None, None, ())
+
+
+class Taken(NamedTuple):
+    """How far an import is."""
+
+    at: Import
+    #: Why not all that was given was taken: what follows is to be given again, later.
+    slowed: ImportSlowed | None = None
 
 
 class Intake:
     """Imports rows."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, clock: Clock, metrics: VaultMetrics
+        self,
+        database: Database,
+        recorder: Recorder,
+        clock: Clock,
+        metrics: VaultMetrics,
+        numbers: NumberLimiter,
     ) -> None:
         self._metrics = metrics
+        self._numbers = numbers
         self._database = database
         self._recorder = recorder
         self._clock = clock
 
     async def take(
         self, at: Import, rows: Iterable[RawRow], reader: RowReader, hands: Hands, *, base: int
-    ) -> Import:
+    ) -> Taken:
         """Import rows from where an import stands; return how far it is then.
 
         Args:
@@ -76,15 +101,30 @@ class Intake:
             async for chunk in sealed(at, rows, reader, hands, base):
                 if writing is not None:
                     at = await writing
-                writing = asyncio.create_task(self._commit(at, chunk, hands))
+                writing = asyncio.create_task(self._committed(at, chunk, hands))
             if writing is not None:
                 at = await writing
+        except ImportSlowed as slowed:
+            return Taken(at, slowed)
         except BaseException:
             if writing is not None and not writing.done():
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
             raise
-        return at
+        return Taken(at)
+
+    async def _committed(self, at: Import, chunk: Chunk, hands: Hands) -> Import:
+        """Commit a chunk; an alias that is taken is drawn again, as by the single route."""
+        for _ in range(ALIAS_TRIES - 1):
+            try:
+                return await self._commit(at, chunk, hands)
+            except ConstraintBroken as broken:
+                if broken.constraint != "token_pan_alias":
+                    raise
+                cards = chunk.cards
+                last4s = dict(zip(cards.tokens, cards.last4s, strict=True))
+                chunk.extras = redrawn(chunk.extras, last4s)
+        return await self._commit(at, chunk, hands)
 
     async def _commit(self, at: Import, chunk: Chunk, hands: Hands) -> Import:
         now = self._clock.now()
@@ -92,16 +132,16 @@ class Intake:
             found = await locked(tx, at)
             if found.consumed != chunk.begins or found.counts.rows != chunk.first_row:
                 raise ImportOffsetWrong
-            known: Mapping[int, str] = {}
+            told = await self._told(tx, found, chunk, hands, now)
+            known = told.known
             if not found.wish.dry_run:
-                # A dry run asks nobody: it would tell, unrecorded, which numbers have tokens.
-                known = await self._known(tx, found, chunk, hands)
-                await _insert(tx, found, chunk.cards.without(set(known)), hands, now)
+                new = chunk.cards.without(set(known))
+                await _insert(tx, found, chunk, new, hands, now)
             results = [
                 _result(chunk, row, known, dry_run=found.wish.dry_run)
                 for row in range(len(chunk.results))
             ]
-            await store.insert_part(tx, found, chunk.first_row, results)
+            await store.insert_part(tx, found, chunk.first_row, results, now)
             counts = _counted(found.counts, results)
             after = dataclasses.replace(
                 found,
@@ -120,6 +160,36 @@ class Intake:
         self._count(found, after)
         return after
 
+    async def _told(
+        self, tx: Transaction, at: Import, chunk: Chunk, hands: Hands, now: datetime
+    ) -> Told:
+        """Return which cards of a chunk are known, once whoever is told has been charged for it.
+
+        Raises:
+            ImportSlowed: they have been told as much as they may be; nothing of this chunk is.
+        """
+        if not at.wish.dry_run:
+            told = await taken(tx, at, chunk, hands)
+        elif hands.seen_key is None:
+            return Told({}, 0.0)
+        else:
+            told = await tried(tx, at, chunk, hands)
+        if told.cost > 0 and (owed := self._numbers.charge(hands.asker, told.cost)) > 0:
+            raise ImportSlowed(owed)
+        if at.wish.dry_run and chunk.seen:
+            record = self._recorder.make(
+                Action.VAULT_TOKEN_SEARCHED,
+                actor=hands.actor,
+                merchant=at.merchant_id,
+                mode=at.mode,
+                thing=at.import_id,
+                origin=hands.origin,
+                now=now,
+                details={"basis": "dry_run", "count": told.found},
+            )
+            await self._recorder.insert(tx, record)
+        return told
+
     def _count(self, before: Import, after: Import) -> None:
         """Count what was committed, as the other ways in do."""
         if after.wish.dry_run:
@@ -127,84 +197,6 @@ class Intake:
         metrics, was, now = self._metrics, before.counts, after.counts
         metrics.tokens_created.labels(after.mode).inc(now.created - was.created)
         metrics.tokens_deduplicated.labels(after.mode).inc(now.duplicates - was.duplicates)
-
-    async def _known(
-        self, tx: Transaction, at: Import, chunk: Chunk, hands: Hands
-    ) -> Mapping[int, str]:
-        """Return the cards of a chunk that have a token, with it. The others have theirs from now on.
-
-        Where a token stands in a container that the sender may not use, empty: that it is there is told, not which.
-        """
-        places = {
-            fingerprint: place
-            for place, fingerprint in enumerate(chunk.cards.fingerprints)
-            if fingerprint is not None
-        }
-        if not places:
-            return {}
-        moving = await self._known_elsewhere(tx, at, chunk)
-        places = {each: place for each, place in places.items() if place not in moving}
-        found = moving | await self._known_here(tx, at, chunk, hands, places)
-        return await self._tellable(tx, at, found, hands)
-
-    async def _tellable(
-        self, tx: Transaction, at: Import, known: Mapping[int, str], hands: Hands
-    ) -> Mapping[int, str]:
-        """Leave out the ids of tokens that whoever sends the rows may not use, as every other way in does."""
-        if not known:
-            return known
-        rows = await tx.rows(
-            QUERIES["containers_of_tokens"], at.merchant_id, at.mode, sorted(set(known.values()))
-        )
-        usable = {
-            row["token_id"]
-            for row in rows
-            if (granted := hands.access.granted(row["container"])) is not None
-            and granted.access.covers(Access.USE)
-        }
-        return {card: token if token in usable else "" for card, token in known.items()}
-
-    async def _known_elsewhere(self, tx: Transaction, at: Import, chunk: Chunk) -> dict[int, str]:
-        """Return the cards that have a token under another version of the fingerprint key, with it.
-
-        Holds their locks until the transaction ends: nobody makes a token of one of them under another version.
-        """
-        if not chunk.elsewhere:
-            return {}
-        count = len(chunk.elsewhere)
-        found = await tx.rows(
-            KNOWN_ELSEWHERE,
-            [at.merchant_id],
-            [each.lock for each in chunk.elsewhere],
-            [at.merchant_id] * count,
-            [at.mode] * count,
-            [each.version for each in chunk.elsewhere],
-            [each.fingerprint for each in chunk.elsewhere],
-        )
-        return {chunk.elsewhere[row["place"] - 1].item: row["token_id"] for row in found}
-
-    async def _known_here(
-        self,
-        tx: Transaction,
-        at: Import,
-        chunk: Chunk,
-        hands: Hands,
-        places: Mapping[bytes, int],
-    ) -> dict[int, str]:
-        if not places:
-            return {}
-        # Sorted, as every writer of identities does: two that overlap wait for each other, and do not deadlock.
-        fingerprints = sorted(places)
-        version = hands.keys.fingerprint.version
-        scope = (at.merchant_id, at.mode, version)
-        tokens = [chunk.cards.tokens[places[each]] for each in fingerprints]
-        taken = await tx.rows(QUERIES["take_identities"], *scope, fingerprints, tokens)
-        if len(taken) == len(fingerprints):
-            return {}
-        new = {row["fingerprint"] for row in taken}
-        missing = [each for each in fingerprints if each not in new]
-        found = await tx.rows(QUERIES["tokens_of_cards"], *scope, missing)
-        return {places[row["fingerprint"]]: row["token_id"] for row in found}
 
     async def _record(
         self, tx: Transaction, before: Import, after: Import, hands: Hands, now: datetime
@@ -263,11 +255,13 @@ def _result(chunk: Chunk, row: int, known: Mapping[int, str], *, dry_run: bool) 
     return RowResult(status, token or "", result.brand, result.last4, result.external_id)
 
 
-async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now: datetime) -> None:
-    """Put a chunk's tokens, into a container that does not end before they are there.
+async def _insert(
+    tx: Transaction, at: Import, chunk: Chunk, cards: Columns, hands: Hands, now: datetime
+) -> None:
+    """Put those tokens of a chunk that are new, into containers that do not end before they are there.
 
     Raises:
-        ContentRefused: it has ended.
+        ContentRefused: one has ended.
     """
     if not cards.tokens:
         return
@@ -276,6 +270,10 @@ async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now
         tx, at.merchant_id, at.mode, container
     ):
         raise ContentRefused("container_unknown", "the container of this import has ended")
+    extras = chunk.extras
+    for inside in {each.container for each in extras.values()} - {None, DEFAULT_CONTAINER}:
+        if not await store.hold_container(tx, at.merchant_id, at.mode, str(inside)):
+            raise ContentRefused("container_unknown", "the container of a row has ended")
     keys = hands.keys
     await tx.run(
         QUERIES["insert_tokens"],
@@ -287,7 +285,27 @@ async def _insert(tx: Transaction, at: Import, cards: Columns, hands: Hands, now
         hands.actor,
         now,
         *cards.lists(),
+        *_seldom(cards.tokens, extras),
     )
+    details = [
+        (token, each.field, each.sealed, each.key_version)
+        for token in (cards.tokens if extras else ())
+        if token in extras
+        for each in extras[token].details
+    ]
+    if details:
+        columns = (list(column) for column in zip(*details, strict=True))
+        await tx.run(QUERIES["insert_details"], at.merchant_id, at.mode, *columns)
+
+
+def _seldom(
+    tokens: Sequence[TokenId], extras: Mapping[TokenId, Extra]
+) -> Sequence[list[object] | None]:
+    """Return what few tokens have as PostgreSQL takes it: a list a column, None where no token has any."""
+    if not extras:
+        return (None,) * 4
+    found = [extras.get(token, _NOTHING)[:4] for token in tokens]
+    return [list(column) for column in zip(*found, strict=True)]
 
 
 def _counted(before: Counts, results: Sequence[RowResult]) -> Counts:

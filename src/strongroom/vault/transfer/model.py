@@ -19,6 +19,7 @@ ROW_BYTES_MAX: Final = 16 * 1024
 CHUNK_ROWS: Final = 2_000
 #: Likewise, while cards move to another fingerprint key: each then has a lock of its own.
 MOVING_ROWS: Final = 500
+#: Besides those of `BESIDE`.
 COLUMNS_MAX: Final = 20
 #: Cards that an export takes a second, unless less is asked for: a vault that leaves at once is not noticed in time.
 RATE_MAX: Final = 5_000
@@ -29,6 +30,29 @@ JWE_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 SPOOL_BYTES_MAX: Final = 1024 * 1024 * 1024
 #: Bytes in clear for each sealed one. Rows of cards compress by ten or so; more is a bomb.
 CLEAR_PER_SEALED_MAX: Final = 64
+
+
+#: What a row may give a token beside card and metadata, by the names of `wire.TokenBeside`; a member of a member stands
+#: behind a dot. Without the cryptogram, which is never imported.
+BESIDE: Final = (
+    "holder",
+    "billing_address.country",
+    "billing_address.line1",
+    "billing_address.line2",
+    "billing_address.city",
+    "billing_address.region",
+    "billing_address.postal_code",
+    "network_token.requestor_id",
+    "network_token.eci",
+    "stored_credential.initiator",
+    "stored_credential.scheme_transaction_id",
+    "stored_credential.mandate_reference",
+    "stored_credential.mandate_text",
+    "stored_credential.agreed_at",
+    "container",
+    "expires_at",
+    "alias",
+)
 
 
 class Format(enum.StrEnum):
@@ -83,6 +107,16 @@ class Columns:
     external_id: str | None = None
     #: Metadata key → column.
     metadata: Mapping[str, str] = field(default_factory=dict)
+    #: One of `BESIDE` → column.
+    beside: Mapping[str, str] = field(default_factory=dict)
+    #: A member (JSON Lines) that is an object, all of whose entries are metadata.
+    whole_metadata: str | None = None
+
+
+#: How an export writes its cards, but for the container: where cards stand is said where they arrive.
+EXPORTED: Final = Columns(
+    beside={name: name for name in BESIDE if name != "container"}, whole_metadata="metadata"
+)
 
 
 @dataclass(frozen=True, slots=True)

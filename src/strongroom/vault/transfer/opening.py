@@ -29,7 +29,8 @@ from strongroom.vault.transfer.store import QUERIES
 
 PURPOSE: Final = "transfer"
 _DIGEST_INFO: Final = b"strongroom import digest 1"
-_DIGEST_KEY_BYTES: Final = 32
+_SEEN_INFO: Final = b"strongroom import seen 1"
+_DERIVED_KEY_BYTES: Final = 32
 
 
 class _Private(msgspec.Struct, frozen=True):
@@ -184,10 +185,17 @@ class ImportKeys:
 
         An unkeyed hash of a file with one card would be a hash of its number (PCI DSS 3.5.1.1).
         """
+        # Of one version for good, so that digests of one file compare over the years.
+        return await self._derived(merchant, mode, _DIGEST_INFO)
+
+    async def seen_key(self, merchant: MerchantId, mode: Mode) -> Secret[bytes]:
+        """Return the key under which dry runs remember the cards of their rows, whatever is rotated meanwhile."""
+        return await self._derived(merchant, mode, _SEEN_INFO)
+
+    async def _derived(self, merchant: MerchantId, mode: Mode, info: bytes) -> Secret[bytes]:
         await self._key(merchant, mode)
-        # Its first version for good, so that digests of one file compare over the years.
         key = await self._key(merchant, mode, 1)
-        return Secret(hkdf_sha256(key.secret.expose(), _DIGEST_INFO, _DIGEST_KEY_BYTES))
+        return Secret(hkdf_sha256(key.secret.expose(), info, _DERIVED_KEY_BYTES))
 
     async def seal_piece(
         self, merchant: MerchantId, mode: Mode, import_id: ImportId, begins: int, content: bytes

@@ -54,21 +54,53 @@ select t.token_id, t.container from unnest($3::text[]) as u (token)
         where k.merchant_id = $1 and k.mode = $2 and k.token_id = u.token
        offset 0) t;
 
--- name: insert_tokens (merchant, mode, key_version, fp_version, container, created_by, now, tokens, sealed, brands, bins, last4s, months, years, fingerprints, metadata)
--- Tokens of one chunk.
+-- name: own_tokens (merchant, mode, import, created_by, tokens)
+-- Those of some tokens that an import has made itself: its parts say when, to the microsecond.
+select t.token_id from unnest($5::text[]) as u (token)
+ cross join lateral (
+       select k.token_id, k.created_at from vault.token k
+        where k.merchant_id = $1 and k.mode = $2 and k.token_id = u.token and k.created_by = $4
+       offset 0) t
+ where t.created_at in (
+       select p.made_at from vault.import_part p where p.merchant_id = $1 and p.mode = $2 and p.import_id = $3);
+
+-- name: see_cards (merchant, mode, import, cards)
+-- Remembers cards of a dry run, sorted; returns those that it had not seen.
+insert into vault.import_seen (merchant_id, mode, import_id, card)
+select $1, $2, $3, u.card from unnest($4::bytea[]) as u (card)
+    on conflict do nothing
+returning card;
+
+-- name: stored_cards (merchant, mode, key_versions, fingerprints)
+-- Which of some cards have a token: their places, from 1.
+select u.place from unnest($3::integer[], $4::bytea[]) with ordinality as u (version, fingerprint, place)
+ cross join lateral (
+       select c.token_id from vault.card_identity c
+        where c.merchant_id = $1 and c.mode = $2 and c.key_version = u.version and c.fingerprint = u.fingerprint
+       offset 0) i;
+
+-- name: insert_tokens (merchant, mode, key_version, fp_version, container, created_by, now, tokens, sealed, brands, bins, last4s, months, years, fingerprints, metadata, containers, ends, kinds, aliases)
+-- Tokens of one chunk. The last four are null where no token of the chunk has any.
 insert into vault.token
        (merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month, exp_year,
-        fingerprint, fingerprint_version, single_use, expires_at, metadata, created_by, created_at, container)
-select $1, $2, u.token, u.sealed, $3, u.brand, u.bin, u.last4, u.month, u.year, u.fingerprint, $4::integer, false, null,
-       u.metadata::jsonb, $6, $7, $5
+        fingerprint, fingerprint_version, single_use, expires_at, metadata, created_by, created_at, container, kind,
+        pan_alias)
+select $1, $2, u.token, u.sealed, $3, u.brand, u.bin, u.last4, u.month, u.year, u.fingerprint, $4::integer, false, u.ends,
+       u.metadata::jsonb, $6, $7, coalesce(u.container, $5), u.kind, u.alias
   from unnest($8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::smallint[], $14::smallint[],
-              $15::bytea[], $16::text[])
-       as u (token, sealed, brand, bin, last4, month, year, fingerprint, metadata);
+              $15::bytea[], $16::text[], $17::text[], $18::timestamptz[], $19::text[], $20::text[])
+       as u (token, sealed, brand, bin, last4, month, year, fingerprint, metadata, container, ends, kind, alias);
 
--- name: insert_part (merchant, mode, import, first_row, rows, results)
+-- name: insert_details (merchant, mode, tokens, fields, sealed, key_versions)
+-- What is sealed beside the numbers of one chunk.
+insert into vault.token_detail (merchant_id, mode, token_id, field, sealed, key_version, expires_at)
+select $1, $2, u.token, u.field, u.sealed, u.version, null
+  from unnest($3::text[], $4::text[], $5::bytea[], $6::integer[]) as u (token, field, sealed, version);
+
+-- name: insert_part (merchant, mode, import, first_row, rows, results, made_at)
 -- What became of one chunk's rows.
-insert into vault.import_part (merchant_id, mode, import_id, first_row, rows, results)
-values ($1, $2, $3, $4, $5, $6);
+insert into vault.import_part (merchant_id, mode, import_id, first_row, rows, results, made_at)
+values ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: part_from (merchant, mode, import, row)
 -- The chunk that has a row, or the next one.
@@ -125,7 +157,8 @@ select token_id from vault.token
 
 -- name: tokens_to_export (merchant, mode, container, tokens, now)
 -- The cards of a stretch that is recorded, as far as they still stand there, oldest first.
-select token_id, sealed_number, key_version, brand, exp_month, exp_year, metadata::text as metadata, created_at
+select token_id, sealed_number, key_version, brand, exp_month, exp_year, metadata::text as metadata, created_at,
+       expires_at, container, pan_alias
   from vault.token
  where merchant_id = $1 and mode = $2 and container = $3 and token_id = any ($4::text[])
    and (expires_at is null or expires_at > $5) and not single_use
@@ -154,6 +187,33 @@ select digest from vault.export_piece where merchant_id = $1 and mode = $2 and j
 -- name: be_import_ender ()
 -- States that this transaction looks for imports that nobody feeds, whoever's they are (row-level security).
 select set_config('strongroom.job', 'idle_imports', true);
+
+-- name: be_seen_forgetter ()
+-- States that this transaction looks for dry runs that have ended and whose cards are remembered (row-level security).
+select set_config('strongroom.job', 'forget_seen', true);
+
+-- name: seen_imports (limit)
+-- Dry runs of every tenant that have ended, and whose cards are remembered still.
+select merchant_id, mode, import_id from vault.import
+ where remembers and ended_at is not null
+ order by merchant_id, mode, import_id limit $1;
+
+-- name: remember_seen (merchant, mode, import)
+-- An import whose cards are remembered from now on.
+update vault.import set remembers = true
+ where merchant_id = $1 and mode = $2 and import_id = $3 and not remembers;
+
+-- name: forget_seen (merchant, mode, import, limit)
+-- Some cards of a dry run.
+delete from vault.import_seen
+ where merchant_id = $1 and mode = $2 and import_id = $3
+   and card in (select s.card from vault.import_seen s
+                 where s.merchant_id = $1 and s.mode = $2 and s.import_id = $3 limit $4)
+returning true as gone;
+
+-- name: seen_forgotten (merchant, mode, import)
+-- None of its cards are left.
+update vault.import set remembers = false where merchant_id = $1 and mode = $2 and import_id = $3;
 
 -- name: idle_imports (limit)
 -- Imports of every tenant that nobody has fed for seven days.
@@ -193,6 +253,14 @@ delete from vault.import_part
    and (import_id, first_row) in (
        select p.import_id, p.first_row from vault.import_part p where p.merchant_id = $1 and p.mode = $2 limit $3)
 returning first_row;
+
+-- name: delete_import_seen (merchant, mode, limit)
+-- Likewise, of the cards of dry runs.
+delete from vault.import_seen
+ where merchant_id = $1 and mode = $2
+   and (import_id, card) in (
+       select s.import_id, s.card from vault.import_seen s where s.merchant_id = $1 and s.mode = $2 limit $3)
+returning true as gone;
 
 -- name: delete_export_pieces (merchant, mode, limit)
 -- Likewise, of what was sealed for a receiver.

@@ -2,13 +2,14 @@
 """Reads one row: a card that may become a token, or a word for what is wrong with it. Pure but for opening a JWE.
 
 The words: row_empty, row_encoding, row_malformed, fields_missing, cvc_member_refused, jwe_refused, expiry_malformed,
-metadata_wrong, card_number_refused (outside its column), and those of `vault.cards` (number_malformed,
-scheme_unknown, number_checksum_wrong, test_number_in_live_mode, live_number_in_test_mode, card_expired,
-expiry_impossible). None is ever followed by a value.
+metadata_wrong, card_number_refused (outside its column), those of `vault.cards` (number_malformed, scheme_unknown,
+number_checksum_wrong, test_number_in_live_mode, live_number_in_test_mode, card_expired, expiry_impossible), and of what
+stands beside, with its field, those of the single route (field_missing, type_wrong, value_wrong, moment_out_of_range).
+None is ever followed by a value.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -19,10 +20,12 @@ from strongroom.kernel.errors import Invalid
 from strongroom.kernel.mode import Mode
 from strongroom.vault.cards import LAST_ZONE, read_card, read_metadata
 from strongroom.vault.pan import Pan
+from strongroom.vault.transfer.beside import Beside, BesideReader, read_whole_metadata
 from strongroom.vault.transfer.columns import (
     EXTERNAL_ID,
     RowMalformed,
     has_code,
+    pick_beside,
     pick_fields,
     pick_members,
     wanted,
@@ -50,6 +53,7 @@ class ReadRow(NamedTuple):
     exp_year: int
     metadata: str | None
     external_id: str
+    beside: Beside | None = None
 
 
 class RowReader:
@@ -78,7 +82,13 @@ class RowReader:
         self._now = now
         self._places = places
         self._open_row = open_row
-        self._paths = [name.split(".") for name in wanted(wish.columns)]
+        beside = wish.columns.beside
+        self._read_beside = BesideReader(tuple(beside), now).read if beside else None
+        paths = [name.split(".") for name in wanted(wish.columns)]
+        self._core = len(paths) - len(beside)
+        self._paths, self._beside_paths = paths[: self._core], paths[self._core :]
+        whole = wish.columns.whole_metadata
+        self._whole_path = None if whole is None else whole.split(".")
         self._values = 2 if wish.columns.expiry is None else 1
         self._has_external = wish.columns.external_id is not None
         self._keys = tuple(wish.columns.metadata)
@@ -93,7 +103,7 @@ class RowReader:
         """
         if not row:
             raise RowMalformed("row_empty")
-        values = self._picked(row)
+        values, whole = self._picked(row)
         at = 1 + self._values
         month, year = (
             _month_and_year(values[1], values[2]) if self._values > 1 else _expiry(values[1])
@@ -101,23 +111,31 @@ class RowReader:
         pan = self._card(values[0].translate(_SEPARATORS), month, year)
         external = values[at].strip() if self._has_external else ""
         metadata = None
-        if self._keys or external:
-            given = dict(zip(self._keys, values[at + self._has_external :], strict=True))
-            metadata = _metadata({key: value for key, value in given.items() if value}, external)
-        return ReadRow(pan, month, year, metadata, external)
+        if self._keys or external or whole:
+            given = dict(zip(self._keys, values[at + self._has_external : self._core], strict=True))
+            given = {key: value for key, value in given.items() if value}
+            metadata = _metadata(given, external) if not whole else _whole(whole, given, external)
+        if self._read_beside is None:
+            return ReadRow(pan, month, year, metadata, external)
+        beside = self._read_beside(values[self._core :])
+        return ReadRow(pan, month, year, metadata, external, beside)
 
-    def _picked(self, row: bytes) -> list[str]:
+    def _picked(self, row: bytes) -> tuple[list[str], Mapping[str, Any] | None]:
+        """Return the wanted values, and metadata that comes as a whole."""
         if self._open_row is not None:
             row = self._open_row(row)
         if self._places is not None:
-            return pick_fields(row, self._wish.delimiter, self._places)
+            return pick_fields(row, self._wish.delimiter, self._places), None
         try:
             found = _decode_object(row)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise RowMalformed("row_malformed") from None
         if has_code(found):
             raise RowMalformed("cvc_member_refused")
-        return pick_members(found, self._paths)
+        values = pick_members(found, self._paths)
+        if self._beside_paths:
+            values += pick_beside(found, self._beside_paths)
+        return values, None if self._whole_path is None else _object(found, self._whole_path)
 
     def _card(self, number: str, month: int, year: int) -> Pan:
         if self._wish.take_expired and (year, month) < self._oldest:
@@ -127,6 +145,30 @@ class RowReader:
             return read_card(CardIn(number, month, year), self._mode, self._now)
         except Invalid as error:
             raise RowMalformed(error.errors[0].code) from None
+
+
+def _object(found: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any] | None:
+    """Return a member that is an object, or None where it is not there.
+
+    Raises:
+        RowMalformed: it is something else.
+    """
+    value: Any = found
+    for part in path:
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise RowMalformed("row_malformed", "/metadata")
+        value = value.get(part)
+    if value is not None and not isinstance(value, dict):
+        raise RowMalformed("row_malformed", "/metadata")
+    return value
+
+
+def _whole(whole: Mapping[str, Any], given: Mapping[str, str], external: str) -> str:
+    """Print metadata that came as a whole; what the columns say takes the place of what it says."""
+    found = {**whole, **given, **({EXTERNAL_ID: external} if external else {})}
+    return _encode_sorted(read_whole_metadata(found)).decode()
 
 
 def _metadata(given: dict[str, str], external: str) -> str:

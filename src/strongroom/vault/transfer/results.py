@@ -10,7 +10,7 @@ import msgspec
 from strongroom.vault.transfer.model import Format
 from strongroom.vault.transfer.store import Part
 
-COLUMNS: Final = ("row", "status", "token", "brand", "last4", "external_id", "problem")
+COLUMNS: Final = ("row", "status", "token", "brand", "last4", "external_id", "problem", "field")
 _encode: Final = msgspec.json.Encoder().encode
 #: What a spreadsheet would take for a formula (OWASP: CSV injection).
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -27,6 +27,7 @@ def print_part(part: Part, file_format: Format) -> bytes:
             each.last4,
             each.external_id,
             each.problem,
+            each.field,
         )
         for place, each in enumerate(part.results, start=1)
     ]
@@ -40,7 +41,7 @@ def print_part(part: Part, file_format: Format) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     for line in lines:
         external = f"'{line[5]}" if line[5].startswith(_FORMULA) else line[5]
-        writer.writerow((*line[:5], external, line[6]))
+        writer.writerow((*line[:5], external, *line[6:]))
     return text.getvalue().encode()
 
 

@@ -4,6 +4,7 @@
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -27,6 +28,7 @@ QUERIES: Final = load_queries("strongroom.vault.transfer")
 _COMPRESSION: Final = 1
 #: A chunk's results in clear. Two thousand rows have a tenth of it.
 _RESULTS_BYTES_MAX: Final = 32 * 1024 * 1024
+_SELDOM: Final = ("beside", "whole_metadata")
 
 
 class RowResult(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +41,8 @@ class RowResult(msgspec.Struct, frozen=True, array_like=True):
     last4: str = ""
     external_id: str = ""
     problem: str = ""
+    #: What the problem is of, as a JSON pointer into `POST /v1/tokens`; nothing where that is the card or the row.
+    field: str = ""
 
 
 _encode_results: Final = msgspec.json.Encoder().encode
@@ -89,7 +93,12 @@ def _import(row: Mapping[str, Any]) -> Import:
 
 async def insert(tx: Transaction, made: Import) -> None:
     """Add an import."""
-    wish = msgspec.json.encode(dataclasses.asdict(made.wish), order="sorted").decode()
+    asked = dataclasses.asdict(made.wish)
+    # What is not asked for is not said: a process of the release before reads the others' imports, too.
+    asked["columns"] = {
+        name: column for name, column in asked["columns"].items() if column or name not in _SELDOM
+    }
+    wish = msgspec.json.encode(asked, order="sorted").decode()
     await tx.run(
         QUERIES["insert_import"],
         made.merchant_id,
@@ -99,6 +108,11 @@ async def insert(tx: Transaction, made: Import) -> None:
         made.created_by,
         made.created_at,
     )
+
+
+async def remember_seen(tx: Transaction, of: Import) -> None:
+    """Say that a dry run remembers its cards, which are forgotten once it has ended."""
+    await tx.run(QUERIES["remember_seen"], of.merchant_id, of.mode, of.import_id)
 
 
 async def by_id(
@@ -143,9 +157,9 @@ async def save(tx: Transaction, after: Import) -> None:
 
 
 async def insert_part(
-    tx: Transaction, of: Import, first_row: int, results: Sequence[RowResult]
+    tx: Transaction, of: Import, first_row: int, results: Sequence[RowResult], made_at: datetime
 ) -> None:
-    """Keep what became of rows."""
+    """Keep what became of rows. Their tokens were made at that very moment, by which they are known as the import's."""
     await tx.run(
         QUERIES["insert_part"],
         of.merchant_id,
@@ -154,6 +168,7 @@ async def insert_part(
         first_row,
         len(results),
         zlib.compress(_encode_results(results), _COMPRESSION),
+        made_at,
     )
 
 

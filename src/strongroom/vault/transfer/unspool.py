@@ -15,6 +15,7 @@ from strongroom.audit import NewRecord, Origin
 from strongroom.crypto import Sha256
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.ids import JobId
+from strongroom.vault.finding import Caller
 from strongroom.vault.transfer import pgp, store
 from strongroom.vault.transfer.chunks import CREATED
 from strongroom.vault.transfer.columns import RowMalformed
@@ -136,13 +137,18 @@ class Unspooler:
         await _fill(session)  # (2)
         base = session.position
         # Anew for each step: what seals may be rotated while a file is read, and a rule may change.
-        access = await self._imports.access_of(job_caller(job), at)
-        hands = await self._imports.hands(at, Origin(), access)
-        at = await self._imports.read_rows(at, session.rest, hands, base=base, last=session.ended)
+        caller = Caller(job_caller(job), Origin())
+        access = await self._imports.access_of(caller.principal, at)
+        hands = await self._imports.hands(at, caller, access)
+        at, slowed = await self._imports.read_rows(
+            at, session.rest, hands, base=base, last=session.ended
+        )
         session.rest = session.rest[at.consumed - base :]  # (3)
         session.position = at.consumed
         refused = at.counts.refused - before.refused
         done = at.counts.rows - before.rows - refused
+        if slowed is not None:
+            return Step(job.cursor, done, refused, wait_seconds=float(slowed.better_after_seconds))
         if session.ended:
             await self._drop(job.job_id)
             ended = await self._imports.end(
@@ -155,7 +161,8 @@ class Unspooler:
         """Return the stream whose rows are read; opened where there is none that can still get to where `at` stands."""
         await _let_go(self._verifying, job_id)
         session = self._reading.get(job_id)
-        if session is not None and session.position <= at.consumed and not session.ended:
+        reads_on = session is not None and (session.rest or not session.ended)
+        if session is not None and reads_on and session.position <= at.consumed:
             session.used_at = monotonic()
             return session
         await _let_go(self._reading, job_id)

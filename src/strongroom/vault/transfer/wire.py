@@ -9,6 +9,8 @@ from msgspec import Meta
 from strongroom.kernel.clock import rfc3339
 from strongroom.vault.containers.model import DEFAULT_CONTAINER
 from strongroom.vault.transfer.model import (
+    BESIDE,
+    EXPORTED,
     RATE_DEFAULT,
     RATE_MAX,
     Columns,
@@ -25,9 +27,39 @@ _Container = Annotated[str, Meta(min_length=1, max_length=160)]
 _RECIPIENT_CHARACTERS_MAX = 12_000
 
 
+class AddressColumnsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which columns say where a card's holder gets their bills."""
+
+    country: _Column | None = None
+    line1: _Column | None = None
+    line2: _Column | None = None
+    city: _Column | None = None
+    region: _Column | None = None
+    postal_code: _Column | None = None
+
+
+class NetworkTokenColumnsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which columns say what belongs to a network token. Its cryptogram is never imported."""
+
+    requestor_id: _Column | None = None
+    eci: _Column | None = None
+
+
+class CredentialColumnsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which columns say what the holder agreed to."""
+
+    initiator: _Column | None = None
+    scheme_transaction_id: _Column | None = None
+    mandate_reference: _Column | None = None
+    mandate_text: _Column | None = None
+    agreed_at: _Column | None = None
+
+
 class ColumnsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which of the provider's columns say what; in JSON, `card.number` is a member inside another."""
 
+    #: The rows are written as an export writes them: what is not named below is looked for by its own name.
+    exported: bool = False
     number: _Column = "number"
     exp_month: _Column = "exp_month"
     exp_year: _Column = "exp_year"
@@ -39,6 +71,19 @@ class ColumnsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Annotated[dict[str, _Column], Meta(max_length=15)] = msgspec.field(
         default_factory=dict
     )
+    whole_metadata: (
+        Annotated[str, Meta(min_length=1, max_length=80, description="an object, in JSON Lines")]
+        | None
+    ) = None
+    holder: _Column | None = None
+    billing_address: AddressColumnsIn | None = None
+    network_token: NetworkTokenColumnsIn | None = None
+    stored_credential: CredentialColumnsIn | None = None
+    #: Where the token stands; a row without one goes where the import does.
+    container: _Column | None = None
+    expires_at: _Column | None = None
+    #: Whether to make a card-shaped alias, too: true, false, 1 or 0.
+    alias: _Column | None = None
 
 
 class ImportIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +215,8 @@ def wish_of(given: ImportIn) -> ImportWish:
             columns.expiry,
             columns.external_id,
             columns.metadata,
+            {**(EXPORTED.beside if columns.exported else {}), **_beside(columns)},
+            columns.whole_metadata or (EXPORTED.whole_metadata if columns.exported else None),
         ),
         given.delimiter,
         given.container,
@@ -177,6 +224,18 @@ def wish_of(given: ImportIn) -> ImportWish:
         take_expired=given.take_expired,
         dry_run=given.dry_run,
     )
+
+
+def _beside(columns: ColumnsIn) -> dict[str, str]:
+    """Return which columns say what stands beside a card, by its path."""
+    found: dict[str, str] = {}
+    for path in BESIDE:
+        value: Any = columns
+        for part in path.split("."):
+            value = None if value is None else getattr(value, part)
+        if value is not None:
+            found[path] = value
+    return found
 
 
 def import_out(found: Import) -> ImportOut:
