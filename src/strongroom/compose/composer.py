@@ -12,6 +12,7 @@ from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
 from strongroom.compose.console import console_state
+from strongroom.compose.core_keys import reseal_in, watch_keys
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -44,6 +45,7 @@ from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.approvals.gate import ApprovalGate
+from strongroom.identity.columns import COLUMNS as IDENTITY_COLUMNS
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
@@ -51,6 +53,7 @@ from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
+from strongroom.webhooks.columns import GATEWAY_COLUMNS, WORKER_COLUMNS
 
 BULK_CALLS_WAITING_MAX: Final = 32
 RETENTION_SECONDS: Final = 30.0
@@ -117,6 +120,7 @@ class Composer(Operators):
         await self._core_role(database)
         await self.sealer(Domain.CORE)
         self.periodic([Task("core-partitions", PARTITION_SECONDS, partitions_of(database))])
+        reseal_in(self, "gateway", database, keyring, recorder, GATEWAY_COLUMNS)
         state = payment_parts.gateway_state(self, database, keyring, recorder)
         return await self._listener(
             "gateway",
@@ -140,6 +144,7 @@ class Composer(Operators):
         keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         await self._core_role(database)
+        watch_keys(self, "webhooks", keyring)
         return await self._listener(
             "webhooks",
             WEBHOOKS_ROUTES,
@@ -159,6 +164,7 @@ class Composer(Operators):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         await self._core_role(database)
         denials = self._denials("console", recorder)
+        reseal_in(self, "console", database, keyring, recorder, IDENTITY_COLUMNS)
         watch_periods(
             self,
             Domain.CORE,
@@ -187,6 +193,7 @@ class Composer(Operators):
         keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         await self._core_role(database)
+        reseal_in(self, "worker", database, keyring, recorder, WORKER_COLUMNS)
         self._worker = payment_parts.start_worker(self, database, keyring, recorder)
         self._worker_recorder = recorder
 

@@ -75,7 +75,8 @@ class PostgresDataKeyTable:
         within: Within | None = None,
     ) -> DataKeyRow | None:
         """Keep a new version and retire the one before. See `DataKeyTable`."""
-        async with self._database.transaction([MerchantId(new.merchant)]) as tx:
+        seen = [MerchantId(new.merchant), *self.witness_sees]
+        async with self._database.transaction(seen) as tx:
             # The one before first: whoever destroys or wraps it waits, or was earlier and is not undone.
             retired = await tx.run(_QUERIES["retire_data_key"], *_changed(before), mac_before)
             if retired and await tx.run(_QUERIES["add_data_key"], *_columns(new)):

@@ -14,15 +14,20 @@ from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import JobId, MerchantId
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKeyRow, DataKeyTable, KeyName, KeyState, WatchedKeys
-from strongroom.vault.rotation.columns import QUERIES, SealedColumn
-from strongroom.vault.rotation.errors import (
+from strongroom.keys import (
+    REPEATS,
+    DataKeyRow,
+    DataKeyTable,
     KeyInUse,
     KeyIsCurrent,
+    KeyName,
+    KeyState,
     KeyStillServes,
     KeyVersionUnknown,
+    WatchedKeys,
 )
-from strongroom.vault.rotation.model import MOVED, REPEATS, RETIREMENT, ROTATABLE, Rotated
+from strongroom.vault.rotation.columns import QUERIES, SealedColumn
+from strongroom.vault.rotation.model import MOVED, RETIREMENT, ROTATABLE, Rotated
 from strongroom.vault.work.model import JobKind
 from strongroom.vault.work.ports import Jobs
 
@@ -33,6 +38,7 @@ _USES: Final = {
     KeyName.CARD: QUERIES["uses_of_card_keys"],
     KeyName.CREDENTIALS: QUERIES["uses_of_credentials_keys"],
     KeyName.FINGERPRINT: QUERIES["uses_of_fingerprint_keys"],
+    KeyName.TRANSFER: QUERIES["uses_of_transfer_keys"],
 }
 
 
@@ -176,7 +182,7 @@ class KeyRotation:
         found: list[KeyView] = []
         for name in sorted(ROTATABLE):
             rows = await self._table.versions(merchant, mode, name)
-            uses = await self._uses(merchant, mode, name)
+            uses = await self.uses(merchant, mode, name)
             counted_all = sum(uses.values()) < USES_COUNTED_MAX
             for row, following in zip(rows, (*rows[1:], None), strict=False):
                 found.append(
@@ -189,7 +195,8 @@ class KeyRotation:
                 )
         return found
 
-    async def _uses(self, merchant: MerchantId, mode: Mode, name: KeyName) -> dict[int, int]:
+    async def uses(self, merchant: MerchantId, mode: Mode, name: KeyName) -> dict[int, int]:
+        """Return how much is sealed under each version, of so many rows; nothing where nothing that lasts is."""
         query = _USES.get(name)
         if query is None:
             return {}
@@ -229,6 +236,8 @@ class KeyRotation:
         queries = [column.in_use for column in self._columns if column.key is name]
         if name is KeyName.FINGERPRINT:
             queries.append(QUERIES["fingerprint_key_in_use"])
+        if name is KeyName.TRANSFER:
+            queries.append(QUERIES["digest_key_in_use"])
         for query in queries:
             row = await tx.row(query, by.merchant, by.mode, version)
             if row is None or row["used"]:
