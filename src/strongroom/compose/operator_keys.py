@@ -27,6 +27,7 @@ from strongroom.keys import (
     KeyName,
     KeyNotRotated,
     KeyState,
+    KeyVersionUnknown,
     Purpose,
     Rotating,
 )
@@ -233,7 +234,7 @@ class OperatorKeys:
             key = await part.keyring.rotate(PLATFORM_MERCHANT, PLATFORM_MODE, name, within)
             newest = max(newest, key.version)
         if not newest:
-            raise KeyNotRotated("it is a merchant's, or was not made yet: name the merchant")
+            raise KeyVersionUnknown("it was not made yet: it is made at its first use")
         if name is KeyName.CARD:
             vault = self._parts[Domain.VAULT]
             await reseal_canary(vault.database, vault.keyring)
