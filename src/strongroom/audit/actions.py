@@ -98,6 +98,7 @@ class Action(enum.StrEnum):
     VAULT_IMPORT_ENDED = "vault.import.ended"
     VAULT_IMPORT_STARTED = "vault.import.started"
     VAULT_JOB_CHANGED = "vault.job.changed"
+    VAULT_OPENING_FAILED = "vault.opening.failed"
     VAULT_RESEAL_ENDED = "vault.reseal.ended"
     VAULT_RESEAL_STARTED = "vault.reseal.started"
     VAULT_RETOKENIZATION_ENDED = "vault.retokenization.ended"

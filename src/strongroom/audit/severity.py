@@ -131,6 +131,7 @@ SEVERITY: Final[Mapping[Action, Severity]] = {
     Action.VAULT_EXPORT_ENDED: Severity.HIGH,
     Action.VAULT_EXPORT_STARTED: Severity.CRITICAL,
     Action.VAULT_IMPORT_STARTED: Severity.MEDIUM,
+    Action.VAULT_OPENING_FAILED: Severity.HIGH,
     Action.VAULT_RESEAL_STARTED: Severity.LOW,
     Action.VAULT_RETOKENIZATION_ENDED: Severity.MEDIUM,
     Action.VAULT_RETOKENIZATION_STARTED: Severity.HIGH,

@@ -36,7 +36,9 @@ from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import FIELDS as DETAIL_FIELDS
 from strongroom.vault.details import DetailSealer
+from strongroom.vault.diagnosis import Diagnosis
 from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.ports import Vault
@@ -46,7 +48,7 @@ from strongroom.vault.residency import (
     require_region,
     require_same,
 )
-from strongroom.vault.sealing import CardSealer
+from strongroom.vault.sealing import NUMBER_FIELD, CardSealer
 from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.writes import TokenSink
@@ -90,7 +92,12 @@ async def vault_parts(process: Process) -> VaultParts:
     await _require_region(process, database)
     await put_canary(database, keyring, site.clock)
     residency = Residency(MerchantRegions(core), site.settings.vault_region)
-    sealer = CardSealer(keyring, residency, Algorithm(site.settings.card_algorithm), site.clock)
+    diagnosis = Diagnosis(
+        database, keyring, recorder, site.clock, site.log, (NUMBER_FIELD, *DETAIL_FIELDS)
+    )
+    sealer = CardSealer(
+        keyring, residency, Algorithm(site.settings.card_algorithm), site.clock, diagnosis
+    )
     epochs = CvcEpochs(
         database, await process.key_store(), recorder, site.clock, site.metrics.vault
     )
