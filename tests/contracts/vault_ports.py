@@ -22,7 +22,7 @@ from strongroom.kernel.schemes import synthetic_number
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeyDestroyed, KeyName
 from strongroom.vault import (
-    CannotReadCard,
+    CardOfAnotherToken,
     CardFacts,
     CardNotForProcessor,
     ConnectionDisabled,
@@ -176,7 +176,7 @@ class VaultPortsContract:
             f"update vault.token set sealed_number = {altered.format(other)}"
             f" where token_id = '{token}'",
         )
-        await ports.refuses(CannotReadCard, ground.call(authorize(), token=token))
+        await ports.refuses(CardOfAnotherToken, ground.call(authorize(), token=token))
         await ground.process.keyring.destroy(ground.merchant, Mode.TEST, KeyName.CARD, 1)
         await ports.refuses(DataKeyDestroyed, ground.call(authorize(), token=other))
 

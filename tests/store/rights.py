@@ -25,6 +25,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _ADD,
         "keys.change": _ADD,
         "keys.data_key": frozenset({"select", "insert", "update"}),
+        "keys.rewrap": frozenset({"select", "insert", "update", "delete"}),
         "strongroom.migration": _READ,
         "vault.access_rule": frozenset({"select", "insert", "delete"}),
         "vault.canary": _CHANGE,
@@ -186,6 +187,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.change": _ADD,
         "keys.data_key": _CHANGE,
         "keys.reseal": frozenset({"select", "insert", "update"}),
+        "keys.rewrap": frozenset({"select", "insert", "update", "delete"}),
         "strongroom.migration": _READ,
         # Counts what a key still seals, and sees nothing that is sealed.
         "webhooks.endpoint": frozenset({"select*"}),

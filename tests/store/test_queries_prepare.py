@@ -174,6 +174,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "keys.retire_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.rewrap_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.end_rewrap": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.note_rewrap": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.rewrap_at": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.reseal.be_resealer": _EVERYBODY,  # names no table
     "keys.reseal.begin_reseal": _OPERATORS,
     "keys.reseal.lock_key": _EVERYBODY,  # names no table

@@ -210,7 +210,12 @@ def rotate_root(
     rewrap_only: bool = typer.Option(
         False,
         "--rewrap-only",
-        help="The store has rotated the root already (a KMS), or an earlier run was cut off.",
+        help="The store has rotated the root already (a KMS), or an earlier run was cut off: go on from there.",
+    ),
+    again: bool = typer.Option(
+        False,
+        "--again",
+        help="With --rewrap-only: from the beginning, where a KMS does not tell that it has rotated again.",
     ),
     as_json: bool = _JSON,
 ) -> None:
@@ -236,6 +241,7 @@ def rotate_root(
                 Purpose(purpose),
                 actor(),
                 told=lambda done: bar.update(task, completed=done),
+                resume=rewrap_only and not again,
             )
 
     done = _with_keys(work)

@@ -12,7 +12,7 @@ from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
 from strongroom.compose.console import console_state
-from strongroom.compose.core_keys import reseal_in, watch_keys
+from strongroom.compose.core_keys import core_keys_of, reseal_in, watch_keys
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -26,6 +26,7 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.key_periods import watch_periods
+from strongroom.compose.key_schedule import core_schedule, on_schedule
 from strongroom.compose.operators import Operators
 from strongroom.compose.process import present
 from strongroom.compose.site import (
@@ -165,12 +166,10 @@ class Composer(Operators):
         await self._core_role(database)
         denials = self._denials("console", recorder)
         reseal_in(self, "console", database, keyring, recorder, IDENTITY_COLUMNS)
-        watch_periods(
-            self,
-            Domain.CORE,
-            PostgresDataKeyTable(database, self.site.clock),
-            (Purpose.IDENTITY, Purpose.AUDIT),
-        )
+        table, purposes = PostgresDataKeyTable(database, self.site.clock), (Purpose.IDENTITY,)
+        watch_periods(self, Domain.CORE, table, (*purposes, Purpose.AUDIT))
+        core_keys = core_keys_of(self, database, keyring, IDENTITY_COLUMNS)
+        on_schedule(self, "console", core_schedule(self, table, purposes, core_keys, recorder))
         return await self._listener(
             "console",
             CONSOLE_ROUTES,

@@ -29,11 +29,16 @@ _ACTIONS: Final = {
 }
 
 
-def core_keys_of(process: Process, database: Database, keyring: Keyring) -> CoreKeys:
+def core_keys_of(
+    process: Process,
+    database: Database,
+    keyring: Keyring,
+    columns: Sequence[SealedColumn] = CORE_COLUMNS,
+) -> CoreKeys:
     """Compose rotation and destruction of the keys that seal what lasts in the core database."""
     clock = process.site.clock
     table = PostgresDataKeyTable(database, clock)
-    return CoreKeys(database, keyring, table, CORE_COLUMNS, clock)
+    return CoreKeys(database, keyring, table, columns, clock)
 
 
 def recorded(recorder: Recorder, clock: Clock, of: KeyOf, actor: str) -> Record:

@@ -14,6 +14,7 @@ from strongroom.compose.vault_work import VaultWork, periods_of, rotation_of
 from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, Transaction
+from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import Conflict
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
@@ -34,7 +35,7 @@ from strongroom.keys import (
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.reseal.model import Reseal
 from strongroom.keys.reseal.service import CoreKeys, KeyOf, Record, What
-from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.keys.store import FROM_THE_BEGINNING, Past, PostgresDataKeyTable
 from strongroom.keys.stores.file import FileKeyStore
 from strongroom.vault.canary import reseal_canary
 from strongroom.vault.rotation.model import ROTATABLE
@@ -47,6 +48,10 @@ _PURPOSES: Final = {
     Domain.VAULT: (Purpose.CARD, Purpose.CREDENTIAL, Purpose.AUDIT),
     Domain.CORE: (Purpose.IDENTITY, Purpose.WEBHOOK, Purpose.AUDIT),
 }
+
+
+#: A walk that wraps anew notes where it is after so many keys.
+NOTED_EVERY: Final = 20
 
 
 class RootNotRotatedHere(Conflict):
@@ -255,20 +260,41 @@ class OperatorKeys:
             raise RootNotRotatedHere
         store.rotate_root(purpose, self._process.site.clock.now())
 
-    async def rewrap(self, purpose: Purpose, actor: str, told: Callable[[int], None]) -> int:
+    async def rewrap(
+        self, purpose: Purpose, actor: str, told: Callable[[int], None], *, resume: bool = False
+    ) -> int:
         """Wrap every data key of a root anew, under its newest version; return how many, and tell `told` meanwhile.
 
         Safe to repeat, and to be cut off: what was not reached is wrapped under the version before, which stays.
+        `resume`: go on where the last one was cut off, unless the root is of another version by now.
         """
-        done = 0
+        root = await self._root(purpose)
+        total = 0
         for domain, part in self._parts.items():
             if purpose not in _PURPOSES[domain]:
                 continue
-            async for row in part.table.everybodys((purpose,)):
-                done += await self._rewrapped(part, row)
-                told(done)
+            past, done = FROM_THE_BEGINNING, 0
+            if resume:
+                past, done = await part.table.rewrapped_to(purpose, root)
+            unnoted = 0
+            async for row in part.table.everybodys((purpose,), past):
+                # Crash here: those since the last note are wrapped once more, which changes nothing.
+                done, unnoted = done + await self._rewrapped(part, row), unnoted + 1
+                told(total + done)
+                if unnoted == NOTED_EVERY:
+                    past, unnoted = Past(row.merchant, row.mode, row.name, row.version), 0
+                    await part.table.note_rewrap(purpose, root, past, done)
             await self._record(part, purpose, done, actor)
-        return done
+            await part.table.end_rewrap(purpose)
+            total += done
+        return total
+
+    async def _root(self, purpose: Purpose) -> str:
+        """Say which root it is, and of when, as far as the store tells."""
+        for root in await (await self._process.key_store()).describe():
+            if root.purpose is purpose:
+                return f"{root.key_id} {rfc3339(root.created)}"
+        return ""
 
     async def _rewrapped(self, part: _Part, row: DataKeyRow) -> int:
         """Wrap one anew; one that was changed under our hands is read again."""

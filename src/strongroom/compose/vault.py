@@ -13,6 +13,7 @@ from strongroom.compose.containers import rules_of
 from strongroom.compose.erasure import erasures_of
 from strongroom.compose.forwarding import forward_desk
 from strongroom.compose.key_periods import watch_periods
+from strongroom.compose.key_schedule import on_schedule, vault_schedule
 from strongroom.compose.process import Process
 from strongroom.compose.retokenize import retokenizations_of
 from strongroom.compose.reveal import reveals_of
@@ -212,13 +213,10 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
     process, database, keyring = parts.process, parts.database, parts.keyring
     recorder, rules, work = parts.recorder, parts.rules, parts.work
     clock = process.site.clock
-    watch_periods(
-        process,
-        Domain.VAULT,
-        PostgresDataKeyTable(database, clock),
-        (Purpose.CARD, Purpose.CREDENTIAL),
-    )
+    table, purposes = PostgresDataKeyTable(database, clock), (Purpose.CARD, Purpose.CREDENTIAL)
+    watch_periods(process, Domain.VAULT, table, purposes)
     rotation = await rotation_state(process, database, keyring, recorder, work)
+    on_schedule(process, "vault", vault_schedule(process, table, purposes, rotation["rotation"]))
     return {
         "vault": _tokens_of(parts),
         "jobs": work.jobs,

@@ -359,6 +359,13 @@ class Settings(KeyStoreSettings):
     key_days_root: int = field(
         default=730, metadata=says("Days after which a root key in the key store is overdue.")
     )
+    key_rotation_automatic: bool = field(
+        default=False,
+        metadata=says(
+            "Rotate merchants' keys of the vault, and those of people's and providers' secrets, by themselves when their "
+            "period is over. Old versions are destroyed by people only."
+        ),
+    )
     egress_loopback: tuple[str, ...] = field(
         default=(),
         metadata=says(

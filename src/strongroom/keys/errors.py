@@ -12,6 +12,7 @@ StrongroomError
 ├── Refused
 │   ├── KeyVersionUnknown 404  there is no such version
 │   ├── KeyNotRotated     409  such a key has no rotation of its own; says what it has instead
+│   ├── KeyRotatedMeanwhile 409  a newer version than the one that was meant is there already
 │   ├── KeyIsCurrent      409  what seals now is not destroyed
 │   ├── KeyStillServes    409  a process may still have it as the current one; wait
 │   └── KeyInUse          409  something is still sealed under it: let its re-seal end, or begin one
@@ -115,6 +116,12 @@ class KeyNotRotated(Conflict):
     """This key is not rotated by itself."""
 
     code = "key_not_rotated"
+
+
+class KeyRotatedMeanwhile(Conflict):
+    """A newer version of this key is there already."""
+
+    code = "key_rotated_meanwhile"
 
 
 class KeyIsCurrent(Conflict):

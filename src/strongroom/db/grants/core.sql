@@ -166,6 +166,7 @@ grant select, insert, update (spent_until, forget_at), delete on identity.login_
 -- Sealing anew: operators and schedules begin it, under the console's login; each role does it for the columns that it
 -- may write. Every role that seals looks each second which keys were rotated.
 grant select, insert, update on keys.reseal to strongroom_console;
+grant select, insert, update, delete on keys.rewrap to strongroom_console;
 -- Whether a version still seals anything of webhooks is counted by who destroys it; nothing that is sealed is seen.
 grant usage on schema webhooks to strongroom_console;
 grant select (merchant_id, mode, key_version) on webhooks.endpoint, webhooks.source, webhooks.notice to strongroom_console;

@@ -7,6 +7,7 @@ grant usage on schema strongroom, keys, audit, idempotency, vault to strongroom_
 grant select on strongroom.migration to strongroom_vault;
 grant select, insert, update on keys.data_key to strongroom_vault;
 grant select, insert on keys.change to strongroom_vault;
+grant select, insert, update, delete on keys.rewrap to strongroom_vault;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
 grant select, insert on audit.address to strongroom_vault;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_vault;

@@ -17,6 +17,7 @@ from strongroom.keys.errors import (
     KeyInUse,
     KeyIsCurrent,
     KeyNotRotated,
+    KeyRotatedMeanwhile,
     KeyStillServes,
     KeyVersionUnknown,
 )
@@ -79,19 +80,24 @@ class CoreKeys:
         #: What is sealed anew, and what goes on verifying without.
         self.names: Final = frozenset(column.key for column in columns)
 
-    async def rotate(self, of: KeyOf, created_by: str, record: Record) -> tuple[int, Sequence[str]]:
+    async def rotate(
+        self, of: KeyOf, created_by: str, record: Record, *, after: int | None = None
+    ) -> tuple[int, Sequence[str]]:
         """Make a new version, which seals from now on, and begin to seal anew; return it, and the columns that move.
 
-        Of two at once one rotates, and both are told the same version.
+        Of two at once one rotates, and both are told the same version. `after`: only if that version seals now.
 
         Raises:
             KeyNotRotated: it seals nothing that lasts here.
+            KeyRotatedMeanwhile: another version seals now than `after`.
             KeyStoreUnavailable, Unavailable: nothing was changed.
         """
         self._require_ours(of.name)
         begun: list[str] = []
 
         async def within(tx: Transaction, row: DataKeyRow) -> None:
+            if after is not None and row.version != after + 1:
+                raise KeyRotatedMeanwhile
             await _lock(tx, of)
             await record(tx, What.ROTATED, row.version)
             if of.name in self.names:

@@ -21,6 +21,7 @@ from strongroom.keys import (
     KeyInUse,
     KeyIsCurrent,
     KeyName,
+    KeyRotatedMeanwhile,
     KeyState,
     KeyStillServes,
     KeyVersionUnknown,
@@ -87,6 +88,7 @@ class KeyRotation:
         self._columns = columns
         self.algorithm = algorithm
         self.clock = clock
+        self.names: Final = ROTATABLE
 
     async def rotate(
         self,
@@ -95,12 +97,15 @@ class KeyRotation:
         *,
         algorithm: Algorithm | None = None,
         rate: int | None = None,
+        after: int | None = None,
     ) -> Rotated:
         """Make a new version, which seals from now on, and begin to move what older ones have sealed.
 
-        Of two at once, one rotates, and both are told the same version. Algorithm and rate are the job's.
+        Of two at once, one rotates, and both are told the same version. Algorithm and rate are the job's. `after`: only
+        if that version seals now.
 
         Raises:
+            KeyRotatedMeanwhile: another version seals now than `after`.
             Invalid: an algorithm for what is no card.
             KeyStoreUnavailable, Unavailable: nothing was changed.
         """
@@ -109,6 +114,8 @@ class KeyRotation:
         begun: list[JobId] = []
 
         async def within(tx: Transaction, row: DataKeyRow) -> None:
+            if after is not None and row.version != after + 1:
+                raise KeyRotatedMeanwhile
             await tx.row(QUERIES["lock_key"], f"{by.merchant} {by.mode} {name}")
             await self._record(
                 tx,
