@@ -22,7 +22,6 @@ from strongroom.kernel.schemes import synthetic_number
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeyDestroyed, KeyName
 from strongroom.vault import (
-    CardOfAnotherToken,
     CardFacts,
     CardNotForProcessor,
     ConnectionDisabled,
@@ -35,6 +34,7 @@ from strongroom.vault import (
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.errors import CardOfAnotherToken
 
 ORIGIN = Origin("00" * 32, None)
 

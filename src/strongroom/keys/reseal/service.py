@@ -94,17 +94,21 @@ class CoreKeys:
         """
         self._require_ours(of.name)
         begun: list[str] = []
+        made: list[int] = []
 
         async def within(tx: Transaction, row: DataKeyRow) -> None:
+            made.append(row.version)
             if after is not None and row.version != after + 1:
                 raise KeyRotatedMeanwhile
             await _lock(tx, of)
             await record(tx, What.ROTATED, row.version)
             if of.name in self.names:
-                made = await self._begin(tx, of, row.version, row.made_at, created_by, record)
-                begun.extend(made)
+                parts = await self._begin(tx, of, row.version, row.made_at, created_by, record)
+                begun.extend(parts)
 
         key = await self._keyring.rotate(of.merchant, of.mode, of.name, within)
+        if after is not None and not made:
+            raise KeyRotatedMeanwhile  # another process was first
         return key.version, begun
 
     async def reseal(self, of: KeyOf, created_by: str, record: Record) -> tuple[int, Sequence[str]]:

@@ -112,8 +112,10 @@ class KeyRotation:
         invariant(name in ROTATABLE, "only these are a merchant's to rotate")
         _require_choice(name, algorithm)
         begun: list[JobId] = []
+        made: list[int] = []
 
         async def within(tx: Transaction, row: DataKeyRow) -> None:
+            made.append(row.version)
             if after is not None and row.version != after + 1:
                 raise KeyRotatedMeanwhile
             await tx.row(QUERIES["lock_key"], f"{by.merchant} {by.mode} {name}")
@@ -128,6 +130,8 @@ class KeyRotation:
                 begun.append(await self._begin(tx, by, name, row.version, algorithm, rate))
 
         key = await self._keyring.rotate(by.merchant, by.mode, name, within)
+        if after is not None and not made:
+            raise KeyRotatedMeanwhile  # another process was first
         return Rotated(name, key.version, begun[0] if begun else None)
 
     async def reseal(
