@@ -361,10 +361,7 @@ class Settings(KeyStoreSettings):
     )
     key_rotation_automatic: bool = field(
         default=False,
-        metadata=says(
-            "Rotate merchants' keys of the vault, and those of people's and providers' secrets, by themselves when "
-            "their period is over. Old versions are destroyed by people only."
-        ),
+        metadata=says("Rotate keys past their period by themselves; see rotate-keys."),
     )
     egress_loopback: tuple[str, ...] = field(
         default=(),
