@@ -105,6 +105,7 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "key-store show",
         "keys destroy",
         "keys list",
+        "keys progress",
         "keys reseal",
         "keys rotate",
         "keys rotate-root",

@@ -276,8 +276,19 @@ _MADE: dict[type[StrongroomError], Callable[[], StrongroomError]] = {
     db_errors.ConstraintBroken: lambda: db_errors.ConstraintBroken("token_pkey"),
     db_errors.QueryFailed: lambda: db_errors.QueryFailed("42P01"),
 }
-#: Refused at start, before a port is open, or to an operator's command.
-AT_START = {"schema_refused", "secret_not_taken", "secret_unreadable", "secrets_missing"}
+#: Refused at start, before a port is open, or to whoever changes keys.
+AT_START = {
+    "key_in_use",
+    "key_is_current",
+    "key_not_rotated",
+    "key_rotated_meanwhile",
+    "key_still_serves",
+    "key_version_unknown",
+    "schema_refused",
+    "secret_not_taken",
+    "secret_unreadable",
+    "secrets_missing",
+}
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)

@@ -25,7 +25,6 @@ from strongroom.kernel.schemes import synthetic_number
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeyDestroyed, KeyName
 from strongroom.vault import (
-    CannotReadCard,
     CardFacts,
     CardNotForProcessor,
     ConnectionDisabled,
@@ -39,6 +38,7 @@ from strongroom.vault import (
     TemplateRefused,
     TokenUnknown,
 )
+from strongroom.vault.errors import CardOfAnotherToken
 from strongroom.vault.outbox.ports import PAGE_ROWS_MAX
 from strongroom.vault.outbox.store import tell
 
@@ -190,7 +190,7 @@ class VaultPortsContract:
             f"update vault.token set sealed_number = {altered.format(other)}"
             f" where token_id = '{token}'",
         )
-        await ports.refuses(CannotReadCard, ground.call(authorize(), token=token))
+        await ports.refuses(CardOfAnotherToken, ground.call(authorize(), token=token))
         await ground.process.keyring.destroy(ground.merchant, Mode.TEST, KeyName.CARD, 1)
         await ports.refuses(DataKeyDestroyed, ground.call(authorize(), token=other))
 

@@ -43,6 +43,8 @@ class ErrorFacts:
     status: int
     sentence: str
     retry_after_seconds: int | None
+    #: Whether callers are told it; else it stands in logs and records, and they are told another.
+    told: bool
 
 
 # --- settings -----------------------------------------------------------------------------------------
@@ -74,7 +76,9 @@ def errors() -> list[ErrorFacts]:
         code, sentence = each.code, _first_line(each.__doc__)
         assert code not in found, f"{code} is the code of two errors"
         retry = getattr(each, "retry_after_seconds", None)
-        found[code] = ErrorFacts(each.__name__, code, each.status, sentence, retry)
+        found[code] = ErrorFacts(
+            each.__name__, code, each.status, sentence, retry, told=each.told_as is None
+        )
     return [found[code] for code in sorted(found)]
 
 
@@ -93,7 +97,9 @@ def field_errors() -> dict[str, set[str]]:
 def errors_page() -> str:
     """Every error, and every code of a field."""
     over_http = [
-        each for each in errors() if each.status < _SERVER_ERROR or each.retry_after_seconds
+        each
+        for each in errors()
+        if each.told and (each.status < _SERVER_ERROR or each.retry_after_seconds)
     ]
     others = [each for each in errors() if each not in over_http]
     answered = [

@@ -32,7 +32,9 @@ from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.model import PLATFORM_MERCHANT, PLATFORM_MODE
 from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import VaultMetrics
+from strongroom.telemetry.sink import MemorySink
 from strongroom.vault import (
     FORM,
     BodySignature,
@@ -51,10 +53,12 @@ from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import Asked, TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import FIELDS as DETAIL_FIELDS
 from strongroom.vault.details import DetailSealer
+from strongroom.vault.diagnosis import Diagnosis
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.held import HeldCvcs
-from strongroom.vault.sealing import CardSealer
+from strongroom.vault.sealing import NUMBER_FIELD, CardSealer
 from strongroom.vault.wire import CardIn, TokenIn
 from strongroom.vault.writes import TokenSink, TokenWrite, Written
 
@@ -154,6 +158,9 @@ class Process:
     rules: RuleFeed
     rules_database: Database
     details: DetailSealer
+    sealer: CardSealer
+    diagnosis_database: Database
+    lines: MemorySink
 
 
 @dataclass(slots=True)
@@ -281,7 +288,17 @@ async def started(
         clock=clock,
     )
     egress = Egress(policy)
-    sealer = CardSealer(keyring, AtHome())
+    lines = MemorySink()
+    diagnosis_database = Database(databases.address(Domain.VAULT, Login.VAULT), connections_max=1)
+    diagnosis = Diagnosis(
+        diagnosis_database,
+        keyring,
+        recorder,
+        clock,
+        Log(lines, clock=clock),
+        (NUMBER_FIELD, *DETAIL_FIELDS),
+    )
+    sealer = CardSealer(keyring, AtHome(), diagnosis=diagnosis)
     # On connections of its own: those of `database` are counted.
     rules_database = Database(databases.address(Domain.VAULT, Login.VAULT), connections_max=1)
     await rules_database.open()
@@ -314,6 +331,9 @@ async def started(
         rules,
         rules_database,
         DetailSealer(sealer),
+        sealer,
+        diagnosis_database,
+        lines,
     )
 
 
@@ -324,6 +344,7 @@ async def ended(process: Process) -> None:
     await process.keyring.close()
     await process.database.close()
     await process.rules_database.close()
+    await process.diagnosis_database.close()
 
 
 @asynccontextmanager

@@ -25,9 +25,10 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "idempotency.request": _ADD,
         "keys.change": _ADD,
         "keys.data_key": frozenset({"select", "insert", "update"}),
+        "keys.rewrap": frozenset({"select", "insert", "update", "delete"}),
         "strongroom.migration": _READ,
         "vault.access_rule": frozenset({"select", "insert", "delete"}),
-        "vault.canary": _ADD,
+        "vault.canary": _CHANGE,
         "vault.card_identity": frozenset({"select", "insert", "update*", "delete"}),
         "vault.connection": _CHANGE,
         "vault.container": frozenset({"select", "insert", "update*", "delete"}),
@@ -40,9 +41,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
         "vault.export_piece": frozenset({"select", "insert", "delete"}),
         "vault.import": _CHANGE,
-        "vault.import_key": frozenset({"select", "insert", "delete"}),
+        "vault.import_key": frozenset({"select", "insert", "update*", "delete"}),
         "vault.import_part": frozenset({"select", "insert", "delete"}),
-        "vault.import_piece": frozenset({"select", "insert", "delete"}),
+        "vault.import_piece": frozenset({"select", "insert", "update*", "delete"}),
         "vault.import_seen": frozenset({"select", "insert", "delete"}),
         "vault.erasure": _CHANGE,
         "vault.job": frozenset({"select", "insert", "update"}),
@@ -109,7 +110,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.signing_key": _READ,
         "identity.used_once": _ADD,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
+        "keys.change": _READ,
         "keys.data_key": _ADD,
+        "keys.reseal": _MOVE,  # of the columns that it may write itself
         "payments.attempt": _CHANGE,
         "payments.connection": _CHANGE,
         "payments.payment": _CHANGE,
@@ -125,7 +128,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.event": frozenset({"select", "insert*"}),
         "idempotency.request": _MOVE,
         "jobs.job": frozenset({"select", "insert", "update*", "delete"}),
+        "keys.change": _READ,
         "keys.data_key": _ADD,
+        "keys.reseal": _MOVE,
         "payments.attempt": _CHANGE,
         "payments.connection": _READ,
         "payments.payment": _MOVE,
@@ -142,6 +147,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "audit.address": frozenset({"insert"}),
         "audit.event": frozenset({"insert*"}),
         "jobs.job": _CHANGE,
+        "keys.change": _READ,
         "keys.data_key": _ADD,
         "payments.attempt": _READ,
         "payments.payment": _READ,
@@ -183,7 +189,13 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "identity.used_once": frozenset({"select", "insert", "delete"}),
         "keys.change": _ADD,
         "keys.data_key": _CHANGE,
+        "keys.reseal": frozenset({"select", "insert", "update"}),
+        "keys.rewrap": frozenset({"select", "insert", "update", "delete"}),
         "strongroom.migration": _READ,
+        # Counts what a key still seals, and sees nothing that is sealed.
+        "webhooks.endpoint": frozenset({"select*"}),
+        "webhooks.notice": frozenset({"select*"}),
+        "webhooks.source": frozenset({"select*"}),
     },
 }
 PAIRS: Final = sorted(RIGHTS)
@@ -318,6 +330,10 @@ ROWS: Final[dict[str, str]] = {
         " on conflict (merchant_id, person_id, state) do update set last_step = 1"
     ),
     "keys.change": "(merchant_id, mode, name, version, what, at) values ('{m}', 'test', '{aud}', 1, 'rotated', now())",
+    "keys.reseal": (
+        "(merchant_id, mode, name, part, version, state, run_at, created_by, created_at, updated_at)"
+        " values ('{m}', 'test', '{aud}', 'a.b.c', 1, 'waiting', now(), 'x', now(), now())"
+    ),
     "keys.data_key": (
         "(merchant_id, mode, name, version, purpose, state, wrapped, mac, made_at)"
         f" values ('{{m}}', 'test', '{{aud}}', 1, 'card', 'active', '', {_HASH}, now())"

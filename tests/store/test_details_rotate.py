@@ -16,11 +16,10 @@ from strongroom.crypto import Algorithm
 from strongroom.crypto.aead import VERSION_BYTES
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
-from strongroom.keys import KeyName
+from strongroom.keys import KeyInUse, KeyName
 from strongroom.vault.create import Asked
 from strongroom.vault.details import FIELDS
 from strongroom.vault.finding import Caller
-from strongroom.vault.rotation.errors import KeyInUse
 from strongroom.vault.wire import (
     BillingAddress,
     CardIn,

@@ -16,12 +16,11 @@ from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKeyDestroyed, KeyName
+from strongroom.keys import DataKeyDestroyed, KeyInUse, KeyName
 from strongroom.vault.erasure.driver import _OF_A_MERCHANT
 from strongroom.vault.erasure.errors import ErasureUnknown, NothingToErase
 from strongroom.vault.erasure.model import GATHERING, ErasureState, Scope
 from strongroom.vault.errors import MerchantErased, TokenUnknown
-from strongroom.vault.rotation.errors import KeyInUse
 from strongroom.vault.rotation.model import ROTATABLE
 
 

@@ -30,6 +30,7 @@ SCHEMAS: Final = {
     "identity.login": {"identity"},
     "jobs": {"jobs"},
     "keys": {"keys"},
+    "keys.reseal": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "vault.rotation": {"vault"},
@@ -73,6 +74,8 @@ _RECORDS: Final = {
 }
 #: All three see a tenant's payments, and may hasten a job of its; only the worker sees everybody's jobs.
 _SERVING: Final = core(Login.GATEWAY, Login.WORKER, Login.WEBHOOKS)
+#: Who seals here, and so looks which keys were rotated.
+_CHANGING: Final = frozenset({Login.GATEWAY, Login.WORKER, Login.WEBHOOKS})
 #: Who runs a package's queries, and where.
 RUN_BY: Final = {
     "audit": {**_VAULTS, Domain.CORE: {Login.GATEWAY, Login.CONSOLE, Login.SEALER}},
@@ -89,6 +92,7 @@ RUN_BY: Final = {
     "identity.login": _OPERATORS,
     "jobs": _WORKER,
     "keys": _EVERYBODY,
+    "keys.reseal": core(Login.GATEWAY, Login.CONSOLE, Login.WORKER),
     "payments": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
@@ -167,11 +171,18 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "jobs.job_lag": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
     "keys.be_key_watch": _EVERYBODY,  # names no table
-    "keys.key_changes": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.key_changes": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE, *_CHANGING}},
     "keys.note_key_change": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.retire_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.rewrap_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
     "keys.update_data_key": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.end_rewrap": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.note_rewrap": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.rewrap_at": {Domain.VAULT: {Login.VAULT}, Domain.CORE: {Login.CONSOLE}},
+    "keys.reseal.be_resealer": _EVERYBODY,  # names no table
+    "keys.reseal.begin_reseal": _OPERATORS,
+    "keys.reseal.lock_key": _EVERYBODY,  # names no table
+    "keys.reseal.take_time": _EVERYBODY,  # likewise
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,
     "payments.attempts_of_payment": _SERVING,
@@ -201,11 +212,18 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.transfer.be_seen_forgetter": _EVERYBODY,  # likewise
     "vault.search.walk_indexes": _EVERYBODY,  # names no table
     "vault.request_by_key": {Domain.VAULT: {Login.VAULT}, **_PAYMENTS},
+    "webhooks.count_endpoint_secrets": core(Login.GATEWAY, Login.WORKER, Login.CONSOLE),
     "webhooks.deliveries_of_event": _PAYMENTS,
     "webhooks.disable_endpoint": _PAYMENTS,
     "webhooks.endpoint_by_id": _PAYMENTS,
     "webhooks.endpoint_for_change": _PAYMENTS,
     "webhooks.event_by_id": _PAYMENTS,
+    # Each role seals anew what it may write: the worker sees no secret of a source, and the gateway no notice.
+    "webhooks.inbound.count_notices": core(Login.WORKER, Login.WEBHOOKS, Login.CONSOLE),
+    "webhooks.inbound.count_source_secrets": core(Login.GATEWAY, Login.WEBHOOKS, Login.CONSOLE),
+    "webhooks.inbound.page_of_notices": core(Login.WORKER, Login.WEBHOOKS),
+    "webhooks.inbound.page_of_source_secrets": core(Login.GATEWAY, Login.WEBHOOKS),
+    "webhooks.inbound.reseal_notices": _WORKER,
     "webhooks.inbound.keep_notices": core(Login.WEBHOOKS),
     "webhooks.inbound.keep_word": core(Login.WEBHOOKS),
     "webhooks.inbound.notice_by_event": core(Login.WORKER, Login.WEBHOOKS),
@@ -223,6 +241,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "webhooks.listening_endpoints": _PAYMENTS,
     "webhooks.load_deliveries": _WORKER,
     "webhooks.publish_once": _WORKER,
+    "webhooks.page_of_endpoint_secrets": _PAYMENTS,
     "webhooks.put_delivery_jobs": _SERVING,
     "webhooks.record_tries": _WORKER,
     "webhooks.tries_of_deliveries": _PAYMENTS,

@@ -17,14 +17,16 @@ from strongroom.crypto import Algorithm, Place
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.kernel.errors import Invalid
-from strongroom.keys import DataKey, DataKeyDestroyed, KeyName
-from strongroom.vault.errors import CannotReadCard
-from strongroom.vault.rotation.errors import (
+from strongroom.keys import (
+    DataKey,
+    DataKeyDestroyed,
     KeyInUse,
     KeyIsCurrent,
+    KeyName,
     KeyStillServes,
     KeyVersionUnknown,
 )
+from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.work import store
 from strongroom.vault.work.model import JobState
 

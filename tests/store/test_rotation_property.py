@@ -18,10 +18,11 @@ from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database
 from strongroom.kernel.errors import StrongroomError
-from strongroom.keys import DataKeyDestroyed, KeyName
-from strongroom.vault.rotation.errors import (
+from strongroom.keys import (
+    DataKeyDestroyed,
     KeyInUse,
     KeyIsCurrent,
+    KeyName,
     KeyStillServes,
     KeyVersionUnknown,
 )

@@ -66,6 +66,8 @@ class Action(enum.StrEnum):
     KEYS_DATA_KEY_CREATED = "keys.data_key.created"
     KEYS_DATA_KEY_DESTROYED = "keys.data_key.destroyed"
     KEYS_DATA_KEY_ROTATED = "keys.data_key.rotated"
+    KEYS_RESEAL_ENDED = "keys.reseal.ended"
+    KEYS_RESEAL_STARTED = "keys.reseal.started"
     KEYS_ROOT_ROTATED = "keys.root.rotated"
     KEYS_SECRET_ROTATED = "keys.secret.rotated"  # noqa: S105 - an action's name
     PAYMENTS_ATTEMPT_PREPARED = "payments.attempt.prepared"
@@ -97,6 +99,7 @@ class Action(enum.StrEnum):
     VAULT_IMPORT_ENDED = "vault.import.ended"
     VAULT_IMPORT_STARTED = "vault.import.started"
     VAULT_JOB_CHANGED = "vault.job.changed"
+    VAULT_OPENING_FAILED = "vault.opening.failed"
     VAULT_RESEAL_ENDED = "vault.reseal.ended"
     VAULT_RESEAL_STARTED = "vault.reseal.started"
     VAULT_RETOKENIZATION_ENDED = "vault.retokenization.ended"

@@ -12,18 +12,21 @@ from rich.table import Table
 from strongroom.cli.console import installation, out, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from strongroom.cli.operating import Result
-    from strongroom.compose import OperatorKeys
+    from strongroom.compose import OperatorKeys, Reseal
 
 _JSON = typer.Option(False, "--json", help="Print JSON.")
-_MERCHANT = typer.Option(help="The merchant's id (mer_…).")
+_MERCHANT = typer.Option(
+    "", help="The merchant's id (mer_…); `platform` for its own people's secrets."
+)
+_PLATFORM = typer.Option(False, "--platform", help="The installation's own key, of no merchant.")
 _MODE = typer.Option("live", help="live or test.")
-_NAME = typer.Argument(metavar="NAME", help="card, credentials, fingerprint or idempotency.")
+_NAME = typer.Argument(metavar="NAME", help="A key's name, as `strongroom keys list` shows it.")
 _RATE = typer.Option(0, min=0, help="Rows a second that the job looks at; 0: as fast as it goes.")
-_NAMES = ("card", "credentials", "fingerprint", "idempotency")
+_LOOK_SECONDS = 1.0
 _EXAMPLE = "mer_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 
 
@@ -44,6 +47,7 @@ def register(app: typer.Typer) -> None:
     noun.command(
         "destroy", epilog=f"Example: strongroom keys destroy card 1 --merchant {_EXAMPLE} --yes"
     )(destroy)
+    noun.command("progress", epilog="Example: strongroom keys progress --wait")(progress_)
     noun.command("rotate-root", epilog="Example: strongroom keys rotate-root card")(rotate_root)
     app.add_typer(noun, name="keys")
 
@@ -73,6 +77,7 @@ def list_(
                 "made_at": text(each.made_at),
                 "rotates_at": text(each.rotates_at),
                 "overdue": each.overdue,
+                "uses": each.uses,
             }
             for each in await keys.inventory()
             if each.overdue or not overdue
@@ -94,11 +99,16 @@ def rotate(
     *,
     merchant: str = _MERCHANT,
     mode: str = _MODE,
+    platform: bool = _PLATFORM,
     rate: int = _RATE,
     as_json: bool = _JSON,
 ) -> None:
-    """Make a new version of a merchant's key; a job of the vault seals anew what is there."""
-    _begin(name, merchant, mode, rate, None, as_json=as_json, new=True)
+    """Make a new version of a key; jobs seal anew what is there.
+
+    Cards and what belongs to them by a job of the vault; secrets of endpoints, people and providers by the roles that
+    serve them (`strongroom keys progress`).
+    """
+    _begin(name, _owner(merchant, platform=platform), mode, rate, None, as_json=as_json, new=True)
 
 
 def reseal(
@@ -113,9 +123,8 @@ def reseal(
     """Seal anew what is under older versions or another algorithm, without a new version."""
     if algorithm not in ("", "A256CBC-HS512", "A256GCM"):
         raise typer.BadParameter("--algorithm is A256CBC-HS512 or A256GCM")
-    if name == "idempotency":
-        raise typer.BadParameter("nothing lasting is sealed under it")
-    _begin(name, merchant, mode, rate, algorithm or None, as_json=as_json, new=False)
+    owner = _owner(merchant, platform=False)
+    _begin(name, owner, mode, rate, algorithm or None, as_json=as_json, new=False)
 
 
 def destroy(
@@ -128,12 +137,11 @@ def destroy(
     as_json: bool = _JSON,
 ) -> None:
     """Destroy a version that nothing is sealed under any more: what it sealed, in any backup, does not open again."""
-    from strongroom.cli.key import merchant_id
     from strongroom.cli.operating import actor
     from strongroom.kernel.mode import Mode
 
     _require(name, mode)
-    owner = merchant_id(merchant)
+    owner = _owner(merchant, platform=False)
     if not yes:
         typer.confirm(f"Destroy version {version} of {name} of {owner}?", abort=True, err=True)
 
@@ -147,13 +155,67 @@ def destroy(
         out.print(f"destroyed version {version} of [bold]{name}[/]")
 
 
+def progress_(
+    *,
+    wait: bool = typer.Option(False, "--wait", help="Until everything is sealed anew."),
+    as_json: bool = _JSON,
+) -> None:
+    """Show how far what the core database holds is sealed anew, by tenant and column."""
+    import asyncio
+
+    async def work(keys: "OperatorKeys") -> "Sequence[Reseal]":
+        found = await keys.progress()
+        if not wait:
+            return found
+        with progress() as bar:
+            task = bar.add_task("sealed anew", total=None)
+            while any(each.ended_at is None for each in found):
+                bar.update(
+                    task,
+                    total=sum(each.total for each in found),
+                    completed=sum(each.looked for each in found),
+                )
+                await asyncio.sleep(_LOOK_SECONDS)
+                found = await keys.progress()
+        return found
+
+    found = _with_keys(work)
+    if as_json:
+        print_json([_far(each) for each in found])
+        return
+    if not found:
+        out.print("nothing was ever to be sealed anew")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("merchant", "mode", "name", "column", "to", "state", "looked", "anew", "unread"):
+        table.add_column(column, no_wrap=True)
+    for each in found:
+        table.add_row(
+            each.merchant,
+            each.mode,
+            each.name,
+            each.part,
+            str(each.version),
+            each.state if each.problem is None else f"[red]{each.problem}[/]",
+            f"{each.looked:,} of {each.total:,}",
+            f"{each.resealed:,}",
+            f"[red]{each.unread:,}[/]" if each.unread else "0",
+        )
+    print_table(table)
+
+
 def rotate_root(
     purpose: str = typer.Argument(help="audit, card, credential, identity or webhook."),
     *,
     rewrap_only: bool = typer.Option(
         False,
         "--rewrap-only",
-        help="The store has rotated the root already (a KMS), or an earlier run was cut off.",
+        help="The store has rotated the root already (a KMS), or an earlier run was cut off: go on from there.",
+    ),
+    again: bool = typer.Option(
+        False,
+        "--again",
+        help="With --rewrap-only: from the beginning, where a KMS does not tell that it has rotated again.",
     ),
     as_json: bool = _JSON,
 ) -> None:
@@ -179,6 +241,7 @@ def rotate_root(
                 Purpose(purpose),
                 actor(),
                 told=lambda done: bar.update(task, completed=done),
+                resume=rewrap_only and not again,
             )
 
     done = _with_keys(work)
@@ -190,7 +253,7 @@ def rotate_root(
 
 def _begin(
     name: str,
-    merchant: str,
+    owner: str,
     mode: str,
     rate: int,
     algorithm: str | None,
@@ -198,12 +261,11 @@ def _begin(
     as_json: bool,
     new: bool,
 ) -> None:
-    from strongroom.cli.key import merchant_id
     from strongroom.cli.operating import actor
     from strongroom.kernel.mode import Mode
 
     _require(name, mode)
-    owner, of = merchant_id(merchant), Mode(mode)
+    of = Mode(mode)
 
     async def work(keys: "OperatorKeys") -> tuple[int, str | None]:
         if new:
@@ -219,11 +281,38 @@ def _begin(
         out.print(f"{job} seals anew what is there: strongroom job watch {job}", soft_wrap=True)
 
 
+def _owner(merchant: str, *, platform: bool) -> str:
+    """Return whose key is meant: a merchant's id, `platform`, or nothing for the installation's own."""
+    from strongroom.cli.key import merchant_id
+
+    if platform == bool(merchant):
+        raise typer.BadParameter("name the merchant (--merchant), or --platform")
+    return merchant if merchant in ("", "platform") else merchant_id(merchant)
+
+
 def _require(name: str, mode: str) -> None:
-    if name not in _NAMES:
-        raise typer.BadParameter(f"a key is one of {', '.join(_NAMES)}")
+    from strongroom.keys import KeyName
+
+    if name not in {each.value for each in KeyName}:
+        raise typer.BadParameter("no key has this name: see `strongroom keys list`")
     if mode not in ("live", "test"):
         raise typer.BadParameter("--mode is live or test")
+
+
+def _far(each: "Reseal") -> dict[str, Any]:
+    return {
+        "merchant": each.merchant,
+        "mode": each.mode or None,
+        "name": each.name,
+        "column": each.part,
+        "version": each.version,
+        "state": each.state,
+        "problem": each.problem,
+        "total": each.total,
+        "looked": each.looked,
+        "resealed": each.resealed,
+        "unread": each.unread,
+    }
 
 
 def _table(found: list[dict[str, Any]]) -> Table:
@@ -238,6 +327,7 @@ def _table(found: list[dict[str, Any]]) -> Table:
         "algorithm",
         "made",
         "due",
+        "uses",
     ):
         table.add_column(column, no_wrap=True)
     for each in found:
@@ -252,6 +342,7 @@ def _table(found: list[dict[str, Any]]) -> Table:
             each["algorithm"],
             each["made_at"][:10],
             f"[red]{due}[/]" if each["overdue"] else due,
+            "" if each["uses"] is None else f"{each['uses']:,}",
         )
     return table
 

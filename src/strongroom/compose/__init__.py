@@ -34,6 +34,7 @@ from strongroom.compose.site import (
     split_key_file,
     system_clock,
 )
+from strongroom.keys.reseal.model import Reseal
 from strongroom.keys.secrets.book import SecretBook
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "KeyFile",
     "LoginPassword",
     "OperatorKeys",
+    "Reseal",
     "SecretBook",
     "SecretRotation",
     "Site",

@@ -12,6 +12,7 @@ from strongroom.compose import access as access_parts
 from strongroom.compose import payments as payment_parts
 from strongroom.compose import sessions as session_parts
 from strongroom.compose.console import console_state
+from strongroom.compose.core_keys import core_keys_of, reseal_in, watch_keys
 from strongroom.compose.documents import (
     CONSOLE_ROUTES,
     GATEWAY_ROUTES,
@@ -25,6 +26,7 @@ from strongroom.compose.documents import (
 )
 from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.key_periods import watch_periods
+from strongroom.compose.key_schedule import core_schedule, on_schedule
 from strongroom.compose.operators import Operators
 from strongroom.compose.process import present
 from strongroom.compose.site import (
@@ -44,6 +46,7 @@ from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.identity.approvals.gate import ApprovalGate
+from strongroom.identity.columns import COLUMNS as IDENTITY_COLUMNS
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
@@ -52,6 +55,7 @@ from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.outbox.service import VaultOutbox
+from strongroom.webhooks.columns import GATEWAY_COLUMNS, WORKER_COLUMNS
 
 BULK_CALLS_WAITING_MAX: Final = 32
 RETENTION_SECONDS: Final = 30.0
@@ -123,6 +127,7 @@ class Composer(Operators):
         await self._core_role(database)
         await self.sealer(Domain.CORE)
         self.periodic([Task("core-partitions", PARTITION_SECONDS, partitions_of(database))])
+        reseal_in(self, "gateway", database, keyring, recorder, GATEWAY_COLUMNS)
         state = payment_parts.gateway_state(self, database, keyring, recorder)
         return await self._listener(
             "gateway",
@@ -146,6 +151,7 @@ class Composer(Operators):
         keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         await self._core_role(database)
+        watch_keys(self, "webhooks", keyring)
         return await self._listener(
             "webhooks",
             WEBHOOKS_ROUTES,
@@ -165,12 +171,11 @@ class Composer(Operators):
         hash_key = await platform_secret(keyring, KeyName.API_KEY_HASH)
         await self._core_role(database)
         denials = self._denials("console", recorder)
-        watch_periods(
-            self,
-            Domain.CORE,
-            PostgresDataKeyTable(database, self.site.clock),
-            (Purpose.IDENTITY, Purpose.AUDIT),
-        )
+        reseal_in(self, "console", database, keyring, recorder, IDENTITY_COLUMNS)
+        table, purposes = PostgresDataKeyTable(database, self.site.clock), (Purpose.IDENTITY,)
+        watch_periods(self, Domain.CORE, table, (*purposes, Purpose.AUDIT))
+        core_keys = core_keys_of(self, database, keyring, IDENTITY_COLUMNS)
+        on_schedule(self, "console", core_schedule(self, table, purposes, core_keys, recorder))
         return await self._listener(
             "console",
             CONSOLE_ROUTES,
@@ -193,6 +198,7 @@ class Composer(Operators):
         keyring = await self.keyring(database, Purpose.WEBHOOK, Purpose.AUDIT)
         recorder = await self.recorder(database, keyring)
         await self._core_role(database)
+        reseal_in(self, "worker", database, keyring, recorder, WORKER_COLUMNS)
         self._worker = payment_parts.start_worker(self, database, keyring, recorder)
         self._worker_recorder = recorder
 

@@ -8,18 +8,37 @@ from typing import Final
 
 from strongroom.audit import PLATFORM, Action, Origin
 from strongroom.audit.recorder import EventRecorder
+from strongroom.compose.core_keys import core_keys_of, recorded
 from strongroom.compose.process import Process
 from strongroom.compose.vault_work import VaultWork, periods_of, rotation_of
 from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
-from strongroom.db.pool import Database
+from strongroom.db.pool import Database, Transaction
+from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import Conflict
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKeyRow, KeyName, KeyState, Purpose
+from strongroom.keys import (
+    INSTEAD,
+    PLATFORM_MERCHANT,
+    PLATFORM_MODE,
+    ROTATING,
+    DataKeyRow,
+    KeyInUse,
+    KeyName,
+    KeyNotRotated,
+    KeyState,
+    KeyVersionUnknown,
+    Purpose,
+    Rotating,
+)
 from strongroom.keys.keyring import Keyring
-from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.keys.reseal.model import Reseal
+from strongroom.keys.reseal.service import CoreKeys, KeyOf, Record, What
+from strongroom.keys.store import FROM_THE_BEGINNING, Past, PostgresDataKeyTable
 from strongroom.keys.stores.file import FileKeyStore
+from strongroom.vault.canary import reseal_canary
+from strongroom.vault.rotation.model import ROTATABLE
 from strongroom.vault.rotation.periods import algorithm_of_key
 from strongroom.vault.rotation.service import By, KeyRotation
 
@@ -29,6 +48,10 @@ _PURPOSES: Final = {
     Domain.VAULT: (Purpose.CARD, Purpose.CREDENTIAL, Purpose.AUDIT),
     Domain.CORE: (Purpose.IDENTITY, Purpose.WEBHOOK, Purpose.AUDIT),
 }
+
+
+#: A walk that wraps anew notes where it is after so many keys.
+NOTED_EVERY: Final = 20
 
 
 class RootNotRotatedHere(Conflict):
@@ -52,6 +75,8 @@ class ListedKey:
     made_at: datetime
     rotates_at: datetime | None
     overdue: bool
+    #: How many values are sealed under a version that seals nothing new; None: it is current, or seals nothing.
+    uses: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +90,12 @@ class _Part:
 class OperatorKeys:
     """What an operator sees of keys and does to them."""
 
-    def __init__(self, process: Process, parts: dict[Domain, _Part], rotation: KeyRotation) -> None:
+    def __init__(
+        self, process: Process, parts: dict[Domain, _Part], rotation: KeyRotation, core: CoreKeys
+    ) -> None:
         self._process = process
         self._parts = parts
+        self._core = core
         self.rotation = rotation
 
     async def inventory(self) -> Sequence[ListedKey]:
@@ -107,18 +135,46 @@ class OperatorKeys:
                         row.made_at,
                         due_at,
                         due_at is not None and due_at <= now,
+                        await self._uses(domain, row),
                     )
                 )
         return found
 
+    async def _uses(self, domain: Domain, row: DataKeyRow) -> int | None:
+        """Count what a version that retires still seals."""
+        if row.state is not KeyState.RETIRING or row.name not in set(KeyName):
+            return None
+        name = KeyName(row.name)
+        if domain is Domain.CORE and name in self._core.names:
+            return await self._core.uses(KeyOf(row.merchant, row.mode, name), row.version)
+        if domain is Domain.VAULT and name in ROTATABLE and row.merchant:
+            if ROTATING[name] is not Rotating.MOVES:
+                return None
+            merchant, mode = MerchantId(row.merchant), Mode(row.mode)
+            return (await self.rotation.uses(merchant, mode, name)).get(row.version, 0)
+        return None
+
     async def rotate(
         self, merchant: str, mode: Mode, name: str, rate: int | None, actor: str
     ) -> tuple[int, str | None]:
-        """Rotate a merchant's key; return (version, job)."""
-        rotated = await self.rotation.rotate(
-            By(MerchantId(merchant), mode, actor, Origin()), KeyName(name), rate=rate
-        )
-        return rotated.version, rotated.job_id
+        """Rotate a key, of a merchant or, without one, of the platform; return (version, the vault's job).
+
+        What the core database holds is sealed anew by the roles that serve it (`progress`).
+
+        Raises:
+            KeyNotRotated: says what to do instead.
+        """
+        key = _rotated(name)
+        if not merchant:
+            return await self._rotate_platform(key, actor), None
+        if key in ROTATABLE:
+            rotated = await self.rotation.rotate(
+                By(MerchantId(merchant), mode, actor, Origin()), key, rate=rate
+            )
+            return rotated.version, rotated.job_id
+        of = _core_key(merchant, mode, key)
+        version, _ = await self._core.rotate(of, actor, self._recorded(of, actor))
+        return version, None
 
     async def reseal(
         self,
@@ -129,19 +185,69 @@ class OperatorKeys:
         rate: int | None,
         actor: str,
     ) -> tuple[int, str | None]:
-        """Move what is sealed under older versions or another algorithm; return (version, job)."""
+        """Move what is sealed under older versions or another algorithm; return (version, the vault's job).
+
+        Raises:
+            KeyNotRotated: nothing that lasts is sealed under it.
+        """
+        key = _rotated(name)
+        if ROTATING[key] is not Rotating.MOVES or not merchant:
+            raise KeyNotRotated("nothing that lasts is sealed under it")
+        if key not in ROTATABLE:
+            of = _core_key(merchant, mode, key)
+            version, _ = await self._core.reseal(of, actor, self._recorded(of, actor))
+            return version, None
         rotated = await self.rotation.reseal(
             By(MerchantId(merchant), mode, actor, Origin()),
-            KeyName(name),
+            key,
             algorithm=None if algorithm is None else Algorithm(algorithm),
             rate=rate,
         )
         return rotated.version, rotated.job_id
 
     async def destroy(self, merchant: str, mode: Mode, name: str, version: int, actor: str) -> None:
-        """Destroy a version that nothing is sealed under. Raises as `KeyRotation.destroy`."""
-        by = By(MerchantId(merchant), mode, actor, Origin())
-        await self.rotation.destroy(by, KeyName(name), version)
+        """Destroy a version that nothing is sealed under. Raises as `KeyRotation.destroy` and `CoreKeys.destroy`."""
+        key = _rotated(name)
+        if not merchant:
+            raise KeyInUse("older versions of the platform's keys go on verifying")
+        if key in ROTATABLE:
+            by = By(MerchantId(merchant), mode, actor, Origin())
+            await self.rotation.destroy(by, key, version)
+            return
+        of = _core_key(merchant, mode, key)
+        await self._core.destroy(of, version, self._recorded(of, actor))
+
+    async def progress(self) -> Sequence[Reseal]:
+        """Return how far each column of the core database is sealed anew, of every tenant."""
+        return await self._core.progress()
+
+    async def _rotate_platform(self, name: KeyName, actor: str) -> int:
+        """Rotate a key of the installation itself, in each database that has one; return the newest version."""
+        if name is not KeyName.CARD and ROTATING[name] is not Rotating.VERIFIES:
+            raise KeyNotRotated("it is a merchant's: name the merchant")
+        newest = 0
+        for part in self._parts.values():
+            if not await part.table.versions(PLATFORM_MERCHANT, PLATFORM_MODE, name):
+                continue
+            record = recorded(
+                part.recorder, self._process.site.clock, KeyOf(PLATFORM, "", name), actor
+            )
+
+            async def within(tx: Transaction, row: DataKeyRow, record: Record = record) -> None:
+                await record(tx, What.ROTATED, row.version)
+
+            key = await part.keyring.rotate(PLATFORM_MERCHANT, PLATFORM_MODE, name, within)
+            newest = max(newest, key.version)
+        if not newest:
+            raise KeyVersionUnknown("it was not made yet: it is made at its first use")
+        if name is KeyName.CARD:
+            vault = self._parts[Domain.VAULT]
+            await reseal_canary(vault.database, vault.keyring)
+        return newest
+
+    def _recorded(self, of: KeyOf, actor: str) -> Record:
+        recorder = self._parts[Domain.CORE].recorder
+        return recorded(recorder, self._process.site.clock, of, actor)
 
     async def new_root(self, purpose: Purpose) -> None:
         """Make a new version of a root where the store is a file.
@@ -154,20 +260,41 @@ class OperatorKeys:
             raise RootNotRotatedHere
         store.rotate_root(purpose, self._process.site.clock.now())
 
-    async def rewrap(self, purpose: Purpose, actor: str, told: Callable[[int], None]) -> int:
+    async def rewrap(
+        self, purpose: Purpose, actor: str, told: Callable[[int], None], *, resume: bool = False
+    ) -> int:
         """Wrap every data key of a root anew, under its newest version; return how many, and tell `told` meanwhile.
 
         Safe to repeat, and to be cut off: what was not reached is wrapped under the version before, which stays.
+        `resume`: go on where the last one was cut off, unless the root is of another version by now.
         """
-        done = 0
+        root = await self._root(purpose)
+        total = 0
         for domain, part in self._parts.items():
             if purpose not in _PURPOSES[domain]:
                 continue
-            async for row in part.table.everybodys((purpose,)):
-                done += await self._rewrapped(part, row)
-                told(done)
+            past, done = FROM_THE_BEGINNING, 0
+            if resume:
+                past, done = await part.table.rewrapped_to(purpose, root)
+            unnoted = 0
+            async for row in part.table.everybodys((purpose,), past):
+                # Crash here: those since the last note are wrapped once more, which changes nothing.
+                done, unnoted = done + await self._rewrapped(part, row), unnoted + 1
+                told(total + done)
+                if unnoted == NOTED_EVERY:
+                    past, unnoted = Past(row.merchant, row.mode, row.name, row.version), 0
+                    await part.table.note_rewrap(purpose, root, past, done)
             await self._record(part, purpose, done, actor)
-        return done
+            await part.table.end_rewrap(purpose)
+            total += done
+        return total
+
+    async def _root(self, purpose: Purpose) -> str:
+        """Say which root it is, and of when, as far as the store tells."""
+        for root in await (await self._process.key_store()).describe():
+            if root.purpose is purpose:
+                return f"{root.key_id} {rfc3339(root.created)}"
+        return ""
 
     async def _rewrapped(self, part: _Part, row: DataKeyRow) -> int:
         """Wrap one anew; one that was changed under our hands is read again."""
@@ -204,4 +331,20 @@ async def operator_keys_of(process: Process) -> OperatorKeys:
     vault = parts[Domain.VAULT]
     work = VaultWork(process, vault.database, vault.recorder)
     rotation = rotation_of(process, vault.database, vault.keyring, vault.recorder, work)
-    return OperatorKeys(process, parts, rotation)
+    core = core_keys_of(process, parts[Domain.CORE].database, parts[Domain.CORE].keyring)
+    return OperatorKeys(process, parts, rotation, core)
+
+
+def _rotated(name: str) -> KeyName:
+    """Return a key that is rotated by command. Raises KeyNotRotated, which says what to do instead."""
+    key = KeyName(name)
+    if ROTATING[key] not in (Rotating.MOVES, Rotating.VERIFIES):
+        raise KeyNotRotated(f"{name} is not rotated by itself: {INSTEAD[key]}")
+    return key
+
+
+def _core_key(merchant: str, mode: Mode, name: KeyName) -> KeyOf:
+    """Return whose key is meant: what belongs to no mode has none, and providers are those of live."""
+    if name is KeyName.TOTP_SECRETS:
+        return KeyOf(merchant, PLATFORM_MODE, name)
+    return KeyOf(merchant, Mode.LIVE if name is KeyName.PROVIDER_SECRETS else mode, name)

@@ -13,6 +13,7 @@ from strongroom.compose.containers import rules_of
 from strongroom.compose.erasure import erasures_of
 from strongroom.compose.forwarding import forward_desk
 from strongroom.compose.key_periods import watch_periods
+from strongroom.compose.key_schedule import on_schedule, vault_schedule
 from strongroom.compose.process import Process
 from strongroom.compose.retokenize import retokenizations_of
 from strongroom.compose.reveal import reveals_of
@@ -36,7 +37,9 @@ from strongroom.vault.containers.service import ContainerDesk
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
+from strongroom.vault.details import FIELDS as DETAIL_FIELDS
 from strongroom.vault.details import DetailSealer
+from strongroom.vault.diagnosis import Diagnosis
 from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.ports import Vault
@@ -46,7 +49,7 @@ from strongroom.vault.residency import (
     require_region,
     require_same,
 )
-from strongroom.vault.sealing import CardSealer
+from strongroom.vault.sealing import NUMBER_FIELD, CardSealer
 from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
@@ -93,7 +96,12 @@ async def vault_parts(process: Process) -> VaultParts:
     await _require_region(process, database)
     await put_canary(database, keyring, site.clock)
     residency = Residency(MerchantRegions(core), site.settings.vault_region)
-    sealer = CardSealer(keyring, residency, Algorithm(site.settings.card_algorithm), site.clock)
+    diagnosis = Diagnosis(
+        database, keyring, recorder, site.clock, site.log, (NUMBER_FIELD, *DETAIL_FIELDS)
+    )
+    sealer = CardSealer(
+        keyring, residency, Algorithm(site.settings.card_algorithm), site.clock, diagnosis
+    )
     epochs = CvcEpochs(
         database, await process.key_store(), recorder, site.clock, site.metrics.vault
     )
@@ -209,13 +217,10 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
     process, database, keyring = parts.process, parts.database, parts.keyring
     recorder, rules, work = parts.recorder, parts.rules, parts.work
     clock = process.site.clock
-    watch_periods(
-        process,
-        Domain.VAULT,
-        PostgresDataKeyTable(database, clock),
-        (Purpose.CARD, Purpose.CREDENTIAL),
-    )
+    table, purposes = PostgresDataKeyTable(database, clock), (Purpose.CARD, Purpose.CREDENTIAL)
+    watch_periods(process, Domain.VAULT, table, purposes)
     rotation = await rotation_state(process, database, keyring, recorder, work)
+    on_schedule(process, "vault", vault_schedule(process, table, purposes, rotation["rotation"]))
     return {
         "vault": _tokens_of(parts),
         "jobs": work.jobs,

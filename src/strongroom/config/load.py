@@ -284,6 +284,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "key_days_signing": _count,
     "key_days_hashing": _count,
     "key_days_root": _count,
+    "key_rotation_automatic": _truth,
     "passkey_attestation": lambda text, _: PasskeyAttestation(text),
     "passkey_models": _aaguids,
     "passkey_roots": _path,

@@ -359,6 +359,10 @@ class Settings(KeyStoreSettings):
     key_days_root: int = field(
         default=730, metadata=says("Days after which a root key in the key store is overdue.")
     )
+    key_rotation_automatic: bool = field(
+        default=False,
+        metadata=says("Rotate keys past their period by themselves; see rotate-keys."),
+    )
     egress_loopback: tuple[str, ...] = field(
         default=(),
         metadata=says(

@@ -58,7 +58,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def problem_answer(error: StrongroomError, request_id: str) -> Answer:
-    """Print an error of ours as an answer."""
+    """Print an error of ours as an answer: what callers are told of it. The log line has its own code."""
+    reason = error.code
+    if error.told_as is not None:
+        error = error.told_as()
     status = error.status if error.status in TITLES else 500
     fields = error.errors if isinstance(error, Invalid) else ()
     problem = Problem(
@@ -79,7 +82,7 @@ def problem_answer(error: StrongroomError, request_id: str) -> Answer:
     ):
         if value is not None:
             headers.append((name, str(value)))
-    return Answer(status, _encode(problem), PROBLEM_JSON, headers, {"reason": error.code})
+    return Answer(status, _encode(problem), PROBLEM_JSON, headers, {"reason": reason})
 
 
 def _seconds_to_wait(error: StrongroomError) -> int | None:

@@ -21,6 +21,8 @@ class StrongroomError(Exception):
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
+    #: What a caller is told instead, where more would serve only whoever altered our data; None: what it is.
+    told_as: ClassVar["type[StrongroomError] | None"] = None
 
     def __init__(self, detail: str | None = None) -> None:
         #: The sentence for people. A class's docstring is its message when none is given.

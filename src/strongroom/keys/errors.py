@@ -9,6 +9,13 @@ StrongroomError
 │       ├── RootDisabled       the root is disabled, or is to be deleted
 │       └── KeyFileUnsafe      the key file is missing, readable by others, or does not open
 ├── SecretNotTaken             a rotation stopped before its end; the current value stays current
+├── Refused
+│   ├── KeyVersionUnknown 404  there is no such version
+│   ├── KeyNotRotated     409  such a key has no rotation of its own; says what it has instead
+│   ├── KeyRotatedMeanwhile 409  a newer version than the one that was meant is there already
+│   ├── KeyIsCurrent      409  what seals now is not destroyed
+│   ├── KeyStillServes    409  a process may still have it as the current one; wait
+│   └── KeyInUse          409  something is still sealed under it: let its re-seal end, or begin one
 ├── SecretsMissing             at start: names every reference that leads nowhere
 └── KeysBroken
     ├── CannotUnwrap           a wrapped key was altered, or belongs elsewhere
@@ -19,7 +26,7 @@ StrongroomError
 
 from collections.abc import Mapping
 
-from strongroom.kernel.errors import StrongroomError, Unavailable
+from strongroom.kernel.errors import Conflict, NotThere, StrongroomError, Unavailable
 
 
 class SecretUnreadable(Unavailable):
@@ -97,3 +104,39 @@ class DataKeyUnknown(KeysBroken):
     """There is no such version of the data key."""
 
     code = "data_key_unknown"
+
+
+class KeyVersionUnknown(NotThere):
+    """There is no such version of this key."""
+
+    code = "key_version_unknown"
+
+
+class KeyNotRotated(Conflict):
+    """This key is not rotated by itself."""
+
+    code = "key_not_rotated"
+
+
+class KeyRotatedMeanwhile(Conflict):
+    """A newer version of this key is there already."""
+
+    code = "key_rotated_meanwhile"
+
+
+class KeyIsCurrent(Conflict):
+    """This version seals now: rotate the key first."""
+
+    code = "key_is_current"
+
+
+class KeyStillServes(Conflict):
+    """This version was current until a moment ago: it can be destroyed ten minutes after the rotation."""
+
+    code = "key_still_serves"
+
+
+class KeyInUse(Conflict):
+    """Something is still sealed under this version: let the re-seal end, or begin one."""
+
+    code = "key_in_use"

@@ -59,3 +59,19 @@ select merchant_id, mode, name, purpose, version, state, wrapped, mac, made_at f
 -- Wraps a version anew, where nothing else has changed it meanwhile.
 update keys.data_key set wrapped = $5, mac = $6
  where merchant_id = $1 and mode = $2 and name = $3 and version = $4 and mac = $7 and state <> 'destroyed';
+
+-- name: rewrap_at (purpose)
+-- Behind which key a walk over the data keys of a root was cut off.
+select root, past_owner, past_mode, past_name, past_version, done from keys.rewrap where purpose = $1;
+
+-- name: note_rewrap (purpose, root, owner, mode, name, version, done, at)
+-- Notes how far such a walk is.
+insert into keys.rewrap (purpose, root, past_owner, past_mode, past_name, past_version, done, at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+    on conflict (purpose) do update
+       set root = excluded.root, past_owner = excluded.past_owner, past_mode = excluded.past_mode,
+           past_name = excluded.past_name, past_version = excluded.past_version, done = excluded.done, at = excluded.at;
+
+-- name: end_rewrap (purpose)
+-- It came to its end: the next one begins anew.
+delete from keys.rewrap where purpose = $1;

@@ -3,7 +3,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from strongroom.db.pool import Database, Transaction
 from strongroom.db.queries import load_queries
@@ -16,6 +16,18 @@ from strongroom.keys.ports import Within
 _QUERIES: Final = load_queries("strongroom.keys")
 #: Keys of all tenants are read so many at a time.
 PAGE_ROWS: Final = 500
+
+
+class Past(NamedTuple):
+    """The key that a walk over all keys is behind."""
+
+    merchant: str
+    mode: str
+    name: str
+    version: int
+
+
+FROM_THE_BEGINNING: Final = Past("", "", "", 0)
 
 
 class PostgresDataKeyTable:
@@ -75,7 +87,8 @@ class PostgresDataKeyTable:
         within: Within | None = None,
     ) -> DataKeyRow | None:
         """Keep a new version and retire the one before. See `DataKeyTable`."""
-        async with self._database.transaction([MerchantId(new.merchant)]) as tx:
+        seen = [MerchantId(new.merchant), *self.witness_sees]
+        async with self._database.transaction(seen) as tx:
             # The one before first: whoever destroys or wraps it waits, or was earlier and is not undone.
             retired = await tx.run(_QUERIES["retire_data_key"], *_changed(before), mac_before)
             if retired and await tx.run(_QUERIES["add_data_key"], *_columns(new)):
@@ -119,18 +132,45 @@ class PostgresDataKeyTable:
             rows = await read.rows(_QUERIES["key_changes"], since)
         return [KeyChange(*row) for row in rows]
 
-    async def everybodys(self, purposes: Collection[str]) -> AsyncIterator[DataKeyRow]:
-        """Yield every tenant's keys of some roots, for those who look after all of them; pages are read one by one."""
-        at = ("", "", "", 0)
+    async def everybodys(
+        self, purposes: Collection[str], past: Past = FROM_THE_BEGINNING
+    ) -> AsyncIterator[DataKeyRow]:
+        """Yield every tenant's keys of some roots, for those who look after all of them; pages are read one by one.
+
+        `past`: only those behind this one, in the order of the walk.
+        """
+        at = past
         while True:
             async with self._database.transaction() as read:
                 await read.row(_QUERIES["be_key_watch"])
                 rows = await read.rows(_QUERIES["list_data_keys"], list(purposes), *at, PAGE_ROWS)
             for row in map(_data_key, rows):
                 yield row
-                at = (row.merchant, row.mode, row.name, row.version)
+                at = Past(row.merchant, row.mode, row.name, row.version)
             if len(rows) < PAGE_ROWS:
                 return
+
+    async def rewrapped_to(self, purpose: str, root: str) -> tuple[Past, int]:
+        """Return behind which key a walk that wraps anew under this root was cut off, and how many it had done."""
+        async with self._database.transaction() as read:
+            await read.row(_QUERIES["be_key_watch"])
+            row = await read.row(_QUERIES["rewrap_at"], purpose)
+        if row is None or row["root"] != root:
+            return FROM_THE_BEGINNING, 0
+        past = Past(row["past_owner"], row["past_mode"], row["past_name"], row["past_version"])
+        return past, row["done"]
+
+    async def note_rewrap(self, purpose: str, root: str, past: Past, done: int) -> None:
+        """Note that a walk is behind this key."""
+        async with self._database.transaction() as tx:
+            await tx.row(_QUERIES["be_key_watch"])
+            await tx.run(_QUERIES["note_rewrap"], purpose, root, *past, done, self._clock.now())
+
+    async def end_rewrap(self, purpose: str) -> None:
+        """Note that a walk has come to its end."""
+        async with self._database.transaction() as tx:
+            await tx.row(_QUERIES["be_key_watch"])
+            await tx.run(_QUERIES["end_rewrap"], purpose)
 
 
 def _columns(row: DataKeyRow) -> tuple[object, ...]:

@@ -76,8 +76,8 @@ async def _wish(desk: Desk, request: Request, route: str, body: msgspec.Struct) 
     origin = desk.recorder.recent_origin(
         principal.merchant, request.address, request.trace_hash, now
     ) or await desk.recorder.origin(principal.merchant, request.address, request.trace_hash, now)
-    fingerprint = await desk.service.repeats.fingerprint(principal, route, body)
-    return Wish(principal, origin, route, key, request.request_id, fingerprint)
+    now_known, before = await desk.service.repeats.fingerprints(principal, route, body)
+    return Wish(principal, origin, route, key, request.request_id, now_known, before)
 
 
 def _printed(answered: Answered) -> Answer:

@@ -4,7 +4,7 @@
 A repeat is answered with what was kept, or with the payment as it now stands; it never makes another attempt.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +18,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import Refused
 from strongroom.kernel.ids import PaymentId
 from strongroom.kernel.principal import Principal
-from strongroom.keys import DataKeys, KeyName
+from strongroom.keys import DataKey, DataKeys, KeyName
 from strongroom.payments.answers import ACCEPTED, Answered, kept_answer
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
@@ -41,6 +41,8 @@ class Wish:
     #: The request's id: marks the key's row as this request's.
     claim: str
     fingerprint: bytes
+    #: What the same body may be known by, after the key was rotated. Hardly ever any.
+    fingerprints_before: Sequence[bytes] = ()
 
     @property
     def name(self) -> str:
@@ -72,8 +74,10 @@ class Repeats:
         self._keys = keys
         self._clock = clock
 
-    async def fingerprint(self, principal: Principal, route: str, body: msgspec.Struct) -> bytes:
-        """Return the keyed fingerprint of a request's body, with the CVC left out."""
+    async def fingerprints(
+        self, principal: Principal, route: str, body: msgspec.Struct
+    ) -> tuple[bytes, Sequence[bytes]]:
+        """Return the keyed fingerprint of a request's body, with the CVC left out, and those under older versions."""
         key = self._keys.cached(principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT)
         if key is None:
             key = await self._keys.current(
@@ -81,7 +85,16 @@ class Repeats:
             )
         fields = msgspec.structs.asdict(body)
         fields.pop("cvc", None)
-        return hmac_sha256(key.secret.expose(), _encode_sorted([route, fields]))
+        text = _encode_sorted([route, fields])
+        before: Sequence[DataKey] = ()
+        if key.version > 1:
+            before = await self._keys.older(
+                principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT
+            )
+        return (
+            hmac_sha256(key.secret.expose(), text),
+            [hmac_sha256(each.secret.expose(), text) for each in before],
+        )
 
     async def once(self, wish: Wish, work: Coroutine[Any, Any, Answered]) -> Answered:
         """Serve a wish; what is refused because it was done already under this key gets that answer."""
@@ -101,7 +114,7 @@ class Repeats:
         Raises:
             IdempotencyMismatch, IdempotencyInFlight: see each.
         """
-        if taken.fingerprint != wish.fingerprint:
+        if taken.fingerprint not in (wish.fingerprint, *wish.fingerprints_before):
             raise IdempotencyMismatch
         now = self._clock.now()
         if taken.status == 0 and taken.lease_until is not None and taken.lease_until > now:

@@ -38,6 +38,20 @@ async def put_canary(database: Database, keyring: DataKeys, clock: Clock) -> Non
         await tx.run(QUERIES["put_canary"], sealed, key.version, clock.now())
 
 
+async def reseal_canary(database: Database, keyring: DataKeys) -> int:
+    """Seal the canary anew under the platform's current card key; return the version that seals it.
+
+    Safe to repeat. Raises as `hear_canary`.
+    """
+    await hear_canary(database, keyring)
+    key = await keyring.current(PLATFORM_MERCHANT, PLATFORM_MODE, KeyName.CARD)
+    place = _place(key.version)
+    sealed = key.sealer(place.algorithm, _PURPOSE).seal(_NUMBER, place)
+    async with database.transaction() as tx:
+        await tx.run(QUERIES["move_canary"], sealed, key.version)
+    return key.version
+
+
 async def hear_canary(database: Database, keyring: DataKeys) -> None:
     """Open the canary.
 

@@ -12,12 +12,11 @@ from typing import Final, LiteralString, NamedTuple
 
 import msgspec
 
-from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer
+from strongroom.crypto import Algorithm, Place, Sealer
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.model import DetailRow
 from strongroom.vault.sealing import CARD_PURPOSE, CardSealer
@@ -99,13 +98,8 @@ class DetailSealer:
     async def _opened(
         self, row: SealedDetail, mode: Mode, merchant: MerchantId, token: TokenId
     ) -> bytes:
-        algorithm = require_envelope(row.sealed)
-        key = await self._sealer.card_key(merchant, mode, row.key_version)
-        place = _place(row.field, mode, merchant, token, row.key_version, algorithm)
-        try:
-            return key.sealer(algorithm, CARD_PURPOSE).open(row.sealed, place)
-        except CannotOpen:
-            raise CannotReadCard from None
+        place = _place(row.field, mode, merchant, token, row.key_version, self._sealer.algorithm)
+        return await self._sealer.open_sealed(row.sealed, place, _PADDED_TO)
 
     async def seal(
         self, values: Mapping[str, object], mode: Mode, merchant: MerchantId, token: TokenId

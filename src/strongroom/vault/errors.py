@@ -20,7 +20,13 @@ Refused
 TemplateRefused             500   an adapter asked for what it did not register: a bug of ours
 CannotReadCard              503   data altered or key lost: page someone
 ├── CardEnvelopeCut         503   a part of it is missing
-└── CardEnvelopeUnknown     503   of no format that was shipped
+├── CardEnvelopeUnknown     503   of no format that was shipped
+│   (those below are for operators: callers are told card_unreadable, see `diagnosis`)
+├── CardAlgorithmAltered    its first byte names another algorithm than sealed it
+├── CardKeyWrong            sealed under another version of the key than its row says
+├── CardOfAnotherField      sealed for another field of this token
+├── CardOfAnotherMode       sealed for the other mode
+└── CardOfAnotherToken      sealed for another token of the merchant
 CannotReadCredentials       503   likewise, of a connection
 """
 
@@ -140,6 +146,41 @@ class CardEnvelopeUnknown(CannotReadCard):
     """A stored card is of a format that this release does not know."""
 
     code = "card_envelope_unknown"
+
+
+class CardAlgorithmAltered(CannotReadCard):
+    """A stored card says that it is sealed with another algorithm than it is."""
+
+    code = "card_algorithm_altered"
+    told_as = CannotReadCard
+
+
+class CardKeyWrong(CannotReadCard):
+    """A stored card is sealed under another version of the key than its row says."""
+
+    code = "card_key_wrong"
+    told_as = CannotReadCard
+
+
+class CardOfAnotherField(CannotReadCard):
+    """What is stored here was sealed for another field of this token."""
+
+    code = "card_of_another_field"
+    told_as = CannotReadCard
+
+
+class CardOfAnotherMode(CannotReadCard):
+    """A stored card was sealed for the other mode."""
+
+    code = "card_of_another_mode"
+    told_as = CannotReadCard
+
+
+class CardOfAnotherToken(CannotReadCard):
+    """A stored card was sealed for another token of this merchant."""
+
+    code = "card_of_another_token"
+    told_as = CannotReadCard
 
 
 class CannotReadCredentials(Unavailable):

@@ -222,6 +222,16 @@ update vault.connection set status = 'disabled', updated_at = $4
  where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
 returning processor;
 
+-- name: newest_token_ids (merchant, mode, most)
+-- A tenant's newest tokens: where a value that does not open here may have been taken from.
+select token_id from vault.token where merchant_id = $1 and mode = $2
+ order by merchant_id desc, mode desc, token_id desc
+ limit $3;
+
+-- name: move_canary (sealed, key_version)
+-- Puts the canary under a newer version of its key, and never under an older one.
+update vault.canary set sealed = $1, key_version = $2 where name = 'backup' and key_version <= $2;
+
 -- name: put_canary (sealed, key_version, now)
 -- The sealed value by which a restored backup shows that it opens.
 insert into vault.canary (name, sealed, key_version, made_at) values ('backup', $1, $2, $3) on conflict do nothing;

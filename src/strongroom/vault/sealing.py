@@ -2,18 +2,20 @@
 """Seals card numbers and fingerprints them, under a merchant's own data keys. The keyring bounds how long."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, algorithm_of, hmac_sha256
+from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, hmac_sha256
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName
+from strongroom.vault.diagnosis import Diagnosis, Unopened
 from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard, MerchantErased
 from strongroom.vault.model import StoredToken
-from strongroom.vault.pan import Pan
+from strongroom.vault.pan import SEALED_DIGITS, Pan
 from strongroom.vault.residency import Residency
 
 CARD_PURPOSE: Final = "card"
@@ -69,8 +71,10 @@ class CardSealer:
         residency: Residency,
         algorithm: Algorithm = Algorithm.A256CBC_HS512,
         clock: Clock | None = None,
+        diagnosis: Diagnosis | None = None,
     ) -> None:
         self._keyring = keyring
+        self._diagnosis = diagnosis
         self._residency = residency
         self._algorithm = algorithm
         self._clock = clock or SystemClock()
@@ -172,15 +176,29 @@ class CardSealer:
                 has an error of its own.
             KeyStoreUnavailable: its key is not open and the key store does not answer.
         """
-        await self._residency.require(merchant)
-        require_envelope(sealed)
-        key = await self._keyring.version(merchant, mode, KeyName.CARD, key_version)
+        place = _place(mode, merchant, token, key_version, self._algorithm)
+        return Pan.from_sealed(await self.open_sealed(sealed, place, SEALED_DIGITS))
+
+    async def open_sealed(self, sealed: bytes, place: Place, clear_bytes: int = 0) -> bytes:
+        """Open what is sealed for a place of a card, with whichever algorithm it says. Raises as `open_number`.
+
+        What does not open is looked into for operators, where this process diagnoses.
+        """
+        await self._residency.require(place.merchant)
         try:
-            algorithm = algorithm_of(sealed)
-            place = _place(mode, merchant, token, key_version, algorithm)
-            return Pan.from_sealed(key.sealer(algorithm, CARD_PURPOSE).open(sealed, place))
+            algorithm = require_envelope(sealed, clear_bytes)
+            key = await self._keyring.version(
+                place.merchant, place.mode, KeyName.CARD, place.key_version
+            )
+            at = replace(place, algorithm=algorithm)
+            return key.sealer(algorithm, place.purpose).open(sealed, at)
         except CannotOpen:
-            raise CannotReadCard from None
+            error = CannotReadCard()
+        except CannotReadCard as refused:
+            error = refused
+        if self._diagnosis is not None:
+            error = await self._diagnosis.why(Unopened(sealed, place), error)
+        raise error
 
 
 def fingerprint_under(key: DataKey, pan: Pan) -> bytes:

@@ -130,3 +130,27 @@ select number from webhooks.delivery_try
 -- name: publish_once (merchant, mode, outbox, event, type, object, payload, now)
 -- An event of what happened in the vault, with its deliveries, unless it was made before.
 select webhooks.publish_once($1, $2, $3, $4, $5, $6, $7, $8) as published;
+
+-- name: page_of_endpoint_secrets (merchant, mode, after, limit, version)
+-- Endpoints' secrets by their ids; what is sealed comes along where it is not of this version.
+select endpoint_id as id, '' as part, key_version, case when key_version <> $5 then sealed_secrets end as sealed
+  from webhooks.endpoint
+ where merchant_id = $1 and mode = $2 and endpoint_id > $3
+ order by endpoint_id
+ limit $4;
+
+-- name: reseal_endpoint_secrets (merchant, mode, ids, parts, olds, news, version)
+-- Puts what was sealed anew, where nothing has changed meanwhile.
+with done as (
+    update webhooks.endpoint t set sealed_secrets = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where t.merchant_id = $1 and t.mode = $2 and t.endpoint_id = u.id and t.sealed_secrets = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
+-- name: count_endpoint_secrets (merchant, mode, version, most)
+-- How many are sealed under a version (null: any), of at most so many.
+select count(*)::integer as rows
+  from (select from webhooks.endpoint
+         where merchant_id = $1 and mode = $2 and ($3::integer is null or key_version = $3)
+         limit $4) t;

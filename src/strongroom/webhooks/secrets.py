@@ -74,7 +74,7 @@ async def seal_secrets(
     """
     key = await keys.current(merchant, mode, KeyName.WEBHOOK_SECRETS)
     clear = msgspec.json.encode([_Kept(each.text.expose(), each.until) for each in secrets])
-    place = _place(merchant, mode, endpoint, key.version)
+    place = place_of(merchant, mode, endpoint, key.version)
     return Sealed(key.sealer(Algorithm.A256CBC_HS512, PURPOSE).seal(clear, place), key.version)
 
 
@@ -88,7 +88,7 @@ async def open_secrets(
         KeyStoreUnavailable: its key is not open, and the key store does not answer.
     """
     key = await keys.version(merchant, mode, KeyName.WEBHOOK_SECRETS, sealed.key_version)
-    place = _place(merchant, mode, endpoint, sealed.key_version)
+    place = place_of(merchant, mode, endpoint, sealed.key_version)
     try:
         clear = key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(sealed.value, place)
     except CannotOpen:
@@ -97,7 +97,8 @@ async def open_secrets(
     return [EndpointSecret(Secret(each.secret), each.until) for each in kept]
 
 
-def _place(merchant: MerchantId, mode: Mode, endpoint: EndpointId, key_version: int) -> Place:
+def place_of(merchant: MerchantId, mode: Mode, endpoint: EndpointId, key_version: int) -> Place:
+    """Return where an endpoint's secrets are sealed for."""
     return Place(
         algorithm=Algorithm.A256CBC_HS512,
         mode=mode,

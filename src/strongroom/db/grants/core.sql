@@ -91,7 +91,7 @@ grant select, insert on keys.data_key to strongroom_worker;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_worker;
 grant select on payments.connection to strongroom_worker;
 grant select, insert, update (run_at, tries, failures), delete on jobs.job to strongroom_worker;
-grant select, update (state, result, handled_at) on webhooks.notice to strongroom_worker;
+grant select, update (state, result, handled_at, sealed, key_version) on webhooks.notice to strongroom_worker;
 grant update (status, disabled_reason, updated_at) on webhooks.endpoint to strongroom_worker;
 grant update (status, tries, next_at, delivered_at) on webhooks.delivery to strongroom_worker;
 grant select, insert on webhooks.delivery_try to strongroom_worker;
@@ -161,12 +161,23 @@ grant select, insert, update (public_keys, revoked_at, last_used_at) on identity
 grant select, insert, update (ticket_hash, ticket_expires_at, openings, used_at, withdrawn_at)
     on identity.invitation to strongroom_console;
 grant select, insert, update (holds), delete on identity.password to strongroom_console;
-grant select, insert, update (state, last_step), delete on identity.totp to strongroom_console;
+grant select, insert, update (state, last_step, sealed_secret, key_version), delete on identity.totp to strongroom_console;
 grant select, insert, update (used_at), delete on identity.recovery_code to strongroom_console;
 grant select, insert, delete on identity.login to strongroom_console;
 grant select, insert, update (failures, locked_until, known_until, forget_at), delete on identity.login_network
     to strongroom_console;
 grant select, insert, update (spent_until, forget_at), delete on identity.login_account to strongroom_console;
+
+-- Sealing anew: operators and schedules begin it, under the console's login; each role does it for the columns that it
+-- may write. Every role that seals looks each second which keys were rotated.
+grant select, insert, update on keys.reseal to strongroom_console;
+grant select, insert, update, delete on keys.rewrap to strongroom_console;
+-- Whether a version still seals anything of webhooks is counted by who destroys it; nothing that is sealed is seen.
+grant usage on schema webhooks to strongroom_console;
+grant select (merchant_id, mode, key_version) on webhooks.endpoint, webhooks.source, webhooks.notice to strongroom_console;
+grant select, update (cursor, total, looked, resealed, unread, state, problem, failures, claim, run_at, updated_at, ended_at)
+    on keys.reseal to strongroom_gateway, strongroom_worker;
+grant select on keys.change to strongroom_gateway, strongroom_worker, strongroom_webhooks;
 
 grant usage on schema strongroom to strongroom_backup;
 grant execute on function strongroom.let_backup_read() to strongroom_backup;

@@ -7,6 +7,7 @@ grant usage on schema strongroom, keys, audit, idempotency, vault to strongroom_
 grant select on strongroom.migration to strongroom_vault;
 grant select, insert, update on keys.data_key to strongroom_vault;
 grant select, insert on keys.change to strongroom_vault;
+grant select, insert, update, delete on keys.rewrap to strongroom_vault;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
 grant select, insert on audit.address to strongroom_vault;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_vault;
@@ -29,6 +30,8 @@ grant select, insert on vault.canary, vault.region to strongroom_vault;
 grant select, insert, delete on vault.reveal to strongroom_vault;
 grant select, insert, update (count, stopped_at, ends_at, lifted_at, lifted_by) on vault.reveal_stop to strongroom_vault;
 grant select, insert, delete on vault.import_key, vault.import_part to strongroom_vault;
+grant update (sealed_private, key_version) on vault.import_key to strongroom_vault;
+grant update (sealed, key_version) on vault.import_piece, vault.canary to strongroom_vault;
 grant select, insert, update (state, received, consumed, layout, rows, created, duplicates, refused, digest, problem, job_id,
                               updated_at, ended_at, remembers) on vault.import to strongroom_vault;
 grant select, insert, delete on vault.import_piece, vault.import_seen to strongroom_vault;

@@ -47,3 +47,27 @@ update identity.recovery_code set used_at = $4
 select count(*) filter (where used_at is null) as codes_left, max(made_at) as made_at
   from identity.recovery_code
  where merchant_id = $1 and person_id = $2;
+
+-- name: page_of_totp_secrets (merchant, mode, after, limit, version)
+-- Secrets of authenticator apps (which belong to no mode) by their ids; what is sealed comes along where it is not of this version.
+select person_id as id, state as part, key_version, case when key_version <> $5 then sealed_secret end as sealed
+  from identity.totp
+ where merchant_id = $1 and $2::text = '' and person_id >= split_part($3, ' ', 1) and (person_id > split_part($3, ' ', 1) or state > split_part($3, ' ', 2))
+ order by person_id, state
+ limit $4;
+
+-- name: reseal_totp_secrets (merchant, mode, ids, parts, olds, news, version)
+-- Puts what was sealed anew, where nothing has changed meanwhile.
+with done as (
+    update identity.totp t set sealed_secret = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where t.merchant_id = $1 and $2::text = '' and t.person_id = u.id and t.state = u.part and t.sealed_secret = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
+-- name: count_totp_secrets (merchant, mode, version, most)
+-- How many are sealed under a version (null: any), of at most so many.
+select count(*)::integer as rows
+  from (select from identity.totp
+         where merchant_id = $1 and $2::text = '' and ($3::integer is null or key_version = $3)
+         limit $4) t;

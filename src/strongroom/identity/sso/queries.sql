@@ -123,3 +123,27 @@ on conflict do nothing;
 -- name: put_role_and_status (merchant, person, role, status)
 -- What a provider's word made of somebody.
 update identity.person set role = $3, status = $4 where merchant_id = $1 and person_id = $2;
+
+-- name: page_of_provider_secrets (merchant, mode, after, limit, version)
+-- Providers' client secrets (whose key is that of live) by their ids; what is sealed comes along where it is not of this version.
+select provider_id as id, '' as part, key_version, case when key_version <> $5 then sealed_secret end as sealed
+  from identity.provider
+ where merchant_id = $1 and $2::text = 'live' and provider_id > $3
+ order by provider_id
+ limit $4;
+
+-- name: reseal_provider_secrets (merchant, mode, ids, parts, olds, news, version)
+-- Puts what was sealed anew, where nothing has changed meanwhile.
+with done as (
+    update identity.provider t set sealed_secret = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where t.merchant_id = $1 and $2::text = 'live' and t.provider_id = u.id and t.sealed_secret = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
+-- name: count_provider_secrets (merchant, mode, version, most)
+-- How many are sealed under a version (null: any), of at most so many.
+select count(*)::integer as rows
+  from (select from identity.provider
+         where merchant_id = $1 and $2::text = 'live' and ($3::integer is null or key_version = $3)
+         limit $4) t;

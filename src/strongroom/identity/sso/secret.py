@@ -25,7 +25,7 @@ async def seal_secret(
         KeyStoreUnavailable: the key is not open, and the key store does not answer.
     """
     key = await keys.current(merchant, _MODE, KeyName.PROVIDER_SECRETS)
-    place = _place(merchant, provider, key.version)
+    place = place_of(merchant, provider, key.version)
     sealer = key.sealer(Algorithm.A256CBC_HS512, PURPOSE)
     return sealer.seal(secret.expose().encode(), place), key.version
 
@@ -40,7 +40,7 @@ async def open_secret(keys: DataKeys, provider: Provider) -> Secret[str]:
     key = await keys.version(
         provider.merchant, _MODE, KeyName.PROVIDER_SECRETS, provider.key_version
     )
-    place = _place(provider.merchant, provider.provider_id, provider.key_version)
+    place = place_of(provider.merchant, provider.provider_id, provider.key_version)
     try:
         clear = key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(provider.sealed_secret, place)
     except CannotOpen:
@@ -48,7 +48,8 @@ async def open_secret(keys: DataKeys, provider: Provider) -> Secret[str]:
     return Secret(clear.decode())
 
 
-def _place(merchant: MerchantId, provider: ProviderId, key_version: int) -> Place:
+def place_of(merchant: MerchantId, provider: ProviderId, key_version: int) -> Place:
+    """Return where a provider's client secret is sealed for."""
     return Place(
         algorithm=Algorithm.A256CBC_HS512,
         mode=_MODE,

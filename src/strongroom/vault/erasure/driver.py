@@ -13,13 +13,20 @@ from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.events import EventType
-from strongroom.keys import DataKeyRow, DataKeyTable, KeyName, KeyState, WatchedKeys
+from strongroom.keys import (
+    DataKeyRow,
+    DataKeyTable,
+    KeyInUse,
+    KeyName,
+    KeyState,
+    KeyStillServes,
+    WatchedKeys,
+)
 from strongroom.vault.erasure import store
 from strongroom.vault.erasure.model import LOOK, Erasure, ErasureState, Scope
 from strongroom.vault.erasure.store import QUERIES
 from strongroom.vault.erasure.wire import ErasureEvent, erasure_out
 from strongroom.vault.outbox.store import tell
-from strongroom.vault.rotation.errors import KeyInUse, KeyStillServes
 from strongroom.vault.rotation.service import By, KeyRotation
 from strongroom.vault.work.model import JobKind
 from strongroom.vault.work.ports import Jobs

@@ -117,7 +117,8 @@ class Forwarding:
             cards = await self._opened(plan, sealed, checked, sender)  # (5)
             outgoing = outgoing_of(plan, cards, self._clock.now().timestamp())
         except StrongroomError as error:
-            await self._save(wish, Outcome.NOT_SENT, 0, error.code, 0.0)
+            told = (error.told_as or type(error)).code  # it is shown to whoever repeats the call
+            await self._save(wish, Outcome.NOT_SENT, 0, told, 0.0)
             raise
         reply = await self._egress.send(outgoing)  # (6)
         # Crash here: it may have been sent, and the key's outcome is unknown. It is not sent again.

@@ -13,6 +13,8 @@ from strongroom.keys import KeyName
 from strongroom.vault.connections import PURPOSE as CREDENTIAL_PURPOSE
 from strongroom.vault.forwarding.book import FIELD as DESTINATION_FIELD
 from strongroom.vault.sealing import CARD_PURPOSE, NUMBER_FIELD
+from strongroom.vault.transfer.opening import PIECE_FIELD, PRIVATE_FIELD
+from strongroom.vault.transfer.opening import PURPOSE as TRANSFER_PURPOSE
 
 QUERIES: Final = load_queries("strongroom.vault.rotation")
 
@@ -34,6 +36,8 @@ class SealedColumn:
     purpose: str
     #: The field of the place; empty: each row's own `part`.
     field: LiteralString
+    #: No more than so many at once: of what is large.
+    rows_max: int = 4_000
 
 
 TOKENS: Final = SealedColumn(
@@ -69,4 +73,32 @@ DETAILS: Final = SealedColumn(
     CARD_PURPOSE,
     "",
 )
-COLUMNS: Final = (TOKENS, DETAILS, CONNECTIONS, DESTINATIONS)
+#: The private parts of the pairs that other providers encrypt to.
+IMPORT_KEYS: Final = SealedColumn(
+    KeyName.TRANSFER,
+    QUERIES["page_of_import_keys"],
+    QUERIES["reseal_import_keys"],
+    QUERIES["import_keys_key_in_use"],
+    TRANSFER_PURPOSE,
+    PRIVATE_FIELD,
+)
+#: Pieces of uploads that wait to be opened: a megabyte each, and gone with the import's end.
+IMPORT_PIECES: Final = SealedColumn(
+    KeyName.TRANSFER,
+    QUERIES["page_of_import_pieces"],
+    QUERIES["reseal_import_pieces"],
+    QUERIES["import_pieces_key_in_use"],
+    TRANSFER_PURPOSE,
+    PIECE_FIELD,
+    rows_max=8,
+)
+COLUMNS: Final = (TOKENS, DETAILS, CONNECTIONS, DESTINATIONS, IMPORT_KEYS, IMPORT_PIECES)
+#: By `schema.table.column`: a test compares them with the schema.
+NAMES: Final = {
+    "vault.token.sealed_number": TOKENS,
+    "vault.token_detail.sealed": DETAILS,
+    "vault.connection.sealed_credentials": CONNECTIONS,
+    "vault.destination.sealed": DESTINATIONS,
+    "vault.import_key.sealed_private": IMPORT_KEYS,
+    "vault.import_piece.sealed": IMPORT_PIECES,
+}

@@ -10,7 +10,13 @@ from strongroom.keys import CACHE_SECONDS, KeyName
 
 #: The keys of a merchant that the vault rotates.
 ROTATABLE: Final = frozenset(
-    {KeyName.CARD, KeyName.CREDENTIALS, KeyName.FINGERPRINT, KeyName.IDEMPOTENCY}
+    {
+        KeyName.CARD,
+        KeyName.CREDENTIALS,
+        KeyName.FINGERPRINT,
+        KeyName.IDEMPOTENCY,
+        KeyName.TRANSFER,
+    }
 )
 #: Under which something lasting is sealed or looked up: what a job moves.
 MOVED: Final = ROTATABLE - {KeyName.IDEMPOTENCY}
@@ -18,8 +24,6 @@ MOVED: Final = ROTATABLE - {KeyName.IDEMPOTENCY}
 SETTLING: Final = timedelta(seconds=15)
 #: A version may be destroyed so long after the next one was made: twice what any process keeps a key, watching or not.
 RETIREMENT: Final = timedelta(seconds=2 * CACHE_SECONDS)
-#: Repeats of requests are known for so long by the fingerprint of their body.
-REPEATS: Final = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,44 @@ with done as (
     returning 1)
 select count(*)::integer as touched from done;
 
+-- name: page_of_import_keys (merchant, mode, after, limit, version, algorithm)
+-- The pairs that other providers encrypt to, by their ids, likewise; always of one algorithm.
+select key_id as id, '' as part, key_version,
+       case when key_version <> $5 or substr(sealed_private, 1, 1) <> $6 then sealed_private end as sealed
+  from vault.import_key
+ where merchant_id = $1 and mode = $2 and key_id > $3
+ order by key_id
+ limit $4;
+
+-- name: reseal_import_keys (merchant, mode, ids, parts, olds, news, version)
+-- Likewise.
+with done as (
+    update vault.import_key k set sealed_private = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where k.merchant_id = $1 and k.mode = $2 and k.key_id = u.id and k.sealed_private = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
+-- name: page_of_import_pieces (merchant, mode, after, limit, version, algorithm)
+-- Pieces of uploads by their imports and where they begin, likewise. A piece is sealed for `import.begins`.
+select import_id || '.' || begins as id, '' as part, key_version,
+       case when key_version <> $5 or substr(sealed, 1, 1) <> $6 then sealed end as sealed
+  from vault.import_piece
+ where merchant_id = $1 and mode = $2
+   and (import_id, begins) > (split_part($3, '.', 1), coalesce(nullif(split_part($3, '.', 2), ''), '-1')::bigint)
+ order by import_id, begins
+ limit $4;
+
+-- name: reseal_import_pieces (merchant, mode, ids, parts, olds, news, version)
+-- Likewise.
+with done as (
+    update vault.import_piece p set sealed = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where p.merchant_id = $1 and p.mode = $2 and p.import_id = split_part(u.id, '.', 1)
+       and p.begins = split_part(u.id, '.', 2)::bigint and p.sealed = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
 -- name: page_of_fingerprints (merchant, mode, after, limit, version)
 -- Tokens by their ids; what it takes to move their fingerprint comes along where it is of another version.
 select token_id as id, key_version, fingerprint, fingerprint_version,
@@ -122,6 +160,19 @@ select exists (select from vault.connection where merchant_id = $1 and mode = $2
 -- Whether a destination is sealed under this version.
 select exists (select from vault.destination where merchant_id = $1 and mode = $2 and key_version = $3) as used;
 
+-- name: import_keys_key_in_use (merchant, mode, version)
+-- Whether the private part of a pair is sealed under this version.
+select exists (select from vault.import_key where merchant_id = $1 and mode = $2 and key_version = $3) as used;
+
+-- name: import_pieces_key_in_use (merchant, mode, version)
+-- Whether a piece of an upload is sealed under this version.
+select exists (select from vault.import_piece where merchant_id = $1 and mode = $2 and key_version = $3) as used;
+
+-- name: digest_key_in_use (merchant, mode, version)
+-- Whether an import is under way, whose digest may be keyed with this version.
+select exists (select from vault.import
+                where merchant_id = $1 and mode = $2 and state in ('open', 'received') and $3::integer > 0) as used;
+
 -- name: fingerprint_key_in_use (merchant, mode, version)
 -- Whether a card is known by a fingerprint of this version.
 select exists (select from vault.card_identity where merchant_id = $1 and mode = $2 and key_version = $3)
@@ -146,4 +197,12 @@ select key_version as version, count(*) as rows
   from (select key_version from vault.connection where merchant_id = $1 and mode = $2
          union all
         select key_version from vault.destination where merchant_id = $1 and mode = $2 limit $3) t
+ group by key_version;
+
+-- name: uses_of_transfer_keys (merchant, mode, most)
+-- How many import keys and pieces of uploads are sealed under each version, of so many.
+select key_version as version, count(*) as rows
+  from (select key_version from vault.import_key where merchant_id = $1 and mode = $2
+         union all
+        select key_version from vault.import_piece where merchant_id = $1 and mode = $2 limit $3) t
  group by key_version;

@@ -77,7 +77,7 @@ class ResealHandler:
             return Step(job.cursor, ended=True)
         column = columns[at]
         algorithm = Algorithm(str(job.params["algorithm"]))
-        limit = batch(job, self._page_rows)
+        limit = min(batch(job, self._page_rows), column.rows_max)
         total = await _total(tx, job) if job.total is None else None
         rows = await tx.rows(
             column.page,

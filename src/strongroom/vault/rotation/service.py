@@ -14,15 +14,21 @@ from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import JobId, MerchantId
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKeyRow, DataKeyTable, KeyName, KeyState, WatchedKeys
-from strongroom.vault.rotation.columns import QUERIES, SealedColumn
-from strongroom.vault.rotation.errors import (
+from strongroom.keys import (
+    REPEATS,
+    DataKeyRow,
+    DataKeyTable,
     KeyInUse,
     KeyIsCurrent,
+    KeyName,
+    KeyRotatedMeanwhile,
+    KeyState,
     KeyStillServes,
     KeyVersionUnknown,
+    WatchedKeys,
 )
-from strongroom.vault.rotation.model import MOVED, REPEATS, RETIREMENT, ROTATABLE, Rotated
+from strongroom.vault.rotation.columns import QUERIES, SealedColumn
+from strongroom.vault.rotation.model import MOVED, RETIREMENT, ROTATABLE, Rotated
 from strongroom.vault.work.model import JobKind
 from strongroom.vault.work.ports import Jobs
 
@@ -33,6 +39,7 @@ _USES: Final = {
     KeyName.CARD: QUERIES["uses_of_card_keys"],
     KeyName.CREDENTIALS: QUERIES["uses_of_credentials_keys"],
     KeyName.FINGERPRINT: QUERIES["uses_of_fingerprint_keys"],
+    KeyName.TRANSFER: QUERIES["uses_of_transfer_keys"],
 }
 
 
@@ -81,6 +88,7 @@ class KeyRotation:
         self._columns = columns
         self.algorithm = algorithm
         self.clock = clock
+        self.names: Final = ROTATABLE
 
     async def rotate(
         self,
@@ -89,20 +97,27 @@ class KeyRotation:
         *,
         algorithm: Algorithm | None = None,
         rate: int | None = None,
+        after: int | None = None,
     ) -> Rotated:
         """Make a new version, which seals from now on, and begin to move what older ones have sealed.
 
-        Of two at once, one rotates, and both are told the same version. Algorithm and rate are the job's.
+        Of two at once, one rotates, and both are told the same version. Algorithm and rate are the job's. `after`: only
+        if that version seals now.
 
         Raises:
+            KeyRotatedMeanwhile: another version seals now than `after`.
             Invalid: an algorithm for what is no card.
             KeyStoreUnavailable, Unavailable: nothing was changed.
         """
         invariant(name in ROTATABLE, "only these are a merchant's to rotate")
         _require_choice(name, algorithm)
         begun: list[JobId] = []
+        made: list[int] = []
 
         async def within(tx: Transaction, row: DataKeyRow) -> None:
+            made.append(row.version)
+            if after is not None and row.version != after + 1:
+                raise KeyRotatedMeanwhile
             await tx.row(QUERIES["lock_key"], f"{by.merchant} {by.mode} {name}")
             await self._record(
                 tx,
@@ -115,6 +130,8 @@ class KeyRotation:
                 begun.append(await self._begin(tx, by, name, row.version, algorithm, rate))
 
         key = await self._keyring.rotate(by.merchant, by.mode, name, within)
+        if after is not None and not made:
+            raise KeyRotatedMeanwhile  # another process was first
         return Rotated(name, key.version, begun[0] if begun else None)
 
     async def reseal(
@@ -176,7 +193,7 @@ class KeyRotation:
         found: list[KeyView] = []
         for name in sorted(ROTATABLE):
             rows = await self._table.versions(merchant, mode, name)
-            uses = await self._uses(merchant, mode, name)
+            uses = await self.uses(merchant, mode, name)
             counted_all = sum(uses.values()) < USES_COUNTED_MAX
             for row, following in zip(rows, (*rows[1:], None), strict=False):
                 found.append(
@@ -189,7 +206,8 @@ class KeyRotation:
                 )
         return found
 
-    async def _uses(self, merchant: MerchantId, mode: Mode, name: KeyName) -> dict[int, int]:
+    async def uses(self, merchant: MerchantId, mode: Mode, name: KeyName) -> dict[int, int]:
+        """Return how much is sealed under each version, of so many rows; nothing where nothing that lasts is."""
         query = _USES.get(name)
         if query is None:
             return {}
@@ -229,6 +247,8 @@ class KeyRotation:
         queries = [column.in_use for column in self._columns if column.key is name]
         if name is KeyName.FINGERPRINT:
             queries.append(QUERIES["fingerprint_key_in_use"])
+        if name is KeyName.TRANSFER:
+            queries.append(QUERIES["digest_key_in_use"])
         for query in queries:
             row = await tx.row(query, by.merchant, by.mode, version)
             if row is None or row["used"]:

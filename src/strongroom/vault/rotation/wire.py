@@ -13,7 +13,7 @@ class RotateIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A wish to rotate a key."""
 
     name: Annotated[
-        Literal["card", "credentials", "fingerprint", "idempotency"],
+        Literal["card", "credentials", "fingerprint", "idempotency", "transfer"],
         Meta(description="What the key is for"),
     ]
     #: What cards are sealed with anew; without it the installation's setting. Of no other key.
@@ -25,7 +25,7 @@ class RotateIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ResealIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A wish to seal anew."""
 
-    name: Literal["card", "credentials", "fingerprint"]
+    name: Literal["card", "credentials", "fingerprint", "transfer"]
     algorithm: Literal["A256CBC-HS512", "A256GCM"] | None = None
     rate: Annotated[int, Meta(ge=1, le=RATE_MAX)] | None = None
 
@@ -43,7 +43,7 @@ class RotationOut(msgspec.Struct, frozen=True):
 class DestroyIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A wish to destroy a version of a key."""
 
-    name: Literal["card", "credentials", "fingerprint", "idempotency"]
+    name: Literal["card", "credentials", "fingerprint", "idempotency", "transfer"]
     version: Annotated[int, Meta(ge=1, le=1_000_000)]
 
 

@@ -7,7 +7,7 @@ Each is an OpenPGP key (Curve25519) and a P-256 key for JWE. An earlier pair goe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import msgspec
 
@@ -28,6 +28,8 @@ from strongroom.vault.transfer.errors import ImportKeyUnknown
 from strongroom.vault.transfer.store import QUERIES
 
 PURPOSE: Final = "transfer"
+PRIVATE_FIELD: Final = "private"
+PIECE_FIELD: Final = "piece"
 _DIGEST_INFO: Final = b"strongroom import digest 1"
 _SEEN_INFO: Final = b"strongroom import seen 1"
 _DERIVED_KEY_BYTES: Final = 32
@@ -105,7 +107,7 @@ class ImportKeys:
         secret_jwk, public_jwk = jwe.make_key(key_id)
         data_key = await self._key(merchant, mode)
         clear = msgspec.msgpack.encode(_Private(private.expose(), secret_jwk.expose()))
-        place = _place(mode, merchant, key_id, "private", data_key.version)
+        place = _place(mode, merchant, key_id, PRIVATE_FIELD, data_key.version)
         sealed = data_key.sealer(Algorithm.A256CBC_HS512, PURPOSE).seal(clear, place)
         now = self._clock.now()
         made = ImportKey(key_id, certificate, public_jwk, caller.principal.subject, now)
@@ -173,7 +175,7 @@ class ImportKeys:
     async def _private(self, merchant: MerchantId, mode: Mode, row: Mapping[str, Any]) -> _Private:
         version = row["key_version"]
         key = await self._key(merchant, mode, version)
-        place = _place(mode, merchant, row["key_id"], "private", version)
+        place = _place(mode, merchant, row["key_id"], PRIVATE_FIELD, version)
         try:
             clear = key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(row["sealed_private"], place)
         except CannotOpen:
@@ -185,7 +187,6 @@ class ImportKeys:
 
         An unkeyed hash of a file with one card would be a hash of its number (PCI DSS 3.5.1.1).
         """
-        # Of one version for good, so that digests of one file compare over the years.
         return await self._derived(merchant, mode, _DIGEST_INFO)
 
     async def seen_key(self, merchant: MerchantId, mode: Mode) -> Secret[bytes]:
@@ -193,8 +194,11 @@ class ImportKeys:
         return await self._derived(merchant, mode, _SEEN_INFO)
 
     async def _derived(self, merchant: MerchantId, mode: Mode, info: bytes) -> Secret[bytes]:
-        await self._key(merchant, mode)
-        key = await self._key(merchant, mode, 1)
+        # The oldest version that lives, so that digests of one file compare for as long as it does. None is destroyed
+        # while an import is under way, whose digest would then be of two keys.
+        current = await self._key(merchant, mode)
+        older = await self._keyring.older(merchant, mode, KeyName.TRANSFER)
+        key = older[-1] if older else current
         return Secret(hkdf_sha256(key.secret.expose(), info, _DERIVED_KEY_BYTES))
 
     async def seal_piece(
@@ -206,7 +210,7 @@ class ImportKeys:
             MerchantElsewhere, MerchantErased, KeyStoreUnavailable: as every key of a merchant's cards.
         """
         key = await self._key(merchant, mode)
-        place = _place(mode, merchant, f"{import_id}.{begins}", "piece", key.version)
+        place = _place(mode, merchant, f"{import_id}.{begins}", PIECE_FIELD, key.version)
         return key.sealer(Algorithm.A256CBC_HS512, PURPOSE).seal(content, place), key.version
 
     async def open_piece(
@@ -224,20 +228,22 @@ class ImportKeys:
             CannotReadCard: it was altered or moved, or its key is lost.
         """
         key = await self._key(merchant, mode, version)
-        place = _place(mode, merchant, f"{import_id}.{begins}", "piece", version)
+        place = _place(mode, merchant, f"{import_id}.{begins}", PIECE_FIELD, version)
         try:
             return key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(sealed, place)
         except CannotOpen:
             raise CannotReadCard("a piece of an upload does not open") from None
 
 
-def _place(mode: Mode, merchant: MerchantId, owner: str, field: str, version: int) -> Place:
+def _place(
+    mode: Mode, merchant: MerchantId, owner: str, field: LiteralString, version: int
+) -> Place:
     return Place(
         algorithm=Algorithm.A256CBC_HS512,
         mode=mode,
         merchant=merchant,
         object_id=owner,
-        field="private" if field == "private" else "piece",
+        field=field,
         key_version=version,
         purpose=PURPOSE,
     )

@@ -82,3 +82,51 @@ select w.n, k.connection_id, k.event_key, k.sealed, k.key_version, k.state, k.re
  cross join unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (m, md, id, n)
  cross join lateral (select x.* from webhooks.notice x
                       where x.merchant_id = w.m and x.mode = w.md and x.notice_id = w.id limit 1) k;
+
+-- name: page_of_source_secrets (merchant, mode, after, limit, version)
+-- Sources' secrets by their ids; what is sealed comes along where it is not of this version.
+select connection_id as id, '' as part, key_version, case when key_version <> $5 then sealed_secrets end as sealed
+  from webhooks.source
+ where merchant_id = $1 and mode = $2 and connection_id > $3
+ order by connection_id
+ limit $4;
+
+-- name: reseal_source_secrets (merchant, mode, ids, parts, olds, news, version)
+-- Puts what was sealed anew, where nothing has changed meanwhile.
+with done as (
+    update webhooks.source t set sealed_secrets = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where t.merchant_id = $1 and t.mode = $2 and t.connection_id = u.id and t.sealed_secrets = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
+-- name: count_source_secrets (merchant, mode, version, most)
+-- How many are sealed under a version (null: any), of at most so many.
+select count(*)::integer as rows
+  from (select from webhooks.source
+         where merchant_id = $1 and mode = $2 and ($3::integer is null or key_version = $3)
+         limit $4) t;
+
+-- name: page_of_notices (merchant, mode, after, limit, version)
+-- Notices by their ids; what is sealed comes along where it is not of this version.
+select notice_id as id, '' as part, key_version, case when key_version <> $5 then sealed end as sealed
+  from webhooks.notice
+ where merchant_id = $1 and mode = $2 and notice_id > $3
+ order by notice_id
+ limit $4;
+
+-- name: reseal_notices (merchant, mode, ids, parts, olds, news, version)
+-- Puts what was sealed anew, where nothing has changed meanwhile.
+with done as (
+    update webhooks.notice t set sealed = u.new, key_version = $7
+      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
+     where t.merchant_id = $1 and t.mode = $2 and t.notice_id = u.id and t.sealed = u.old
+    returning 1)
+select count(*)::integer as touched from done;
+
+-- name: count_notices (merchant, mode, version, most)
+-- How many are sealed under a version (null: any), of at most so many.
+select count(*)::integer as rows
+  from (select from webhooks.notice
+         where merchant_id = $1 and mode = $2 and ($3::integer is null or key_version = $3)
+         limit $4) t;

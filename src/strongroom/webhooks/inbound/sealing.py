@@ -90,7 +90,7 @@ async def seal(
     key = keys.cached(merchant, mode, KeyName.WEBHOOK_SECRETS)
     if key is None:
         key = await keys.current(merchant, mode, KeyName.WEBHOOK_SECRETS)
-    place = _place(merchant, mode, object_id, field, key.version)
+    place = place_of(merchant, mode, object_id, field, key.version)
     sealer = key.sealer(Algorithm.A256CBC_HS512, PURPOSE)
     return Sealed(sealer.seal(msgspec.json.encode(thing), place), key.version)
 
@@ -111,7 +111,7 @@ async def unseal(
         KeyStoreUnavailable: its key is not open, and the key store does not answer.
     """
     key = await keys.version(merchant, mode, KeyName.WEBHOOK_SECRETS, sealed.key_version)
-    place = _place(merchant, mode, object_id, field, sealed.key_version)
+    place = place_of(merchant, mode, object_id, field, sealed.key_version)
     try:
         clear = key.sealer(Algorithm.A256CBC_HS512, PURPOSE).open(sealed.value, place)
         return msgspec.json.decode(clear, type=shape)
@@ -119,9 +119,10 @@ async def unseal(
         raise CannotReadNotices from None
 
 
-def _place(
+def place_of(
     merchant: MerchantId, mode: Mode, object_id: str, field: LiteralString, key_version: int
 ) -> Place:
+    """Return where what is sealed of a source or a notice is sealed for."""
     return Place(
         algorithm=Algorithm.A256CBC_HS512,
         mode=mode,
