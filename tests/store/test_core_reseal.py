@@ -96,6 +96,7 @@ NOT_SEALED: Final[dict[str, str]] = {
     "vault.forward.fingerprint": "a keyed hash",
     "vault.import.digest": "a keyed hash",
     "vault.import_part.results": "masked, in clear",
+    "vault.import_seen.card": "a keyed hash, forgotten when its dry run has ended",
     "vault.token.fingerprint": "a keyed hash: moved by the vault's re-seal of `fingerprint`",
 }
 
