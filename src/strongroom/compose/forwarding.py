@@ -15,9 +15,9 @@ from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.details import DetailSealer
 from strongroom.vault.forwarding import store
+from strongroom.vault.forwarding.beside import TokenDetails
 from strongroom.vault.forwarding.book import DestinationBook
 from strongroom.vault.forwarding.desk import ForwardDesk
-from strongroom.vault.forwarding.holders import TokenHolders
 from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.forwarding.service import Forwarding
 from strongroom.vault.sealing import CardSealer
@@ -59,7 +59,7 @@ def forward_desk(
         egress=process.egress(),
         maker=maker,
         recorder=recorder,
-        holders=TokenHolders(database, DetailSealer(sealer)),
+        beside=TokenDetails(database, DetailSealer(sealer)),
     )
     return ForwardDesk(book, forwarding)
 
