@@ -78,6 +78,19 @@ async def test_a_person_waits_for_another(
     assert waits.code == 0, waits.err
     approval = waits.out.strip()
     assert "waits for another person" in waits.plain
+    seen = await asyncio.to_thread(run, "approval", "show", approval)
+    assert seen.code == 0, seen.err
+    told = dict(line.split(maxsplit=1) for line in seen.out.splitlines())
+    assert (told["purpose"], told["leave"]) == ("dispute", "clear")
+    assert told["cards"] == f"{ground.token['id']} (visa …4242) of container default"
+    assert f"asked by   {ground.asker.id}" in seen.out
+    assert VISA not in seen.out
+    own = await asyncio.to_thread(run, "approval", "approve", approval)
+    assert (own.code, "approval_own" in own.err) == (1, True)
+    listed = await asyncio.to_thread(run, "approval", "list", "--json")
+    assert [each["about"]["purpose"] for each in listed.json if each["id"] == approval] == [
+        "dispute"
+    ]
     said = await service.console(ground.other.key).post(f"/v1/approvals/{approval}/approve", {})
     assert said.status_code == 200, said.text
     shown = await asyncio.to_thread(run, *call, "--approval", approval)

@@ -16,7 +16,9 @@ from strongroom.compose import CONSOLE_ROUTES, GATEWAY_ROUTES, VAULT_ROUTES, WEB
 from strongroom.http import PUBLIC, Request
 from strongroom.http.approval import (
     Approval,
+    ApprovalAbout,
     ApprovalNeedsPerson,
+    ApprovalToken,
     in_live_mode,
     listing,
     require_approval,
@@ -126,6 +128,20 @@ def test_what_is_no_json_is_its_bytes() -> None:
     assert canonical(b'"a"') != canonical(b'j"a"') != canonical(b'x"a"')
 
 
+ABOUT = ApprovalAbout(
+    purpose="dispute",
+    note="a",
+    tokens=[ApprovalToken("tok_a", "visa", "4242")],
+    container="default",
+    method="clear",
+)
+
+
+def test_what_was_shown_is_read_as_it_was_written() -> None:
+    assert ApprovalAbout.read(ABOUT.text()) == ABOUT
+    assert ApprovalAbout.read(None) is None
+
+
 def test_a_fingerprint_is_over_everything_and_its_parts_do_not_run_together() -> None:
     key = Secret(b"k" * 32)
     base = fingerprint(key, request(b"{}"), "word")
@@ -144,6 +160,9 @@ def test_a_fingerprint_is_over_everything_and_its_parts_do_not_run_together() ->
         fingerprint(key, request(b"{}", merchant="mer_b"), "word"),
         fingerprint(key, request(b"{}", mode=Mode.TEST), "word"),
         fingerprint(key, request(b"{}", merchant="mer_", subject="ausr_a"), "word"),
+        fingerprint(key, request(b"{}"), "word", ABOUT),
+        fingerprint(key, request(b"{}"), "word", msgspec.structs.replace(ABOUT, note="b")),
+        fingerprint(key, request(b"{}"), "word", msgspec.structs.replace(ABOUT, tokens=[])),
     ]
     assert len({base, *others}) == len(others) + 1
 
@@ -154,7 +173,13 @@ class Notes:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
 
-    async def admit(self, request: Request, action: str, object_id: str | None) -> None:  # noqa: ARG002
+    async def admit(
+        self,
+        request: Request,  # noqa: ARG002
+        action: str,
+        object_id: str | None,
+        about: ApprovalAbout | None = None,  # noqa: ARG002
+    ) -> None:
         self.asked.append((action, object_id))
 
 
@@ -215,7 +240,7 @@ def test_a_route_that_asks_late_does_ask() -> None:
     late = [each for each in handlers if getattr(each.opt.get("approval"), "late", False)]
     assert late
     for each in late:
-        assert "await admitted(request)" in inspect.getsource(each.fn), each.handler_name
+        assert "await admitted(request" in inspect.getsource(each.fn), each.handler_name
 
 
 async def test_a_late_mark_is_not_asked_for_early() -> None:

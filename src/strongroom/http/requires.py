@@ -10,7 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from strongroom.http.approval import ApprovalGate, require_approval
+from strongroom.http.approval import ApprovalAbout, ApprovalGate, require_approval
 from strongroom.http.auth import StepUpNeeded
 from strongroom.http.gate import AddressGate, RouteGroup, route_groups
 from strongroom.http.request import Request
@@ -100,8 +100,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     await require_approval(handler, request, approvals, _object_of(connection.path_params))
 
 
-async def admitted(request: LitestarRequest[Any, Any, Any]) -> None:
-    """Ask for the second person now, on a route whose mark is `late`.
+async def admitted(
+    request: LitestarRequest[Any, Any, Any], about: ApprovalAbout | None = None
+) -> None:
+    """Ask for the second person now, on a route whose mark is `late`; `about` is what they are shown.
 
     Raises:
         ApprovalNeedsPerson, ApprovalAsked, Denied: see `approval.require_approval`.
@@ -113,6 +115,7 @@ async def admitted(request: LitestarRequest[Any, Any, Any]) -> None:
         approvals,
         _object_of(request.path_params),
         late=True,
+        about=about,
     )
 
 

@@ -133,10 +133,10 @@ grant select, insert, delete on identity.passkey_challenge to strongroom_console
 -- the gateway's or the vault's login can neither approve nor make a row that is approved; of people they see who may
 -- decide, and no name or address.
 grant select, insert (merchant_id, approval_id, mode, action, listener, method, route, object_id, fingerprint,
-                      requested_by, requested_at, expires_at)
+                      requested_by, requested_at, expires_at, about)
     on identity.approval to strongroom_gateway, strongroom_vault, strongroom_console;
 grant update (used_at) on identity.approval to strongroom_gateway, strongroom_vault, strongroom_console;
-grant update (state, decided_by, decided_at, reason) on identity.approval to strongroom_console;
+grant update (state, decided_by, decided_at, reason, about) on identity.approval to strongroom_console;
 grant select (merchant_id, person_id, role, status) on identity.person to strongroom_gateway, strongroom_vault;
 
 -- Break-glass and access reviews are the console's. When a key was used is noted by whoever checks keys.

@@ -8,6 +8,7 @@ import msgspec
 
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.http import Request
+from strongroom.http.approval import ApprovalAbout
 from strongroom.http.problems import UNDECODABLE
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.secret import Secret
@@ -25,8 +26,17 @@ def canonical(body: bytes) -> bytes:
         return b"x" + body
 
 
-def fingerprint(key: Secret[bytes], request: Request, action: str) -> bytes:
-    """Return the fingerprint of a request: 32 bytes that say nothing to whoever lacks the key."""
+def fingerprint(
+    key: Secret[bytes], request: Request, action: str, about: ApprovalAbout | None = None
+) -> bytes:
+    """Return the fingerprint of a request: 32 bytes that say nothing to whoever lacks the key.
+
+    Args:
+        key: for nothing else.
+        request: all that it is.
+        action: the route's word.
+        about: what the second person is shown of it, so that they decide on exactly this.
+    """
     principal = request.principal
     if principal is None:
         raise Bug("nobody asks for an approval")
@@ -41,6 +51,8 @@ def fingerprint(key: Secret[bytes], request: Request, action: str) -> bytes:
         request.query,
     )
     parts = [text.encode() for text in texts] + [canonical(request.body)]
+    if about is not None:
+        parts.append(about.text().encode())
     return hmac_sha256(
         key.expose(), b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     )

@@ -15,7 +15,7 @@ from strongroom.crypto.digest import equal
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Database, ReadOnly
 from strongroom.http import Answer, Request
-from strongroom.http.approval import HEADER, ApprovalAsked
+from strongroom.http.approval import HEADER, ApprovalAbout, ApprovalAsked
 from strongroom.identity.approvals import rules, store
 from strongroom.identity.approvals.errors import (
     ApprovalNobody,
@@ -47,8 +47,14 @@ class ApprovalGate:
         self._recorder = recorder
         self._clock = clock
 
-    async def admit(self, request: Request, action: str, object_id: str | None) -> None:
-        """Let a request through that another person has approved; use the approval up.
+    async def admit(
+        self,
+        request: Request,
+        action: str,
+        object_id: str | None,
+        about: ApprovalAbout | None = None,
+    ) -> None:
+        """Let a request through that another person has approved as it was shown to them; use the approval up.
 
         Raises:
             ApprovalAsked: the request carries none: it waits now, and its sender is told so.
@@ -58,13 +64,13 @@ class ApprovalGate:
         if principal is None:
             raise Bug("the gate stands behind the permission")
         now = self._clock.now()
-        print_ = fingerprint(self._key, request, action)
+        print_ = fingerprint(self._key, request, action, about)
         origin = await self._recorder.origin(
             principal.merchant, request.address, request.trace_hash, now
         )
         named = request.headers.get(HEADER)
         if named is not None:
-            await self._use(principal, named, print_, origin, now)
+            await self._use(principal, named, print_, about, origin, now)
             return
         wanted = Approval(
             ApprovalId(new_id("apr")),
@@ -79,6 +85,7 @@ class ApprovalGate:
             principal.subject,
             now,
             now + LIFETIME,
+            about=about,
         )
         asked = await self._ask(wanted, origin, now)
         body = msgspec.json.encode(approval_out(asked, now))
@@ -111,13 +118,19 @@ class ApprovalGate:
         return wanted
 
     async def _use(
-        self, principal: Principal, named: str, print_: bytes, origin: Origin, now: datetime
+        self,
+        principal: Principal,
+        named: str,
+        print_: bytes,
+        about: ApprovalAbout | None,
+        origin: Origin,
+        now: datetime,
     ) -> None:
         if not is_id("apr", named):
             raise ApprovalNotUsable("an approval's id is apr_ and 26 letters and digits")
         async with self._database.transaction([principal.merchant]) as tx:
             found = await store.by_id(tx, principal.merchant, named)
-            approval = rules.require_usable(found, principal.subject, print_, now)
+            approval = rules.require_usable(found, principal.subject, print_, now, about)
             approver = await self._approver(tx, approval)
             if not await store.use(tx, approval, now):
                 raise ApprovalNotUsable("the approval was used by another request just now")

@@ -62,9 +62,10 @@ async def reveal_token(
     wish = data.wish()
     caller = await caller_of(state, request)
     reveals.require_pace(caller)
+    about = None
     if caller.principal.presence is not None:
-        await reveals.require_possible(caller, token_id)
-    await admitted(request)
+        about = await reveals.require_possible(caller, token_id, wish)
+    await admitted(request, about)
     revealed = await reveals.reveal(caller, token_id, wish)
     # Told to the log stream as well, after the commit (ADR-0003).
     request.scope["state"]["log"] = {

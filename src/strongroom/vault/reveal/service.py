@@ -17,6 +17,7 @@ import msgspec
 
 from strongroom.audit import Action, NewRecord, Recorder
 from strongroom.db.pool import Database, Transaction
+from strongroom.http.approval import ApprovalAbout, ApprovalToken
 from strongroom.http.rate_limit import RateLimiter
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
@@ -42,6 +43,8 @@ from strongroom.vault.sealing import CardSealer
 STOPS_MAX: Final = 100
 CLEAR: Final = "clear"
 ENCRYPTED: Final = "encrypted"
+#: As an approver is told how the card leaves.
+JWE: Final = "jwe"
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -92,8 +95,8 @@ class Reveals:
         """
         self._rate.take(caller.principal.subject, monotonic())
 
-    async def require_possible(self, caller: Caller, token_id: str) -> None:
-        """Refuse what could not be shown anyway, so that no second person is asked for it. Raises as `reveal`."""
+    async def require_possible(self, caller: Caller, token_id: str, wish: Wish) -> ApprovalAbout:
+        """Return what the second person is shown of a wish; refuse what could not be done. Raises as `reveal`."""
         require_form(token_id)
         principal = caller.principal
         now = self._clock.now()
@@ -106,7 +109,15 @@ class Reveals:
             )
         if begun.stop is not None and begun.stop.holds(now):
             raise RevealStopped
-        await self._showable(caller, begun.card)
+        card = await self._showable(caller, begun.card)
+        return ApprovalAbout(
+            purpose=wish.purpose.value,
+            note=wish.note,
+            tokens=[ApprovalToken(token_id, card.brand, card.last4)],
+            container=card.container,
+            method=CLEAR if wish.recipient is None else JWE,
+            recipient=None if wish.recipient is None else wish.recipient.thumbprint,
+        )
 
     async def reveal(self, caller: Caller, token_id: str, wish: Wish) -> Revealed:
         """Show a card to whom everybody agreed.

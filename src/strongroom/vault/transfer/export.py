@@ -11,7 +11,7 @@ To export a stretch of cards, in two steps that each commit, and that each ask t
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ import msgspec
 from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
 from strongroom.crypto import sha256
 from strongroom.db.pool import Database, Transaction
+from strongroom.http.approval import ApprovalAbout
 from strongroom.kernel.clock import Clock, rfc3339
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import MerchantId, TokenId
@@ -30,7 +31,7 @@ from strongroom.vault.finding import Caller
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
-from strongroom.vault.transfer.model import Encryption
+from strongroom.vault.transfer.model import Encryption, ExportPurpose
 from strongroom.vault.transfer.store import QUERIES
 from strongroom.vault.transfer.who import AccessRules, caller_facts, job_caller
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
@@ -65,6 +66,9 @@ class ExportWish:
     encryption: Encryption
     #: An armored OpenPGP certificate, or a public JWK as JSON.
     recipient: str
+    purpose: ExportPurpose
+    #: For whoever approves; kept with the approval alone.
+    note: str | None = field(default=None, repr=False)
     rate: int = RATE_DEFAULT
 
 
@@ -101,6 +105,18 @@ class Exports:
         self._recorder = recorder
         self._clock = clock
 
+    async def require_possible(self, caller: Caller, wish: ExportWish) -> ApprovalAbout:
+        """Return what the second person is shown of a wish; refuse what could not begin anyway. Raises as `begin`."""
+        recipient = await self._possible(caller, wish)
+        return ApprovalAbout(
+            purpose=wish.purpose.value,
+            note=wish.note,
+            container=wish.container,
+            method=wish.encryption.value,
+            recipient=recipient.fingerprint,
+            rate=min(wish.rate, RATE_MAX),
+        )
+
     async def begin(self, caller: Caller, wish: ExportWish) -> Job:
         """Begin an export; a job does it.
 
@@ -109,14 +125,7 @@ class Exports:
             AccessRefused: the container's rule does not give this caller `reveal`.
         """
         merchant, mode = caller.scope
-        if CONTAINER_NAME.fullmatch(wish.container) is None:
-            raise Invalid(
-                FieldError(
-                    "/container", "container_malformed", "a container's name has another form"
-                )
-            )
-        recipient = recipient_of(wish.encryption, wish.recipient)
-        (await self._rules.of(caller.principal)).require(wish.container, Access.REVEAL)
+        recipient = await self._possible(caller, wish)
         now = self._clock.now()
         async with self._database.transaction([merchant]) as tx:
             row = await tx.row(QUERIES["count_tokens"], merchant, mode, wish.container, now)
@@ -150,10 +159,22 @@ class Exports:
                     "count": total,
                     "digest": sha256(wish.recipient.encode()).hex(),
                     "method": wish.encryption.value,
+                    "purpose": wish.purpose.value,
                 },
             )
             await self._recorder.insert(tx, record)
         return job
+
+    async def _possible(self, caller: Caller, wish: ExportWish) -> Recipient:
+        if CONTAINER_NAME.fullmatch(wish.container) is None:
+            raise Invalid(
+                FieldError(
+                    "/container", "container_malformed", "a container's name has another form"
+                )
+            )
+        recipient = recipient_of(wish.encryption, wish.recipient)
+        (await self._rules.of(caller.principal)).require(wish.container, Access.REVEAL)
+        return recipient
 
     async def read(self, merchant: MerchantId, mode: Mode, job_id: str) -> Job:
         """Return an export's job.

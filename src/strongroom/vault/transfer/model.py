@@ -52,6 +52,19 @@ class Encryption(enum.StrEnum):
         return self in (Encryption.JWE, Encryption.PGP)
 
 
+class ExportPurpose(enum.StrEnum):
+    """What cards leave for: a word of the audit record. A word once shipped is never given another meaning."""
+
+    #: A court or an authority has a right to them.
+    LEGAL_REQUEST = "legal_request"
+    #: The merchant leaves, and takes its cards along.
+    PORTABILITY = "portability"
+    #: Another vault, or a processor's, holds them from now on.
+    PROVIDER_CHANGE = "provider_change"
+    #: A second place, from which they come back after a disaster.
+    RECOVERY = "recovery"
+
+
 class ImportState(enum.StrEnum):
     """Where an import stands: open, (received,) and then done, failed or canceled for ever."""
 
