@@ -164,6 +164,7 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "simulator",
         "token create",
         "token delete",
+        "token honey",
         "token list",
         "token read",
         "token reveal",

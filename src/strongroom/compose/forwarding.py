@@ -21,6 +21,7 @@ from strongroom.vault.forwarding.desk import ForwardDesk
 from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.forwarding.service import Forwarding
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.watching import Watch
 
 FORGET_SECONDS: Final = 1.0
 RETENTION_SECONDS: Final = 3_600.0
@@ -36,6 +37,7 @@ def forward_desk(
     epochs: CvcEpochs,
     maker: TokenMaker,
     rules: ContainerRules,
+    watch: Watch,
 ) -> ForwardDesk:
     """Return what the routes of forwards call (`state.forwarding`), with what keeps it in order."""
     book = _book(process, database, keyring, recorder)
@@ -60,6 +62,7 @@ def forward_desk(
         maker=maker,
         recorder=recorder,
         beside=TokenDetails(database, DetailSealer(sealer)),
+        watch=watch,
     )
     return ForwardDesk(book, forwarding)
 

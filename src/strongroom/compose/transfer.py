@@ -16,6 +16,7 @@ from strongroom.vault.transfer.opening import ImportKeys
 from strongroom.vault.transfer.ports import Transfer
 from strongroom.vault.transfer.unspool import IDLE_SECONDS, Unspooler
 from strongroom.vault.transfer.who import AccessRules
+from strongroom.vault.watching import Watch
 
 
 def transfer_of(
@@ -27,6 +28,7 @@ def transfer_of(
     recorder: Recorder,
     rules: AccessRules,
     work: VaultWork,
+    watch: Watch,
 ) -> Transfer:
     """Compose imports and exports (`state.transfer`), before `work` starts."""
     clock = process.site.clock
@@ -47,6 +49,7 @@ def transfer_of(
         jobs=work.jobs,
         recorder=recorder,
         clock=clock,
+        watch=watch,
     )
     unspooler = Unspooler(database, imports)
     process.on_close(unspooler.close)

@@ -331,6 +331,13 @@ class Settings(KeyStoreSettings):
             "only."
         ),
     )
+    honeytoken_ends_keys: bool = field(
+        default=False,
+        metadata=says(
+            "Whether an API key that names a honeytoken is revoked at once; otherwise its use is a security event of "
+            "high severity, and nobody is stopped."
+        ),
+    )
     card_algorithm: CardAlgorithm = field(
         default=CardAlgorithm.A256CBC_HS512,
         metadata=says(

@@ -15,6 +15,8 @@ grant usage on schema strongroom, keys, audit, identity to strongroom_vault;
 grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
 grant insert on audit.address to strongroom_vault;
 grant select on strongroom.migration, identity.merchant, identity.api_key to strongroom_vault;
+-- A key that named a honeytoken is ended from here; none is made here, and none comes back.
+grant update (revoked_at) on identity.api_key to strongroom_vault;
 grant select, insert on keys.data_key to strongroom_vault;
 
 grant usage on schema strongroom, keys, audit, idempotency, identity to strongroom_gateway;

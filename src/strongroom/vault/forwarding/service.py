@@ -49,6 +49,7 @@ from strongroom.vault.forwarding.requests import Asked, Read, read_request
 from strongroom.vault.forwarding.values import SEALED_BESIDE, CardFacts, OpenCard, masked
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 from strongroom.vault.wire import CardIn, TokenIn
 
 #: How long after its time-out a forward counts as being sent: what its process needs to save the outcome.
@@ -77,7 +78,9 @@ class Forwarding:
         maker: TokenMaker,
         recorder: Recorder,
         beside: Beside,
+        watch: Watch = UNWATCHED,
     ) -> None:
+        self._watch = watch
         self._database = database
         self._book = book
         self._sealer = sealer
@@ -112,6 +115,7 @@ class Forwarding:
         opened = await self._book.open(merchant, mode, destination)  # (1)
         read = read_request(asked, opened.destination.config)
         _require_ids(read)
+        await self._named(read, sender)
         fingerprint, before = await self._fingerprints(destination, asked, sender)
         look = await store.look(
             self._database, merchant, mode, sender.key, read.tokens, self._clock.now()
@@ -145,6 +149,7 @@ class Forwarding:
         opened = await self._book.open(merchant, mode, destination)
         read = read_request(asked, opened.destination.config)
         _require_ids(read)
+        await self._named(read, sender)
         now = self._clock.now()
         look = await store.look(self._database, merchant, mode, sender.key, read.tokens, now)
         plan = await self._plan(opened, read, look.cards, sender)
@@ -165,6 +170,11 @@ class Forwarding:
             **dict.fromkeys(sorted(auth_headers(config)), SEALED),
         }
         return Preview(read.method, url_of(opened, read), headers, read.body.filled(shown).decode())
+
+    async def _named(self, read: Read, sender: Sender) -> None:
+        caller = sender.caller
+        who = caller.principal.subject
+        await self._watch.named(caller.scope, who, caller.origin, Way.FORWARD, read.tokens)
 
     # --- before anything is recorded -------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from strongroom.vault.reveal.model import Kept, Stop, Wish
 from strongroom.vault.reveal.store import Begun, SealedCard
 from strongroom.vault.reveal.wire import RevealedCard, RevealedOut
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 
 STOPS_MAX: Final = 100
 CLEAR: Final = "clear"
@@ -72,7 +73,9 @@ class Reveals:
         metrics: RevealMetrics,
         bounds: Bounds,
         rate: RateLimiter,
+        watch: Watch = UNWATCHED,
     ) -> None:
+        self._watch = watch
         self._database = database
         self._sealer = sealer
         self._details = DetailSealer(sealer)
@@ -99,6 +102,7 @@ class Reveals:
         """Return what the second person is shown of a wish; refuse what could not be done. Raises as `reveal`."""
         require_form(token_id)
         principal = caller.principal
+        await self._named(caller, token_id)
         now = self._clock.now()
         async with (
             self._turn(caller),
@@ -136,6 +140,7 @@ class Reveals:
         #  4. Open it.
         #  5. Encrypt it to the caller's key, if they gave one.
         require_form(token_id)
+        await self._named(caller, token_id)
         now = self._clock.now()
         principal = caller.principal
         async with (
@@ -231,6 +236,10 @@ class Reveals:
         """Remove notes and counts that are older than alarms and reviews need, of every tenant."""
         async with self._database.transaction() as tx:
             await store.forget(tx)
+
+    async def _named(self, caller: Caller, token_id: str) -> None:
+        who = caller.principal.subject
+        await self._watch.named(caller.scope, who, caller.origin, Way.REVEAL, (token_id,))
 
     def _turn(self, caller: Caller) -> asyncio.Lock:
         who = caller.principal.merchant, caller.principal.subject

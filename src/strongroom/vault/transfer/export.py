@@ -34,6 +34,7 @@ from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, Recipi
 from strongroom.vault.transfer.model import Encryption, ExportPurpose
 from strongroom.vault.transfer.store import QUERIES
 from strongroom.vault.transfer.who import AccessRules, caller_facts, job_caller
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 from strongroom.vault.work.ports import Jobs
@@ -96,7 +97,9 @@ class Exports:
         jobs: Jobs,
         recorder: Recorder,
         clock: Clock,
+        watch: Watch = UNWATCHED,
     ) -> None:
+        self._watch = watch
         self._database = database
         self._sealer = sealer
         self._details = DetailSealer(sealer)
@@ -216,9 +219,14 @@ class Exports:
         at = _position(job.cursor)
         if at.recorded:
             return await self._write(job, tx, at)
-        scope = (job.merchant_id, job.mode, job.params["container"])
+        scope = (job.merchant_id, job.mode)
         rows = await tx.rows(
-            QUERIES["ids_to_export"], *scope, at.after, job.created_at, batch(job, PIECE_CARDS)
+            QUERIES["ids_to_export"],
+            *scope,
+            job.params["container"],
+            at.after,
+            job.created_at,
+            batch(job, PIECE_CARDS),
         )
         if not rows:
             digests = await tx.rows(
@@ -230,8 +238,10 @@ class Exports:
                 "pieces": len(digests),
             }
             return Step(job.cursor, ended=True, result=facts)
+        leaving = [row["token_id"] for row in rows]
+        await self._watch.named(scope, job.created_by, Origin(), Way.EXPORT, leaving)
         await self._recorder.insert(tx, self._stretch(job, len(rows)))
-        recorded = ",".join(row["token_id"] for row in rows)
+        recorded = ",".join(leaving)
         return Step(f"{_RECORDED}|{at.after}|{at.number}|{recorded}")
 
     def ended(self, job: Job) -> NewRecord | None:
