@@ -35,6 +35,7 @@ SCHEMAS: Final = {
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
+    "vault.honey": {"vault"},
     "vault.erasure": {"vault", "keys"},  # a deletion finds out which key sealed what it deletes
     "vault.reveal": {"vault"},
     "vault.forwarding": {"vault"},
@@ -93,6 +94,7 @@ RUN_BY: Final = {
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
     "vault.retokenize": {Domain.VAULT: {Login.VAULT}},
+    "vault.honey": {Domain.VAULT: {Login.VAULT}},
     "vault.erasure": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
@@ -186,6 +188,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.rotation.lock_key": _EVERYBODY,  # names no table
     "vault.rotation.take_time": _EVERYBODY,  # names no table
+    "vault.honey.be_watch": _EVERYBODY,  # likewise
     "vault.erasure.be_eraser": _EVERYBODY,  # names no table
     "vault.erasure.state_erasing": _EVERYBODY,  # names no table
     "vault.erasure.hold_ids": _EVERYBODY,  # names no table
