@@ -132,6 +132,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.access.note_key_use": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.approvals.decide_approval": _OPERATORS,
     "identity.approvals.expire_approvals": _OPERATORS,
+    "identity.approvals.forget_abouts": _OPERATORS,
     "identity.approvals.withdraw_approval": _OPERATORS,
     "identity.end_signing_keys": _OPERATORS,
     "identity.insert_revocation": _OPERATORS,
@@ -159,7 +160,8 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     },
     "identity.people.wait_for_turn": _EVERYBODY,  # names no table either
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
-    "identity.revoke_key": _GATEWAY_AND_OPERATORS,
+    # The vault ends a key that names a honeytoken.
+    "identity.revoke_key": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.sso.present_domain": _EVERYBODY,  # names no table
     "identity.sso.present_flow": _EVERYBODY,  # names no table
     "identity.sso.present_provider": _EVERYBODY,  # names no table
