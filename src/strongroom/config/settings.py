@@ -333,10 +333,7 @@ class Settings(KeyStoreSettings):
     )
     honeytoken_ends_keys: bool = field(
         default=False,
-        metadata=says(
-            "Whether an API key that names a honeytoken is revoked at once; otherwise its use is a security event of "
-            "high severity, and nobody is stopped."
-        ),
+        metadata=says("Whether a key that names a honeytoken is revoked; else it is told of only."),
     )
     card_algorithm: CardAlgorithm = field(
         default=CardAlgorithm.A256CBC_HS512,

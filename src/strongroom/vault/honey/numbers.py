@@ -8,7 +8,7 @@ these does, so what is shown, first six and last four digits, is drawn anew ther
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from strongroom.kernel.invariant import invariant
+from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.published import TEST_NUMBERS
 from strongroom.kernel.schemes import MASTERCARD, VISA, Scheme, classify
@@ -46,8 +46,8 @@ def bait(mode: Mode, below: Callable[[int], int]) -> Bait:
     known = numbers()
     number = known[below(len(known))]
     scheme = classify(number)
-    invariant(scheme is not None, "a published number is some scheme's")
-    assert scheme is not None  # noqa: S101 - for the type checker; the line above holds it
+    if scheme is None:
+        raise Bug("a published number is some scheme's")
     if mode is Mode.TEST:
         return Bait(number, scheme, number[:BIN_DIGITS], number[-4:])
     while True:
