@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operations about shown cards are tried with: a key and a rule that let one be shown, a caller who is stopped."""
+"""What operations about cards that leave are tried with: who may, a rule that lets them, a caller who is stopped."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -18,6 +18,10 @@ async def _shown(service: Service, _merchant: MerchantId) -> Proven:
     return Proven(ground.key, {"token_id": ground.token["id"]})
 
 
+async def _leaving(service: Service, _merchant: MerchantId) -> Proven:
+    return Proven((await Ground.on(service)).asker.key, {})
+
+
 async def _stopped(service: Service, merchant: MerchantId) -> Proven:
     caller, now = new_id("key"), service.composer.site.clock.now()
     await service.look(
@@ -33,6 +37,7 @@ async def _stopped(service: Service, merchant: MerchantId) -> Proven:
 
 
 REVEALS: Final[Mapping[str, Callable[[Service, MerchantId], Awaitable[Proven]]]] = {
+    "vault POST /v1/exports": _leaving,
     "vault POST /v1/tokens/{token_id}/reveal": _shown,
     "vault POST /v1/reveal-stops/{caller}/lift": _stopped,
 }

@@ -149,6 +149,7 @@ async def test_an_encrypted_file_is_imported(run: CommandLine, tmp_path: Path) -
         ("export", "--to", "x"),
         ("export", "--to", "x", "--job", "y"),
         ("export", "--to", "x", "--to-key", "{file}"),
+        ("export", "--to", "x", "--to-key", "{file}", "--purpose", "because"),
     ],
 )
 async def test_what_cannot_be(run: CommandLine, tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from command_line import CommandLine
 from persons import People, Someone
 from polling import until
 from service import Caller, Service, Tenant
+from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
 
@@ -56,7 +57,12 @@ async def allowed(both: Two) -> None:
 
 def wish(key: ECKey, **more: Any) -> dict[str, Any]:
     recipient = json.dumps(key.as_dict(private=False), sort_keys=True)
-    return {"encryption": "jwe_lines", "recipient": recipient, **more}
+    return {
+        "encryption": "jwe_lines",
+        "recipient": recipient,
+        "purpose": "provider_change",
+        **more,
+    }
 
 
 def opened(content: bytes, key: ECKey) -> list[dict[str, Any]]:
@@ -90,7 +96,8 @@ async def test_two_people_and_a_rule(service: Service, tenant: Tenant, people: P
     )
     both = await two(people, tenant)
     key = ECKey.generate_key("P-256")
-    refused = await both.done("/v1/exports", wish(key))
+    # Before a second person is asked.
+    refused = await both.asker.post("/v1/exports", wish(key))
     assert (refused.status_code, refused.json()["code"]) == (403, "vault_access_refused")
     await allowed(both)
     begun = await both.done("/v1/exports", wish(key))
@@ -122,10 +129,64 @@ async def test_who_may_not(service: Service, tenant: Tenant, people: People) -> 
     assert (await late.post("/v1/exports", body)).json()["code"] == "step_up_needed"
     auditor = people.at("vault", await people.make(tenant.merchant, Role.AUDITOR))
     assert (await auditor.post("/v1/exports", body)).json()["code"] == "forbidden"
-    admin = people.at("vault", await people.make(tenant.merchant))
-    waits = await admin.post("/v1/exports", body)
+    both = await two(people, tenant)
+    await allowed(both)
+    waits = await both.asker.post("/v1/exports", body)
     assert (waits.status_code, waits.json()["object"]) == (202, "approval")
-    assert not (await admin.get("/v1/jobs")).json()["data"]
+    assert not (await both.asker.get("/v1/jobs")).json()["data"]
+
+
+async def test_whoever_approves_sees_what_leaves_why_and_for_whom(
+    service: Service, tenant: Tenant, people: People
+) -> None:
+    await service.vault(tenant.keys[Mode.TEST]).token(NUMBER)
+    both = await two(people, tenant)
+    await allowed(both)
+    key = ECKey.generate_key("P-256")
+    body = wish(key, note="contract 77", rate=50)
+    approval = await both.asked("/v1/exports", body)
+    seen = (await both.approver.get(f"/v1/approvals/{approval}")).json()
+    assert seen["about"] == {
+        "purpose": "provider_change",
+        "note": "contract 77",
+        "tokens": [],
+        "container": "default",
+        "method": "jwe_lines",
+        "recipient": key.thumbprint(),
+        "rate": 50,
+    }
+    said = await both.approver.post(f"/v1/approvals/{approval}/approve", {})
+    assert said.status_code == 200, said.text
+    for other in ({"note": "contract 78"}, {"purpose": "recovery"}, {"rate": 51}):
+        refused = await both.used(approval, "/v1/exports", {**body, **other})
+        assert (refused.status_code, refused.json()["code"]) == (403, "approval_not_usable")
+    begun = await both.used(approval, "/v1/exports", body)
+    assert begun.status_code == 201, begun.text
+    rows = await service.look(
+        Domain.VAULT,
+        "select payload from audit.event where merchant_id = $1",
+        tenant.merchant,
+    )
+    records = [json.loads(bytes(row["payload"])) for row in rows]
+    (started,) = [each for each in records if each["action"] == "vault.export.started"]
+    assert started["details"]["purpose"] == "provider_change"
+    assert "contract 77" not in json.dumps(records)
+
+
+async def test_a_note_holds_no_card(service: Service, tenant: Tenant, people: People) -> None:
+    both = await two(people, tenant)
+    await allowed(both)
+    body = wish(ECKey.generate_key("P-256"), note=f"card {NUMBER}")
+    refused = await both.asker.post("/v1/exports", body)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["pointer"] == "/note"
+    assert NUMBER not in refused.text
+    rows = await service.look(
+        Domain.CORE,
+        "select 1 from identity.approval where merchant_id = $1 and action = 'card_export'",
+        tenant.merchant,
+    )
+    assert not rows
 
 
 async def test_by_command(service: Service, tenant: Tenant, people: People, tmp_path: Path) -> None:
@@ -147,7 +208,15 @@ async def test_by_command(service: Service, tenant: Tenant, people: People, tmp_
     key = ECKey.generate_key("P-256")
     recipient = tmp_path / "receiver.json"
     recipient.write_text(json.dumps(key.as_dict(private=False)))
-    arguments = ("export", "--to", str(tmp_path / "out"), "--to-key", str(recipient))
+    arguments = (
+        "export",
+        "--to",
+        str(tmp_path / "out"),
+        "--to-key",
+        str(recipient),
+        "--purpose",
+        "portability",
+    )
     waits = await asyncio.to_thread(run, *arguments)
     assert waits.code == 0, waits.plain
     approval = waits.out.split()[0]

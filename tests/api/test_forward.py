@@ -11,6 +11,7 @@ import pytest_asyncio
 from forwarding import ANSWER, TOKEN, Forwarder, forwarder
 from peer import Sent, answer, cut, says, silent
 from service import Service
+from strongroom.db.logins import Domain
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.principal import KeyKind
 from strongroom.kernel.schemes import synthetic_number
@@ -246,6 +247,111 @@ async def test_a_holders_name_goes_where_a_slot_asks_for_it(ground: Forwarder) -
     assert (refused.status_code, refused.json()["code"]) == (422, "holder_missing")
     # Of the other one nothing was recorded.
     assert len(await ground.records("vault.token.forwarded")) == 1
+
+
+ADDRESS = {"country": "AE", "line1": "1 Palm Street", "city": "Dubai"}
+NETWORK_TOKEN = {"requestor_id": "40012345678", "eci": "05"}
+CRYPTOGRAM = "AJkBByEyYgAAAASwgmEodQAAAAA="
+
+
+async def test_what_else_a_token_holds_goes_where_a_slot_asks_for_it(ground: Forwarder) -> None:
+    token = (await ground.key.token(VISA, billing_address=ADDRESS, network_token=NETWORK_TOKEN))[
+        "id"
+    ]
+    destination = await ground.register()
+    body = {
+        "dpan": "{{ card.number }}",
+        "requestor": "{{ card.requestor_id }}",
+        "eci": "{{ card.eci }}",
+        "where": "{{ card.address_line1 }}, {{ card.address_city }} {{ card.address_country }}",
+    }
+    said = await ground.send(destination, body, tokens={"card": token})
+    assert said.status_code == 200, said.text
+    assert ground.peer.requests[0].json() == {
+        "dpan": VISA,
+        "requestor": "40012345678",
+        "eci": "05",
+        "where": "1 Palm Street, Dubai AE",
+    }
+
+
+@pytest.mark.parametrize("field", ["address_line1", "requestor_id", "eci"])
+async def test_a_slot_whose_token_holds_nothing_is_refused_by_name(
+    ground: Forwarder, field: str
+) -> None:
+    token = (await ground.key.token(VISA))["id"]
+    destination = await ground.register()
+    body = {"pan": "{{ card.number }}", "more": f"{{{{ card.{field} }}}}"}
+    for dry_run in (True, False):
+        said = await ground.send(destination, body, tokens={"card": token}, dry_run=dry_run)
+        assert said.status_code == 422, said.text
+        (wrong,) = said.json()["errors"]
+        assert (wrong["pointer"], wrong["code"]) == ("/tokens/card", "slot_empty")
+        assert field in wrong["detail"]
+    assert not ground.peer.requests
+    assert not await ground.records("vault.token.forwarded")
+
+
+async def test_a_member_that_an_address_has_not_is_refused_by_name_and_not_sent(
+    ground: Forwarder,
+) -> None:
+    """Only when it is open can be seen which members it has: the use is recorded, and nothing is sent."""
+    token = (await ground.key.token(VISA, billing_address=ADDRESS))["id"]
+    destination = await ground.register()
+    body = {"pan": "{{ card.number }}", "more": "{{ card.address_line2 }}"}
+    more = {"tokens": {"card": token}, "idempotency": "half an address"}
+    said = await ground.send(destination, body, **more)
+    assert said.status_code == 422, said.text
+    (wrong,) = said.json()["errors"]
+    assert (wrong["pointer"], wrong["code"]) == ("/tokens/card", "slot_empty")
+    assert "Palm" not in said.text
+    again = await ground.send(destination, body, **more)
+    assert (again.status_code, again.json()["outcome"]) == (202, "not_sent")
+    assert not ground.peer.requests
+
+
+async def test_a_cryptogram_is_sent_once_stored_nowhere_and_not_given_back(
+    service: Service, ground: Forwarder
+) -> None:
+    token = (await ground.key.token(VISA, network_token=NETWORK_TOKEN))["id"]
+    destination = await ground.register()
+    given = {"card": {"cryptogram": CRYPTOGRAM, "eci": "07"}}
+    body = {"tavv": "{{ card.cryptogram }}", "eci": "{{ card.eci }}", "dpan": "{{ card.number }}"}
+
+    async def echo(sent: Sent, _writer: asyncio.StreamWriter) -> bytes:
+        return answer(sent.body)
+
+    ground.peer.behaviour = echo
+    more = {"tokens": {"card": token}, "cryptograms": given, "idempotency": "tavv"}
+    shown = await ground.send(destination, body, **more, dry_run=True)
+    assert CRYPTOGRAM not in shown.text
+    said = await ground.send(destination, body, **more)
+    assert said.status_code == 200, said.text
+    assert ground.peer.requests[0].json() == {"tavv": CRYPTOGRAM, "eci": "07", "dpan": VISA}
+    assert CRYPTOGRAM not in said.text
+    # A repeat of the key sends nothing, whatever it brings along.
+    other = {**more, "cryptograms": {"card": {"cryptogram": CRYPTOGRAM[::-1].strip("=") + "A"}}}
+    again = await ground.send(destination, body, **other)
+    assert again.json()["outcome"] == "answered"
+    assert len(ground.peer.requests) == 1
+    for table in ("vault.forward", "vault.token_detail", "vault.token", "audit.event"):
+        rows = await service.look(Domain.VAULT, f"select t::text as row from {table} t")
+        seen = "".join(row["row"] for row in rows)
+        assert CRYPTOGRAM not in seen
+        assert CRYPTOGRAM.encode().hex() not in seen
+
+
+async def test_a_cryptogram_and_its_slot_come_together(ground: Forwarder) -> None:
+    token = (await ground.key.token(VISA))["id"]
+    destination = await ground.register()
+    given = {"card": {"cryptogram": CRYPTOGRAM}}
+    for body, cryptograms in (("{{ card.cryptogram }}", {}), ("{{ card.number }}", given)):
+        said = await ground.send(
+            destination, {"v": body}, tokens={"card": token}, cryptograms=cryptograms
+        )
+        assert said.status_code == 422, said.text
+        assert said.json()["errors"][0]["code"] == "cryptogram_mismatch"
+    assert not ground.peer.requests
 
 
 async def test_a_value_that_does_not_fit_is_recorded_and_not_sent(ground: Forwarder) -> None:

@@ -385,7 +385,7 @@ async def test_a_token_that_gets_another_id_between_look_and_record_is_forwarded
     )
     sender = Sender(Caller(principal, Origin()), "raced", new_id("req"))
     opened = await forwarding._book.open(*sender.caller.scope, destination)
-    asked = Asked("POST", "/v1/pay/1", {}, {}, {"card": token}, {}, SLOT)
+    asked = Asked("POST", "/v1/pay/1", {}, {}, {"card": token}, {}, {}, SLOT)
     read = read_request(asked, opened.destination.config)
     look = await forwarding._look(read, sender)
     new = await renamed(forwards, token)

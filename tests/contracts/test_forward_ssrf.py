@@ -55,6 +55,7 @@ def asked(**more: Any) -> Asked:
         "headers": {},
         "tokens": {"card": "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"},
         "cvcs": {},
+        "proofs": {},
         "body": SLOT,
         **more,
     }

@@ -65,7 +65,9 @@ class Ground:
         vault = self.service.vault(self.revealing.asker.key)
         both = Two(vault, self.service.console(self.revealing.other.key))
         key = json.dumps(ECKey.generate_key("P-256").as_dict(private=False))
-        begun = await both.done("/v1/exports", {"encryption": "jwe_lines", "recipient": key})
+        begun = await both.done(
+            "/v1/exports", {"encryption": "jwe_lines", "recipient": key, "purpose": "recovery"}
+        )
         assert begun.status_code == 201, begun.text
         export = begun.json()["id"]
 

@@ -40,6 +40,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "vault.cvc_epoch_3": frozenset({"select", "truncate"}),
         "vault.cvc_use": frozenset({"select", "insert", "delete"}),
         "vault.export_piece": frozenset({"select", "insert", "delete"}),
+        "vault.honeytoken": _ADD,
+        "vault.honeytoken_use": _CHANGE,
         "vault.import": _CHANGE,
         "vault.import_key": frozenset({"select", "insert", "update*", "delete"}),
         "vault.import_part": frozenset({"select", "insert", "delete"}),
@@ -221,6 +223,13 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, erasure_id, scope, state, tokens, key_version, requested_by, requested_at, rotate_at,"
         " look_at, complete_at)"
         " values ('{m}', 'test', '{aud}', 'token', 'destroyed', 1, 1, 'x', now(), now(), now(), now())"
+    ),
+    "vault.honeytoken": (
+        "(merchant_id, mode, token_id, created_by, created_at) values ('{m}', 'test', 'tok_{own}', 'x', now())"
+    ),
+    "vault.honeytoken_use": (
+        "(merchant_id, mode, event_id, token_id, way, actor, used_at, contain)"
+        " values ('{m}', 'test', '{aud}', 'tok_{m}', 'read', 'x', now(), false)"
     ),
     "vault.job": (
         "(merchant_id, mode, job_id, kind, state, run_at, created_by, created_at, updated_at)"

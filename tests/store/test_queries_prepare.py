@@ -37,6 +37,7 @@ SCHEMAS: Final = {
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
     "vault.outbox": {"vault"},
+    "vault.honey": {"vault"},
     "vault.erasure": {"vault", "keys"},  # a deletion finds out which key sealed what it deletes
     "vault.reveal": {"vault"},
     "vault.forwarding": {"vault"},
@@ -99,6 +100,7 @@ RUN_BY: Final = {
     "vault.work": {Domain.VAULT: {Login.VAULT}},
     "vault.retokenize": {Domain.VAULT: {Login.VAULT}},
     "vault.outbox": {Domain.VAULT: {Login.VAULT}},
+    "vault.honey": {Domain.VAULT: {Login.VAULT}},
     "vault.erasure": {Domain.VAULT: {Login.VAULT}},
     "vault.reveal": {Domain.VAULT: {Login.VAULT}},
     "vault.forwarding": {Domain.VAULT: {Login.VAULT}},
@@ -136,6 +138,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.access.note_key_use": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.approvals.decide_approval": _OPERATORS,
     "identity.approvals.expire_approvals": _OPERATORS,
+    "identity.approvals.forget_abouts": _OPERATORS,
     "identity.approvals.withdraw_approval": _OPERATORS,
     "identity.end_signing_keys": _OPERATORS,
     "identity.insert_revocation": _OPERATORS,
@@ -163,7 +166,8 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     },
     "identity.people.wait_for_turn": _EVERYBODY,  # names no table either
     "identity.present_key": _EVERYBODY,  # names no table: whoever may log in may state a key's hash
-    "identity.revoke_key": _GATEWAY_AND_OPERATORS,
+    # The vault ends a key that names a honeytoken.
+    "identity.revoke_key": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
     "identity.sso.present_domain": _EVERYBODY,  # names no table
     "identity.sso.present_flow": _EVERYBODY,  # names no table
     "identity.sso.present_provider": _EVERYBODY,  # names no table
@@ -200,6 +204,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.rotation.lock_key": _EVERYBODY,  # names no table
     "vault.rotation.take_time": _EVERYBODY,  # names no table
+    "vault.honey.be_watch": _EVERYBODY,  # likewise
     "vault.erasure.be_eraser": _EVERYBODY,  # names no table
     "vault.erasure.state_erasing": _EVERYBODY,  # names no table
     "vault.erasure.hold_ids": _EVERYBODY,  # names no table

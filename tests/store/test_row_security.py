@@ -445,11 +445,18 @@ async def test_whoever_presents_a_keys_hash_sees_that_key_and_its_merchant(
                     peopled, Domain.CORE, login, sql, merchants="", presented_key=presented
                 )
                 assert found == seen
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):  # to see is not to change
-        await as_login(
-            peopled, Domain.CORE, Login.VAULT, "update identity.api_key set revoked_at = now()",
-            merchants="", presented_key=theirs,
-        )  # fmt: skip
+    # To see is not to change: the policy is for looking.
+    ended = "update identity.api_key set revoked_at = now() returning merchant_id"
+    assert (
+        await as_login(peopled, Domain.CORE, Login.VAULT, ended, merchants="", presented_key=theirs)
+        == []
+    )
+    # The vault ends a key that names a honeytoken; it makes none, and changes nothing else of one.
+    for change in ("permissions = '{}'", "expires_at = null", "key_hash = ''"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_login(
+                peopled, Domain.CORE, Login.VAULT, f"update identity.api_key set {change}"
+            )
 
 
 #: Table, what names a row of it, what states that, what would change it.

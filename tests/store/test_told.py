@@ -15,8 +15,15 @@ from store.transfer_ground import CSV, Ground, csv_file, filled, ground_of
 from strongroom.db.logins import Domain
 from strongroom.vault.containers.model import Access
 from strongroom.vault.transfer.errors import ContentRefused
-from strongroom.vault.transfer.export import ExportWish
-from strongroom.vault.transfer.model import Encryption, Format, Import, ImportState, ImportWish
+from strongroom.vault.transfer.model import (
+    Encryption,
+    ExportPurpose,
+    ExportWish,
+    Format,
+    Import,
+    ImportState,
+    ImportWish,
+)
 from strongroom.vault.work.model import Job, JobState
 
 
@@ -94,7 +101,9 @@ async def test_an_import_whose_file_does_not_open_is_told_as_failed(ground: Grou
 
 async def exporting(ground: Ground) -> Job:
     recipient = json.dumps(ECKey.generate_key("P-256").as_dict(private=False))
-    wish = ExportWish("default", Encryption.JWE_LINES, recipient, rate=5_000)
+    wish = ExportWish(
+        "default", Encryption.JWE_LINES, recipient, ExportPurpose.PORTABILITY, rate=5_000
+    )
     job = await ground.parts.exports.begin(ground.parts.caller, wish)
     await ground.databases.run(Domain.VAULT, "truncate vault.outbox")
     return job

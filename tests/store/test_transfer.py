@@ -32,8 +32,15 @@ from strongroom.vault.containers.model import Access
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.transfer import pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
-from strongroom.vault.transfer.export import ExportWish
-from strongroom.vault.transfer.model import Encryption, Format, Import, ImportState, ImportWish
+from strongroom.vault.transfer.model import (
+    Encryption,
+    ExportPurpose,
+    ExportWish,
+    Format,
+    Import,
+    ImportState,
+    ImportWish,
+)
 from strongroom.vault.transfer.store import RowResult
 from strongroom.vault.work.errors import JobUnknown
 from strongroom.vault.work.model import JobState
@@ -258,7 +265,9 @@ async def test_an_export_as_jwe_lines(ground: Ground, kind: str) -> None:
     await filled(ground, 1_200)
     key = ECKey.generate_key("P-256") if kind == "EC" else RSAKey.generate_key(3_072)
     recipient = json.dumps(key.as_dict(private=False))
-    wish = ExportWish("default", Encryption.JWE_LINES, recipient, rate=5_000)
+    wish = ExportWish(
+        "default", Encryption.JWE_LINES, recipient, ExportPurpose.RECOVERY, rate=5_000
+    )
     job = await ground.parts.exports.begin(ground.parts.caller, wish)
     assert ground.parts.rules.asked
     async with ground.parts.running():
@@ -295,7 +304,9 @@ async def test_what_leaves_comes_back(ground: Ground) -> None:
     """An export as JWE lines is what an import of another vault reads."""
     await filled(ground, 30)
     key = await ground.parts.keys.make(ground.parts.caller)
-    wish = ExportWish("default", Encryption.JWE_LINES, json.dumps(dict(key.jwk)))
+    wish = ExportWish(
+        "default", Encryption.JWE_LINES, json.dumps(dict(key.jwk)), ExportPurpose.RECOVERY
+    )
     job = await ground.parts.exports.begin(ground.parts.caller, wish)
     async with ground.parts.running():
         await ground.parts.exported(job)
@@ -310,7 +321,13 @@ async def test_what_leaves_comes_back(ground: Ground) -> None:
 async def test_an_export_as_pgp(ground: Ground) -> None:
     await filled(ground, 600)
     made = pysequoia.Tsk.generate(user_id="receiver")
-    wish = ExportWish("default", Encryption.PGP, str(made.extract_certificate()), rate=5_000)
+    wish = ExportWish(
+        "default",
+        Encryption.PGP,
+        str(made.extract_certificate()),
+        ExportPurpose.RECOVERY,
+        rate=5_000,
+    )
     job = await ground.parts.exports.begin(ground.parts.caller, wish)
     async with ground.parts.running():
         await ground.parts.exported(job)
@@ -326,7 +343,8 @@ async def test_cards_are_recorded_before_they_are_opened(ground: Ground) -> None
     await filled(ground, 5)
     recipient = json.dumps(ECKey.generate_key("P-256").as_dict(private=False))
     job = await ground.parts.exports.begin(
-        ground.parts.caller, ExportWish("default", Encryption.JWE_LINES, recipient)
+        ground.parts.caller,
+        ExportWish("default", Encryption.JWE_LINES, recipient, ExportPurpose.RECOVERY),
     )
     async with ground.parts.database.transaction([ground.merchant]) as tx:
         recorded = await ground.parts.exports.step(job, tx)
@@ -353,7 +371,8 @@ async def test_without_reveal_nothing_leaves(ground: Ground, gives: Access) -> N
     try:
         with pytest.raises(AccessRefused):
             await ground.parts.exports.begin(
-                ground.parts.caller, ExportWish("default", Encryption.JWE_LINES, recipient)
+                ground.parts.caller,
+                ExportWish("default", Encryption.JWE_LINES, recipient, ExportPurpose.RECOVERY),
             )
     finally:
         ground.parts.rules.gives = Access.REVEAL
@@ -386,14 +405,16 @@ async def test_recipients_that_will_not_do(
 ) -> None:
     with pytest.raises(RecipientRefused):
         await ground.parts.exports.begin(
-            ground.parts.caller, ExportWish("default", encryption, recipient)
+            ground.parts.caller,
+            ExportWish("default", encryption, recipient, ExportPurpose.RECOVERY),
         )
 
 
 async def test_an_export_is_its_tenants(ground: Ground) -> None:
     recipient = public(ECKey.generate_key("P-256"))
     job = await ground.parts.exports.begin(
-        ground.parts.caller, ExportWish("default", Encryption.JWE_LINES, recipient)
+        ground.parts.caller,
+        ExportWish("default", Encryption.JWE_LINES, recipient, ExportPurpose.RECOVERY),
     )
     of, _ = await pgp_file(ground, csv_file(1, 2))
     assert of.job_id is not None

@@ -21,12 +21,13 @@ from strongroom.vault.containers.model import Access
 from strongroom.vault.details import DetailSealer, SealedDetail
 from strongroom.vault.transfer import chunks
 from strongroom.vault.transfer.errors import ContentRefused
-from strongroom.vault.transfer.export import ExportWish
 from strongroom.vault.transfer.model import (
     BESIDE,
     EXPORTED,
     Columns,
     Encryption,
+    ExportPurpose,
+    ExportWish,
     Format,
     Import,
     ImportState,
@@ -128,7 +129,10 @@ async def test_what_leaves_one_vault_comes_into_another_as_it_was(ground: Ground
     assert (first.counts.created, first.counts.refused) == (len(rows), 0)
     key = await there.keys.make(there.caller)
     job = await here.exports.begin(
-        here.caller, ExportWish("default", Encryption.JWE_LINES, json.dumps(dict(key.jwk)))
+        here.caller,
+        ExportWish(
+            "default", Encryption.JWE_LINES, json.dumps(dict(key.jwk)), ExportPurpose.PORTABILITY
+        ),
     )
     async with here.running():
         ended = await here.exported(job)

@@ -25,8 +25,15 @@ from strongroom.vault.residency import MerchantElsewhere
 from strongroom.vault.transfer import ending
 from strongroom.vault.transfer.ending import end_all
 from strongroom.vault.transfer.errors import ContentRefused, ImportKeyUnknown
-from strongroom.vault.transfer.export import ExportWish
-from strongroom.vault.transfer.model import Encryption, Format, Import, ImportState, ImportWish
+from strongroom.vault.transfer.model import (
+    Encryption,
+    ExportPurpose,
+    ExportWish,
+    Format,
+    Import,
+    ImportState,
+    ImportWish,
+)
 from strongroom.vault.transfer.store import RowResult
 from strongroom.vault.transfer.unspool import Unspooler
 from strongroom.vault.work.model import Job, JobState, Step
@@ -320,7 +327,7 @@ async def test_of_an_erased_merchant_nothing_rests(
 
 def export_wish() -> ExportWish:
     recipient = json.dumps(ECKey.generate_key("P-256").as_dict(private=False))
-    return ExportWish("default", Encryption.JWE_LINES, recipient)
+    return ExportWish("default", Encryption.JWE_LINES, recipient, ExportPurpose.RECOVERY)
 
 
 async def test_no_card_leaves_that_was_not_recorded(ground: Ground) -> None:

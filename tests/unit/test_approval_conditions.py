@@ -17,7 +17,9 @@ from strongroom.compose import CONSOLE_ROUTES, GATEWAY_ROUTES, VAULT_ROUTES, WEB
 from strongroom.http import PUBLIC, Request
 from strongroom.http.approval import (
     Approval,
+    ApprovalAbout,
     ApprovalNeedsPerson,
+    ApprovalToken,
     in_live_mode,
     listing,
     require_approval,
@@ -127,6 +129,20 @@ def test_what_is_no_json_is_its_bytes() -> None:
     assert canonical(b'"a"') != canonical(b'j"a"') != canonical(b'x"a"')
 
 
+ABOUT = ApprovalAbout(
+    purpose="dispute",
+    note="a",
+    tokens=[ApprovalToken("tok_a", "visa", "4242")],
+    container="default",
+    method="clear",
+)
+
+
+def test_what_was_shown_is_read_as_it_was_written() -> None:
+    assert ApprovalAbout.read(ABOUT.text()) == ABOUT
+    assert ApprovalAbout.read(None) is None
+
+
 def test_a_fingerprint_is_over_everything_and_its_parts_do_not_run_together() -> None:
     key = Secret(b"k" * 32)
     base = fingerprint(key, request(b"{}"), "word")
@@ -145,6 +161,9 @@ def test_a_fingerprint_is_over_everything_and_its_parts_do_not_run_together() ->
         fingerprint(key, request(b"{}", merchant="mer_b"), "word"),
         fingerprint(key, request(b"{}", mode=Mode.TEST), "word"),
         fingerprint(key, request(b"{}", merchant="mer_", subject="ausr_a"), "word"),
+        fingerprint(key, request(b"{}"), "word", ABOUT),
+        fingerprint(key, request(b"{}"), "word", msgspec.structs.replace(ABOUT, note="b")),
+        fingerprint(key, request(b"{}"), "word", msgspec.structs.replace(ABOUT, tokens=[])),
     ]
     assert len({base, *others}) == len(others) + 1
 
@@ -161,6 +180,7 @@ class Notes:
         action: str,
         object_id: str | None,
         names: Sequence[str] = (),  # noqa: ARG002
+        about: ApprovalAbout | None = None,  # noqa: ARG002
     ) -> None:
         self.asked.append((action, object_id))
 

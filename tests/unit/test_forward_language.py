@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.kernel.errors import Invalid
+from strongroom.vault.details import Details, NetworkToken
 from strongroom.vault.forwarding.language import OPEN, Field, Slot, has_slots, read_text
-from strongroom.vault.forwarding.values import CardFacts, OpenCard, masked, value_of
+from strongroom.vault.forwarding.values import (
+    SEALED_BESIDE,
+    CardFacts,
+    OpenCard,
+    Proof,
+    masked,
+    value_of,
+)
+from strongroom.vault.wire import BillingAddress
 
 TOKEN: Final = "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 NUMBER: Final = Slot("card", Field.NUMBER)
@@ -73,11 +82,26 @@ def test_nothing_but_a_slot_is_ever_left_open(text: str) -> None:
 
 
 FACTS: Final = CardFacts(TOKEN, "visa", "424242", "4242", 4, 2034, "default")
-CARD: Final = OpenCard(FACTS, "4242424242424242", "737", "A. Person")
+BESIDE: Final = Details(
+    "A. Person",
+    BillingAddress("AE", "1 Palm Street", "Flat 2", "Dubai", "DU", "00000"),
+    NetworkToken("40012345678", "05"),
+)
+PROOF: Final = Proof("AJkBByEyYgAAAASwgmEodQAAAAA=", "07")
+CARD: Final = OpenCard(FACTS, "4242424242424242", "737", BESIDE, PROOF)
 VALUES: Final = {
     Field.NUMBER: ("4242424242424242", "424242******4242", "[hidden]"),
     Field.CVC: ("737", "[hidden]", "[hidden]"),
     Field.HOLDER: ("A. Person", "[hidden]", "[hidden]"),
+    Field.ADDRESS_CITY: ("Dubai", "[hidden]", "[hidden]"),
+    Field.ADDRESS_COUNTRY: ("AE", "[hidden]", "[hidden]"),
+    Field.ADDRESS_LINE1: ("1 Palm Street", "[hidden]", "[hidden]"),
+    Field.ADDRESS_LINE2: ("Flat 2", "[hidden]", "[hidden]"),
+    Field.ADDRESS_POSTAL_CODE: ("00000", "[hidden]", "[hidden]"),
+    Field.ADDRESS_REGION: ("DU", "[hidden]", "[hidden]"),
+    Field.CRYPTOGRAM: ("AJkBByEyYgAAAASwgmEodQAAAAA=", "[hidden]", "[hidden]"),
+    Field.ECI: ("07", "[hidden]", "[hidden]"),
+    Field.REQUESTOR_ID: ("40012345678", "[hidden]", "[hidden]"),
     Field.BIN: ("424242", "424242", "[hidden]"),
     Field.LAST4: ("4242", "4242", "[hidden]"),
     Field.BRAND: ("visa", "visa", "visa"),
@@ -100,3 +124,19 @@ def test_every_field_has_its_form_and_its_mask(field: Field) -> None:
     assert masked(FACTS, field, digits=True) == seen
     assert masked(FACTS, field, digits=False) == hidden
     assert "4242424242424242" not in repr(CARD)
+    assert "AJkB" not in repr(PROOF)
+
+
+def test_what_a_token_does_not_hold_fills_nothing() -> None:
+    bare = OpenCard(FACTS, "4242424242424242")
+    country = OpenCard(FACTS, "4242424242424242", details=Details(None, BillingAddress("AE")))
+    assert {field for field in Field if value_of(bare, field) is None} == {
+        Field.CRYPTOGRAM,
+        Field.CVC,
+        *SEALED_BESIDE,
+    }
+    assert value_of(country, Field.ADDRESS_COUNTRY) == "AE"
+    assert value_of(country, Field.ADDRESS_LINE1) is None
+    # Without one of the request's own, it is the network token's.
+    kept = OpenCard(FACTS, "4242424242424242", None, BESIDE, Proof("AJkBByEyYgAAAASw"))
+    assert value_of(kept, Field.ECI) == "05"

@@ -22,15 +22,18 @@ from strongroom.vault.forwarding.credentials import (
     headers_of,
     wrong_credentials,
 )
-from strongroom.vault.forwarding.language import Slot
+from strongroom.vault.forwarding.language import Field, Slot
 from strongroom.vault.forwarding.model import AuthKind, Config, HmacSignature, TokenizedCard
 from strongroom.vault.forwarding.paths import fits, is_pattern
 from strongroom.vault.forwarding.registration import require_registrable
 from strongroom.vault.forwarding.requests import read_request
 from strongroom.vault.forwarding.returning import NOT_TEXT, cards_in, clean, encoded, put
+from strongroom.vault.forwarding.values import Proof
 
 TOKEN: Final = "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 VISA: Final = "4242424242424242"
+CRYPTOGRAM: Final = "AJkBByEyYgAAAASwgmEodQAAAAA="
+PROOF: Final = Proof(CRYPTOGRAM, "05")
 SIGNED: Final = Signed("POST", "/v1/pay/1?expand=a", b'{"a":1}', 1_700_000_000)
 
 
@@ -61,6 +64,22 @@ def code_of(more: dict[str, Any]) -> str:
             },
             "cvc_twice",
         ),
+        ({"proofs": {"card": PROOF}}, "cryptogram_mismatch"),
+        ({"body": "{{ card.cryptogram }}"}, "cryptogram_mismatch"),
+        ({"body": "{{ card.cryptogram }}", "proofs": {"other": PROOF}}, "cryptogram_mismatch"),
+        ({"body": "{{ card.eci }}", "proofs": {"card": PROOF}}, "cryptogram_mismatch"),
+        (
+            {"body": "{{ card.cryptogram }}", "proofs": {"card": PROOF, TOKEN: PROOF}},
+            "cryptogram_twice",
+        ),
+        (
+            {
+                "body": ["{{ a.cryptogram }}", "{{ b.cryptogram }}"],
+                "tokens": {"a": TOKEN, "b": TOKEN[:-1] + "D"},
+                "proofs": {"a": PROOF, "b": PROOF},
+            },
+            "cryptogram_twice",
+        ),
         (
             {"body": [f"{{{{ {TOKEN[:-1]}{end}.number }}}}" for end in "0123456789A"]},
             "tokens_too_many",
@@ -77,7 +96,17 @@ def test_two_names_of_one_token_are_one_token() -> None:
         asked(body=body, tokens={"a": TOKEN, "b": TOKEN}, cvcs={"b": "cvc_x"}), config()
     )
     assert (read.tokens, read.cvcs) == ((TOKEN,), {TOKEN: "cvc_x"})
-    assert read.needs_holder == {TOKEN}
+    assert [(read.token_of(slot), slot.field) for slot in read.beside] == [(TOKEN, Field.HOLDER)]
+
+
+def test_an_eci_that_came_along_asks_nothing_of_the_token() -> None:
+    told = {"card": Proof(CRYPTOGRAM, "05")}
+    body = ["{{ card.cryptogram }}", "{{ card.eci }}"]
+    assert read_request(asked(body=body, proofs=told), config()).beside == ()
+    untold = {"card": Proof(CRYPTOGRAM)}
+    (slot,) = read_request(asked(body=body, proofs=untold), config()).beside
+    assert slot == Slot("card", Field.ECI)
+    assert CRYPTOGRAM not in repr(read_request(asked(body=body, proofs=told), config()))
 
 
 def _said(value: str, _slot: Slot) -> str:

@@ -96,6 +96,8 @@ class Action(enum.StrEnum):
     VAULT_ERASURE_REQUESTED = "vault.erasure.requested"
     VAULT_EXPORT_ENDED = "vault.export.ended"
     VAULT_EXPORT_STARTED = "vault.export.started"
+    VAULT_HONEYTOKEN_CREATED = "vault.honeytoken.created"
+    VAULT_HONEYTOKEN_USED = "vault.honeytoken.used"
     VAULT_IMPORT_ENDED = "vault.import.ended"
     VAULT_IMPORT_STARTED = "vault.import.started"
     VAULT_JOB_CHANGED = "vault.job.changed"

@@ -131,6 +131,8 @@ SEVERITY: Final[Mapping[Action, Severity]] = {
     Action.VAULT_ERASURE_REQUESTED: Severity.MEDIUM,
     Action.VAULT_EXPORT_ENDED: Severity.HIGH,
     Action.VAULT_EXPORT_STARTED: Severity.CRITICAL,
+    Action.VAULT_HONEYTOKEN_CREATED: Severity.LOW,
+    Action.VAULT_HONEYTOKEN_USED: Severity.HIGH,
     Action.VAULT_IMPORT_STARTED: Severity.MEDIUM,
     Action.VAULT_OPENING_FAILED: Severity.HIGH,
     Action.VAULT_RESEAL_STARTED: Severity.LOW,

@@ -10,6 +10,7 @@ from strongroom import __version__
 from strongroom.cli import (
     access,
     access_rule,
+    approval,
     audit,
     backup,
     connection,
@@ -92,6 +93,7 @@ for noun in (
     audit,
     backup,
     access,
+    approval,
     simulator,
     pki,
     scan,

@@ -17,6 +17,7 @@ from strongroom.cli.calling import metadata as read_metadata
 from strongroom.cli.calling import vault as vault_client
 from strongroom.cli.console import confirm, out, print_json, print_table
 from strongroom.cli.lists import newest, print_list
+from strongroom.cli.token_honey import honey
 from strongroom.cli.token_reveal import reveal
 from strongroom.kernel.ids import is_id
 
@@ -50,6 +51,9 @@ def register(app: typer.Typer) -> None:
         "reveal",
         epilog="Example: strongroom token reveal tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB --purpose dispute --person",
     )(reveal)
+    noun.command(
+        "honey", epilog="Example: strongroom token honey --exp 11/2034 --metadata customer=c-20417"
+    )(honey)
     app.add_typer(noun, name="token")
 
 

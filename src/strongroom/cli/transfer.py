@@ -302,6 +302,12 @@ def export(
     to_key: Path | None = typer.Option(
         None, help="The receiver's OpenPGP certificate, or its public JWK (.json)."
     ),
+    purpose: str = typer.Option(
+        "",
+        help="Why: legal_request, portability, provider_change or recovery. Needed to begin one; stands in the audit "
+        "record, and whoever approves sees it.",
+    ),
+    note: str = typer.Option("", help="In your words, for whoever approves. No card number."),
     container: str = typer.Option("default", help="Which cards."),
     rate: int = typer.Option(1_000, min=1, max=5_000, help="Cards a second at most."),
     approval: str = typer.Option(
@@ -318,6 +324,8 @@ def export(
         raise typer.BadParameter("a job's id is job_ and 26 letters and digits")
     if (to_key is None) == (not job):
         raise typer.BadParameter("say --to-key to begin an export, or --job to fetch one")
+    if to_key is not None and not purpose:
+        raise typer.BadParameter("say --purpose: why the cards leave")
     with vault_client(url, ca, key_file) as vault:
         if to_key is None:
             found = vault.ask("GET", f"/v1/exports/{job}")
@@ -325,6 +333,8 @@ def export(
             wish = {
                 "encryption": "jwe_lines" if to_key.suffix in (".json", ".jwk") else "pgp",
                 "recipient": to_key.read_text("utf-8"),
+                "purpose": purpose,
+                **({"note": note} if note else {}),
                 "container": container,
                 "rate": rate,
             }

@@ -21,6 +21,7 @@ from strongroom.keys import KeyName
 from strongroom.keys.keyring import Keyring
 
 EXPIRY_SECONDS: Final = 30.0
+FORGET_SECONDS: Final = 3_600.0
 #: With the second that every process takes to read what no longer holds: two.
 BREAK_GLASS_SECONDS: Final = 1.0
 
@@ -67,6 +68,7 @@ async def console_state(
     process.periodic(
         [
             Task("approvals", EXPIRY_SECONDS, approvals.expire_past),
+            Task("approvals-forgotten", FORGET_SECONDS, approvals.forget_abouts),
             Task("break-glass", BREAK_GLASS_SECONDS, glass.end_past),
             Task("unused-access", WATCH_SECONDS, watch.look),
         ]

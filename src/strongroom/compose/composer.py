@@ -45,7 +45,6 @@ from strongroom.http.app import build_app, build_listener
 from strongroom.http.edge import Edge, Rates
 from strongroom.http.limits import BULK_BODY_BYTES_MAX, FORWARD_BODY_BYTES_MAX
 from strongroom.http.watch import TelemetryWatcher
-from strongroom.identity.approvals.gate import ApprovalGate
 from strongroom.identity.columns import COLUMNS as IDENTITY_COLUMNS
 from strongroom.identity.service import IdentityService
 from strongroom.jobs import Task
@@ -81,7 +80,9 @@ class Composer(Operators):
             VAULT_ROUTES,
             {
                 **state,
-                "approvals": await self._vault_approvals(parts.core),
+                "approvals": await access_parts.gate_of(
+                    self, parts.core, parts.core_keyring, parts.core_recorder
+                ),
                 "audit": await self._reader(parts.database, parts.keyring, parts.recorder, "vault"),
             },
             vault_document,
@@ -90,12 +91,6 @@ class Composer(Operators):
             carries_cards=True,
             lean_lane=lean_lane,
         )
-
-    async def _vault_approvals(self, core: Database) -> ApprovalGate:
-        """Compose four eyes for the vault's routes: asked for, used and recorded in the core database."""
-        keyring = await self.keyring(core, Purpose.IDENTITY, Purpose.AUDIT)
-        recorder = await self.recorder(core, keyring)
-        return await access_parts.gate_of(self, core, keyring, recorder)
 
     async def vault_port(self) -> Edge:
         """Compose the vault's internal port, for gateway and worker in other processes. Compose the vault first."""

@@ -28,6 +28,7 @@ from strongroom.vault.containers import api as containers_api
 from strongroom.vault.erasure import api as erasure_api
 from strongroom.vault.events import EVENT_DATA as VAULT_EVENT_DATA
 from strongroom.vault.forwarding import api as forwarding_api
+from strongroom.vault.honey import api as honey_api
 from strongroom.vault.retokenize import api as retokenize_api
 from strongroom.vault.reveal import api as reveal_api
 from strongroom.vault.rotation import api as rotation_api
@@ -49,6 +50,7 @@ VAULT_ROUTES: Final = (
     *rotation_api.ROUTES,
     *erasure_api.ROUTES,
     *retokenize_api.ROUTES,
+    *honey_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
 )

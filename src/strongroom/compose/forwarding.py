@@ -15,12 +15,13 @@ from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.details import DetailSealer
 from strongroom.vault.forwarding import store
+from strongroom.vault.forwarding.beside import TokenDetails
 from strongroom.vault.forwarding.book import DestinationBook
 from strongroom.vault.forwarding.desk import ForwardDesk
-from strongroom.vault.forwarding.holders import TokenHolders
 from strongroom.vault.forwarding.operating import DestinationOperator
 from strongroom.vault.forwarding.service import Forwarding
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.watching import Watch
 
 FORGET_SECONDS: Final = 1.0
 RETENTION_SECONDS: Final = 3_600.0
@@ -36,6 +37,7 @@ def forward_desk(
     epochs: CvcEpochs,
     maker: TokenMaker,
     rules: ContainerRules,
+    watch: Watch,
 ) -> ForwardDesk:
     """Return what the routes of forwards call (`state.forwarding`), with what keeps it in order."""
     book = _book(process, database, keyring, recorder)
@@ -59,7 +61,8 @@ def forward_desk(
         egress=process.egress(),
         maker=maker,
         recorder=recorder,
-        holders=TokenHolders(database, DetailSealer(sealer)),
+        beside=TokenDetails(database, DetailSealer(sealer)),
+        watch=watch,
     )
     return ForwardDesk(book, forwarding)
 

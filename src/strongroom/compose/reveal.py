@@ -14,6 +14,7 @@ from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.reveal.burst import Bounds
 from strongroom.vault.reveal.service import Reveals
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.watching import Watch
 
 FORGET_SECONDS: Final = 3_600.0
 
@@ -33,6 +34,7 @@ def reveals_of(
     sealer: CardSealer,
     rules: ContainerRules,
     recorder: Recorder,
+    watch: Watch,
 ) -> Reveals:
     """Compose `state.reveals` of the vault's listener, and the job that forgets notes."""
     site = process.site
@@ -48,6 +50,7 @@ def reveals_of(
         rate=RateLimiter(
             Rate(settings.reveals_per_minute / 60, max(1.0, settings.reveals_per_minute / 2))
         ),
+        watch=watch,
     )
     process.periodic([Task("past-reveals", FORGET_SECONDS, made.forget)])
     return made

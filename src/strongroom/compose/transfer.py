@@ -17,6 +17,7 @@ from strongroom.vault.transfer.opening import ImportKeys
 from strongroom.vault.transfer.ports import Transfer
 from strongroom.vault.transfer.unspool import IDLE_SECONDS, Unspooler
 from strongroom.vault.transfer.who import AccessRules
+from strongroom.vault.watching import Watch
 
 
 def transfer_of(
@@ -29,6 +30,7 @@ def transfer_of(
     rules: AccessRules,
     work: VaultWork,
     numbers: NumberLimiter,
+    watch: Watch,
 ) -> Transfer:
     """Compose imports and exports (`state.transfer`), before `work` starts."""
     clock = process.site.clock
@@ -50,6 +52,7 @@ def transfer_of(
         jobs=work.jobs,
         recorder=recorder,
         clock=clock,
+        watch=watch,
     )
     unspooler = Unspooler(database, imports)
     process.on_close(unspooler.close)

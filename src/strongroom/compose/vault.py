@@ -12,6 +12,7 @@ from strongroom.compose import payments as payment_parts
 from strongroom.compose.containers import rules_of
 from strongroom.compose.erasure import erasures_of
 from strongroom.compose.forwarding import forward_desk
+from strongroom.compose.honey import honey_watch
 from strongroom.compose.key_periods import watch_periods
 from strongroom.compose.key_schedule import on_schedule, vault_schedule
 from strongroom.compose.process import Process
@@ -42,6 +43,8 @@ from strongroom.vault.details import DetailSealer
 from strongroom.vault.diagnosis import Diagnosis
 from strongroom.vault.finding import TokenFinder
 from strongroom.vault.forward import VaultForwarder
+from strongroom.vault.honey.service import Honeytokens
+from strongroom.vault.honey.watch import HoneyWatch
 from strongroom.vault.ports import Vault
 from strongroom.vault.residency import (
     Residency,
@@ -79,6 +82,10 @@ class VaultParts:
     work: VaultWork
     #: How often anybody is told whether a number is stored, by whichever way.
     numbers: NumberLimiter
+    #: What the vault keeps in the core database: approvals, and which keys are ended.
+    core_keyring: Keyring
+    core_recorder: EventRecorder
+    watch: HoneyWatch
 
 
 async def vault_parts(process: Process) -> VaultParts:
@@ -118,6 +125,8 @@ async def vault_parts(process: Process) -> VaultParts:
         writer=writer,
         clock=site.clock,
     )
+    core_keyring = await process.keyring(core, Purpose.IDENTITY, Purpose.AUDIT)
+    core_recorder = await process.recorder(core, core_keyring)
     return VaultParts(
         process,
         database,
@@ -132,6 +141,9 @@ async def vault_parts(process: Process) -> VaultParts:
         maker,
         VaultWork(process, database, recorder),
         NumberLimiter(),
+        core_keyring,
+        core_recorder,
+        await honey_watch(process, database, recorder, (core, core_keyring, core_recorder)),
     )
 
 
@@ -170,6 +182,7 @@ def forwarding_for_payments(parts: VaultParts) -> tuple[VaultForwarder, VaultCon
         recorder=parts.recorder,
         clock=clock,
         rules=parts.rules,
+        watch=parts.watch,
     )
     process.call_on_close(forwarder.close)
     return forwarder, connections
@@ -182,7 +195,7 @@ def _tokens_of(parts: VaultParts) -> Vault:
     bulk_writer = process.writer(
         parts.sink, "tokens_bulk", rows_max=1, queue_rows_max=BULK_CALLS_WAITING_MAX
     )
-    finder = TokenFinder(parts.recorder, site.clock, DetailSealer(parts.sealer))
+    finder = TokenFinder(parts.recorder, site.clock, DetailSealer(parts.sealer), parts.watch)
     tokens = Tokens(
         database=database,
         epochs=parts.epochs,
@@ -224,7 +237,7 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
     return {
         "vault": _tokens_of(parts),
         "jobs": work.jobs,
-        "reveals": reveals_of(process, database, parts.sealer, rules, recorder),
+        "reveals": reveals_of(process, database, parts.sealer, rules, recorder, parts.watch),
         "forwarding": forward_desk(
             process,
             database=database,
@@ -234,6 +247,14 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
             epochs=parts.epochs,
             maker=parts.maker,
             rules=rules,
+            watch=parts.watch,
+        ),
+        "honeytokens": Honeytokens(
+            database=database,
+            sealer=parts.sealer,
+            recorder=recorder,
+            clock=clock,
+            watch=parts.watch,
         ),
         "transfer": transfer_of(
             process,
@@ -245,6 +266,7 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
             rules,
             work,
             parts.numbers,
+            parts.watch,
         ),
         "containers": ContainerDesk(database, recorder, clock, rules),
         **rotation,

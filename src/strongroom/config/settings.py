@@ -331,6 +331,10 @@ class Settings(KeyStoreSettings):
             "only."
         ),
     )
+    honeytoken_ends_keys: bool = field(
+        default=False,
+        metadata=says("Whether a key that names a honeytoken is revoked; else it is told of only."),
+    )
     card_algorithm: CardAlgorithm = field(
         default=CardAlgorithm.A256CBC_HS512,
         metadata=says(

@@ -35,8 +35,46 @@ class ApprovalAsked(Exception):
         self.answer = answer
 
 
+class ApprovalToken(msgspec.Struct, frozen=True):
+    """A token that a request is about, masked."""
+
+    id: str
+    brand: str
+    last4: str
+
+
+class ApprovalAbout(msgspec.Struct, frozen=True, kw_only=True):
+    """What the second person decides on: what would be shown, to whom and why. The approval holds for exactly this."""
+
+    #: As whoever asks states it; a word of the audit record.
+    purpose: str
+    #: In their words.
+    note: str | None = None
+    #: Empty: every card of the container.
+    tokens: list[ApprovalToken] = []
+    container: str
+    #: How the cards leave: clear, jwe, jwe_lines or pgp.
+    method: str
+    #: The receiver's key: its JWK's thumbprint (RFC 7638) or OpenPGP fingerprint; null where they leave in clear.
+    recipient: str | None = None
+    #: Cards a second at most.
+    rate: int | None = None
+
+    def text(self) -> str:
+        """Return it in the one form in which it is kept, compared and signed."""
+        return _encoder.encode(self).decode()
+
+    @staticmethod
+    def read(text: str | None) -> "ApprovalAbout | None":
+        """Return what was kept."""
+        return None if text is None else msgspec.json.decode(text, type=ApprovalAbout)
+
+
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+
+
 class ApprovalOut(msgspec.Struct, frozen=True):
-    """Something that one person asked for and another decides. What was asked for is known by its fingerprint only."""
+    """Something that one person asked for and another decides. Of a body no more is kept than `about` says."""
 
     id: str
     object: str
@@ -54,6 +92,8 @@ class ApprovalOut(msgspec.Struct, frozen=True):
     decided_at: str | None
     reason: str | None
     used_at: str | None
+    #: What would be shown, to whom and why; null where the route and the object say all that there is to see.
+    about: ApprovalAbout | None = None
 
 
 EXAMPLE: Final = {
@@ -72,6 +112,7 @@ EXAMPLE: Final = {
     "decided_at": None,
     "reason": None,
     "used_at": None,
+    "about": None,
 }
 
 
@@ -150,9 +191,14 @@ class ApprovalGate(Protocol):
     """Who asks for approvals and takes them back: `state.approvals` of a listener with marked routes."""
 
     async def admit(
-        self, request: Request, action: str, object_id: str | None, names: Sequence[str] = ()
+        self,
+        request: Request,
+        action: str,
+        object_id: str | None,
+        names: Sequence[str] = (),
+        about: ApprovalAbout | None = None,
     ) -> None:
-        """Let a person's request through that another person has approved; it passes once.
+        """Let a person's request through that another person has approved, as it was shown to them; it passes once.
 
         Args:
             request: as it came.
@@ -184,6 +230,7 @@ async def require_approval(
     *,
     late: bool = False,
     names: Sequence[str] = (),
+    about: ApprovalAbout | None = None,
 ) -> None:
     """Let through what needs no second person or has one. `names`: see `ApprovalGate.admit`.
 
@@ -199,4 +246,4 @@ async def require_approval(
         raise ApprovalNeedsPerson
     invariant(gate is not None, "a listener with marked routes has a gate")
     if gate is not None:
-        await gate.admit(request, mark.action, object_id, names)
+        await gate.admit(request, mark.action, object_id, names, about)

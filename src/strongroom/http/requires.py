@@ -10,7 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from strongroom.http.approval import ApprovalGate, require_approval
+from strongroom.http.approval import ApprovalAbout, ApprovalGate, require_approval
 from strongroom.http.auth import StepUpNeeded
 from strongroom.http.gate import AddressGate, RouteGroup, route_groups
 from strongroom.http.request import Request
@@ -100,8 +100,12 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     await require_approval(handler, request, approvals, _object_of(connection.path_params))
 
 
-async def admitted(request: LitestarRequest[Any, Any, Any], names: Sequence[str] = ()) -> None:
-    """Ask for the second person now, on a route whose mark is `late`.
+async def admitted(
+    request: LitestarRequest[Any, Any, Any],
+    names: Sequence[str] = (),
+    about: ApprovalAbout | None = None,
+) -> None:
+    """Ask for the second person now, on a route whose mark is `late`; `about` is what they are shown.
 
     `names` are the ids that what the request is about may be asked by, where there are several, the present one first:
     an approval is for the thing, and not for one of its ids.
@@ -117,6 +121,7 @@ async def admitted(request: LitestarRequest[Any, Any, Any], names: Sequence[str]
         _object_of(request.path_params),
         late=True,
         names=names,
+        about=about,
     )
 
 

@@ -44,6 +44,8 @@ _ABOUT_CARDS: Final = frozenset(
         Permission.VAULT_ACCESS_RULE_UPDATE,
         Permission.VAULT_DESTINATION_UPDATE,
         Permission.VAULT_EXPORT_CREATE,
+        Permission.VAULT_HONEYTOKEN_CREATE,
+        Permission.VAULT_HONEYTOKEN_READ,
         Permission.VAULT_RETOKENIZATION_CREATE,
     }
 )

@@ -60,6 +60,8 @@ class Permission(enum.StrEnum):
     VAULT_ERASURE_CREATE = "vault:erasure:create"
     VAULT_ERASURE_READ = "vault:erasure:read"
     VAULT_EXPORT_CREATE = "vault:export:create"
+    VAULT_HONEYTOKEN_CREATE = "vault:honeytoken:create"
+    VAULT_HONEYTOKEN_READ = "vault:honeytoken:read"
     VAULT_IMPORT_CREATE = "vault:import:create"
     VAULT_JOB_READ = "vault:job:read"
     VAULT_JOB_UPDATE = "vault:job:update"

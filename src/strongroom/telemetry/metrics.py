@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from strongroom.telemetry.honey_metrics import HoneyMetrics
 from strongroom.telemetry.log import LogObserver
 from strongroom.telemetry.login_metrics import LoginMetrics
 from strongroom.telemetry.reveal_metrics import RevealMetrics
@@ -364,6 +365,7 @@ class Metrics:
         self.group_commit = GroupCommitMetrics(registry)
         self.vault = VaultMetrics(registry)
         self.reveals = RevealMetrics(registry)
+        self.honey = HoneyMetrics(registry)
         self.keys = KeyMetrics(registry)
         self.audit = AuditMetrics(registry)
         self.identity = IdentityMetrics(registry)

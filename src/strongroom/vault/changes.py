@@ -31,6 +31,7 @@ from strongroom.vault.details import (
 from strongroom.vault.errors import NotANetworkToken, SingleUse, TokenUnknown
 from strongroom.vault.finding import Caller, Seen, TokenFinder
 from strongroom.vault.model import DetailRow, StoredToken
+from strongroom.vault.watching import Way
 from strongroom.vault.wire import NetworkTokenIn, TokenChangeIn
 from strongroom.vault.writes import QUERIES
 
@@ -60,6 +61,7 @@ class TokenChanger:
         """
         now = self._finder.clock.now()
         _require_sound(wish, now)
+        await self._finder.named(caller, Way.CHANGE, name)
         access = await self._rules.of(caller.principal)
         merchant, mode = caller.scope
         async with self._database.transaction([merchant]) as tx:

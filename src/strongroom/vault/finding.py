@@ -17,6 +17,7 @@ from strongroom.vault.containers.model import Access, Granted, Transform
 from strongroom.vault.details import Details, DetailSealer, SealedDetail
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.model import StoredToken
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 from strongroom.vault.writes import QUERIES, stored_token
 
 
@@ -46,10 +47,17 @@ class Seen:
 class TokenFinder:
     """Finds tokens by id for those whom the access rules let at them."""
 
-    def __init__(self, recorder: Recorder, clock: Clock, details: DetailSealer) -> None:
+    def __init__(
+        self, recorder: Recorder, clock: Clock, details: DetailSealer, watch: Watch = UNWATCHED
+    ) -> None:
         self.recorder = recorder
         self.clock = clock
         self.details = details
+        self._watch = watch
+
+    async def named(self, caller: Caller, way: Way, *tokens: str) -> None:
+        """Tell who watches over honeytokens what a caller names, before anything is done. Raises as `Watch.named`."""
+        await self._watch.named(caller.scope, caller.principal.subject, caller.origin, way, tokens)
 
     async def find(
         self, read: ReadOnly, caller: Caller, access: CallerAccess, token_id: str, wanted: Access

@@ -54,6 +54,7 @@ from strongroom.vault.held import HeldCvcs, Use
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, encoded, filled
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 from strongroom.vault.writes import QUERIES, record_columns
 
 #: Brand, last four and container of tokens that were described of late. What changes of it, the use itself notices.
@@ -105,7 +106,9 @@ class VaultForwarder:
         clock: Clock,
         rules: ContainerRules,
         held: HeldCvcs | None = None,
+        watch: Watch = UNWATCHED,
     ) -> None:
+        self._watch = watch
         self._rules = rules
         self._database = database
         self._sealer = sealer
@@ -141,6 +144,8 @@ class VaultForwarder:
         _require_fitting(request, matched)
         opened, token = _NO_CARD, request.token
         if token is not None:
+            scope = (request.merchant, request.mode)
+            await self._watch.named(scope, request.actor, request.origin, Way.CHARGE, (token,))
             try:
                 opened = await self._opened(request, token, matched)  # (3) (4)
             except TokenUnknown:

@@ -19,6 +19,7 @@ from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.cvc import CvcEpochs, SealedCvc
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.finding import Caller, Seen, TokenFinder
+from strongroom.vault.watching import Way
 from strongroom.vault.writes import QUERIES, stored_token
 
 PAGE_ROWS_MAX: Final = 100
@@ -56,6 +57,7 @@ class Tokens:
             TokenUnknown: not there for this tenant and mode.
             AccessRefused: the rules of its container do not let the caller read it.
         """
+        await self._finder.named(caller, Way.READ, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([caller.principal.merchant]) as tx:
             seen = await self._finder.find(tx, caller, access, token_id, Access.MASK)
@@ -94,6 +96,7 @@ class Tokens:
             AccessRefused: the rules of its container do not let the caller use it.
         """
         merchant, mode = caller.scope
+        await self._finder.named(caller, Way.CHANGE, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as tx:
             token_id = await self._finder.id_of(tx, caller, token_id)
@@ -115,6 +118,7 @@ class Tokens:
         """
         merchant, mode = caller.scope
         read_metadata(metadata)
+        await self._finder.named(caller, Way.CHANGE, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as tx:
             token_id = await self._finder.id_of(tx, caller, token_id)
@@ -140,6 +144,7 @@ class Tokens:
             TokenUnknown, AccessRefused, Invalid: see each.
         """
         merchant, mode = caller.scope
+        await self._finder.named(caller, Way.CHANGE, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as tx:
             token = (await self._finder.find(tx, caller, access, token_id, Access.USE)).token
@@ -155,6 +160,7 @@ class Tokens:
             TokenUnknown, AccessRefused, CvcInvalid, CvcExpired, CvcUsed: see each.
         """
         merchant, mode = caller.scope
+        await self._finder.named(caller, Way.CHANGE, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as read:
             token = (await self._finder.find(read, caller, access, token_id, Access.USE)).token

@@ -15,6 +15,8 @@ grant usage on schema strongroom, keys, audit, identity to strongroom_vault;
 grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
 grant insert on audit.address to strongroom_vault;
 grant select on strongroom.migration, identity.merchant, identity.api_key to strongroom_vault;
+-- A key that named a honeytoken is ended from here; none is made here, and none comes back.
+grant update (revoked_at) on identity.api_key to strongroom_vault;
 grant select, insert on keys.data_key to strongroom_vault;
 
 grant usage on schema strongroom, keys, audit, idempotency, identity to strongroom_gateway;
@@ -138,10 +140,10 @@ grant select, insert, delete on identity.passkey_challenge to strongroom_console
 -- the gateway's or the vault's login can neither approve nor make a row that is approved; of people they see who may
 -- decide, and no name or address.
 grant select, insert (merchant_id, approval_id, mode, action, listener, method, route, object_id, fingerprint,
-                      requested_by, requested_at, expires_at)
+                      requested_by, requested_at, expires_at, about)
     on identity.approval to strongroom_gateway, strongroom_vault, strongroom_console;
 grant update (used_at) on identity.approval to strongroom_gateway, strongroom_vault, strongroom_console;
-grant update (state, decided_by, decided_at, reason) on identity.approval to strongroom_console;
+grant update (state, decided_by, decided_at, reason, about) on identity.approval to strongroom_console;
 grant select (merchant_id, person_id, role, status) on identity.person to strongroom_gateway, strongroom_vault;
 
 -- Break-glass and access reviews are the console's. When a key was used is noted by whoever checks keys.

@@ -29,6 +29,8 @@ grant select, insert, update on vault.job to strongroom_vault;
 grant select, insert on vault.canary, vault.region to strongroom_vault;
 grant select, insert, delete on vault.reveal to strongroom_vault;
 grant select, insert, update (count, stopped_at, ends_at, lifted_at, lifted_by) on vault.reveal_stop to strongroom_vault;
+grant select, insert on vault.honeytoken to strongroom_vault;
+grant select, insert, update (contained_at) on vault.honeytoken_use to strongroom_vault;
 grant select, insert, delete on vault.import_key, vault.import_part to strongroom_vault;
 grant update (sealed_private, key_version) on vault.import_key to strongroom_vault;
 grant update (sealed, key_version) on vault.import_piece, vault.canary to strongroom_vault;

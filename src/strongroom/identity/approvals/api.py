@@ -63,7 +63,10 @@ async def list_approvals(
     "/v1/approvals/{approval_id:str}",
     requires=_SEES,
     summary="Read an approval",
-    description="What was asked for, by whom, and where it stands.",
+    description=(
+        "What was asked for, by whom, and where it stands. `about` says what would be shown: tokens, purpose and note, "
+        "the receiver's key."
+    ),
     tags=["approvals"],
     responses=answers(200, ApprovalOut, examples.APPROVAL, 401, 403, 404, 429, 503),
 )
@@ -90,7 +93,7 @@ async def _decide(
     summary="Approve",
     description=(
         "Lets whoever asked send the very same request again, once, with `Strongroom-Approval`. Nobody approves what "
-        "they asked for. Look at `action`, `route`, `object_id` and `requested_by`: you answer for it."
+        "they asked for. Look at `action`, `route`, `object_id`, `requested_by` and `about`: you answer for it."
     ),
     tags=["approvals"],
     responses=answers(

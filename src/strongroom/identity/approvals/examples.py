@@ -5,7 +5,21 @@ from typing import Any, Final
 
 from strongroom.http.approval import EXAMPLE
 
-APPROVAL: Final[dict[str, Any]] = dict(EXAMPLE)
+APPROVAL: Final[dict[str, Any]] = {
+    **EXAMPLE,
+    "action": "token_reveal",
+    "route": "/v1/tokens/{token_id}/reveal",
+    "object_id": "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CF",
+    "about": {
+        "purpose": "dispute",
+        "note": "case 1042, asked for by the acquirer",
+        "tokens": [{"id": "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CF", "brand": "visa", "last4": "4242"}],
+        "container": "default",
+        "method": "jwe",
+        "recipient": "3yVQ3yrTDy1PuFBI9mJtBRvfPzRHBY0dTTpTzHIsFTw",
+        "rate": None,
+    },
+}
 APPROVED: Final[dict[str, Any]] = {
     **APPROVAL,
     "state": "approved",

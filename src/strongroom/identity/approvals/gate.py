@@ -16,7 +16,7 @@ from strongroom.crypto.digest import equal
 from strongroom.crypto.ids import new_id
 from strongroom.db.pool import Database, ReadOnly
 from strongroom.http import Answer, Request
-from strongroom.http.approval import HEADER, ApprovalAsked
+from strongroom.http.approval import HEADER, ApprovalAbout, ApprovalAsked
 from strongroom.identity.approvals import rules, store
 from strongroom.identity.approvals.errors import (
     ApprovalNobody,
@@ -49,11 +49,17 @@ class ApprovalGate:
         self._clock = clock
 
     async def admit(
-        self, request: Request, action: str, object_id: str | None, names: Sequence[str] = ()
+        self,
+        request: Request,
+        action: str,
+        object_id: str | None,
+        names: Sequence[str] = (),
+        about: ApprovalAbout | None = None,
     ) -> None:
-        """Let a request through that another person has approved; use the approval up. See the port for `names`.
+        """Let a request through that another person has approved as it was shown to them; use the approval up.
 
-        What was asked for by one id of a thing is not asked for again by another, and passes by either, once.
+        What was asked for by one id of a thing is not asked for again by another, and passes by either, once (see the
+        port for `names`).
 
         Raises:
             ApprovalAsked: the request carries none: it waits now, and its sender is told so.
@@ -63,13 +69,13 @@ class ApprovalGate:
         if principal is None:
             raise Bug("the gate stands behind the permission")
         now = self._clock.now()
-        prints = fingerprints(self._key, request, action, object_id, names)
+        prints = fingerprints(self._key, request, action, object_id, names, about)
         origin = await self._recorder.origin(
             principal.merchant, request.address, request.trace_hash, now
         )
         named = request.headers.get(HEADER)
         if named is not None:
-            await self._use(principal, named, prints, origin, now)
+            await self._use(principal, named, prints, about, origin, now)
             return
         wanted = Approval(
             ApprovalId(new_id("apr")),
@@ -84,6 +90,7 @@ class ApprovalGate:
             principal.subject,
             now,
             now + LIFETIME,
+            about=about,
         )
         asked = await self._ask(wanted, prints, origin, now)
         body = msgspec.json.encode(approval_out(asked, now))
@@ -122,6 +129,7 @@ class ApprovalGate:
         principal: Principal,
         named: str,
         prints: Sequence[bytes],
+        about: ApprovalAbout | None,
         origin: Origin,
         now: datetime,
     ) -> None:
@@ -129,7 +137,7 @@ class ApprovalGate:
             raise ApprovalNotUsable("an approval's id is apr_ and 26 letters and digits")
         async with self._database.transaction([principal.merchant]) as tx:
             found = await store.by_id(tx, principal.merchant, named)
-            approval = rules.require_usable(found, principal.subject, prints, now)
+            approval = rules.require_usable(found, principal.subject, prints, now, about)
             approver = await self._approver(tx, approval)
             if not await store.use(tx, approval, now):
                 raise ApprovalNotUsable("the approval was used by another request just now")

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from strongroom.audit import Origin
+from strongroom.http.approval import ApprovalAbout
 from strongroom.kernel.ids import ApprovalId, MerchantId
 from strongroom.kernel.mode import Mode
 
@@ -36,7 +37,7 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What was asked for. The request is known by its fingerprint; of its body nothing is kept."""
+    """What was asked for. The request is known by its fingerprint; of its body no more is kept than `about` says."""
 
     approval_id: ApprovalId
     merchant: MerchantId
@@ -57,6 +58,8 @@ class Approval:
     decided_at: datetime | None = None
     reason: str | None = None
     used_at: datetime | None = None
+    #: What the second person is shown besides.
+    about: ApprovalAbout | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
--- name: insert_approval (merchant, approval, mode, action, listener, method, route, object, fingerprint, requested_by, requested_at, expires_at)
+-- name: insert_approval (merchant, approval, mode, action, listener, method, route, object, fingerprint, requested_by, requested_at, expires_at, about)
 -- Something waits for another person.
 insert into identity.approval (merchant_id, approval_id, mode, action, listener, method, route, object_id, fingerprint,
-                               requested_by, requested_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+                               requested_by, requested_at, expires_at, about)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: approval_by_id (merchant, approval)
 -- One of a tenant.
@@ -55,6 +55,17 @@ select distinct merchant_id from identity.approval
 update identity.approval set state = 'expired'
  where merchant_id = any ($1::text[]) and state in ('pending', 'approved') and used_at is null and expires_at <= $2
 returning *;
+
+-- name: tenants_with_old_abouts (limit)
+-- Whose approvals are long over and still say what they were about.
+select distinct merchant_id from identity.approval
+ where about is not null and expires_at < now() - interval '400 days'
+ limit $1;
+
+-- name: forget_abouts (merchants)
+-- Takes out what somebody wrote; that it was approved, by whom and when, stays.
+update identity.approval set about = null
+ where merchant_id = any ($1::text[]) and about is not null and expires_at < now() - interval '400 days';
 
 -- name: standing_of_person (merchant, person)
 -- What a person is now, without their name.

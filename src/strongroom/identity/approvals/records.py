@@ -30,6 +30,7 @@ def record_of(
         details={
             "operation": approval.action,
             "route": f"{approval.method} {approval.route}",
+            **({} if approval.about is None else {"purpose": approval.about.purpose}),
             **people,
         },
         outcome=outcome,

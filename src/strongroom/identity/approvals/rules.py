@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from strongroom.crypto.digest import equal
+from strongroom.http.approval import ApprovalAbout
 from strongroom.identity.approvals.errors import (
     ApprovalClosed,
     ApprovalNotUsable,
@@ -76,7 +77,11 @@ def withdrawn(approval: Approval, person: str, now: datetime) -> Approval:
 
 
 def require_usable(
-    approval: Approval | None, person: str, fingerprints: Collection[bytes], now: datetime
+    approval: Approval | None,
+    person: str,
+    fingerprints: Collection[bytes],
+    now: datetime,
+    about: ApprovalAbout | None = None,
 ) -> Approval:
     """Return the approval that lets a request through, or refuse it. Whose it is comes before all that is told of it.
 
@@ -94,6 +99,9 @@ def require_usable(
         raise ApprovalNotUsable(
             "the approval is for another request: method, path, query and body are to be the same"
         )
+    # The fingerprint says so too, unless a row was altered after it was made: then a person decided on something else.
+    if approval.about != about:
+        raise ApprovalNotUsable("what the approver was shown is not what this request does")
     return approval
 
 

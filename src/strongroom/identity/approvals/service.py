@@ -108,6 +108,15 @@ class ApprovalService:
             await self._recorder.insert(tx, record)
         return after
 
+    async def forget_abouts(self) -> int:
+        """Take out what approvals were about that are over for 400 days; return of how many."""
+        async with self._database.transaction() as read:
+            merchants = await store.tenants_with_old_abouts(read)
+        if not merchants:
+            return 0
+        async with self._database.transaction(merchants) as tx:
+            return await store.forget_abouts(tx, merchants)
+
     async def expire_past(self) -> int:
         """End what is over, each with its record; return how many. Whoever asks before this ran is told so too."""
         now = self.clock.now()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from strongroom.db.pool import ReadOnly, Transaction
 from strongroom.db.queries import load_queries
+from strongroom.http.approval import ApprovalAbout
 from strongroom.identity.approvals.model import Approval, ApprovalState
 from strongroom.identity.tenants import GROUP
 from strongroom.kernel.ids import ApprovalId, MerchantId
@@ -34,6 +35,7 @@ def _approval(row: Mapping[str, Any]) -> Approval:
         row["decided_at"],
         row["reason"],
         row["used_at"],
+        ApprovalAbout.read(row["about"]),
     )
 
 
@@ -53,6 +55,7 @@ async def insert(tx: Transaction, new: Approval) -> None:
         new.requested_by,
         new.requested_at,
         new.expires_at,
+        None if new.about is None else new.about.text(),
     )
 
 
@@ -128,6 +131,18 @@ async def expire(
     """End what is over; return it."""
     rows = await tx.rows(_QUERIES["expire_approvals"], list(merchants), now)
     return [_approval(row) for row in rows]
+
+
+async def tenants_with_old_abouts(read: ReadOnly) -> Sequence[MerchantId]:
+    """Return who has approvals that are long over and still say what they were about, some at a time."""
+    await read.row(_QUERIES["be_expiry_job"])
+    rows = await read.rows(_QUERIES["tenants_with_old_abouts"], GROUP)
+    return [MerchantId(row["merchant_id"]) for row in rows]
+
+
+async def forget_abouts(tx: Transaction, merchants: Sequence[MerchantId]) -> int:
+    """Take out what such approvals were about; return of how many."""
+    return await tx.run(_QUERIES["forget_abouts"], list(merchants))
 
 
 async def standing(read: ReadOnly, merchant: MerchantId, person: str) -> tuple[str, str] | None:

@@ -46,4 +46,5 @@ def approval_out(approval: Approval, now: datetime) -> ApprovalOut:
         decided_at=rfc3339(approval.decided_at) if approval.decided_at else None,
         reason=approval.reason,
         used_at=rfc3339(approval.used_at) if approval.used_at else None,
+        about=approval.about,
     )

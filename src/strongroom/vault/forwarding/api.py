@@ -310,7 +310,14 @@ async def _forwarded(desk: ForwardDesk, data: ForwardIn, request: Request) -> An
     key = idempotency_key(request)
     sender = Sender(await _caller(desk, request), key, request.request_id)
     asked = Asked(
-        data.method, data.path, data.query, data.headers, data.tokens, data.cvcs, data.body
+        data.method,
+        data.path,
+        data.query,
+        data.headers,
+        data.tokens,
+        data.cvcs,
+        data.proofs(),
+        data.body,
     )
     if data.dry_run:
         preview = await desk.forwarding.preview(data.destination, asked, sender)

@@ -113,10 +113,16 @@ def auth_headers(config: Config) -> frozenset[str]:
             return frozenset()
 
 
-def echoes(credentials: Credentials) -> Sequence[bytes]:
-    """Return what an answer may not repeat of the credentials, in the forms that a destination would."""
+def echoes(credentials: Credentials, once: Sequence[str] = ()) -> Sequence[bytes]:
+    """Return what an answer may not repeat of the credentials, in the forms that a destination would.
+
+    Args:
+        credentials: of the destination.
+        once: what was sent besides and serves once, as cryptograms do.
+    """
     found: set[str] = set()
-    for each in (credentials.current, credentials.previous or {}):
+    given = {f"once {number}": text for number, text in enumerate(once)}
+    for each in (credentials.current, credentials.previous or {}, given):
         found.update(_forms(each))
     return sorted(
         (form.encode() for form in found if len(form) >= _ECHO_CHARACTERS_MIN),

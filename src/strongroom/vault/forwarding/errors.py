@@ -9,7 +9,7 @@ Refused
 ├── CardNotForDestination   422   a card of the synthetic range leaves to a loopback address only
 ├── HolderMissing           422   a slot asks for a holder, and the token has none
 ├── TakesTwoPeople          403   a live destination is not registered at the machine itself
-└── Invalid                 422   one FieldError a field of the request, or of the destination
+└── Invalid                 422   one FieldError a field of request or destination, or an empty slot
 CannotReadDestination       503   its row was altered or its key is lost: page someone
 """
 

@@ -33,9 +33,19 @@ _SLOT: Final = re.compile(
 class Field(enum.StrEnum):
     """What a slot can ask for. A word once shipped is never given another meaning."""
 
+    ADDRESS_CITY = "address_city"
+    ADDRESS_COUNTRY = "address_country"
+    ADDRESS_LINE1 = "address_line1"
+    ADDRESS_LINE2 = "address_line2"
+    ADDRESS_POSTAL_CODE = "address_postal_code"
+    ADDRESS_REGION = "address_region"
     BIN = "bin"
     BRAND = "brand"
+    #: Given with the request, for this one use; never the one that is kept for a payment.
+    CRYPTOGRAM = "cryptogram"
     CVC = "cvc"
+    #: Given with the request, or else the network token's.
+    ECI = "eci"
     #: Two digits: `04`.
     EXP_MONTH = "exp_month"
     #: Without a leading zero: `4`.
@@ -57,6 +67,7 @@ class Field(enum.StrEnum):
     HOLDER = "holder"
     LAST4 = "last4"
     NUMBER = "number"
+    REQUESTOR_ID = "requestor_id"
 
 
 _FIELDS: Final = {each.value: each for each in Field}

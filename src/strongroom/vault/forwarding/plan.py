@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A forward that was checked and not yet recorded, and the request that it becomes once its cards are open. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from strongroom.audit import grouped
@@ -12,9 +12,10 @@ from strongroom.vault.details import SealedDetail
 from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding.book import OpenDestination
 from strongroom.vault.forwarding.credentials import Signed, headers_of
-from strongroom.vault.forwarding.language import Slot
+from strongroom.vault.forwarding.errors import HolderMissing
+from strongroom.vault.forwarding.language import Field, Slot
 from strongroom.vault.forwarding.requests import Read
-from strongroom.vault.forwarding.values import CardFacts, OpenCard, value_of
+from strongroom.vault.forwarding.values import SEALED_BESIDE, CardFacts, OpenCard, value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Plan:
     read: Read
     cards: Mapping[str, CardFacts]
     granted: Mapping[str, Granted]
-    #: Sealed names, of the tokens of which a slot asks for one.
-    holders: Mapping[str, SealedDetail]
+    #: What is sealed beside the numbers, of the tokens of which a slot asks for it.
+    beside: Mapping[str, Sequence[SealedDetail]]
 
 
 def facts_of(card: CardFacts, plan: Plan) -> Mapping[str, str | int]:
@@ -59,6 +60,32 @@ def facts_of(card: CardFacts, plan: Plan) -> Mapping[str, str | int]:
         "method": plan.read.method.lower(),
         "operation": "forward",
     }
+
+
+def slot_empty(slot: Slot) -> FieldError:
+    """Name a slot that its token has nothing for: by the two words of the language, and no value."""
+    return FieldError(
+        f"/tokens/{slot.token}",
+        "slot_empty",
+        f"a slot asks for {slot.field.value}, and this token has none",
+    )
+
+
+def require_filled(read: Read, found: Mapping[str, Sequence[SealedDetail]]) -> None:
+    """Refuse slots whose tokens hold nothing of the kind, before anything is recorded.
+
+    Raises:
+        HolderMissing: a slot asks for a holder.
+        Invalid: a slot asks for something else; names each.
+    """
+    held = {(token, each.field) for token, rows in found.items() for each in rows}
+    empty = [
+        slot for slot in read.beside if (read.token_of(slot), SEALED_BESIDE[slot.field]) not in held
+    ]
+    if any(slot.field is Field.HOLDER for slot in empty):
+        raise HolderMissing
+    if empty:
+        raise Invalid(*map(slot_empty, empty))
 
 
 def url_of(opened: OpenDestination, read: Read) -> str:
@@ -78,7 +105,7 @@ def outgoing_of(plan: Plan, cards: Mapping[str, OpenCard], seconds: float) -> Ou
     def value(slot: Slot) -> str:
         found = value_of(cards[read.token_of(slot)], slot.field)
         if found is None:
-            raise Invalid(FieldError("/body", "slot_empty", "there is nothing to put into a slot"))
+            raise Invalid(slot_empty(slot))
         return found
 
     headers = read.filled_headers(value)

@@ -7,21 +7,21 @@ from typing import Any, Protocol
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.vault.details import SealedDetail
+from strongroom.vault.details import Details, SealedDetail
 
 
-class Holders(Protocol):
-    """The names of cards' holders, sealed, and opened once the use of their cards is recorded."""
+class Beside(Protocol):
+    """What is sealed beside cards' numbers, and opened once the use of the cards is recorded."""
 
     async def sealed(
-        self, merchant: MerchantId, mode: Mode, tokens: Collection[str]
-    ) -> Mapping[str, SealedDetail]:
-        """Return what is sealed, of those tokens that have a holder."""
+        self, merchant: MerchantId, mode: Mode, tokens: Collection[str], fields: Collection[str]
+    ) -> Mapping[str, Sequence[SealedDetail]]:
+        """Return what is sealed of those tokens, of these fields; a token that has none of them is left out."""
 
     async def opened(
-        self, sealed: SealedDetail, merchant: MerchantId, mode: Mode, token: TokenId
-    ) -> str:
-        """Return a name. Record the use first.
+        self, sealed: Sequence[SealedDetail], merchant: MerchantId, mode: Mode, token: TokenId
+    ) -> Details:
+        """Return it in clear. Record the use first.
 
         Raises:
             CannotReadCard, KeyStoreUnavailable: it does not open.

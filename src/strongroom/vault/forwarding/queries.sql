@@ -45,10 +45,10 @@ select kind, asked, first_id, token_id, brand, bin, last4, exp_month, exp_year, 
        destination_id, cvc_state, lease_until, outcome, status, reason, duration_ms
   from vault.look_to_forward($1, $2, $3, $4, $5);
 
--- name: sealed_holders (merchant, mode, tokens)
--- The holders of tokens that have one.
+-- name: sealed_beside (merchant, mode, tokens, fields)
+-- What is sealed beside the numbers of tokens, of these fields.
 select token_id, field, sealed, key_version from vault.token_detail
- where merchant_id = $1 and mode = $2 and token_id = any ($3::text[]) and field = 'holder';
+ where merchant_id = $1 and mode = $2 and token_id = any ($3::text[]) and field = any ($4::text[]);
 
 -- name: begin_forward (merchant, mode, key, claim, fingerprint, destination, now, until, tokens, containers, cvcs, events, payloads, leaves, macs)
 -- Records that cards are about to be opened and sent, then gives out what is sealed. One call, no transaction.

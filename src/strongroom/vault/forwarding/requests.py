@@ -17,6 +17,7 @@ from strongroom.vault.forwarding.model import (
     Config,
 )
 from strongroom.vault.forwarding.paths import fits
+from strongroom.vault.forwarding.values import SEALED_BESIDE, Proof
 
 _TOKEN_ID: Final = "tok_"  # noqa: S105 - the prefix of an id
 
@@ -33,6 +34,8 @@ class Asked:
     tokens: Mapping[str, str]
     #: Names or ids of tokens, and sealed CVCs of them.
     cvcs: Mapping[str, str] = field(repr=False)
+    #: Names or ids of tokens, and what their issuers are shown once.
+    proofs: Mapping[str, Proof] = field(repr=False)
     body: object
 
 
@@ -49,8 +52,11 @@ class Read:
     tokens: Sequence[str]
     #: A sealed CVC a token, where a slot asks for one.
     cvcs: Mapping[str, str] = field(repr=False)
+    #: A cryptogram a token, likewise. Nothing of it is kept.
+    proofs: Mapping[str, Proof] = field(repr=False)
     names: Mapping[str, str]
-    needs_holder: frozenset[str]
+    #: Every slot that what is sealed beside the number fills.
+    beside: Sequence[Slot]
 
     def token_of(self, slot: Slot) -> str:
         """Return the id of the token that a slot means."""
@@ -63,19 +69,22 @@ class Read:
             ids: of each that is asked for here, the present one; two may be of one token.
 
         Raises:
-            Invalid: there are two sealed CVCs of one token.
+            Invalid: there are two sealed CVCs, or two cryptograms, of one token.
         """
         cvcs = {ids[token]: text for token, text in self.cvcs.items()}
         if len(cvcs) != len(self.cvcs):
             raise _cvc_twice()
+        proofs = {ids[token]: proof for token, proof in self.proofs.items()}
+        if len(proofs) != len(self.proofs):
+            raise _cryptogram_twice()
         # A slot names its token by a name of the request's, or by an id. No name has the form of an id.
         names = {name: ids.get(token, token) for name, token in self.names.items()}
         return replace(
             self,
             tokens=tuple(dict.fromkeys(ids[token] for token in self.tokens)),
             cvcs=cvcs,
+            proofs=proofs,
             names={**ids, **names},
-            needs_holder=frozenset(ids[token] for token in self.needs_holder),
         )
 
     def filled_headers(self, value_of: Value) -> dict[str, str]:
@@ -120,6 +129,7 @@ def read_request(asked: Asked, config: Config) -> Read:
         raise Invalid(FieldError("/body", "slots_too_many", "a request has too many slots"))
     names = _names(asked)
     tokens = _tokens(slots, names)
+    proofs = _proofs(asked, slots, names)
     return Read(
         asked.method,
         asked.path + _query(asked, config),
@@ -127,8 +137,9 @@ def read_request(asked: Asked, config: Config) -> Read:
         body,
         tokens,
         _cvcs(asked, slots, names),
+        proofs,
         names,
-        frozenset(names.get(s.token, s.token) for s in slots if s.field is Field.HOLDER),
+        tuple(dict.fromkeys(_beside(slots, names, proofs))),
     )
 
 
@@ -211,3 +222,37 @@ def _cvcs(asked: Asked, slots: Sequence[Slot], names: Mapping[str, str]) -> Mapp
 
 def _cvc_twice() -> Invalid:
     return Invalid(FieldError("/cvcs", "cvc_twice", "a token has one sealed CVC, of its own"))
+
+
+def _cryptogram_twice() -> Invalid:
+    return Invalid(
+        FieldError("/cryptograms", "cryptogram_twice", "a token has one cryptogram, of its own")
+    )
+
+
+def _proofs(asked: Asked, slots: Sequence[Slot], names: Mapping[str, str]) -> Mapping[str, Proof]:
+    """Return the cryptogram of each token that has a slot for one: no more of them, and no fewer."""
+    needed = {names.get(s.token, s.token) for s in slots if s.field is Field.CRYPTOGRAM}
+    given = {names.get(name, name): proof for name, proof in asked.proofs.items()}
+    texts = {proof.cryptogram for proof in given.values()}
+    if len(given) != len(asked.proofs) or len(texts) != len(given):
+        raise _cryptogram_twice()
+    if needed != given.keys():
+        raise Invalid(
+            FieldError(
+                "/cryptograms",
+                "cryptogram_mismatch",
+                "a slot for a cryptogram needs one with the request, and only that",
+            )
+        )
+    return given
+
+
+def _beside(
+    slots: Sequence[Slot], names: Mapping[str, str], proofs: Mapping[str, Proof]
+) -> Iterator[Slot]:
+    for slot in slots:
+        proof = proofs.get(names.get(slot.token, slot.token))
+        told = slot.field is Field.ECI and proof is not None and proof.eci is not None
+        if slot.field in SEALED_BESIDE and not told:
+            yield slot

@@ -24,7 +24,7 @@ from strongroom.vault.containers.ports import ContainerRules
 from strongroom.vault.create import Asked as TokenAsked
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
-from strongroom.vault.details import SealedDetail
+from strongroom.vault.details import Details, SealedDetail
 from strongroom.vault.errors import TokenUnknown
 from strongroom.vault.forwarding import returning, store
 from strongroom.vault.forwarding.book import DestinationBook, OpenDestination
@@ -32,16 +32,25 @@ from strongroom.vault.forwarding.credentials import (
     auth_headers,
     echoes,
 )
-from strongroom.vault.forwarding.errors import CardNotForDestination, HolderMissing
+from strongroom.vault.forwarding.errors import CardNotForDestination
 from strongroom.vault.forwarding.language import Slot
 from strongroom.vault.forwarding.model import Destination, Forwarded, Outcome
-from strongroom.vault.forwarding.plan import Plan, Preview, Sender, facts_of, outgoing_of, url_of
-from strongroom.vault.forwarding.ports import Holders
+from strongroom.vault.forwarding.plan import (
+    Plan,
+    Preview,
+    Sender,
+    facts_of,
+    outgoing_of,
+    require_filled,
+    url_of,
+)
+from strongroom.vault.forwarding.ports import Beside
 from strongroom.vault.forwarding.repeats import fingerprints, repeated
 from strongroom.vault.forwarding.requests import Asked, Read, read_request
-from strongroom.vault.forwarding.values import CardFacts, OpenCard, masked
+from strongroom.vault.forwarding.values import SEALED_BESIDE, CardFacts, OpenCard, masked
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 from strongroom.vault.wire import CardIn, TokenIn
 
 #: How long after its time-out a forward counts as being sent: what its process needs to save the outcome.
@@ -67,8 +76,10 @@ class Forwarding:
         egress: HttpSender,
         maker: TokenMaker,
         recorder: Recorder,
-        holders: Holders,
+        beside: Beside,
+        watch: Watch = UNWATCHED,
     ) -> None:
+        self._watch = watch
         self._database = database
         self._book = book
         self._sealer = sealer
@@ -77,7 +88,7 @@ class Forwarding:
         self._egress = egress
         self._maker = maker
         self._recorder = recorder
-        self._holders = holders
+        self._beside = beside
         self._clock = book.clock
 
     async def forward(self, destination: str, asked: Asked, sender: Sender) -> Forwarded:
@@ -104,6 +115,7 @@ class Forwarding:
         opened = await self._book.open(merchant, mode, destination)  # (1)
         read = read_request(asked, opened.destination.config)
         _require_ids(read)
+        await self._named(read, sender)
         look = await self._look(read, sender)
         keys = self._sealer.recent(merchant, mode) or await self._sealer.keys(merchant, mode)
         prints = fingerprints(keys, destination, asked, look.first)
@@ -137,6 +149,7 @@ class Forwarding:
         opened = await self._book.open(merchant, mode, destination)
         read = read_request(asked, opened.destination.config)
         _require_ids(read)
+        await self._named(read, sender)
         look = await self._look(read, sender)
         plan = await self._plan(opened, read, look.cards, sender)
         read = plan.read
@@ -157,6 +170,11 @@ class Forwarding:
             **dict.fromkeys(sorted(auth_headers(config)), SEALED),
         }
         return Preview(read.method, url_of(opened, read), headers, read.body.filled(shown).decode())
+
+    async def _named(self, read: Read, sender: Sender) -> None:
+        caller = sender.caller
+        who = caller.principal.subject
+        await self._watch.named(caller.scope, who, caller.origin, Way.FORWARD, read.tokens)
 
     # --- before anything is recorded -------------------------------------------------------------------
 
@@ -184,19 +202,25 @@ class Forwarding:
             address = opened.target.address
             if card.brand == SYNTHETIC.name and (address is None or not address.is_loopback):
                 raise CardNotForDestination
-        holders: Mapping[str, SealedDetail] = {}
-        if read.needs_holder:
-            merchant, mode = sender.caller.scope
-            holders = await self._holders.sealed(merchant, mode, read.needs_holder)
-            if read.needs_holder - holders.keys():
-                raise HolderMissing
+        beside = await self._sealed_beside(read, sender) if read.beside else {}
         # What is opened is about as long: a body beyond its bound is refused before a use is recorded.
         size = len(read.body.filled(lambda _: _LONGEST_NUMBER))
         if size > config.request_bytes_max:
             raise Invalid(
                 FieldError("/body", "body_too_large", "beyond what the destination takes")
             )
-        return Plan(opened, read, cards, granted, holders)
+        return Plan(opened, read, cards, granted, beside)
+
+    async def _sealed_beside(
+        self, read: Read, sender: Sender
+    ) -> Mapping[str, Sequence[SealedDetail]]:
+        """Return what is sealed for slots; refuse, by their names, those whose token holds nothing of the kind."""
+        merchant, mode = sender.caller.scope
+        fields = {SEALED_BESIDE[slot.field] for slot in read.beside}
+        tokens = {read.token_of(slot) for slot in read.beside}
+        found = await self._beside.sealed(merchant, mode, tokens, fields)
+        require_filled(read, found)
+        return found
 
     async def _checked_cvcs(self, read: Read, sender: Sender) -> Mapping[str, CheckedCvc]:
         merchant, mode = sender.caller.scope
@@ -284,13 +308,14 @@ class Forwarding:
                 token=token,
                 key_version=each.key_version,
             )
-            holder = None
-            if each.token in plan.holders:
-                holder = await self._holders.opened(plan.holders[each.token], merchant, mode, token)
+            details = Details()
+            if each.token in plan.beside:
+                details = await self._beside.opened(plan.beside[each.token], merchant, mode, token)
             code = None
             if each.token in checked:
                 code = self._epochs.open_recorded(checked[each.token])
-            cards[each.token] = OpenCard(plan.cards[each.token], number, code, holder)
+            proof = plan.read.proofs.get(each.token)
+            cards[each.token] = OpenCard(plan.cards[each.token], number, code, details, proof)
         return cards
 
     async def _save(
@@ -335,7 +360,9 @@ class Forwarding:
             reply.headers,
             body,
             numbers=[card.number for card in cards.values()],
-            echoes=echoes(plan.opened.credentials),
+            echoes=echoes(
+                plan.opened.credentials, [each.cryptogram for each in plan.read.proofs.values()]
+            ),
             wanted=config.answer_headers,
         )
         return Forwarded(

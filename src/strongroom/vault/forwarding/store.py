@@ -203,15 +203,20 @@ async def look(
     return Look(begun, cards, first)
 
 
-async def sealed_holders(
-    read: ReadOnly, merchant: MerchantId, mode: Mode, tokens: Collection[str]
-) -> Mapping[str, SealedDetail]:
-    """Return the sealed holders of tokens that have one."""
-    rows = await read.rows(_QUERIES["sealed_holders"], merchant, mode, list(tokens))
-    return {
-        row["token_id"]: SealedDetail(row["field"], row["sealed"], row["key_version"])
-        for row in rows
-    }
+async def sealed_beside(
+    read: ReadOnly,
+    merchant: MerchantId,
+    mode: Mode,
+    tokens: Collection[str],
+    fields: Collection[str],
+) -> Mapping[str, Sequence[SealedDetail]]:
+    """Return what is sealed beside the numbers of tokens, of the fields that are wanted."""
+    rows = await read.rows(_QUERIES["sealed_beside"], merchant, mode, list(tokens), list(fields))
+    found: dict[str, list[SealedDetail]] = {}
+    for row in rows:
+        detail = SealedDetail(row["field"], row["sealed"], row["key_version"])
+        found.setdefault(row["token_id"], []).append(detail)
+    return found
 
 
 async def begin(

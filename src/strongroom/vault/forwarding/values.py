@@ -1,14 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """What fills slots: a card's fields in every form that the language has, and the mask that a dry run shows. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from strongroom.vault.details import BILLING_ADDRESS, HOLDER, NETWORK_TOKEN, Details
 from strongroom.vault.forwarding.language import Field
 
 #: What a dry run shows in the place of what it does not open.
 HIDDEN: Final = "[hidden]"
 _DIGITS_HIDDEN: Final = "*" * 6
+#: A slot's field, and the member of a billing address that fills it.
+_ADDRESS: Final[Mapping[Field, str]] = {
+    Field.ADDRESS_CITY: "city",
+    Field.ADDRESS_COUNTRY: "country",
+    Field.ADDRESS_LINE1: "line1",
+    Field.ADDRESS_LINE2: "line2",
+    Field.ADDRESS_POSTAL_CODE: "postal_code",
+    Field.ADDRESS_REGION: "region",
+}
+#: What is sealed beside a number and fills a slot, by the slot's field.
+SEALED_BESIDE: Final[Mapping[Field, str]] = {
+    **dict.fromkeys(_ADDRESS, BILLING_ADDRESS),
+    Field.ECI: NETWORK_TOKEN,
+    Field.HOLDER: HOLDER,
+    Field.REQUESTOR_ID: NETWORK_TOKEN,
+}
+_NOT_SHOWN: Final = frozenset({*SEALED_BESIDE, Field.CRYPTOGRAM, Field.CVC})
+_NOTHING: Final = Details()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +45,22 @@ class CardFacts:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Proof:
+    """What an issuer is shown once: the cryptogram of a network token or an authentication. Never stored."""
+
+    cryptogram: str
+    eci: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class OpenCard:
     """A card in clear, for one call."""
 
     facts: CardFacts
     number: str
     cvc: str | None = None
-    holder: str | None = None
+    details: Details = _NOTHING
+    proof: Proof | None = None
 
 
 def value_of(card: OpenCard, field: Field) -> str | None:
@@ -40,9 +69,26 @@ def value_of(card: OpenCard, field: Field) -> str | None:
         return card.number
     if field is Field.CVC:
         return card.cvc
-    if field is Field.HOLDER:
-        return card.holder
+    if field is Field.CRYPTOGRAM:
+        return None if card.proof is None else card.proof.cryptogram
+    if field is Field.ECI and card.proof is not None and card.proof.eci is not None:
+        return card.proof.eci
+    if field in SEALED_BESIDE:
+        return _beside(card.details, field)
     return shown(card.facts, field)
+
+
+def _beside(details: Details, field: Field) -> str | None:
+    """Return what fills a slot of what is sealed beside the number."""
+    if field is Field.HOLDER:
+        return details.holder
+    if field in _ADDRESS:
+        address = details.billing_address
+        return None if address is None else getattr(address, _ADDRESS[field])
+    token = details.network_token
+    if token is None:
+        return None
+    return token.eci if field is Field.ECI else token.requestor_id
 
 
 def masked(facts: CardFacts, field: Field, *, digits: bool) -> str:
@@ -53,7 +99,7 @@ def masked(facts: CardFacts, field: Field, *, digits: bool) -> str:
         field: what the slot asks for.
         digits: whether the caller may see first six and last four digits (PCI DSS 3.4.1).
     """
-    if field in (Field.CVC, Field.HOLDER):
+    if field in _NOT_SHOWN:
         return HIDDEN
     if not digits and field in (Field.NUMBER, Field.BIN, Field.LAST4):
         return HIDDEN

@@ -27,6 +27,7 @@ from strongroom.vault.forwarding.model import (
     TokenizedCard,
 )
 from strongroom.vault.forwarding.plan import Preview
+from strongroom.vault.forwarding.values import Proof
 
 _NO_NUL = r"^[^\u0000]*$"
 OVERLAP_SECONDS_MAX = 7 * 86_400
@@ -162,6 +163,18 @@ TokenName = Annotated[str, Meta(max_length=32)]
 Value = Annotated[str, Meta(max_length=VALUE_CHARACTERS_MAX)]
 
 
+class CryptogramIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an issuer is shown once, of a network token or an authentication. It does not print."""
+
+    cryptogram: Annotated[
+        str, Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9+/=]+$(?!\n)")
+    ]
+    eci: Annotated[str, Meta(pattern=r"^[0-9]{2}$(?!\n)")] | None = None
+
+    def __repr__(self) -> str:
+        return "CryptogramIn(***)"
+
+
 class ForwardIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A request to a destination, with slots in the places of card data."""
 
@@ -180,6 +193,13 @@ class ForwardIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             max_length=TOKENS_MAX, description="a sealed CVC for each token that has a slot for one"
         ),
     ] = {}
+    cryptograms: Annotated[
+        dict[Annotated[str, Meta(max_length=40)], CryptogramIn],
+        Meta(
+            max_length=TOKENS_MAX,
+            description="a cryptogram for each token that has a slot for one; used for this, and stored nowhere",
+        ),
+    ] = {}
     body: Annotated[
         Any,
         Meta(
@@ -190,6 +210,10 @@ class ForwardIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         ),
     ]
     dry_run: bool = False
+
+    def proofs(self) -> Mapping[str, Proof]:
+        """Return the cryptograms, by the names or ids of their tokens."""
+        return {name: Proof(each.cryptogram, each.eci) for name, each in self.cryptograms.items()}
 
 
 class PreviewOut(msgspec.Struct, frozen=True):

@@ -64,9 +64,10 @@ async def reveal_token(
     caller = await caller_of(state, request)
     reveals.require_pace(caller)
     names: Sequence[str] = ()
+    about = None
     if caller.principal.presence is not None:
-        names = await reveals.require_possible(caller, token_id)
-    await admitted(request, names)
+        names, about = await reveals.require_possible(caller, token_id, wish)
+    await admitted(request, names, about)
     revealed = await reveals.reveal(caller, token_id, wish)
     # Told to the log stream as well, after the commit (ADR-0003).
     request.scope["state"]["log"] = {

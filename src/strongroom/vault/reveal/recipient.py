@@ -83,6 +83,11 @@ class Recipient:
             raise Invalid(FieldError(at, "jwe_key_weak", "the curve is P-256, P-384 or P-521"))
         return cls(_imported(kty, {"kty": kty, **members}, at), algorithm, jwk.get("kid"))
 
+    @property
+    def thumbprint(self) -> str:
+        """The key's SHA-256 thumbprint (RFC 7638): what its owner tells apart from the request."""
+        return self._key.thumbprint()
+
     def encrypt(self, plaintext: bytes) -> str:
         """Return a compact JWE that the key's owner alone opens."""
         text = jwe.encrypt_compact(

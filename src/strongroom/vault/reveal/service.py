@@ -17,6 +17,7 @@ import msgspec
 
 from strongroom.audit import Action, NewRecord, Recorder
 from strongroom.db.pool import Database, Transaction
+from strongroom.http.approval import ApprovalAbout, ApprovalToken
 from strongroom.http.rate_limit import RateLimiter
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
@@ -39,10 +40,13 @@ from strongroom.vault.reveal.model import Kept, Stop, Wish
 from strongroom.vault.reveal.store import Begun, SealedCard
 from strongroom.vault.reveal.wire import RevealedCard, RevealedOut
 from strongroom.vault.sealing import CardSealer
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 
 STOPS_MAX: Final = 100
 CLEAR: Final = "clear"
 ENCRYPTED: Final = "encrypted"
+#: As an approver is told how the card leaves.
+JWE: Final = "jwe"
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -70,7 +74,9 @@ class Reveals:
         metrics: RevealMetrics,
         bounds: Bounds,
         rate: RateLimiter,
+        watch: Watch = UNWATCHED,
     ) -> None:
+        self._watch = watch
         self._database = database
         self._sealer = sealer
         self._details = DetailSealer(sealer)
@@ -93,14 +99,18 @@ class Reveals:
         """
         self._rate.take(caller.principal.subject, monotonic())
 
-    async def require_possible(self, caller: Caller, token_id: str) -> Sequence[TokenId]:
+    async def require_possible(
+        self, caller: Caller, token_id: str, wish: Wish
+    ) -> tuple[Sequence[TokenId], ApprovalAbout]:
         """Refuse what could not be shown anyway, so that no second person is asked for it. Raises as `reveal`.
 
         Returns:
-            Every id that the token may be asked by now, its present one first.
+            Every id that the token may be asked by now, its present one first; and what the second person is shown of
+            the wish. That names the oldest of the ids, so that it is the same by whichever the token is asked.
         """
         require_form(token_id)
         principal = caller.principal
+        await self._named(caller, token_id)
         now = self._clock.now()
         async with (
             self._turn(caller),
@@ -112,8 +122,15 @@ class Reveals:
             ids = await ids_of(read, *caller.scope, begun.token, now)
         if begun.stop is not None and begun.stop.holds(now):
             raise RevealStopped
-        await self._showable(caller, begun.card)
-        return ids
+        card = await self._showable(caller, begun.card)
+        return ids, ApprovalAbout(
+            purpose=wish.purpose.value,
+            note=wish.note,
+            tokens=[ApprovalToken(min(ids), card.brand, card.last4)],
+            container=card.container,
+            method=CLEAR if wish.recipient is None else JWE,
+            recipient=None if wish.recipient is None else wish.recipient.thumbprint,
+        )
 
     async def reveal(self, caller: Caller, token_id: str, wish: Wish) -> Revealed:
         """Show a card to whom everybody agreed.
@@ -133,6 +150,7 @@ class Reveals:
         #  4. Open it.
         #  5. Encrypt it to the caller's key, if they gave one.
         require_form(token_id)
+        await self._named(caller, token_id)
         now = self._clock.now()
         principal = caller.principal
         async with (
@@ -227,6 +245,10 @@ class Reveals:
         """Remove notes and counts that are older than alarms and reviews need, of every tenant."""
         async with self._database.transaction() as tx:
             await store.forget(tx)
+
+    async def _named(self, caller: Caller, token_id: str) -> None:
+        who = caller.principal.subject
+        await self._watch.named(caller.scope, who, caller.origin, Way.REVEAL, (token_id,))
 
     def _turn(self, caller: Caller) -> asyncio.Lock:
         who = caller.principal.merchant, caller.principal.subject

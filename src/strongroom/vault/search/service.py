@@ -36,6 +36,7 @@ from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.search.wire import SearchIn
 from strongroom.vault.tokens import AFTER_EVERY_ID
 from strongroom.vault.views import read_fingerprint
+from strongroom.vault.watching import Way
 from strongroom.vault.writes import stored_token
 
 #: Rows that one call looks at: about 20 ms of the database's time.
@@ -96,6 +97,8 @@ class TokenSearch:
             if wish.container is not None:
                 facts["container"] = wish.container
             await self._finder.record(tx, caller, Action.VAULT_TOKEN_SEARCHED, None, facts)
+        found = [seen.token.token_id for seen in page.found]
+        await self._finder.named(caller, Way.SEARCH, *found)
         return page
 
     async def _identities(

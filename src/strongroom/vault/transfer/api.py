@@ -10,18 +10,18 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 
 from strongroom.http.app import as_response
+from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
 from strongroom.http.request import Answer
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import admitted, principal_of, request_of
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
 from strongroom.vault.asking import caller_from
 from strongroom.vault.finding import Caller
 from strongroom.vault.transfer import examples
-from strongroom.vault.transfer.export import ExportWish
 from strongroom.vault.transfer.imports import PAGE_ROWS_MAX
-from strongroom.vault.transfer.model import PART_BYTES_MAX, Encryption, Format
+from strongroom.vault.transfer.model import PART_BYTES_MAX, Format
 from strongroom.vault.transfer.ports import Transfer
 from strongroom.vault.transfer.results import header, print_part
 from strongroom.vault.transfer.wire import (
@@ -227,7 +227,8 @@ async def read_results(
     "/v1/exports",
     requires=Permission.VAULT_EXPORT_CREATE,
     step_up=True,
-    approval="card_export",
+    # It asks when it has seen that the receiver's key will do and that this caller may see the cards at all.
+    approval=Approval("card_export", late=True),
     status_code=201,
     summary="Begin an export",
     description=(
@@ -244,8 +245,13 @@ async def begin_export(
 ) -> ExportOut:
     """Begin an export."""
     transfer: Transfer = state.transfer
-    wish = ExportWish(data.container, Encryption(data.encryption), data.recipient, data.rate)
-    return export_out(await transfer.exports.begin(await _caller(request, transfer), wish))
+    wish = data.wish()
+    caller = await _caller(request, transfer)
+    about = None
+    if caller.principal.presence is not None:
+        about = await transfer.exports.require_possible(caller, wish)
+    await admitted(request, about=about)
+    return export_out(await transfer.exports.begin(caller, wish))
 
 
 @get(

@@ -88,6 +88,8 @@ _RECIPIENT: Final = (
 EXPORT_IN: Final[dict[str, Any]] = {
     "encryption": "jwe_lines",
     "recipient": _RECIPIENT,
+    "purpose": "provider_change",
+    "note": "to the new processor, contract 77",
     "container": "default",
     "rate": 1_000,
 }

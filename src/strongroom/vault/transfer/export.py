@@ -20,6 +20,7 @@ import msgspec
 from strongroom.audit import Action, NewRecord, Origin, Outcome, Recorder
 from strongroom.crypto import sha256
 from strongroom.db.pool import Database, Transaction
+from strongroom.http.approval import ApprovalAbout
 from strongroom.kernel.clock import Clock, rfc3339
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.events import EventType
@@ -32,10 +33,11 @@ from strongroom.vault.outbox.store import tell
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.transfer import jwe, pgp
 from strongroom.vault.transfer.errors import ExportUnknown, PieceUnknown, RecipientRefused
-from strongroom.vault.transfer.model import RATE_DEFAULT, RATE_MAX, Encryption
+from strongroom.vault.transfer.model import RATE_MAX, Encryption, ExportWish
 from strongroom.vault.transfer.store import QUERIES
 from strongroom.vault.transfer.who import AccessRules, caller_facts, job_caller
 from strongroom.vault.transfer.wire import ExportEvent, export_out
+from strongroom.vault.watching import UNWATCHED, Watch, Way
 from strongroom.vault.work.model import Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 from strongroom.vault.work.ports import Jobs
@@ -63,17 +65,6 @@ class Recipient(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ExportWish:
-    """What is asked for: which cards, and for whom."""
-
-    container: str
-    encryption: Encryption
-    #: An armored OpenPGP certificate, or a public JWK as JSON.
-    recipient: str
-    rate: int = RATE_DEFAULT
-
-
-@dataclass(frozen=True, slots=True)
 class ExportPiece:
     """A piece that only the receiver opens."""
 
@@ -97,7 +88,9 @@ class Exports:
         jobs: Jobs,
         recorder: Recorder,
         clock: Clock,
+        watch: Watch = UNWATCHED,
     ) -> None:
+        self._watch = watch
         self._database = database
         self._sealer = sealer
         self._details = DetailSealer(sealer)
@@ -105,6 +98,18 @@ class Exports:
         self._jobs = jobs
         self._recorder = recorder
         self._clock = clock
+
+    async def require_possible(self, caller: Caller, wish: ExportWish) -> ApprovalAbout:
+        """Return what the second person is shown of a wish; refuse what could not begin anyway. Raises as `begin`."""
+        recipient = await self._possible(caller, wish)
+        return ApprovalAbout(
+            purpose=wish.purpose.value,
+            note=wish.note,
+            container=wish.container,
+            method=wish.encryption.value,
+            recipient=recipient.fingerprint,
+            rate=min(wish.rate, RATE_MAX),
+        )
 
     async def begin(self, caller: Caller, wish: ExportWish) -> Job:
         """Begin an export; a job does it.
@@ -114,14 +119,7 @@ class Exports:
             AccessRefused: the container's rule does not give this caller `reveal`.
         """
         merchant, mode = caller.scope
-        if CONTAINER_NAME.fullmatch(wish.container) is None:
-            raise Invalid(
-                FieldError(
-                    "/container", "container_malformed", "a container's name has another form"
-                )
-            )
-        recipient = recipient_of(wish.encryption, wish.recipient)
-        (await self._rules.of(caller.principal)).require(wish.container, Access.REVEAL)
+        recipient = await self._possible(caller, wish)
         now = self._clock.now()
         async with self._database.transaction([merchant]) as tx:
             row = await tx.row(QUERIES["count_tokens"], merchant, mode, wish.container, now)
@@ -155,10 +153,22 @@ class Exports:
                     "count": total,
                     "digest": sha256(wish.recipient.encode()).hex(),
                     "method": wish.encryption.value,
+                    "purpose": wish.purpose.value,
                 },
             )
             await self._recorder.insert(tx, record)
         return job
+
+    async def _possible(self, caller: Caller, wish: ExportWish) -> Recipient:
+        if CONTAINER_NAME.fullmatch(wish.container) is None:
+            raise Invalid(
+                FieldError(
+                    "/container", "container_malformed", "a container's name has another form"
+                )
+            )
+        recipient = recipient_of(wish.encryption, wish.recipient)
+        (await self._rules.of(caller.principal)).require(wish.container, Access.REVEAL)
+        return recipient
 
     async def read(self, merchant: MerchantId, mode: Mode, job_id: str) -> Job:
         """Return an export's job.
@@ -200,9 +210,14 @@ class Exports:
         at = _position(job.cursor)
         if at.recorded:
             return await self._write(job, tx, at)
-        scope = (job.merchant_id, job.mode, job.params["container"])
+        scope = (job.merchant_id, job.mode)
         rows = await tx.rows(
-            QUERIES["ids_to_export"], *scope, at.after, job.created_at, batch(job, PIECE_CARDS)
+            QUERIES["ids_to_export"],
+            *scope,
+            job.params["container"],
+            at.after,
+            job.created_at,
+            batch(job, PIECE_CARDS),
         )
         if not rows:
             digests = await tx.rows(
@@ -214,8 +229,10 @@ class Exports:
                 "pieces": len(digests),
             }
             return Step(job.cursor, ended=True, result=facts)
+        leaving = [row["token_id"] for row in rows]
+        await self._watch.named(scope, job.created_by, Origin(), Way.EXPORT, leaving)
         await self._recorder.insert(tx, self._stretch(job, len(rows)))
-        recorded = ",".join(row["token_id"] for row in rows)
+        recorded = ",".join(leaving)
         return Step(f"{_RECORDED}|{at.after}|{at.number}|{recorded}")
 
     def ended(self, job: Job) -> NewRecord | None:

@@ -79,6 +79,33 @@ class Encryption(enum.StrEnum):
         return self in (Encryption.JWE, Encryption.PGP)
 
 
+class ExportPurpose(enum.StrEnum):
+    """What cards leave for: a word of the audit record. A word once shipped is never given another meaning."""
+
+    #: A court or an authority has a right to them.
+    LEGAL_REQUEST = "legal_request"
+    #: The merchant leaves, and takes its cards along.
+    PORTABILITY = "portability"
+    #: Another vault, or a processor's, holds them from now on.
+    PROVIDER_CHANGE = "provider_change"
+    #: A second place, from which they come back after a disaster.
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportWish:
+    """What is asked for: which cards, and for whom."""
+
+    container: str
+    encryption: Encryption
+    #: An armored OpenPGP certificate, or a public JWK as JSON.
+    recipient: str
+    purpose: ExportPurpose
+    #: For whoever approves; kept with the approval alone.
+    note: str | None = field(default=None, repr=False)
+    rate: int = RATE_DEFAULT
+
+
 class ImportState(enum.StrEnum):
     """Where an import stands: open, (received,) and then done, failed or canceled for ever."""
 

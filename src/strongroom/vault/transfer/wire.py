@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.clock import rfc3339
+from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.vault.containers.model import DEFAULT_CONTAINER
 from strongroom.vault.transfer.model import (
     BESIDE,
@@ -15,6 +17,8 @@ from strongroom.vault.transfer.model import (
     RATE_MAX,
     Columns,
     Encryption,
+    ExportPurpose,
+    ExportWish,
     Format,
     Import,
     ImportWish,
@@ -25,6 +29,7 @@ from strongroom.vault.work.model import Job
 _Column = Annotated[str, Meta(min_length=1, max_length=80)]
 _Container = Annotated[str, Meta(min_length=1, max_length=160)]
 _RECIPIENT_CHARACTERS_MAX = 12_000
+NOTE_CHARACTERS_MAX = 200
 
 
 class AddressColumnsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,9 +166,44 @@ class ExportIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="the receiver's armored OpenPGP certificate, or its public JWK as JSON",
         ),
     ]
+    purpose: Annotated[
+        ExportPurpose, Meta(description="Why; stands in the audit record, and the approver sees it")
+    ]
+    note: (
+        Annotated[
+            str,
+            Meta(
+                max_length=NOTE_CHARACTERS_MAX,
+                pattern=r"^[^\u0000-\u001f\u007f]*$",
+                description="In your words, for whoever approves; in no record",
+            ),
+        ]
+        | None
+    ) = None
     container: _Container = DEFAULT_CONTAINER
     #: Cards a second at most.
     rate: Annotated[int, Meta(ge=1, le=RATE_MAX)] = RATE_DEFAULT
+
+    def wish(self) -> ExportWish:
+        """Read it.
+
+        Raises:
+            Invalid: the note holds a card number.
+        """
+        if self.note is not None and has_cardlike(self.note):
+            raise Invalid(
+                FieldError(
+                    "/note", "card_number_refused", "the note holds what looks like a card number"
+                )
+            )
+        return ExportWish(
+            self.container,
+            Encryption(self.encryption),
+            self.recipient,
+            self.purpose,
+            self.note,
+            self.rate,
+        )
 
 
 class ExportOut(msgspec.Struct, frozen=True):
