@@ -10,6 +10,7 @@ import hmac
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, LiteralString, NoReturn, Protocol, final
 
 from cryptography.exceptions import InvalidTag
@@ -81,17 +82,19 @@ class Place:
 
     def encoded(self) -> bytes:
         """Return the associated data: every part as its length in characters, a colon and itself."""
-        return encode_parts(
-            (
-                self.algorithm,
-                self.mode,
-                self.merchant,
-                self.object_id,
-                self.field,
-                str(self.key_version),
-                self.purpose,
-            )
+        before, behind = _around(
+            self.algorithm, self.mode, self.merchant, self.field, self.key_version, self.purpose
         )
+        return before + encode_parts((self.object_id,)) + behind
+
+
+@lru_cache(maxsize=1_024)  # a merchant's cards differ in their token alone
+def _around(
+    algorithm: Algorithm, mode: str, merchant: str, field: str, key_version: int, purpose: str
+) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the object's id in an encoding."""
+    before = encode_parts((algorithm, mode, merchant))
+    return before, encode_parts((field, str(key_version), purpose))
 
 
 def encode_parts(parts: Iterable[str]) -> bytes:

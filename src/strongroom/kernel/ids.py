@@ -46,30 +46,23 @@ PREFIXES: Final = frozenset(
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
-_ENTROPY_BITS: Final = 80
+#: Of the 80 random bits, those in the last twelve characters.
+_LOW_BITS: Final = 60
+_LOW_MASK: Final = (1 << _LOW_BITS) - 1
 _BODY: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def encode_id(prefix: str, milliseconds: int, entropy: bytes) -> str:
     """Print an id from a Unix time in milliseconds and ten random bytes."""
-    value = (milliseconds << _ENTROPY_BITS) | int.from_bytes(entropy[:10], "big")
+    random = int.from_bytes(entropy[:10], "big")
+    # In two parts that a machine word holds: every token, record and event has an id.
+    high, low = (milliseconds << 20) | (random >> _LOW_BITS), random & _LOW_MASK
     pairs = _PAIRS
     return (
-        prefix
-        + "_"
-        + pairs[value >> 120]
-        + pairs[(value >> 110) & 1023]
-        + pairs[(value >> 100) & 1023]
-        + pairs[(value >> 90) & 1023]
-        + pairs[(value >> 80) & 1023]
-        + pairs[(value >> 70) & 1023]
-        + pairs[(value >> 60) & 1023]
-        + pairs[(value >> 50) & 1023]
-        + pairs[(value >> 40) & 1023]
-        + pairs[(value >> 30) & 1023]
-        + pairs[(value >> 20) & 1023]
-        + pairs[(value >> 10) & 1023]
-        + pairs[value & 1023]
+        f"{prefix}_{pairs[high >> 60]}{pairs[(high >> 50) & 1023]}{pairs[(high >> 40) & 1023]}"
+        f"{pairs[(high >> 30) & 1023]}{pairs[(high >> 20) & 1023]}{pairs[(high >> 10) & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 50]}{pairs[(low >> 40) & 1023]}{pairs[(low >> 30) & 1023]}{pairs[(low >> 20) & 1023]}"
+        f"{pairs[(low >> 10) & 1023]}{pairs[low & 1023]}"
     )
 
 
