@@ -102,12 +102,15 @@ class Story:
             raise NoSuchAttempt
         attempt = about[0]
         amount = next((int(each) for each in more if each.isdigit()), attempt.amount)
+        # An approval names the payment that the answer named; `other` is one that nobody answered.
+        named = kind == "AUTHORISATION" and not {"false", "other"} & set(more)
         report = ADAPTER.report(
             notification(
                 kind,
                 reference_of(attempt),
                 success="false" if "false" in more else "true",
                 amount={"currency": "AED", "value": amount},
+                **({"pspReference": AUTHORIZATION} if named else {}),
             )
         )
         if report is None:
@@ -146,6 +149,7 @@ AGAIN, BUSY = Status.REQUIRES_PAYMENT_METHOD, Status.PROCESSING
 ROWS: Final = [
     # Authorised, in time, late, and twice.
     Row("authorize answered AUTHORISATION", "agrees", HELD, ALL),
+    Row("authorize answered AUTHORISATION|other", "believed", HELD, ALL, discrepancy=True),
     Row("authorize lost AUTHORISATION", "believed", HELD, ALL),
     Row("authorize lost AUTHORISATION AUTHORISATION", "believed agrees", HELD, ALL),
     Row("sale lost AUTHORISATION", "believed", DONE, CAPTURED),

@@ -3,7 +3,9 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ from strongroom.payments.errors import (
     PaymentNotReady,
     PaymentUnresolved,
 )
-from strongroom.payments.findings import agrees, is_early, settle
+from strongroom.payments.findings import agrees, is_early, settle, told_in_time
 from strongroom.payments.model import (
     Account,
     Basis,
@@ -301,6 +303,54 @@ class Books:
     captured: int = 0
     voided: int = 0
     refunded: int = 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seconds_left", "said"),
+    [
+        (None, 10, Outcome.NOT_SENT),
+        # Its lease is over, or over when this is saved: somebody may have sent it meanwhile.
+        (None, 1, Outcome.UNKNOWN),
+        (None, -60, Outcome.UNKNOWN),
+        (Outcome.UNKNOWN, 10, Outcome.UNKNOWN),
+        (Outcome.PENDING, -60, Outcome.UNKNOWN),
+    ],
+)
+def test_a_sender_who_comes_late_cannot_say_that_nothing_was_sent(
+    outcome: Outcome | None, seconds_left: int, said: Outcome
+) -> None:
+    known = loaded()
+    known = after(known, start_authorization(known, CARD, asking()))
+    attempt = msgspec.structs.replace(
+        known.attempts[0],
+        outcome=outcome,
+        basis=None if outcome is None else Basis.LOOKUP,
+        lease_until=NOW + timedelta(seconds=seconds_left),
+    )
+    assert told_in_time(attempt, found(Outcome.NOT_SENT), NOW).outcome is said
+    # A look that finds nothing, and whatever else is known, stay what they are.
+    for other in (found(Outcome.NOT_SENT, Basis.LOOKUP), found(Outcome.DECLINED)):
+        assert told_in_time(attempt, other, NOW) == other
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+def test_another_authorization_of_the_same_attempt_is_a_discrepancy(*, automatic: bool) -> None:
+    known = authorized(automatic=automatic)
+    (attempt,) = known.attempts
+    named = msgspec.structs.replace(attempt, processor_reference="first")
+    known = Loaded(known.payment, (named,), ())
+    for same in ("first", None):
+        again = found(Outcome.APPROVED, Basis.NOTICE, amount=1_000, processor_reference=same)
+        assert agrees(known.payment, named, again)
+        assert not settle(known, named, again, NOW).changed
+    other = found(Outcome.APPROVED, Basis.NOTICE, amount=1_000, processor_reference="second")
+    assert not agrees(known.payment, named, other)
+    decided = settle(known, named, other, NOW)
+    assert (decided.discrepancy, decided.payment.discrepancy) == (True, True)
+    assert decided.happened == (EventType.PAYMENT_DISCREPANCY,)
+    assert decided.attempts[0].reason == "approved_twice"
+    assert decided.payment.authorized == known.payment.authorized
+    assert not settle(after(known, decided), decided.attempts[0], other, NOW).changed
 
 
 class PaymentMachine(RuleBasedStateMachine):

@@ -23,7 +23,7 @@ from strongroom.payments.calls import (
 )
 from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import CommandNotTaken
-from strongroom.payments.findings import settle
+from strongroom.payments.findings import settle, told_in_time
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -90,8 +90,12 @@ class Attempts:
         *,
         finish: Finish | None = None,
         extras: Extras | None = None,
+        waits: Callable[[Loaded, Attempt], bool] | None = None,
     ) -> Loaded:
-        """Save what is known of an attempt now. Saving the same twice changes nothing the second time."""
+        """Save what is known of an attempt now. Saving the same twice changes nothing the second time.
+
+        Where `waits` says so of the payment as it is then, nothing is saved, `extras` neither.
+        """
         parts = self._parts
         saw: list[Decided] = []
 
@@ -100,8 +104,10 @@ class Attempts:
             attempt = known.attempt(attempt_id)
             if attempt is None or is_prepared_since(attempt, found):
                 return None
+            if waits is not None and waits(known, attempt):
+                return None
             now = parts.clock.now()
-            decided = settle(known, attempt, found, now)
+            decided = settle(known, attempt, told_in_time(attempt, found, now), now)
             saw.append(decided)
             more = extras or Extras()
             if finish is not None:

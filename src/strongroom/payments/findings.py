@@ -5,7 +5,7 @@ What was known is never forgotten for something vaguer; what a processor reports
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -33,6 +33,8 @@ from strongroom.payments.model import (
 )
 
 _replace: Final = msgspec.structs.replace
+#: What saving takes at most: a lease that ends sooner may be over by then.
+_SAVING: Final = timedelta(seconds=2)
 
 
 def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Decided:
@@ -56,7 +58,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         and other is not None
         and other.attempt_id != attempt.attempt_id
     )
-    if contradicts or doubled:
+    if contradicts or doubled or _approved_twice(attempt, found):
         return _discrepancy(loaded, attempt, found, now)
     known = _replace(
         attempt,
@@ -107,12 +109,25 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
     return replace(decided, refunds=refunds, postings=posted)
 
 
+def told_in_time(attempt: Attempt, found: Found, now: datetime) -> Found:
+    """Return what an answer says, or that it says nothing: "not sent" by a sender whose lease is over, or nearly.
+
+    Somebody else may be looking for the attempt by then, and where looking is a replay, has sent it.
+    """
+    if found.outcome is not Outcome.NOT_SENT or found.basis is not Basis.ANSWER:
+        return found
+    if attempt.outcome is None and now + _SAVING < attempt.lease_until:
+        return found
+    return replace(found, outcome=Outcome.UNKNOWN)
+
+
 def agrees(payment: Payment, attempt: Attempt, found: Found) -> bool:
     """Tell whether a report says what is known already."""
     return (
         attempt.outcome is found.outcome
         and not _unknown_release(payment, attempt, found)
         and not _lost_capture(attempt, found)
+        and not _approved_twice(attempt, found)
         and (found.amount is None or attempt.settled_amount in (None, found.amount))
         and (found.outcome is not Outcome.PENDING or attempt.action_url == found.action_url)
     )
@@ -132,6 +147,16 @@ def _tells_nothing_new(payment: Payment, attempt: Attempt, found: Found) -> bool
     if found.outcome is Outcome.UNKNOWN:
         return True
     return agrees(payment, attempt, found)
+
+
+def _approved_twice(attempt: Attempt, found: Found) -> bool:
+    """Tell whether the processor names another authorization of an attempt than the one that is known: it made two."""
+    return (
+        attempt.operation.authorizes
+        and attempt.outcome is found.outcome is Outcome.APPROVED
+        and attempt.processor_reference is not None
+        and found.processor_reference not in (None, attempt.processor_reference)
+    )
 
 
 def _lost_capture(attempt: Attempt, found: Found) -> bool:

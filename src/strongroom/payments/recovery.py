@@ -145,8 +145,17 @@ class Notices:
             audit=[record],
             jobs=[JobChange(NOTICE, notice.notice_id, None)],
         )
+        settled = await parts.attempts.settle(
+            loaded,
+            attempt.attempt_id,
+            report.found,
+            act,
+            extras=extras,
+            waits=lambda known, current: is_early(known.payment, current, report.found),
+        )
+        if is_early(settled.payment, attempt, report.found):  # a capture or void began meanwhile
+            return self._later(job)
         parts.metrics.noticed("believed")
-        await parts.attempts.settle(loaded, attempt.attempt_id, report.found, act, extras=extras)
         return Kept()
 
     def _later(self, job: Claimed) -> Again:
