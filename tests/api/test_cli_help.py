@@ -18,7 +18,7 @@ from strongroom.config import load_settings
 from strongroom.config.load import client_key
 
 #: What help may import besides Typer and its own modules: small parts of the standard library.
-LIGHT = {"base64", "binascii", "encodings.ascii"}
+LIGHT = {"base64", "binascii", "encodings.ascii", "shlex"}
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -118,6 +118,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.attempt": _CHANGE,
         "payments.connection": _CHANGE,
         "payments.payment": _CHANGE,
+        "payments.posting": _ADD,
         "payments.refund": _CHANGE,
         "strongroom.migration": _READ,
         "webhooks.delivery": _ADD,
@@ -136,6 +137,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.attempt": _CHANGE,
         "payments.connection": _READ,
         "payments.payment": _MOVE,
+        "payments.posting": _ADD,
         "payments.refund": _CHANGE,
         "strongroom.migration": _READ,
         "webhooks.delivery": _CHANGE,
@@ -368,6 +370,10 @@ ROWS: Final[dict[str, str]] = {
     "payments.refund": (
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'pay_{m}', 'a', 1, 'AED', 'pending', now(), now())"
+    ),
+    "payments.posting": (
+        "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"
+        " values ('{m}', 'test', 'pay_{m}', '{own}', 'holds', 'authorizations', 1, 'AED', 'con', now())"
     ),
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"

@@ -14,13 +14,13 @@ from strongroom.config.key_store_settings import KeyStoreName
 from strongroom.config.key_stores import missing, read_address, read_key_ring, read_purposes
 from strongroom.config.references import SecretReference, parse_login_passwords, parse_reference
 from strongroom.config.settings import (
-    CardAlgorithm,
     Environment,
     ForwardedHeader,
     Listener,
     PasskeyAttestation,
     Settings,
 )
+from strongroom.config.vault_settings import CardAlgorithm
 from strongroom.kernel.addresses import parse_network
 from strongroom.kernel.region import REGION
 from strongroom.kernel.secret import Secret
