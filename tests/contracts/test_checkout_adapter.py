@@ -34,7 +34,7 @@ from contracts.checkout_reference import (
 )
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.money import Money
-from strongroom.payments.declines import ADVICE, Advice, DeclineCode
+from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
 from strongroom.payments.model import (
     Basis,
     Found,
@@ -325,6 +325,14 @@ def test_every_published_code_has_a_word() -> None:
         ("20054", DeclineCode.EXPIRED_CARD, Advice.NEW_CARD),
         ("20087", DeclineCode.INCORRECT_CVC, Advice.NEW_CARD),
         ("20154", DeclineCode.AUTHENTICATION_REQUIRED, Advice.AUTHENTICATE),
+        # "Contact acquirer" and its security department: whoever is to be called, the answer was no.
+        ("20060", DeclineCode.CALL_ISSUER, Advice.NEW_CARD),
+        ("20066", DeclineCode.SECURITY_VIOLATION, Advice.NEW_CARD),
+        # "Catch-all": a wrong CVC among it, so no other processor is asked at once.
+        ("20197", DeclineCode.GENERIC_DECLINE, Advice.LATER),
+        ("30035", DeclineCode.PICKUP_CARD, Advice.NEVER),
+        ("30404", DeclineCode.ACQUIRER_ERROR, Advice.NEW_CARD),
+        ("30405", DeclineCode.ACQUIRER_ERROR, Advice.NEW_CARD),
         ("30021", DeclineCode.WITHDRAWAL_LIMIT_EXCEEDED, Advice.NEW_CARD),
         ("30041", DeclineCode.LOST_CARD, Advice.NEVER),
         ("30043", DeclineCode.STOLEN_CARD, Advice.NEVER),
@@ -344,8 +352,12 @@ def test_declines(code: str, word: DeclineCode, advice: Advice) -> None:
     assert (found.decline_code, found.advice, found.reason) == (word, advice, code)
 
 
-def test_a_hard_decline_never_says_later() -> None:
-    for code in CODES:
-        why = declined(code)
-        assert why.advice in (ADVICE[why.code], Advice.NEW_CARD)
-        assert not (code.startswith("3") and why.advice is Advice.LATER)
+@pytest.mark.parametrize("code", [*CODES, "39999", "300A1"])
+def test_a_hard_decline_allows_another_card_at_most(code: str) -> None:
+    """Neither later nor through another processor nor after authentication: its class rules the card out."""
+    why = declined(code)
+    if code.startswith("3"):
+        assert why.advice is stricter(ADVICE[why.code], Advice.NEW_CARD)
+        assert why.advice in (Advice.NEVER, Advice.NEW_CARD)
+    else:
+        assert why.advice is ADVICE[why.code]
