@@ -274,34 +274,54 @@ def test_what_follows_a_payment_is_only_ever_accepted(
     assert outcome(made, reply(status, about(made.attempt, ACTED, **changes))) == expected
 
 
+REFUSAL: Final = {
+    "request_id": "0HL80RJLS76I7",
+    "error_type": "request_invalid",
+    "error_codes": ["amount_invalid"],
+}
+CODED: Final = {"error_codes": ["amount_invalid"]}
+PAGE: Final = b"<html>A firewall says no</html>"
+#: Status, body, what it comes to, and why.
+REFUSALS: Final[list[tuple[int, object, Outcome, str]]] = [
+    # "401 and 404 have no body": they stand alone, or with the documented one.
+    (401, b"", Outcome.NOT_SENT, "http_401"),
+    (401, b" \r\n", Outcome.NOT_SENT, "http_401"),
+    (401, REFUSAL, Outcome.NOT_SENT, "amount_invalid"),
+    (401, PAGE, Outcome.UNKNOWN, "http_401"),
+    (404, b"", Outcome.NOT_SENT, "http_404"),
+    (404, CODED, Outcome.NOT_SENT, "amount_invalid"),
+    (404, PAGE, Outcome.UNKNOWN, "http_404"),
+    (404, {}, Outcome.UNKNOWN, "http_404"),
+    (404, {"message": "no such route"}, Outcome.UNKNOWN, "http_404"),
+    # The others say why, in the published words, or somebody else may have answered.
+    (403, b"", Outcome.UNKNOWN, "http_403"),
+    (403, PAGE, Outcome.UNKNOWN, "http_403"),
+    (403, {}, Outcome.UNKNOWN, "http_403"),
+    (403, {"error_type": "forbidden"}, Outcome.NOT_SENT, "forbidden"),
+    (422, REFUSAL, Outcome.NOT_SENT, "amount_invalid"),
+    (422, CODED, Outcome.NOT_SENT, "amount_invalid"),
+    (422, {"error_type": "processing_error"}, Outcome.NOT_SENT, "processing_error"),
+    (422, b"", Outcome.UNKNOWN, "http_422"),
+    (422, PAGE, Outcome.UNKNOWN, "http_422"),
+    (422, {}, Outcome.UNKNOWN, "http_422"),
+    (422, {"error_codes": []}, Outcome.UNKNOWN, "http_422"),
+    (422, {"error_type": None}, Outcome.UNKNOWN, "http_422"),
+    (422, {"error_type": 7}, Outcome.UNKNOWN, "http_422"),
+    (422, [REFUSAL], Outcome.UNKNOWN, "http_422"),
+    (422, PROCESSED, Outcome.UNKNOWN, "http_422"),
+    # The same key at the same time: what becomes of the first is not known.
+    (
+        429,
+        {"error_type": "request_invalid", "error_codes": ["duplicate_request"]},
+        Outcome.UNKNOWN,
+        "duplicate_request",
+    ),
+    (429, b"", Outcome.UNKNOWN, "http_429"),
+]
+
+
 @pytest.mark.parametrize("operation", list(Operation))
-@pytest.mark.parametrize(
-    ("status", "body", "expected", "reason"),
-    [
-        (401, b"", Outcome.NOT_SENT, "http_401"),
-        (403, b"", Outcome.NOT_SENT, "http_403"),
-        (404, b"<html>", Outcome.NOT_SENT, "http_404"),
-        (
-            422,
-            {
-                "request_id": "0HL80RJLS76I7",
-                "error_type": "request_invalid",
-                "error_codes": ["amount_invalid"],
-            },
-            Outcome.NOT_SENT,
-            "amount_invalid",
-        ),
-        (422, {"error_type": "processing_error"}, Outcome.NOT_SENT, "processing_error"),
-        # The same key at the same time: what becomes of the first is not known.
-        (
-            429,
-            {"error_type": "request_invalid", "error_codes": ["duplicate_request"]},
-            Outcome.UNKNOWN,
-            "duplicate_request",
-        ),
-        (429, b"", Outcome.UNKNOWN, "http_429"),
-    ],
-)
+@pytest.mark.parametrize(("status", "body", "expected", "reason"), REFUSALS)
 def test_refusals(
     operation: Operation, status: int, body: object, expected: Outcome, reason: str
 ) -> None:

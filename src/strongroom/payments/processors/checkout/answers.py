@@ -29,8 +29,10 @@ from strongroom.payments.processors.checkout.wire import (
 )
 from strongroom.vault import Forwarded
 
-#: Refusals that the API reference documents as such: nothing was executed.
+#: Refusals that the API reference documents as such: nothing was executed. A status alone is anybody's on the way.
 _NOT_EXECUTED: Final = frozenset({401, 403, 404, 422})
+#: Of these the ones that are documented without a body.
+_BODILESS: Final = frozenset({401, 404})
 _DUPLICATE: Final = 429
 _ACTIONS: Final = {
     Operation.CAPTURE: "Capture",
@@ -61,11 +63,8 @@ _workflows: Final = msgspec.json.Decoder(WorkflowsOut).decode
 
 def answered(command: Command, reply: Forwarded) -> Found:
     """Read an answer."""
-    if reply.status in _NOT_EXECUTED:
-        return Found(Outcome.NOT_SENT, Basis.ANSWER, reason=_why(reply))
-    if reply.status == _DUPLICATE:
-        # The same key is under way, or there were too many requests: which of them, only words say.
-        return Found(Outcome.UNKNOWN, Basis.ANSWER, reason=_why(reply))
+    if reply.status in _NOT_EXECUTED or reply.status == _DUPLICATE:
+        return _refused(reply)
     attempt = command.attempt
     if reply.status == 201 and attempt.operation.authorizes:  # noqa: PLR2004 - HTTP
         return _processed_known(attempt, decoded(_processed, reply.body))
@@ -113,13 +112,25 @@ def account(connection: Connection, reply: Forwarded) -> Account:
     return Account(place.account, place.mode, missing)
 
 
-def _why(reply: Forwarded) -> str:
-    """Return the word of a refusal; its status where it has none. That it is one, the status says."""
+def _refused(reply: Forwarded) -> Found:
+    """Read a refusal: certain where it is one as published, else unknown.
+
+    Of 429 nothing is certain: the same key is under way, or there were too many requests, and only words say which.
+    """
+    word = _word(reply.body)
+    alone = reply.status in _BODILESS and not reply.body.strip()
+    certain = reply.status in _NOT_EXECUTED and (alone or word is not None)
+    outcome = Outcome.NOT_SENT if certain else Outcome.UNKNOWN
+    return Found(outcome, Basis.ANSWER, reason=word or f"http_{reply.status}")
+
+
+def _word(body: bytes) -> str | None:
+    """Return the word of a refusal as it is published; None where this is none."""
     try:
-        error = decoded(_error, reply.body)
+        error = decoded(_error, body)
     except AnswerSurprising:
-        return f"http_{reply.status}"
-    return next(iter(error.error_codes), error.error_type) or f"http_{reply.status}"
+        return None
+    return next(iter(error.error_codes), error.error_type)
 
 
 def _require_ours(attempt: Attempt, reference: str | None, links: Links) -> None:
