@@ -160,7 +160,6 @@ NO: Final = {"approved": False, "status": "Declined", "response_code": "20051"}
     ("status", "changes", "expected"),
     [
         (201, {}, Outcome.APPROVED),
-        (201, {"status": "Captured"}, Outcome.APPROVED),
         (201, {"response_code": "10100"}, Outcome.APPROVED),
         (201, NO, Outcome.DECLINED),
         (201, {**NO, "response_code": "30043"}, Outcome.DECLINED),
@@ -207,6 +206,24 @@ def test_answers_to_a_payment(
 ) -> None:
     made = asked(operation)
     assert outcome(made, reply(status, about(made.attempt, PROCESSED, **changes))) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "Captured"},
+        {"status": "Captured", "balances": sums(1_000, 0, 1_000)},
+        {"status": "Authorized", "balances": sums(1_000, 0, 1_000)},
+    ],
+)
+def test_money_that_was_taken_is_no_hold(changes: dict[str, Any]) -> None:
+    """`"capture": false` was asked for: what is captured all the same is not what was asked."""
+    hold = asked(Operation.AUTHORIZE)
+    answer = reply(201, about(hold.attempt, PROCESSED, **changes))
+    assert outcome(hold, answer) == "surprising"
+    sale = asked(Operation.SALE)
+    answer = reply(201, about(sale.attempt, PROCESSED, **changes))
+    assert outcome(sale, answer) is Outcome.APPROVED
 
 
 def test_an_approval_says_how_much_and_under_which_name() -> None:

@@ -39,19 +39,19 @@ _ACTIONS: Final = {
     Operation.REFUND: "Refund",
     Operation.VOID: "Void",
 }
-#: What only an authorized payment can be.
-_AUTHORIZED: Final = frozenset(
+#: What only a payment can be whose money was taken, or is about to be.
+_TAKEN: Final = frozenset(
     {
-        "Authorized",
         "Captured",
         "Deferred Capture",
         "Deferred Refund",
         "Partially Captured",
         "Partially Refunded",
         "Refunded",
-        "Voided",
     }
 )
+#: What only an authorized payment can be.
+_AUTHORIZED: Final = _TAKEN | {"Authorized", "Voided"}
 _processed: Final = msgspec.json.Decoder(ProcessedOut).decode
 _accepted: Final = msgspec.json.Decoder(AcceptedOut).decode
 _acted: Final = msgspec.json.Decoder(ActedOut).decode
@@ -149,12 +149,24 @@ def _require_amount(attempt: Attempt, amount: int | None, currency: str | None) 
         raise AnswerSurprising
 
 
+def _require_hold(attempt: Attempt, status: str, sums: Balances | None) -> None:
+    """Believe that a hold is one: `"capture": false` was asked for, so money that was taken is not what was asked.
+
+    Of a hold that was seen as one before, we may have captured since.
+    """
+    if attempt.operation is Operation.SALE or attempt.outcome is Outcome.APPROVED:
+        return
+    if status in _TAKEN or (sums is not None and sums.total_captured):
+        raise AnswerSurprising
+
+
 def _processed_known(attempt: Attempt, payment: ProcessedOut) -> Found:
     """Read 201: status, `approved` and the code must say the same."""
     _require_ours(attempt, payment.reference, payment.links)
     _require_amount(attempt, payment.amount, payment.currency)
     coded = payment.response_code.startswith(APPROVED)
     if payment.approved and coded and payment.status in ("Authorized", "Captured"):
+        _require_hold(attempt, payment.status, payment.balances)
         return _approved(attempt, payment.id, payment.balances, Basis.ANSWER)
     if not payment.approved and not coded and payment.status == "Declined":
         return _declined(payment.id, payment.currency, payment.response_code, Basis.ANSWER)
@@ -189,6 +201,7 @@ def _payment_found(attempt: Attempt, payment: PaymentOut) -> Found:
     sums = payment.balances
     authorized = sums is not None and sums.total_authorized > 0
     if payment.status in _AUTHORIZED or (payment.status == "Expired" and authorized):
+        _require_hold(attempt, payment.status, sums)
         if payment.status == "Voided" and sums is None:
             sums = Balances(attempt.amount, attempt.amount, 0)
         return _approved(
