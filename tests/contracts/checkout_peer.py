@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands, answers and readings in the terms of Checkout.com, for the tests of its adapter."""
+"""Commands, answers and readings in the terms of Checkout.com, and Checkout.com as a peer of the contract suite."""
 
 import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.checkout_reference import (
+    ACCEPTED,
+    ACT,
+    ACTED,
+    ACTION,
+    EVENT,
+    LISTED,
     PAY,
+    PREFIX,
+    PROCESSED,
+    SANDBOX,
 )
 from contracts.processor import attempt
 from payment_makers import payment
@@ -17,7 +26,7 @@ from strongroom.payments.model import (
     Operation,
     Outcome,
 )
-from strongroom.payments.ports import AnswerSurprising, Command
+from strongroom.payments.ports import Adapter, AnswerSurprising, Command
 from strongroom.payments.processors.checkout import CheckoutAdapter
 from strongroom.payments.processors.checkout.requests import CURRENCIES_REFUSED
 from strongroom.vault import Forwarded, Slot
@@ -83,3 +92,89 @@ def sums(authorized: int, voided: int = 0, captured: int = 0) -> dict[str, int]:
         "total_captured": captured,
         "total_refunded": 0,
     }
+
+
+KINDS: Final = {
+    Operation.AUTHORIZE: ("payment_approved", "payment_declined"),
+    Operation.CAPTURE: ("payment_captured", "payment_capture_declined"),
+    Operation.REFUND: ("payment_refunded", "payment_refund_declined"),
+    Operation.SALE: ("payment_approved", "payment_declined"),
+    Operation.VOID: ("payment_voided", "payment_void_declined"),
+}
+REFUSED: Final[dict[str, Any]] = {"approved": False, "response_code": "20051"}
+#: No verdict and no code yet.
+UNDECIDED: Final[dict[str, Any]] = {"approved": ..., "response_code": ...}
+
+
+class CheckoutPeer:
+    """Checkout.com's words. Captures, releases and refunds are taken, and become true later."""
+
+    adapter: Adapter = ADAPTER
+    never: Final = frozenset(
+        (operation, outcome)
+        for operation in (Operation.CAPTURE, Operation.REFUND, Operation.VOID)
+        for outcome in (Outcome.APPROVED, Outcome.DECLINED)
+    )
+    untold: Final[frozenset[tuple[Operation, Outcome]]] = frozenset()
+    keyed_only: Final[frozenset[Operation]] = frozenset()
+    refusal: Final = json.dumps(
+        {"error_type": "request_invalid", "error_codes": ["amount_invalid"]}
+    ).encode()
+
+    def answered(self, command: Command, outcome: Outcome) -> Forwarded:
+        """Answer a command."""
+        made = command.attempt
+        if not made.operation.authorizes:
+            return reply(202, about(made, ACTED))
+        if outcome is Outcome.PENDING:
+            sums_told = {"amount": made.amount, "currency": made.currency}
+            return reply(202, about(made, ACCEPTED, **sums_told))
+        if outcome is Outcome.DECLINED:
+            return reply(201, about(made, PROCESSED, status="Declined", **REFUSED))
+        return reply(201, about(made, PROCESSED, balances=sums(made.amount)))
+
+    def found(self, attempt: Attempt, outcome: Outcome | None) -> Forwarded:
+        """Answer a look: payments by their reference, and the actions of a payment."""
+        if attempt.operation.authorizes:
+            if outcome is None:
+                return reply(200, listed())
+            status = {
+                Outcome.APPROVED: "Authorized",
+                Outcome.DECLINED: "Declined",
+                Outcome.PENDING: "Pending",
+            }
+            approved = {Outcome.APPROVED: True, Outcome.DECLINED: False}.get(outcome, ...)
+            told = about(attempt, LISTED, status=status[outcome], approved=approved)
+            return reply(200, listed(told))
+        first = {**ACTION, "amount": attempt.amount}
+        if outcome is None:
+            return reply(200, [first])
+        verdict: dict[str, Any] = {Outcome.DECLINED: REFUSED, Outcome.PENDING: UNDECIDED}.get(
+            outcome, {}
+        )
+        mine = {**ACTION, "id": ACT, "type": attempt.operation.value.title()}
+        return reply(200, [about(attempt, mine, **verdict), first])
+
+    def notice(self, attempt: Attempt, outcome: Outcome, account: str) -> bytes:
+        """Tell what became of an attempt. Whose it is, stands in the links alone."""
+        approved = outcome is Outcome.APPROVED
+        data = {
+            **EVENT["data"],
+            "reference": attempt.attempt_id,
+            "amount": attempt.amount,
+            "currency": attempt.currency,
+            "response_code": "10000" if approved else "20051",
+            "balances": sums(attempt.amount),
+            "metadata": {"strongroom": attempt.operation.value},
+        }
+        kind = KINDS[attempt.operation][0 if approved else 1]
+        sent = json.dumps({**EVENT, "type": kind, "data": data})
+        return sent.replace(SANDBOX, SANDBOX.replace(PREFIX, account)).encode()
+
+    def prepared(self, command: Command) -> Forwarded:
+        """Nothing is prepared at Checkout.com."""
+        raise AssertionError(f"nothing is prepared for {command.attempt.attempt_id}")
+
+    def refusals(self) -> list[int]:
+        """Return the statuses that are refusals where they say why."""
+        return [401, 403, 404, 422]

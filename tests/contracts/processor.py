@@ -101,6 +101,8 @@ def command(asked: Attempt, authorization: str) -> Command:
 class Case:
     peer: Peer
     authorization: str
+    #: What an account is called there: whatever its notices can name.
+    account: str = "acct_shop"
 
 
 class ProcessorContract:
@@ -212,8 +214,11 @@ class ProcessorContract:
                 self.adapter.answer(made, reply)
         if operation is not Operation.VOID:
             more = self.asked(operation, attempt_id=made.attempt.attempt_id, amount=1_001)
+            reply = self.case.peer.answered(more, Outcome.APPROVED)
+            if reply.body == self.case.peer.answered(made, Outcome.APPROVED).body:
+                return  # its answers say no amount: what was taken is told later
             with pytest.raises(AnswerSurprising):
-                self.adapter.answer(made, self.case.peer.answered(more, Outcome.APPROVED))
+                self.adapter.answer(made, reply)
 
     # One function for every adapter's class: an example that one of them finds is worth trying on all.
     @settings(suppress_health_check=[HealthCheck.differing_executors])
@@ -265,10 +270,11 @@ class ProcessorContract:
         if (operation, outcome) in self.case.peer.untold:
             pytest.skip("the answer is final, and no notice follows")
         asked = attempt(operation)
-        report = self.adapter.report(self.case.peer.notice(asked, outcome, "acct_shop"))
+        account = self.case.account
+        report = self.adapter.report(self.case.peer.notice(asked, outcome, account))
         assert isinstance(report, Report)
         assert (report.account, report.mode, report.reference) == (
-            "acct_shop",
+            account,
             "test",
             asked.attempt_id,
         )

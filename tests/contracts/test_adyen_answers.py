@@ -20,10 +20,8 @@ from contracts.adyen_words import (
     reply,
     vectors,
 )
-from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Basis, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising
-from strongroom.payments.processors.adyen.declines import DECLINES
 from strongroom.payments.processors.adyen.results import RESULTS
 
 # --- published answers -----------------------------------------------------------------------------
@@ -393,32 +391,3 @@ def test_any_bytes_are_read_or_surprising(body: bytes, status: int, operation: O
             read()
         except AnswerSurprising:
             continue
-
-
-# --- declines ---------------------------------------------------------------------------------------
-
-#: As Adyen's page of refusal reasons numbers them; 0 comes with approvals.
-PUBLISHED: Final = {*range(2, 13), *range(14, 30), *range(31, 47)}
-
-
-def test_every_published_refusal_has_our_word() -> None:
-    assert {int(code) for code in DECLINES} == PUBLISHED
-    words = [word.casefold() for word, _ in DECLINES.values()]
-    assert len(set(words)) == len(words)
-
-
-@pytest.mark.parametrize("code", sorted(DECLINES))
-def test_a_refusal_is_known_by_its_code_or_its_word(code: str) -> None:
-    word, ours = DECLINES[code]
-    for said in (
-        {"refusalReasonCode": code},
-        {"refusalReason": word},
-        {"refusalReasonCode": code, "refusalReason": "another wording"},
-        {"refusalReasonCode": "999", "refusalReason": word.upper()},
-    ):
-        body = {"resultCode": "Refused", "pspReference": PSP, **said}
-        found = ADAPTER.answer(asked(Operation.SALE), reply(200, body))
-        assert (found.outcome, found.decline_code) == (Outcome.DECLINED, ours.value)
-        assert found.advice == ADVICE[ours].value
-        assert DeclineCode(found.decline_code or "") is ours
-        assert found.reason

@@ -34,7 +34,7 @@ from contracts.checkout_reference import (
 )
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.money import Money
-from strongroom.payments.declines import ADVICE, Advice, DeclineCode
+from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
 from strongroom.payments.model import (
     Basis,
     Found,
@@ -160,7 +160,6 @@ NO: Final = {"approved": False, "status": "Declined", "response_code": "20051"}
     ("status", "changes", "expected"),
     [
         (201, {}, Outcome.APPROVED),
-        (201, {"status": "Captured"}, Outcome.APPROVED),
         (201, {"response_code": "10100"}, Outcome.APPROVED),
         (201, NO, Outcome.DECLINED),
         (201, {**NO, "response_code": "30043"}, Outcome.DECLINED),
@@ -207,6 +206,24 @@ def test_answers_to_a_payment(
 ) -> None:
     made = asked(operation)
     assert outcome(made, reply(status, about(made.attempt, PROCESSED, **changes))) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "Captured"},
+        {"status": "Captured", "balances": sums(1_000, 0, 1_000)},
+        {"status": "Authorized", "balances": sums(1_000, 0, 1_000)},
+    ],
+)
+def test_money_that_was_taken_is_no_hold(changes: dict[str, Any]) -> None:
+    """`"capture": false` was asked for: what is captured all the same is not what was asked."""
+    hold = asked(Operation.AUTHORIZE)
+    answer = reply(201, about(hold.attempt, PROCESSED, **changes))
+    assert outcome(hold, answer) == "surprising"
+    sale = asked(Operation.SALE)
+    answer = reply(201, about(sale.attempt, PROCESSED, **changes))
+    assert outcome(sale, answer) is Outcome.APPROVED
 
 
 def test_an_approval_says_how_much_and_under_which_name() -> None:
@@ -274,34 +291,54 @@ def test_what_follows_a_payment_is_only_ever_accepted(
     assert outcome(made, reply(status, about(made.attempt, ACTED, **changes))) == expected
 
 
+REFUSAL: Final = {
+    "request_id": "0HL80RJLS76I7",
+    "error_type": "request_invalid",
+    "error_codes": ["amount_invalid"],
+}
+CODED: Final = {"error_codes": ["amount_invalid"]}
+PAGE: Final = b"<html>A firewall says no</html>"
+#: Status, body, what it comes to, and why.
+REFUSALS: Final[list[tuple[int, object, Outcome, str]]] = [
+    # "401 and 404 have no body": they stand alone, or with the documented one.
+    (401, b"", Outcome.NOT_SENT, "http_401"),
+    (401, b" \r\n", Outcome.NOT_SENT, "http_401"),
+    (401, REFUSAL, Outcome.NOT_SENT, "amount_invalid"),
+    (401, PAGE, Outcome.UNKNOWN, "http_401"),
+    (404, b"", Outcome.NOT_SENT, "http_404"),
+    (404, CODED, Outcome.NOT_SENT, "amount_invalid"),
+    (404, PAGE, Outcome.UNKNOWN, "http_404"),
+    (404, {}, Outcome.UNKNOWN, "http_404"),
+    (404, {"message": "no such route"}, Outcome.UNKNOWN, "http_404"),
+    # The others say why, in the published words, or somebody else may have answered.
+    (403, b"", Outcome.UNKNOWN, "http_403"),
+    (403, PAGE, Outcome.UNKNOWN, "http_403"),
+    (403, {}, Outcome.UNKNOWN, "http_403"),
+    (403, {"error_type": "forbidden"}, Outcome.NOT_SENT, "forbidden"),
+    (422, REFUSAL, Outcome.NOT_SENT, "amount_invalid"),
+    (422, CODED, Outcome.NOT_SENT, "amount_invalid"),
+    (422, {"error_type": "processing_error"}, Outcome.NOT_SENT, "processing_error"),
+    (422, b"", Outcome.UNKNOWN, "http_422"),
+    (422, PAGE, Outcome.UNKNOWN, "http_422"),
+    (422, {}, Outcome.UNKNOWN, "http_422"),
+    (422, {"error_codes": []}, Outcome.UNKNOWN, "http_422"),
+    (422, {"error_type": None}, Outcome.UNKNOWN, "http_422"),
+    (422, {"error_type": 7}, Outcome.UNKNOWN, "http_422"),
+    (422, [REFUSAL], Outcome.UNKNOWN, "http_422"),
+    (422, PROCESSED, Outcome.UNKNOWN, "http_422"),
+    # The same key at the same time: what becomes of the first is not known.
+    (
+        429,
+        {"error_type": "request_invalid", "error_codes": ["duplicate_request"]},
+        Outcome.UNKNOWN,
+        "duplicate_request",
+    ),
+    (429, b"", Outcome.UNKNOWN, "http_429"),
+]
+
+
 @pytest.mark.parametrize("operation", list(Operation))
-@pytest.mark.parametrize(
-    ("status", "body", "expected", "reason"),
-    [
-        (401, b"", Outcome.NOT_SENT, "http_401"),
-        (403, b"", Outcome.NOT_SENT, "http_403"),
-        (404, b"<html>", Outcome.NOT_SENT, "http_404"),
-        (
-            422,
-            {
-                "request_id": "0HL80RJLS76I7",
-                "error_type": "request_invalid",
-                "error_codes": ["amount_invalid"],
-            },
-            Outcome.NOT_SENT,
-            "amount_invalid",
-        ),
-        (422, {"error_type": "processing_error"}, Outcome.NOT_SENT, "processing_error"),
-        # The same key at the same time: what becomes of the first is not known.
-        (
-            429,
-            {"error_type": "request_invalid", "error_codes": ["duplicate_request"]},
-            Outcome.UNKNOWN,
-            "duplicate_request",
-        ),
-        (429, b"", Outcome.UNKNOWN, "http_429"),
-    ],
-)
+@pytest.mark.parametrize(("status", "body", "expected", "reason"), REFUSALS)
 def test_refusals(
     operation: Operation, status: int, body: object, expected: Outcome, reason: str
 ) -> None:
@@ -325,6 +362,14 @@ def test_every_published_code_has_a_word() -> None:
         ("20054", DeclineCode.EXPIRED_CARD, Advice.NEW_CARD),
         ("20087", DeclineCode.INCORRECT_CVC, Advice.NEW_CARD),
         ("20154", DeclineCode.AUTHENTICATION_REQUIRED, Advice.AUTHENTICATE),
+        # "Contact acquirer" and its security department: whoever is to be called, the answer was no.
+        ("20060", DeclineCode.CALL_ISSUER, Advice.NEW_CARD),
+        ("20066", DeclineCode.SECURITY_VIOLATION, Advice.NEW_CARD),
+        # "Catch-all": a wrong CVC among it, so no other processor is asked at once.
+        ("20197", DeclineCode.GENERIC_DECLINE, Advice.LATER),
+        ("30035", DeclineCode.PICKUP_CARD, Advice.NEVER),
+        ("30404", DeclineCode.ACQUIRER_ERROR, Advice.NEW_CARD),
+        ("30405", DeclineCode.ACQUIRER_ERROR, Advice.NEW_CARD),
         ("30021", DeclineCode.WITHDRAWAL_LIMIT_EXCEEDED, Advice.NEW_CARD),
         ("30041", DeclineCode.LOST_CARD, Advice.NEVER),
         ("30043", DeclineCode.STOLEN_CARD, Advice.NEVER),
@@ -344,8 +389,12 @@ def test_declines(code: str, word: DeclineCode, advice: Advice) -> None:
     assert (found.decline_code, found.advice, found.reason) == (word, advice, code)
 
 
-def test_a_hard_decline_never_says_later() -> None:
-    for code in CODES:
-        why = declined(code)
-        assert why.advice in (ADVICE[why.code], Advice.NEW_CARD)
-        assert not (code.startswith("3") and why.advice is Advice.LATER)
+@pytest.mark.parametrize("code", [*CODES, "39999", "300A1"])
+def test_a_hard_decline_allows_another_card_at_most(code: str) -> None:
+    """Neither later nor through another processor nor after authentication: its class rules the card out."""
+    why = declined(code)
+    if code.startswith("3"):
+        assert why.advice is stricter(ADVICE[why.code], Advice.NEW_CARD)
+        assert why.advice in (Advice.NEVER, Advice.NEW_CARD)
+    else:
+        assert why.advice is ADVICE[why.code]

@@ -143,16 +143,27 @@ PAYMENTS: Final[list[tuple[str, dict[str, Any], Outcome | str, int | None, int |
 
 
 @pytest.mark.parametrize(("status", "more", "expected", "released", "captured"), PAYMENTS)
-@pytest.mark.parametrize("operation", [Operation.AUTHORIZE, Operation.SALE])
+@pytest.mark.parametrize(
+    ("operation", "known"),
+    [
+        (Operation.AUTHORIZE, Outcome.UNKNOWN),
+        # Of a hold that was seen: what was captured of it since was captured with our knowledge, or is told.
+        (Operation.AUTHORIZE, Outcome.APPROVED),
+        (Operation.SALE, Outcome.UNKNOWN),
+    ],
+)
 def test_a_payment_that_is_found(
     operation: Operation,
+    known: Outcome,
     status: str,
     more: dict[str, Any],
     expected: Outcome | str,
     released: int | None,
     captured: int | None,
 ) -> None:
-    made = attempt(operation)
+    made = attempt(operation, outcome=known)
+    if captured and operation is Operation.AUTHORIZE and known is Outcome.UNKNOWN:
+        expected = "surprising"
     template = ADAPTER.find(made)
     assert template.query == {"reference": made.attempt_id, "limit": "10"}
     DESTINATIONS.matched("checkout", Mode.TEST, template)
@@ -162,6 +173,39 @@ def test_a_payment_that_is_found(
         return
     assert (found.outcome, found.basis, found.released) == (expected, Basis.LOOKUP, released)
     assert found.captured == (captured if operation is Operation.SALE else None)
+
+
+@pytest.mark.parametrize("known", [*Outcome, None])
+@pytest.mark.parametrize(
+    ("status", "more", "taken"),
+    [
+        ("Authorized", {}, False),
+        ("Authorized", {"balances": FULL}, False),
+        ("Authorized", {"balances": sums(1_000, 0, 1)}, True),
+        ("Captured", {}, True),
+        ("Deferred Capture", {}, True),
+        ("Deferred Refund", {}, True),
+        ("Partially Captured", {}, True),
+        ("Partially Refunded", {}, True),
+        ("Refunded", {}, True),
+        ("Voided", {}, False),
+        ("Expired", {"balances": sums(1_000, 0, 300)}, True),
+        ("Expired", {"balances": FULL}, False),
+    ],
+)
+def test_money_that_was_taken_is_a_hold_only_where_the_hold_was_seen(
+    known: Outcome | None, status: str, more: dict[str, Any], *, taken: bool
+) -> None:
+    """An authorization that nobody saw approved cannot have been captured by us."""
+    made = attempt(Operation.AUTHORIZE, outcome=known, processor_reference=PAY)
+    payment_there = about(made, LISTED, status=status, **{"approved": ..., **more})
+    found = looked(made, listed(payment_there))
+    if taken and known is not Outcome.APPROVED:
+        assert found == "surprising"
+    else:
+        assert _is_approved(found)
+    sale = attempt(Operation.SALE)
+    assert _is_approved(looked(sale, listed({**payment_there, "reference": sale.attempt_id})))
 
 
 def test_what_the_customer_has_to_do_is_not_forgotten_by_a_look() -> None:

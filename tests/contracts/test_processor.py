@@ -6,6 +6,8 @@ from typing import Any
 
 from contracts.adyen_peer import AdyenPeer
 from contracts.adyen_words import AUTHORIZATION
+from contracts.checkout_peer import CheckoutPeer
+from contracts.checkout_reference import PAY
 from contracts.processor import Case, ProcessorContract
 from contracts.stripe_words import error, event, intent, made, named, reply
 from strongroom.crypto.ids import new_id
@@ -216,3 +218,10 @@ class TestAdyen(ProcessorContract):
     """Adyen, Checkout API version 71."""
 
     case = Case(AdyenPeer(), AUTHORIZATION)
+
+
+class TestCheckout(ProcessorContract):
+    """Checkout.com, as of its API reference of 2026."""
+
+    # An account is the prefix of its host's name.
+    case = Case(CheckoutPeer(), PAY, account="shop1234")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, get_args
 
 import typer
@@ -337,11 +338,18 @@ def declines_page() -> str:
         "## Codes\n\n" + _table(("decline code", "advice"), codes),
     ]
     for processor, words in sorted(published_declines().items()):
+        package = _package(processor)
+        advised = getattr(package, "ADVISED", {})
         rows = [
-            (f"`{word}`", f"`{code.value}`", f"`{ADVICE[code].value}`")
+            (f"`{word}`", f"`{code.value}`", f"`{advised.get(word, ADVICE[code]).value}`")
             for word, code in sorted(words.items())
         ]
         parts.append(f"## {processor}\n\n" + _table(("its word", "ours", "advice"), rows))
+        networks = getattr(package, "ADVICE_CODES", None)
+        if networks is not None:
+            beside = [(f"`{word}`", f"`{each.value}`") for word, each in sorted(networks.items())]
+            told = "What a network advises beside it, where that is stricter:\n\n"
+            parts.append(told + _table(("its advice code", "advice"), beside))
     return _page("Declines", *parts)
 
 
@@ -349,11 +357,14 @@ def published_declines() -> dict[str, Mapping[str, DeclineCode]]:
     """Return `DECLINES` of every processor's package that has it: the processor's words, and ours."""
     found = {}
     for name in ADAPTERS:
-        package = importlib.import_module(f"strongroom.payments.processors.{name}")
-        words = getattr(package, "DECLINES", None)
+        words = getattr(_package(name), "DECLINES", None)
         if words is not None:
             found[name] = words
     return found
+
+
+def _package(processor: str) -> ModuleType:
+    return importlib.import_module(f"strongroom.payments.processors.{processor}")
 
 
 def _meanings() -> dict[str, str]:

@@ -442,6 +442,11 @@ def charge(**more: Any) -> dict[str, Any]:
     )
 
 
+def told(name: str, **more: Any) -> dict[str, Any]:
+    """A Refund or a Dispute, as one that nobody here asked for: it carries no reference of ours."""
+    return made(name, **{"amount": 1_000, "currency": "aed", **more})
+
+
 def test_an_expired_authorization_is_told_by_its_charge() -> None:
     for kind in ("charge.expired", "charge.refunded"):
         report = ADAPTER.report(event(kind, charge()))
@@ -476,22 +481,63 @@ def test_a_challenge_is_told_with_its_place() -> None:
     assert report.found.action_url == "https://hooks.stripe.example/3ds"
 
 
-#: Events that change nothing here: of others, of what other events tell, of what has no words yet.
+BY_US: Final = {"id": "req_1", "idempotency_key": new_id("att")}
+BY_SOMEBODY: Final = {"id": "req_2", "idempotency_key": "7c5d02b1-21f5-4d40-8a0f-3d2e1b1f2b9a"}
+FIRST: Final = ASKED.attempt.attempt_id
+#: What happens there without us: the event, what caused it, and whom it names.
+UNASKED: Final[list[tuple[str, dict[str, Any], dict[str, Any] | None, str]]] = [
+    ("payment_intent.succeeded", ours("succeeded"), BY_SOMEBODY, FIRST),
+    ("payment_intent.succeeded", ours("succeeded"), None, FIRST),
+    ("charge.refunded", charge(captured=True, amount_refunded=1_000), BY_SOMEBODY, FIRST),
+    ("charge.refunded", charge(captured=True, amount_refunded=1_000), None, FIRST),
+    # A Refund and a Dispute name the payment as Stripe does.
+    ("refund.created", told("refund", payment_intent=PAID), BY_SOMEBODY, PAID),
+    ("refund.updated", told("refund", payment_intent=PAID), None, PAID),
+    ("refund.failed", told("refund", payment_intent=PAID, status="failed"), None, PAID),
+    ("charge.refund.updated", told("refund", payment_intent=PAID, metadata=None), None, PAID),
+    ("refund.created", told("refund", charge="ch_1"), None, "ch_1"),
+    ("refund.created", told("refund", charge=None, id="re_1"), None, "re_1"),
+    ("charge.dispute.created", told("dispute", payment_intent=PAID), None, PAID),
+    ("charge.dispute.updated", told("dispute", payment_intent=PAID), BY_SOMEBODY, PAID),
+    ("charge.dispute.closed", told("dispute", payment_intent=PAID), None, PAID),
+    ("charge.dispute.funds_withdrawn", told("dispute", payment_intent=PAID), None, PAID),
+    ("charge.dispute.funds_reinstated", told("dispute", charge="ch_1"), None, "ch_1"),
+]
+
+
+@pytest.mark.parametrize(("kind", "thing", "request_told", "named_there"), UNASKED)
+def test_what_happens_without_us_is_put_aside_and_never_passed_over(
+    kind: str, thing: dict[str, Any], request_told: dict[str, Any] | None, named_there: str
+) -> None:
+    """Without an operation it matches no attempt: it changes nothing, and whoever watches is told."""
+    report = ADAPTER.report(event(kind, thing, request=request_told))
+    assert report == Report(
+        account=None,
+        mode="test",
+        reference=named_there,
+        operation=None,
+        amount=1_000,
+        currency="AED",
+        found=Found(Outcome.UNKNOWN, Basis.NOTICE, reason=kind),
+        event_type=kind,
+    )
+
+
+#: Events that change nothing here: of others, of what other events tell.
 QUIET: Final[list[tuple[str, dict[str, Any]]]] = [
+    # Stripe's own release of what was not captured: the charge tells it.
+    ("refund.created", told("refund", payment_intent=PAID, reason="expired_uncaptured_charge")),
     ("plan.created", {"object": "plan"}),
     ("payment_intent.created", ours("requires_payment_method")),
     ("payment_intent.amount_capturable_updated", ours("succeeded")),
     ("payment_intent.succeeded", intent("succeeded", capture_method="automatic")),
-    ("payment_intent.succeeded", ours("succeeded")),
+    ("payment_intent.succeeded", intent("succeeded", capture_method="manual")),
     ("payment_intent.canceled", ours("canceled", latest_charge="ch_1")),
     ("payment_intent.canceled", intent("canceled")),
     ("charge.succeeded", charge()),
     ("charge.captured", charge(captured=True)),
-    ("charge.refunded", charge(captured=True)),
     ("charge.refunded", charge(metadata={})),
-    ("refund.created", made("refund", payment_intent=PAID)),
-    ("charge.dispute.created", made("dispute", payment_intent=PAID)),
-    ("charge.dispute.closed", made("dispute", payment_intent=PAID)),
+    ("charge.refunded", charge(captured=True, metadata={})),
 ]
 
 
@@ -500,12 +546,22 @@ def test_events_that_say_nothing_of_an_attempt(kind: str, thing: dict[str, Any])
     assert ADAPTER.report(event(kind, thing)) is None
 
 
+def test_what_our_own_requests_bring_along_alarms_nobody() -> None:
+    """A refund of ours gives the charge back too, and what a void or a capture leaves may go back as a Refund."""
+    given_back = charge(captured=True, amount_refunded=400)
+    assert ADAPTER.report(event("charge.refunded", given_back, request=BY_US)) is None
+    left = told("refund", payment_intent=PAID)
+    assert ADAPTER.report(event("refund.created", left, request=BY_US)) is None
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"{}",
         event("payment_intent.succeeded", charge()),
         event("refund.created", made("refund", payment_intent=PAID, status="lost")),
+        event("charge.dispute.created", charge()),
+        event("charge.dispute.created", told("dispute", charge=None)),
         event("payment_intent.canceled", ours("succeeded"), request={"id": None, "idempotency_key": new_id("att")}),
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Final
 
 from strongroom.payments.declines import DeclineCode
 from strongroom.payments.processors.adyen.adapter import AdyenAdapter
+from strongroom.payments.processors.adyen.declines import ADVICE_CODES
 from strongroom.payments.processors.adyen.declines import DECLINES as _BY_NUMBER
 
 #: Its number and its words, as they are printed.
@@ -13,4 +14,4 @@ DECLINES: Final[Mapping[str, DeclineCode]] = {
     f"{number} {words}": code for number, (words, code) in _BY_NUMBER.items()
 }
 
-__all__ = ["DECLINES", "AdyenAdapter"]
+__all__ = ["ADVICE_CODES", "DECLINES", "AdyenAdapter"]

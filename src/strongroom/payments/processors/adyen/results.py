@@ -75,7 +75,8 @@ def _refused(otherwise: DeclineCode) -> Callable[[Attempt, PaymentOut], Found]:
     def read(_attempt: Attempt, given: PaymentOut) -> Found:
         code = decline_of(given.refusal_reason_code, given.refusal_reason, otherwise)
         reason = given.refusal_reason or given.refusal_reason_code
-        return declined(Basis.ANSWER, code, reason, given.psp_reference)
+        advised = given.additional_data.get("merchantAdviceCode")
+        return declined(Basis.ANSWER, code, reason, given.psp_reference, advised)
 
     return read
 

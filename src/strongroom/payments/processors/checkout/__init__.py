@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The adapter of Checkout.com (docs/howto/connect-checkout.md)."""
 
-from strongroom.payments.processors.checkout.adapter import CheckoutAdapter
-from strongroom.payments.processors.checkout.declines import DECLINES
+from collections.abc import Mapping
+from typing import Final
 
-__all__ = ["DECLINES", "CheckoutAdapter"]
+from strongroom.payments.declines import Advice
+from strongroom.payments.processors.checkout.adapter import CheckoutAdapter
+from strongroom.payments.processors.checkout.declines import DECLINES, declined
+
+#: What each code advises: never more than its class allows.
+ADVISED: Final[Mapping[str, Advice]] = {code: declined(code).advice for code in DECLINES}
+
+__all__ = ["ADVISED", "DECLINES", "CheckoutAdapter"]

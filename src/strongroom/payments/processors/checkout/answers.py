@@ -29,27 +29,29 @@ from strongroom.payments.processors.checkout.wire import (
 )
 from strongroom.vault import Forwarded
 
-#: Refusals that the API reference documents as such: nothing was executed.
+#: Refusals that the API reference documents as such: nothing was executed. A status alone is anybody's on the way.
 _NOT_EXECUTED: Final = frozenset({401, 403, 404, 422})
+#: Of these the ones that are documented without a body.
+_BODILESS: Final = frozenset({401, 404})
 _DUPLICATE: Final = 429
 _ACTIONS: Final = {
     Operation.CAPTURE: "Capture",
     Operation.REFUND: "Refund",
     Operation.VOID: "Void",
 }
-#: What only an authorized payment can be.
-_AUTHORIZED: Final = frozenset(
+#: What only a payment can be whose money was taken, or is about to be.
+_TAKEN: Final = frozenset(
     {
-        "Authorized",
         "Captured",
         "Deferred Capture",
         "Deferred Refund",
         "Partially Captured",
         "Partially Refunded",
         "Refunded",
-        "Voided",
     }
 )
+#: What only an authorized payment can be.
+_AUTHORIZED: Final = _TAKEN | {"Authorized", "Voided"}
 _processed: Final = msgspec.json.Decoder(ProcessedOut).decode
 _accepted: Final = msgspec.json.Decoder(AcceptedOut).decode
 _acted: Final = msgspec.json.Decoder(ActedOut).decode
@@ -61,11 +63,8 @@ _workflows: Final = msgspec.json.Decoder(WorkflowsOut).decode
 
 def answered(command: Command, reply: Forwarded) -> Found:
     """Read an answer."""
-    if reply.status in _NOT_EXECUTED:
-        return Found(Outcome.NOT_SENT, Basis.ANSWER, reason=_why(reply))
-    if reply.status == _DUPLICATE:
-        # The same key is under way, or there were too many requests: which of them, only words say.
-        return Found(Outcome.UNKNOWN, Basis.ANSWER, reason=_why(reply))
+    if reply.status in _NOT_EXECUTED or reply.status == _DUPLICATE:
+        return _refused(reply)
     attempt = command.attempt
     if reply.status == 201 and attempt.operation.authorizes:  # noqa: PLR2004 - HTTP
         return _processed_known(attempt, decoded(_processed, reply.body))
@@ -113,13 +112,25 @@ def account(connection: Connection, reply: Forwarded) -> Account:
     return Account(place.account, place.mode, missing)
 
 
-def _why(reply: Forwarded) -> str:
-    """Return the word of a refusal; its status where it has none. That it is one, the status says."""
+def _refused(reply: Forwarded) -> Found:
+    """Read a refusal: certain where it is one as published, else unknown.
+
+    Of 429 nothing is certain: the same key is under way, or there were too many requests, and only words say which.
+    """
+    word = _word(reply.body)
+    alone = reply.status in _BODILESS and not reply.body.strip()
+    certain = reply.status in _NOT_EXECUTED and (alone or word is not None)
+    outcome = Outcome.NOT_SENT if certain else Outcome.UNKNOWN
+    return Found(outcome, Basis.ANSWER, reason=word or f"http_{reply.status}")
+
+
+def _word(body: bytes) -> str | None:
+    """Return the word of a refusal as it is published; None where this is none."""
     try:
-        error = decoded(_error, reply.body)
+        error = decoded(_error, body)
     except AnswerSurprising:
-        return f"http_{reply.status}"
-    return next(iter(error.error_codes), error.error_type) or f"http_{reply.status}"
+        return None
+    return next(iter(error.error_codes), error.error_type)
 
 
 def _require_ours(attempt: Attempt, reference: str | None, links: Links) -> None:
@@ -138,12 +149,24 @@ def _require_amount(attempt: Attempt, amount: int | None, currency: str | None) 
         raise AnswerSurprising
 
 
+def _require_hold(attempt: Attempt, status: str, sums: Balances | None) -> None:
+    """Believe that a hold is one: `"capture": false` was asked for, so money that was taken is not what was asked.
+
+    Of a hold that was seen as one before, we may have captured since.
+    """
+    if attempt.operation is Operation.SALE or attempt.outcome is Outcome.APPROVED:
+        return
+    if status in _TAKEN or (sums is not None and sums.total_captured):
+        raise AnswerSurprising
+
+
 def _processed_known(attempt: Attempt, payment: ProcessedOut) -> Found:
     """Read 201: status, `approved` and the code must say the same."""
     _require_ours(attempt, payment.reference, payment.links)
     _require_amount(attempt, payment.amount, payment.currency)
     coded = payment.response_code.startswith(APPROVED)
     if payment.approved and coded and payment.status in ("Authorized", "Captured"):
+        _require_hold(attempt, payment.status, payment.balances)
         return _approved(attempt, payment.id, payment.balances, Basis.ANSWER)
     if not payment.approved and not coded and payment.status == "Declined":
         return _declined(payment.id, payment.currency, payment.response_code, Basis.ANSWER)
@@ -178,6 +201,7 @@ def _payment_found(attempt: Attempt, payment: PaymentOut) -> Found:
     sums = payment.balances
     authorized = sums is not None and sums.total_authorized > 0
     if payment.status in _AUTHORIZED or (payment.status == "Expired" and authorized):
+        _require_hold(attempt, payment.status, sums)
         if payment.status == "Voided" and sums is None:
             sums = Balances(attempt.amount, attempt.amount, 0)
         return _approved(

@@ -10,7 +10,7 @@ than the class of the code.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from strongroom.payments.declines import ADVICE, Advice, DeclineCode
+from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
 
 _D = DeclineCode
 
@@ -22,12 +22,13 @@ def _table(words: Mapping[DeclineCode, str]) -> dict[str, DeclineCode]:
 _SOFT: Final = _table(
     {
         # Of the merchant's own set-up or of the request: another processor may take what this one cannot.
-        _D.ACQUIRER_ERROR: "20003 20015 20031 20058 20060 20066 20092 20102 20112 20156 20157 20197",
+        _D.ACQUIRER_ERROR: "20003 20015 20031 20058 20092 20102 20112 20156 20157",
         _D.AMOUNT_NOT_ALLOWED: "20013 20023 20042 20064 20121",
         _D.AUTHENTICATION_FAILED: "20151 20152 20155 200E2",
         _D.AUTHENTICATION_REQUIRED: "20070 20154",
         _D.AVS_MISMATCH: "20107 20123 20193",
-        _D.CALL_ISSUER: "20001 20002 20018 20199 2009G 200A4",
+        # 20060 sends to the acquirer: a referral too, and no reason to try at another processor.
+        _D.CALL_ISSUER: "20001 20002 20018 20060 20199 2009G 200A4",
         _D.CANCELED_BY_CUSTOMER: "20017",
         _D.CARD_NOT_SUPPORTED: "20103 20122 20150 200T3",
         _D.CARD_VELOCITY_EXCEEDED: "20065",
@@ -36,7 +37,8 @@ _SOFT: Final = _table(
         _D.DUPLICATE_TRANSACTION: "20026 20094 20109 20111",
         _D.EXPIRED_CARD: "20054",
         _D.FRAUDULENT: "20059 20183",
-        _D.GENERIC_DECLINE: "20099 20012",
+        # 20197 is whatever has no code of its own, a wrong CVC among it.
+        _D.GENERIC_DECLINE: "20012 20099 20197",
         _D.INCORRECT_CVC: "20087 20124 200N7",
         _D.INCORRECT_NUMBER: "20014",
         _D.INCORRECT_PIN: "20038 20055 20075",
@@ -53,14 +55,14 @@ _SOFT: Final = _table(
             "200A5 200N0 200S4 200T2 200T5"
         ),
         _D.RESTRICTED_CARD: "20062 20078",
-        _D.SECURITY_VIOLATION: "20063 2006P",
+        _D.SECURITY_VIOLATION: "20063 20066 2006P",
         _D.TRY_AGAIN_LATER: "20009 20019 20090 20118 200E3",
         _D.WITHDRAWAL_LIMIT_EXCEEDED: "20061 200P1 200P9",
     }
 )
 _HARD: Final = _table(
     {
-        _D.ACQUIRER_ERROR: "30035 30404 30405",
+        _D.ACQUIRER_ERROR: "30404 30405",
         _D.AMOUNT_NOT_ALLOWED: "30020 30044 30401 30402 30403",
         _D.CARD_VELOCITY_EXCEEDED: "30022",
         _D.EXPIRED_CARD: "30033",
@@ -70,7 +72,7 @@ _HARD: Final = _table(
         _D.INVALID_ACCOUNT: "30046",
         _D.LOST_CARD: "30041",
         _D.NOT_PERMITTED: "30016 30017 30018 30019 30045",
-        _D.PICKUP_CARD: "30004 30007 30037",
+        _D.PICKUP_CARD: "30004 30007 30035 30037",
         _D.RESTRICTED_CARD: "30036",
         _D.STOLEN_CARD: "30043",
         _D.WITHDRAWAL_LIMIT_EXCEEDED: "30021",
@@ -108,7 +110,7 @@ def declined(code: str | None) -> Declined:
     unknown = _D.BLOCKED_BY_PROCESSOR if code.startswith("4") else _D.GENERIC_DECLINE
     word = DECLINES.get(code, unknown)
     advice = ADVICE[word]
-    if code.startswith("3") and advice is Advice.LATER:
-        # A hard decline: the same card, another day, is what its class rules out.
-        advice = Advice.NEW_CARD
+    if code.startswith("3"):
+        # A hard decline: the same card is what its class rules out, another day and through whomever.
+        advice = stricter(advice, Advice.NEW_CARD)
     return Declined(word, advice, code)

@@ -140,7 +140,7 @@ class ActionOut(msgspec.Struct, frozen=True):
 
 
 class ErrorOut(msgspec.Struct, frozen=True):
-    """A refusal. 401 and 404 have no body."""
+    """A refusal. 401 and 404 have no body; in the others either member says why."""
 
     error_type: Text | None = None
     error_codes: Annotated[Sequence[Text], Meta(max_length=100)] = ()

@@ -2,7 +2,7 @@
 """Reads Stripe's events, once verified. What is not of ours, or says nothing that another event does not, is None.
 
 Which of ours an event is about: an attempt's id in the object's metadata, or the key of the request that caused it.
-Disputes are None: their objects name no reference of ours, and `Report` has no words for them yet.
+What moves money without us (a capture or a refund in the dashboard, a dispute) is a report without an operation.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from strongroom.payments.processors.stripe.reading import (
 )
 from strongroom.payments.processors.stripe.wire import (
     ChargeOut,
+    DisputeOut,
     EventOut,
     IntentOut,
     RefundOut,
@@ -36,6 +37,10 @@ _event: Final = msgspec.json.Decoder(EventOut).decode
 _intent: Final = msgspec.json.Decoder(IntentOut).decode
 _charge: Final = msgspec.json.Decoder(ChargeOut).decode
 _refund: Final = msgspec.json.Decoder(RefundOut).decode
+_dispute: Final = msgspec.json.Decoder(DisputeOut).decode
+
+#: Why Stripe itself gives an uncaptured charge back: a release, which the charge's own events tell.
+_RELEASE: Final = "expired_uncaptured_charge"
 
 
 def read_notice(body: bytes) -> Report | None:
@@ -50,7 +55,11 @@ def read_notice(body: bytes) -> Report | None:
 
 
 def _report(
-    event: EventOut, reference: str, operation: Operation, amount: tuple[int, str], found: Found
+    event: EventOut,
+    reference: str,
+    operation: Operation | None,
+    amount: tuple[int, str],
+    found: Found,
 ) -> Report:
     return Report(
         account=event.account,
@@ -62,6 +71,16 @@ def _report(
         found=found,
         event_type=event.type,
     )
+
+
+def _unasked(event: EventOut, reference: str, amount: int, currency: str) -> Report:
+    """Say that money moved without us. Nothing changes by it: it is put aside with an alert, never passed over.
+
+    A Refund and a Dispute name no reference of ours, but a payment by Stripe's name: it correlates with nothing, and is
+    put aside all the same.
+    """
+    found = Found(Outcome.UNKNOWN, Basis.NOTICE, reason=event.type)
+    return _report(event, reference, None, amount_from_stripe(amount, currency), found)
 
 
 def _began(event: EventOut) -> Report | None:
@@ -82,13 +101,16 @@ def _held(event: EventOut) -> Report | None:
 
 
 def _succeeded(event: EventOut) -> Report | None:
-    """Of a sale, or of the capture of what was held."""
+    """Of a sale, or of the capture of what was held: by us, or in the dashboard."""
     intent = decoded(_intent, event.data.object)
     if operation_of(intent) is Operation.SALE:
         return _began(event)
     reference = intent.metadata.get(CAPTURE)
     if reference is None:
-        return None
+        began = intent.metadata.get(ATTEMPT)
+        if began is None:
+            return None
+        return _unasked(event, began, intent.amount_received, intent.currency)
     amount = amount_from_stripe(intent.amount_received, intent.currency)
     found = capture_known(intent, Basis.NOTICE)
     return _report(event, reference, Operation.CAPTURE, amount, found)
@@ -119,11 +141,18 @@ def _canceled(event: EventOut) -> Report | None:
 
 
 def _released(event: EventOut) -> Report | None:
-    """Of an authorization that expired, or was released elsewhere: its charge goes back uncaptured."""
+    """Of an authorization that expired, or was released elsewhere: its charge goes back uncaptured.
+
+    A charge that is captured was refunded: by us, which the Refund tells, or in the dashboard.
+    """
     charge = decoded(_charge, event.data.object)
     reference = charge.metadata.get(ATTEMPT)
-    if reference is None or charge.payment_intent is None or charge.captured:
+    if reference is None or charge.payment_intent is None:
         return None
+    if charge.captured:
+        if _asked_by(event) is not None:
+            return None
+        return _unasked(event, reference, charge.amount_refunded, charge.currency)
     if charge.status != "succeeded":
         return None
     amount = amount_from_stripe(charge.amount, charge.currency)
@@ -139,14 +168,25 @@ def _released(event: EventOut) -> Report | None:
 
 
 def _refunded(event: EventOut) -> Report | None:
-    """Of a refund, whichever way it went."""
+    """Of a refund, whichever way it went; one without our reference was not asked for here."""
     refund = decoded(_refund, event.data.object)
     reference = (refund.metadata or {}).get(ATTEMPT)
     if reference is None:
-        return None
+        # What our void or capture leaves goes back as a Refund, too, in some versions.
+        if refund.reason == _RELEASE or _asked_by(event) is not None:
+            return None
+        named = refund.payment_intent or refund.charge or refund.id
+        return _unasked(event, named, refund.amount, refund.currency)
     amount = amount_from_stripe(refund.amount, refund.currency)
     found = refund_known(refund, Basis.NOTICE)
     return _report(event, reference, Operation.REFUND, amount, found)
+
+
+def _disputed(event: EventOut) -> Report:
+    """Of a dispute, at every step of it."""
+    dispute = decoded(_dispute, event.data.object)
+    named = dispute.payment_intent or dispute.charge
+    return _unasked(event, named, dispute.amount, dispute.currency)
 
 
 def _asked_by(event: EventOut) -> str | None:
@@ -157,6 +197,11 @@ def _asked_by(event: EventOut) -> str | None:
 
 #: What is read. `charge.succeeded`, `.failed`, `.captured` and `.pending` say what the payment's own events say.
 _READERS: Final[dict[str, Callable[[EventOut], Report | None]]] = {
+    "charge.dispute.closed": _disputed,
+    "charge.dispute.created": _disputed,
+    "charge.dispute.funds_reinstated": _disputed,
+    "charge.dispute.funds_withdrawn": _disputed,
+    "charge.dispute.updated": _disputed,
     "charge.expired": _released,
     "charge.refund.updated": _refunded,
     "charge.refunded": _released,

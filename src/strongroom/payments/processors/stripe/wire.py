@@ -79,7 +79,9 @@ class RefundOut(msgspec.Struct, frozen=True, kw_only=True):
     currency: Currency
     status: Literal["pending", "requires_action", "succeeded", "failed", "canceled"]
     payment_intent: IntentId | None
+    charge: Text | None = None
     metadata: Metadata | None = None
+    reason: Word | None = None
     failure_reason: Word | None = None
 
 
@@ -97,6 +99,17 @@ class ChargeOut(msgspec.Struct, frozen=True, kw_only=True):
     livemode: bool
     payment_intent: IntentId | None = None
     metadata: Metadata = {}
+
+
+class DisputeOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A Dispute, in events only. It does not say whose payment it is about but by Stripe's names."""
+
+    object: Literal["dispute"]
+    id: Text
+    amount: Amount
+    currency: Currency
+    charge: Text
+    payment_intent: IntentId | None = None
 
 
 class MethodOut(msgspec.Struct, frozen=True, kw_only=True):

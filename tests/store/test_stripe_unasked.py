@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done at Stripe without us, through the whole of a service: put aside, and no balance changes by it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from contracts.stripe_words import made
+from database import Server
+from stripe_shop import StripeGround, open_stripe_shop, stripe_ground
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def ground(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[StripeGround]:
+    async with stripe_ground(server, tmp_path_factory.mktemp("unasked")) as made_ready:
+        yield made_ready
+
+
+async def test_a_dashboards_capture_and_refund_and_a_dispute_are_put_aside(
+    ground: StripeGround,
+) -> None:
+    shop = await open_stripe_shop(ground.living, ground.there)
+    payment = (await shop.pay()).json()["id"]
+    held = await shop.payment(payment)
+    (attempt,) = await shop.attempts(payment)
+    there = ground.there.intents[attempt["processor_reference"]]
+    captured = {**there, "status": "succeeded", "amount_capturable": 0, "amount_received": 1_000}
+    of_it = {"amount": 1_000, "currency": "aed", "payment_intent": there["id"]}
+    charged = made(
+        "charge",
+        status="succeeded",
+        captured=True,
+        amount_refunded=1_000,
+        metadata=there["metadata"],
+        **of_it,
+    )
+    expected = []
+    for kind, thing, result in (
+        ("payment_intent.succeeded", captured, "differs"),
+        ("charge.refunded", charged, "differs"),
+        ("refund.created", made("refund", **of_it), "uncorrelated"),
+        ("charge.dispute.created", made("dispute", **of_it), "uncorrelated"),
+    ):
+        await shop.tell(kind, thing)
+        expected.append(result)
+        assert await shop.results() == expected
+    after = await shop.payment(payment)
+    assert (after["status"], after["balances"]) == (held["status"], held["balances"])
+    assert after["status"] == "requires_capture"
+
+
+async def test_a_refund_of_ours_alarms_nobody_by_its_charge(ground: StripeGround) -> None:
+    """`charge.refunded` follows our own refunds as well: the key of the request that caused it tells them apart."""
+    shop = await open_stripe_shop(ground.living, ground.there)
+    payment = (await shop.pay(capture_method="automatic")).json()["id"]
+    answer = await shop.gateway.post(f"/v1/payments/{payment}/refunds", {"amount": 1_000})
+    assert answer.status_code == 201, answer.text
+    first, refund = await shop.attempts(payment)
+    charged = made(
+        "charge",
+        amount=1_000,
+        amount_refunded=1_000,
+        currency="aed",
+        status="succeeded",
+        captured=True,
+        payment_intent=first["processor_reference"],
+        metadata=ground.there.intents[first["processor_reference"]]["metadata"],
+    )
+    request = {"id": "req_1", "idempotency_key": refund["attempt_id"]}
+    await shop.tell("charge.refunded", charged, request=request)
+    assert await shop.results() == ["not_about_a_payment"]
