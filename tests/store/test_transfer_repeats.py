@@ -19,7 +19,7 @@ from strongroom.kernel.schemes import synthetic_number
 from strongroom.keys import KeyName
 from strongroom.vault.finding import Caller
 from strongroom.vault.search.limiter import NUMBER_RATE, NumberLimiter
-from strongroom.vault.transfer import ending
+from strongroom.vault.transfer import chunks, ending
 from strongroom.vault.transfer.ending import end_all
 from strongroom.vault.transfer.errors import ImportSlowed
 from strongroom.vault.transfer.model import CHUNK_ROWS, Encryption, Import, ImportState, ImportWish
@@ -115,8 +115,8 @@ async def test_an_import_of_stored_cards_goes_on_more_slowly_and_tells_the_truth
     waited = await fed(parts, who, of, csv_file(1, stored + 1_000), seconds)
     ended = await parts.imports.read(ground.merchant, Mode.TEST, of.import_id)
     assert (ended.counts.created, ended.counts.duplicates) == (1_000, stored)
-    # Each chunk but the last waits for what the one before has overdrawn.
-    assert waited == [(CHUNK_ROWS - 50) // 5, CHUNK_ROWS // 5]
+    # Each chunk waits for what the one before has overdrawn, the last one too, although all of it is new.
+    assert waited == [(CHUNK_ROWS - 50) // 5, CHUNK_ROWS // 5, CHUNK_ROWS // 5]
     assert seconds.now - began == sum(waited)
     found = await results(parts, of)
     assert [each.status for each in found] == ["duplicate"] * stored + ["created"] * 1_000
@@ -136,6 +136,49 @@ async def test_a_chunk_that_may_not_be_told_is_not_told_by_halves(ground: Ground
     assert (at.state, at.received, at.counts.rows) == (ImportState.OPEN, 0, 0)
     assert await results(parts, of) == []
     assert await ground.tokens() == 100
+
+
+@pytest.mark.parametrize("wish", [CSV, TRY])
+async def test_whoever_owes_something_is_told_nothing_whatever_they_send(
+    ground: Ground, wish: ImportWish
+) -> None:
+    await filled(ground, 1)
+    parts, numbers, _ = limited(ground)
+    who = parts.caller
+    numbers.charge(who.principal.subject, 51)
+    waits = set()
+    for rows in (rows_of(1), rows_of(200), b"x,12,2034\n", rows_of(1, 1)):
+        of = await parts.imports.begin(who, wish)
+        with pytest.raises(ImportSlowed) as slowed:
+            await parts.imports.take(who, of.import_id, 0, HEADER + rows, last=True)
+        waits.add(slowed.value.better_after_seconds)
+    assert len(waits) == 1
+    assert numbers.owed(who.principal.subject) == pytest.approx(0.2)
+    assert await ground.tokens() == 1
+    assert await seen(ground) == []
+
+
+async def test_a_commit_that_is_repeated_is_paid_for_once(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias that was drawn before is drawn again."""
+    await filled(ground, 40)
+    parts, numbers, seconds = limited(ground, Rate(1, 0))
+    who = parts.caller
+    wish = replace(CSV, columns=replace(CSV.columns, beside={"alias": "alias"}))
+    drawn = ["9900000000000001", "9900000000000001", "9900000000000009"]
+    monkeypatch.setattr(chunks, "new_alias", lambda _pan: drawn.pop(0))
+    monkeypatch.setattr(chunks, "pan_alias", lambda *_: drawn.pop(0))
+    first = await parts.imports.begin(who, wish)
+    header = b"number,exp_month,exp_year,alias\n"
+    row = f"{synthetic_number(100)},12,2034,1\n".encode()
+    await fed(parts, who, first, header + row, seconds)
+    again = await parts.imports.begin(who, wish)
+    known = b"".join(line + b",\n" for line in rows_of(*range(1, 41)).splitlines())
+    row = f"{synthetic_number(101)},12,2034,1\n".encode()
+    assert await fed(parts, who, again, header + known + row, seconds) == []
+    assert drawn == []
+    assert numbers.owed(who.principal.subject) == pytest.approx(40)
 
 
 async def test_what_an_import_has_stored_itself_costs_nothing(ground: Ground) -> None:
@@ -203,7 +246,7 @@ async def test_the_job_of_an_encrypted_file_waits_and_goes_on(ground: Ground) ->
     assert (ended.state, ended.counts.duplicates) == (ImportState.DONE, stored)
     assert ended.counts.created == 10
     assert ended.digest == sha256(sealed)
-    assert waited == [(CHUNK_ROWS - 50) / 5]
+    assert waited == [(CHUNK_ROWS - 50) / 5, CHUNK_ROWS / 5]
 
 
 async def test_two_imports_of_the_same_cards_at_once(ground: Ground) -> None:

@@ -97,6 +97,8 @@ class Chunk:
     extras: dict[TokenId, Extra] = field(default_factory=dict)
     #: Of a dry run: what each card is known by within it.
     seen: list[bytes] = field(default_factory=list)
+    #: Whether it was paid for that it is told which cards are known.
+    is_charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ else; what is killed between two commits has left the last one's end as the plac
 To import a chunk:
  1. Read each row: a card, or a word for what is wrong.
  2. Seal each card for a new token; a card that stands twice in the chunk is sealed once.
- 3. In one transaction: lock the import and see that it stands where this chunk begins; give cards without a token
-    theirs, leave those that have one, and charge for telling so (`repeats`); write tokens, results, the audit record,
-    and where the next chunk begins.
+ 3. In one transaction: lock the import and see that it stands where this chunk begins; where whoever sends it owes
+    nothing, give cards without a token theirs, leave those that have one, and charge for telling so (`repeats`); write
+    tokens, results, the audit record, and where the next chunk begins.
 """
 
 import asyncio
@@ -168,14 +168,21 @@ class Intake:
         Raises:
             ImportSlowed: they have been told as much as they may be; nothing of this chunk is.
         """
+        asks = at.wish.deduplicate and not chunk.is_charged
+        # Before anything is looked at, and whatever is in it: to wait for some chunks only would tell which.
+        if asks and (owed := self._numbers.owed(hands.asker)) > 0:
+            raise ImportSlowed(owed)
         if not at.wish.dry_run:
             told = await taken(tx, at, chunk, hands)
         elif hands.seen_key is None:
             return Told({}, 0.0)
         else:
             told = await tried(tx, at, chunk, hands)
-        if told.cost > 0 and (owed := self._numbers.charge(hands.asker, told.cost)) > 0:
+        # Another request of theirs may have been charged meanwhile: then this one waits, whatever it costs.
+        if asks and (owed := self._numbers.charge(hands.asker, told.cost)) > 0:
             raise ImportSlowed(owed)
+        # Once: a commit that is repeated is not paid for again, nor one that fails given back, as it may have told.
+        chunk.is_charged = True
         if at.wish.dry_run and chunk.seen:
             record = self._recorder.make(
                 Action.VAULT_TOKEN_SEARCHED,
