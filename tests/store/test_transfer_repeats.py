@@ -197,6 +197,59 @@ async def test_what_an_import_has_stored_itself_costs_nothing(ground: Ground) ->
         await parts.imports.take(who, again.import_id, 0, content[:100_000], last=False)
 
 
+async def test_rows_that_are_sent_into_another_ones_import_are_their_senders(
+    ground: Ground,
+) -> None:
+    """In the records, on the tokens, and in what is paid for: its cards are not the sender's own."""
+    parts, numbers, seconds = limited(ground, Rate(1, 0))
+    owner, other = parts.caller, parts.caller
+    mine, theirs = owner.principal.subject, other.principal.subject
+    of = await parts.imports.begin(owner, CSV)
+    first, second = csv_file(1, 30), rows_of(*range(1, 21), 40)
+    await parts.imports.take(owner, of.import_id, 0, first, last=False)
+    await parts.imports.take(other, of.import_id, len(first), second, last=False)
+    assert numbers.owed(theirs) == pytest.approx(20)
+    assert numbers.owed(mine) == 0
+    # Nor are the sender's cards the owner's: what each has stored costs nothing to itself alone.
+    at = len(first) + len(second)
+    await parts.imports.take(owner, of.import_id, at, rows_of(30, 40), last=False)
+    assert numbers.owed(mine) == pytest.approx(1)
+    at += len(rows_of(30, 40))
+    seconds.now += 20
+    await parts.imports.take(other, of.import_id, at, b"", last=True)
+    told = [(each["action"], each["actor"]) for each in await ground.records(of.import_id)]
+    assert told == [
+        ("vault.import.started", mine),
+        ("vault.token.created", mine),
+        ("vault.token.created", theirs),
+        ("vault.import.ended", theirs),
+    ]
+    made = await ground.look(
+        "select created_by, count(*) from vault.token where merchant_id = $1 group by 1",
+        ground.merchant,
+    )
+    assert {row["created_by"]: row["count"] for row in made} == {mine: 30, theirs: 1}
+
+
+async def test_whoever_looks_into_another_ones_dry_run_pays_for_what_repeats(
+    ground: Ground,
+) -> None:
+    parts, numbers, _ = limited(ground, Rate(1, 0))
+    owner, other = parts.caller, parts.caller
+    of = await parts.imports.begin(owner, TRY)
+    first = csv_file(1, 30)
+    await parts.imports.take(owner, of.import_id, 0, first, last=False)
+    content = rows_of(*range(1, 11), 11, 11)
+    await parts.imports.take(other, of.import_id, len(first), content, last=False)
+    assert numbers.owed(owner.principal.subject) == pytest.approx(0.3)
+    assert numbers.owed(other.principal.subject) == pytest.approx(11)
+    told = [each for each in await ground.records(of.import_id) if "searched" in each["action"]]
+    assert [each["actor"] for each in told] == [
+        owner.principal.subject,
+        other.principal.subject,
+    ]
+
+
 async def test_what_another_stored_at_the_same_moment_is_paid_for(ground: Ground) -> None:
     await filled(ground, 1)
     parts, numbers, seconds = limited(ground, Rate(1, 0))

@@ -224,8 +224,13 @@ class Imports:
             raise taken.slowed
         if not last or taken.slowed is not None:
             return taken.at
-        at = taken.at
-        return await self.end(at, ImportState.DONE, caller.origin, received=offset + len(content))
+        return await self.end(
+            taken.at,
+            ImportState.DONE,
+            caller.origin,
+            actor=caller.principal.subject,
+            received=offset + len(content),
+        )
 
     async def cancel(self, caller: Caller, import_id: str) -> Import:
         """End an import where it is. What was imported stays; what rested of the file goes.
@@ -244,12 +249,14 @@ class Imports:
         state: ImportState,
         origin: Origin,
         *,
+        actor: str,
         problem: str | None = None,
         received: int | None = None,
         digest: bytes | None = None,
-        actor: str | None = None,
     ) -> Import:
         """End an import: its state, its audit record, and nothing that rests of its file.
+
+        `actor` is who ends it: whoever sent what was last, or cancels.
 
         Raises:
             ImportUnknown, ImportEnded: see each.
@@ -266,7 +273,7 @@ class Imports:
                 layout=at.layout,
             )
             return await self.endings.end(
-                tx, last, state, origin=origin, actor=actor or at.created_by, problem=problem
+                tx, last, state, origin=origin, actor=actor, problem=problem
             )
 
     async def end_with_job(self, tx: Transaction, job: Job) -> None:
@@ -282,7 +289,7 @@ class Imports:
             found,
             ImportState.FAILED if failed else ImportState.CANCELED,
             origin=Origin(),
-            actor=found.created_by,
+            actor=job.created_by,
             problem=job.problem if failed else None,
         )
 
@@ -303,10 +310,9 @@ class Imports:
         return Hands(
             await self._sealer.keys(at.merchant_id, at.mode),
             await self.keys.digest_key(at.merchant_id, at.mode),
-            at.created_by,
+            caller.principal.subject,
             caller.origin,
             access,
-            caller.principal.subject,
             await self.keys.seen_key(at.merchant_id, at.mode) if looks else None,
         )
 
@@ -388,4 +394,10 @@ class Imports:
 
     async def _fail(self, caller: Caller, at: Import, error: ContentRefused) -> None:
         fresh = await self.read(at.merchant_id, at.mode, at.import_id)
-        await self.end(fresh, ImportState.FAILED, caller.origin, problem=error.problem)
+        await self.end(
+            fresh,
+            ImportState.FAILED,
+            caller.origin,
+            actor=caller.principal.subject,
+            problem=error.problem,
+        )

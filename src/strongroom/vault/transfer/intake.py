@@ -170,7 +170,7 @@ class Intake:
         """
         asks = at.wish.deduplicate and not chunk.is_charged
         # Before anything is looked at, and whatever is in it: to wait for some chunks only would tell which.
-        if asks and (owed := self._numbers.owed(hands.asker)) > 0:
+        if asks and (owed := self._numbers.owed(hands.actor)) > 0:
             raise ImportSlowed(owed)
         if not at.wish.dry_run:
             told = await taken(tx, at, chunk, hands)
@@ -179,7 +179,7 @@ class Intake:
         else:
             told = await tried(tx, at, chunk, hands)
         # Another request of theirs may have been charged meanwhile: then this one waits, whatever it costs.
-        if asks and (owed := self._numbers.charge(hands.asker, told.cost)) > 0:
+        if asks and (owed := self._numbers.charge(hands.actor, told.cost)) > 0:
             raise ImportSlowed(owed)
         # Once: a commit that is repeated is not paid for again, nor one that fails given back, as it may have told.
         chunk.is_charged = True
