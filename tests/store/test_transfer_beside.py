@@ -192,6 +192,37 @@ async def test_a_row_says_where_its_token_stands(ground: Ground) -> None:
     ]
     kept = await stored(ground, ground.parts)
     assert [kept[synthetic_number(n)[-4:]]["container"] for n in (1, 2)] == ["cards", "default"]
+    told = [each["details"] for each in await ground.records(of.import_id)]
+    assert [each.get("container") for each in told] == ["default", "cards", "default", None]
+
+
+async def test_records_say_how_many_went_into_which_container(ground: Ground) -> None:
+    await containers(ground, "cards", "others")
+    ground.parts.rules.inside = {"cards": Access.USE, "others": Access.USE}
+    wish = replace(PLACED, container="others")
+    rows = [
+        card(1),
+        *(card(serial, container="cards") for serial in (2, 3, 4)),
+        card(5, container="default"),
+        card(2, container="default"),
+        {"number": "x"},
+    ]
+    of = await imported(ground.parts, wish, file_of(*rows))
+    told = await ground.records(of.import_id)
+    made = [each["details"] for each in told if each["action"] == "vault.token.created"]
+    names = ("container", "count", "duplicates", "refused")
+    assert sorted(tuple(each[name] for name in names) for each in made) == [
+        ("cards", 3, 1, 1),
+        ("default", 1, 0, 0),
+        ("others", 1, 0, 0),
+    ]
+    assert len({each["digest"] for each in made}) == 1
+    assert (told[-1]["details"]["count"], told[-1]["details"].get("container")) == (5, None)
+    # Where no row names one, the end says which.
+    plain = await imported(
+        ground.parts, replace(wish, columns=replace(wish.columns, beside={})), file_of(card(9))
+    )
+    assert (await ground.records(plain.import_id))[-1]["details"]["container"] == "others"
 
 
 async def test_of_a_row_is_shown_what_its_own_container_gives(ground: Ground) -> None:

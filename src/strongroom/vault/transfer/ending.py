@@ -126,13 +126,15 @@ class Endings:
     def _record(self, after: Import, origin: Origin, now: datetime, actor: str) -> NewRecord:
         counts = after.counts
         details: dict[str, str | int] = {
-            "container": after.wish.container,
             "count": counts.created,
             "duplicates": counts.duplicates,
             "operation": "dry_run" if after.wish.dry_run else "import",
             "refused": counts.refused,
             "result": after.state.value,
         }
+        if "container" not in after.wish.columns.beside:
+            # Else each row may have named its own: how many went where is in the records of its chunks.
+            details["container"] = after.wish.container
         if after.digest:
             details["digest"] = after.digest.hex()
         if after.problem:
