@@ -207,8 +207,8 @@ update vault.import set remembers = true
 -- Some cards of a dry run.
 delete from vault.import_seen
  where merchant_id = $1 and mode = $2 and import_id = $3
-   and card in (select s.card from vault.import_seen s
-                 where s.merchant_id = $1 and s.mode = $2 and s.import_id = $3 limit $4)
+   and card = any (array(select s.card from vault.import_seen s
+                          where s.merchant_id = $1 and s.mode = $2 and s.import_id = $3 limit $4))
 returning true as gone;
 
 -- name: seen_forgotten (merchant, mode, import)
