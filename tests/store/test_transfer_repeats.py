@@ -20,7 +20,6 @@ from strongroom.keys import KeyName
 from strongroom.vault.finding import Caller
 from strongroom.vault.search.limiter import NUMBER_RATE, NumberLimiter
 from strongroom.vault.transfer import chunks, ending
-from strongroom.vault.transfer.ending import end_all
 from strongroom.vault.transfer.errors import ImportSlowed
 from strongroom.vault.transfer.model import CHUNK_ROWS, Encryption, Import, ImportState, ImportWish
 from strongroom.vault.transfer.store import RowResult
@@ -435,7 +434,7 @@ async def test_of_an_erased_merchant_no_dry_run_remembers(ground: Ground) -> Non
     )
     assert await seen(ground)
     async with ground.parts.database.transaction([ground.merchant]) as tx:
-        assert await end_all(tx, ground.merchant, Mode.TEST)
+        assert await ground.parts.imports.endings.end_all(tx, ground.merchant, Mode.TEST)
     assert await seen(ground) == []
 
 

@@ -226,10 +226,13 @@ select merchant_id, mode, import_id from vault.import
 select job_id from vault.job
  where merchant_id = $1 and mode = $2 and job_id = $3 and state in ('waiting', 'running', 'paused');
 
--- name: end_open_imports (merchant, mode)
--- Ends the open imports of a merchant whose cards are erased.
-update vault.import set state = 'canceled', problem = 'merchant_erased', updated_at = now(), ended_at = now()
- where merchant_id = $1 and mode = $2 and state in ('open', 'received');
+-- name: lock_open_imports (merchant, mode, limit)
+-- Some imports of a merchant that go on, which nobody else changes until this transaction ends.
+select merchant_id, mode, import_id, state, wish::text as wish, received, consumed, layout, rows, created, duplicates,
+       refused, digest, problem, job_id, created_by, created_at, updated_at, ended_at
+  from vault.import where merchant_id = $1 and mode = $2 and state in ('open', 'received')
+ order by import_id limit $3
+   for update;
 
 -- name: delete_import_keys (merchant, mode, limit)
 -- Some import keys of a merchant whose cards are erased.
