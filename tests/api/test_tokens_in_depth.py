@@ -112,6 +112,8 @@ async def test_a_plain_token_has_nothing_beside_it(vault: Caller) -> None:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
+        ({"metadata": {"card.cvc": "1234"}}, "/metadata cvc_member_refused"),
+        ({"metadata": {"order": "1", "UCAF": "AAABBBCCC"}}, "/metadata cryptogram_refused"),
         ({"holder": f"Amal {VISA}"}, "/holder card_number_refused"),
         ({"billing_address": {**ADDRESS, "line2": VISA}}, "/billing_address card_number_refused"),
         ({"stored_credential": {**STORED, "mandate_text": f"on {VISA}"}},
@@ -242,6 +244,8 @@ async def test_a_token_is_changed_field_by_field(
         ({"exp_month": 1, "exp_year": 2020}, "/exp_year card_expired"),
         ({"exp_month": 1, "exp_year": 2099}, "/exp_year expiry_impossible"),
         ({"metadata": {"a": VISA}}, "/metadata card_number_refused"),
+        ({"metadata": {"cvv2": "123"}}, "/metadata cvc_member_refused"),
+        ({"metadata": {"cavv": "AAABBBCCC"}}, "/metadata cryptogram_refused"),
         ({"holder": VISA}, "/holder card_number_refused"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at moment_out_of_range"),
         ({"number": VISA}, " field_unknown"),

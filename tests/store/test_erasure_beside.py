@@ -30,7 +30,7 @@ from strongroom.vault.erasure import store as erasures
 from strongroom.vault.erasure.jobs import MerchantRows, RetentionHandler
 from strongroom.vault.erasure.model import ErasureState, Scope
 from strongroom.vault.retokenize.job import RetokenizeHandler
-from strongroom.vault.transfer.ending import end_all
+from strongroom.vault.transfer.ending import Endings
 from strongroom.vault.work.errors import JobGoesOn
 from strongroom.vault.work.model import Facts, Job, JobKind
 from strongroom.vault.work.ports import JobHandler
@@ -213,8 +213,9 @@ async def test_nothing_of_a_merchant_is_left_that_says_or_opens_anything(eraser:
         return len(ended) > 1
 
     runner = eraser.runner()
+    imports = Endings(process.database, process.recorder, process.clock)
     runner._handlers = {
-        JobKind.ERASURE: MerchantRows(process.recorder, process.clock, [end, end_all])
+        JobKind.ERASURE: MerchantRows(process.recorder, process.clock, [end, imports.end_all])
     }
     await eraser.erasures.erase_merchant(eraser.caller, ground.merchant)
     await eraser.driver.advance()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -17,7 +18,8 @@ from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.pan_alias import is_pan_alias
 from strongroom.kernel.schemes import synthetic_number
-from strongroom.vault.containers.model import Access
+from strongroom.vault.containers.errors import AccessRefused
+from strongroom.vault.containers.model import Access, Transform
 from strongroom.vault.details import DetailSealer, SealedDetail
 from strongroom.vault.transfer import chunks
 from strongroom.vault.transfer.errors import ContentRefused
@@ -158,14 +160,18 @@ async def test_what_leaves_one_vault_comes_into_another_as_it_was(ground: Ground
     assert json.loads(last["metadata"]) == {"customer": "c-17", "note": ""}
 
 
-async def test_a_row_says_where_its_token_stands(ground: Ground) -> None:
-    for name in ("cards", "others"):
+async def containers(ground: Ground, *names: str) -> None:
+    for name in names:
         await ground.look(
             "insert into vault.container (merchant_id, mode, name, created_by, created_at, updated_at)"
             " values ($1, 'test', $2, 'x', now(), now())",
             ground.merchant,
             name,
         )
+
+
+async def test_a_row_says_where_its_token_stands(ground: Ground) -> None:
+    await containers(ground, "cards", "others")
     ground.parts.rules.inside = {"cards": Access.USE, "others": Access.MASK}
     of = await imported(
         ground.parts,
@@ -186,6 +192,71 @@ async def test_a_row_says_where_its_token_stands(ground: Ground) -> None:
     ]
     kept = await stored(ground, ground.parts)
     assert [kept[synthetic_number(n)[-4:]]["container"] for n in (1, 2)] == ["cards", "default"]
+    told = [each["details"] for each in await ground.records(of.import_id)]
+    assert [each.get("container") for each in told] == ["default", "cards", "default", None]
+
+
+async def test_records_say_how_many_went_into_which_container(ground: Ground) -> None:
+    await containers(ground, "cards", "others")
+    ground.parts.rules.inside = {"cards": Access.USE, "others": Access.USE}
+    wish = replace(PLACED, container="others")
+    rows = [
+        card(1),
+        *(card(serial, container="cards") for serial in (2, 3, 4)),
+        card(5, container="default"),
+        card(2, container="default"),
+        {"number": "x"},
+    ]
+    of = await imported(ground.parts, wish, file_of(*rows))
+    told = await ground.records(of.import_id)
+    made = [each["details"] for each in told if each["action"] == "vault.token.created"]
+    names = ("container", "count", "duplicates", "refused")
+    assert sorted(tuple(each[name] for name in names) for each in made) == [
+        ("cards", 3, 1, 1),
+        ("default", 1, 0, 0),
+        ("others", 1, 0, 0),
+    ]
+    assert len({each["digest"] for each in made}) == 1
+    assert (told[-1]["details"]["count"], told[-1]["details"].get("container")) == (5, None)
+    # Where no row names one, the end says which.
+    plain = await imported(
+        ground.parts, replace(wish, columns=replace(wish.columns, beside={})), file_of(card(9))
+    )
+    assert (await ground.records(plain.import_id))[-1]["details"]["container"] == "others"
+
+
+async def test_of_a_row_is_shown_what_its_own_container_gives(ground: Ground) -> None:
+    """And not the import's, nor that in which the token stood once."""
+    await containers(ground, "cards", "moved", "shut", "veiled")
+    rules = ground.parts.rules
+    rules.inside = dict.fromkeys(("cards", "moved", "shut", "veiled"), Access.USE)
+    wish = replace(
+        PLACED, container="cards", columns=replace(PLACED.columns, external_id="external")
+    )
+    rows = [
+        card(serial, container=name, external=f"x-{serial}")
+        for serial, name in enumerate(("cards", "shut", "veiled", "cards", "cards", "cards"), 1)
+    ]
+    of = await imported(ground.parts, wish, file_of(*rows, {"number": "x"}))
+    before = await results(ground.parts, of)
+    last4s = [synthetic_number(serial)[-4:] for serial in range(1, 7)]
+    assert [each.last4 for each in before] == [*last4s, ""]
+    await ground.look(
+        "update vault.token set container = 'shut' where token_id = $1", before[3].token
+    )
+    await ground.look("delete from vault.token where token_id = $1", before[4].token)
+    rules.inside |= {"cards": Access.MASK, "shut": Access.NONE, "veiled": Access.MASK}
+    rules.gives = Access.NONE
+    rules.shows_inside["veiled"] = Transform.REDACT
+    found = await results(ground.parts, of)
+    assert found[0] == before[0]
+    assert found[2] == msgspec.structs.replace(before[2], last4="")
+    for place in (1, 3, 4):  # not to be read, moved to where it is not, gone
+        assert found[place] == RowResult("created")
+    assert found[5:] == before[5:]
+    rules.inside["cards"] = Access.NONE
+    with pytest.raises(AccessRefused):
+        await results(ground.parts, of)
 
 
 async def test_a_container_of_a_row_that_ends_fails_the_import(ground: Ground) -> None:

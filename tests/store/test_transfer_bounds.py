@@ -23,7 +23,6 @@ from strongroom.vault.containers.errors import AccessRefused, ContainerUnknown
 from strongroom.vault.containers.model import Access, Transform
 from strongroom.vault.residency import MerchantElsewhere
 from strongroom.vault.transfer import ending
-from strongroom.vault.transfer.ending import end_all
 from strongroom.vault.transfer.errors import ContentRefused, ImportKeyUnknown
 from strongroom.vault.transfer.model import (
     Encryption,
@@ -303,11 +302,13 @@ async def test_of_an_erased_merchant_nothing_rests(
         job = replace(job, cursor=step.cursor)
     assert all((await rest(ground)).values())
     other = MerchantId(new_id("mer"))
+    end_all = ground.parts.imports.endings.end_all
     async with ground.parts.database.transaction([other]) as tx:
         assert await end_all(tx, other, Mode.TEST)
         assert await end_all(tx, ground.merchant, Mode.TEST)  # another's: out of sight
     assert all((await rest(ground)).values())
     monkeypatch.setattr(ending, "DELETED_AT_ONCE_MAX", 1)
+    monkeypatch.setattr(ending, "ENDED_AT_ONCE_MAX", 1)
     calls, is_done = 0, False
     while not is_done:
         async with ground.parts.database.transaction([ground.merchant]) as tx:
@@ -318,6 +319,15 @@ async def test_of_an_erased_merchant_nothing_rests(
     for of in (received, begun):
         found = await fresh(ground, of)
         assert (found.state, found.problem) == (ImportState.CANCELED, "merchant_erased")
+        record = await ended_record(ground, of)
+        assert (record["result"], record["reason"]) == ("canceled", "merchant_erased")
+    told = await ground.look(
+        "select object_id, data::text as data from vault.outbox"
+        " where merchant_id = $1 and type = 'import.canceled'",
+        ground.merchant,
+    )
+    assert {row["object_id"] for row in told} == {received.import_id, begun.import_id}
+    assert all("merchant_erased" in row["data"] for row in told)
     with pytest.raises(ImportKeyUnknown):
         await ground.parts.keys.opened(ground.merchant, Mode.TEST)
 

@@ -19,8 +19,7 @@ from strongroom.kernel.schemes import synthetic_number
 from strongroom.keys import KeyName
 from strongroom.vault.finding import Caller
 from strongroom.vault.search.limiter import NUMBER_RATE, NumberLimiter
-from strongroom.vault.transfer import ending
-from strongroom.vault.transfer.ending import end_all
+from strongroom.vault.transfer import chunks, ending
 from strongroom.vault.transfer.errors import ImportSlowed
 from strongroom.vault.transfer.model import CHUNK_ROWS, Encryption, Import, ImportState, ImportWish
 from strongroom.vault.transfer.store import RowResult
@@ -115,8 +114,8 @@ async def test_an_import_of_stored_cards_goes_on_more_slowly_and_tells_the_truth
     waited = await fed(parts, who, of, csv_file(1, stored + 1_000), seconds)
     ended = await parts.imports.read(ground.merchant, Mode.TEST, of.import_id)
     assert (ended.counts.created, ended.counts.duplicates) == (1_000, stored)
-    # Each chunk but the last waits for what the one before has overdrawn.
-    assert waited == [(CHUNK_ROWS - 50) // 5, CHUNK_ROWS // 5]
+    # Each chunk waits for what the one before has overdrawn, the last one too, although all of it is new.
+    assert waited == [(CHUNK_ROWS - 50) // 5, CHUNK_ROWS // 5, CHUNK_ROWS // 5]
     assert seconds.now - began == sum(waited)
     found = await results(parts, of)
     assert [each.status for each in found] == ["duplicate"] * stored + ["created"] * 1_000
@@ -138,6 +137,49 @@ async def test_a_chunk_that_may_not_be_told_is_not_told_by_halves(ground: Ground
     assert await ground.tokens() == 100
 
 
+@pytest.mark.parametrize("wish", [CSV, TRY])
+async def test_whoever_owes_something_is_told_nothing_whatever_they_send(
+    ground: Ground, wish: ImportWish
+) -> None:
+    await filled(ground, 1)
+    parts, numbers, _ = limited(ground)
+    who = parts.caller
+    numbers.charge(who.principal.subject, 51)
+    waits = set()
+    for rows in (rows_of(1), rows_of(200), b"x,12,2034\n", rows_of(1, 1)):
+        of = await parts.imports.begin(who, wish)
+        with pytest.raises(ImportSlowed) as slowed:
+            await parts.imports.take(who, of.import_id, 0, HEADER + rows, last=True)
+        waits.add(slowed.value.better_after_seconds)
+    assert len(waits) == 1
+    assert numbers.owed(who.principal.subject) == pytest.approx(0.2)
+    assert await ground.tokens() == 1
+    assert await seen(ground) == []
+
+
+async def test_a_commit_that_is_repeated_is_paid_for_once(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias that was drawn before is drawn again."""
+    await filled(ground, 40)
+    parts, numbers, seconds = limited(ground, Rate(1, 0))
+    who = parts.caller
+    wish = replace(CSV, columns=replace(CSV.columns, beside={"alias": "alias"}))
+    drawn = ["9900000000000001", "9900000000000001", "9900000000000009"]
+    monkeypatch.setattr(chunks, "new_alias", lambda _pan: drawn.pop(0))
+    monkeypatch.setattr(chunks, "pan_alias", lambda *_: drawn.pop(0))
+    first = await parts.imports.begin(who, wish)
+    header = b"number,exp_month,exp_year,alias\n"
+    row = f"{synthetic_number(100)},12,2034,1\n".encode()
+    await fed(parts, who, first, header + row, seconds)
+    again = await parts.imports.begin(who, wish)
+    known = b"".join(line + b",\n" for line in rows_of(*range(1, 41)).splitlines())
+    row = f"{synthetic_number(101)},12,2034,1\n".encode()
+    assert await fed(parts, who, again, header + known + row, seconds) == []
+    assert drawn == []
+    assert numbers.owed(who.principal.subject) == pytest.approx(40)
+
+
 async def test_what_an_import_has_stored_itself_costs_nothing(ground: Ground) -> None:
     """A legitimate file repeats itself; that its own cards are there is nothing that its sender does not know."""
     parts, numbers, seconds = limited(ground, Rate(0.001, 0))
@@ -152,6 +194,59 @@ async def test_what_an_import_has_stored_itself_costs_nothing(ground: Ground) ->
     again = await parts.imports.begin(who, CSV)
     with pytest.raises(ImportSlowed):
         await parts.imports.take(who, again.import_id, 0, content[:100_000], last=False)
+
+
+async def test_rows_that_are_sent_into_another_ones_import_are_their_senders(
+    ground: Ground,
+) -> None:
+    """In the records, on the tokens, and in what is paid for: its cards are not the sender's own."""
+    parts, numbers, seconds = limited(ground, Rate(1, 0))
+    owner, other = parts.caller, parts.caller
+    mine, theirs = owner.principal.subject, other.principal.subject
+    of = await parts.imports.begin(owner, CSV)
+    first, second = csv_file(1, 30), rows_of(*range(1, 21), 40)
+    await parts.imports.take(owner, of.import_id, 0, first, last=False)
+    await parts.imports.take(other, of.import_id, len(first), second, last=False)
+    assert numbers.owed(theirs) == pytest.approx(20)
+    assert numbers.owed(mine) == 0
+    # Nor are the sender's cards the owner's: what each has stored costs nothing to itself alone.
+    at = len(first) + len(second)
+    await parts.imports.take(owner, of.import_id, at, rows_of(30, 40), last=False)
+    assert numbers.owed(mine) == pytest.approx(1)
+    at += len(rows_of(30, 40))
+    seconds.now += 20
+    await parts.imports.take(other, of.import_id, at, b"", last=True)
+    told = [(each["action"], each["actor"]) for each in await ground.records(of.import_id)]
+    assert told == [
+        ("vault.import.started", mine),
+        ("vault.token.created", mine),
+        ("vault.token.created", theirs),
+        ("vault.import.ended", theirs),
+    ]
+    made = await ground.look(
+        "select created_by, count(*) from vault.token where merchant_id = $1 group by 1",
+        ground.merchant,
+    )
+    assert {row["created_by"]: row["count"] for row in made} == {mine: 30, theirs: 1}
+
+
+async def test_whoever_looks_into_another_ones_dry_run_pays_for_what_repeats(
+    ground: Ground,
+) -> None:
+    parts, numbers, _ = limited(ground, Rate(1, 0))
+    owner, other = parts.caller, parts.caller
+    of = await parts.imports.begin(owner, TRY)
+    first = csv_file(1, 30)
+    await parts.imports.take(owner, of.import_id, 0, first, last=False)
+    content = rows_of(*range(1, 11), 11, 11)
+    await parts.imports.take(other, of.import_id, len(first), content, last=False)
+    assert numbers.owed(owner.principal.subject) == pytest.approx(0.3)
+    assert numbers.owed(other.principal.subject) == pytest.approx(11)
+    told = [each for each in await ground.records(of.import_id) if "searched" in each["action"]]
+    assert [each["actor"] for each in told] == [
+        owner.principal.subject,
+        other.principal.subject,
+    ]
 
 
 async def test_what_another_stored_at_the_same_moment_is_paid_for(ground: Ground) -> None:
@@ -203,7 +298,7 @@ async def test_the_job_of_an_encrypted_file_waits_and_goes_on(ground: Ground) ->
     assert (ended.state, ended.counts.duplicates) == (ImportState.DONE, stored)
     assert ended.counts.created == 10
     assert ended.digest == sha256(sealed)
-    assert waited == [(CHUNK_ROWS - 50) / 5]
+    assert waited == [(CHUNK_ROWS - 50) / 5, CHUNK_ROWS / 5]
 
 
 async def test_two_imports_of_the_same_cards_at_once(ground: Ground) -> None:
@@ -333,13 +428,13 @@ async def test_what_a_dry_run_remembers_is_forgotten_when_it_ends(
 
 
 async def test_of_an_erased_merchant_no_dry_run_remembers(ground: Ground) -> None:
+    """As many at once as are deleted at once, within the time that a statement has."""
     of = await ground.parts.imports.begin(ground.parts.caller, TRY)
-    await ground.parts.imports.take(
-        ground.parts.caller, of.import_id, 0, csv_file(1, 50), last=False
-    )
-    assert await seen(ground)
+    content = csv_file(1, 18_000)
+    await ground.parts.imports.take(ground.parts.caller, of.import_id, 0, content, last=False)
+    assert len(await seen(ground)) == 18_000
     async with ground.parts.database.transaction([ground.merchant]) as tx:
-        assert await end_all(tx, ground.merchant, Mode.TEST)
+        assert await ground.parts.imports.endings.end_all(tx, ground.merchant, Mode.TEST)
     assert await seen(ground) == []
 
 

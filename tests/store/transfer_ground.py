@@ -74,6 +74,8 @@ class Rules:
     inside: dict[str, Access] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     shows: Transform = Transform.MASK
+    #: Likewise, by container.
+    shows_inside: dict[str, Transform] = field(default_factory=dict)
 
     async def of(self, principal: Principal) -> CallerAccess:
         self.asked.append(principal.subject)
@@ -88,7 +90,7 @@ class Rules:
                 GranteeKind.ANYBODY,
                 EVERY,
                 access,
-                self.shows,
+                self.shows_inside.get(container, self.shows),
                 "x",
                 NEVER,
             )

@@ -263,6 +263,12 @@ JSON = ImportWish(Format.JSONL, Encryption.NONE, Columns("card.number", "card.mo
         (b'{"card":{"number":null,"month":1,"year":2030}}', "number_malformed"),
         (b'{"card":{"cvv":"123"}}', "cvc_member_refused"),
         (b'{"cvc":"123"}', "cvc_member_refused"),
+        (b'{"card":{"metadata":{"cvv":"123"}}}', "cvc_member_refused"),
+        (b'{"card":{"notes":[{"a":[[{"Security Code":123}]]}]}}', "cvc_member_refused"),
+        (b'{"card":{"cvc":{"value":"123"}}}', "cvc_member_refused"),
+        (b'{"metadata":{"cavv":"AAABBBCCC"}}', "cryptogram_refused"),
+        (b'{"a":[{"3ds":{"cryptogram":"AAABBBCCC"}}]}', "cryptogram_refused"),
+        (b'{"a":' * 400 + b'{"cvv":"123"}' + b"}" * 400, "cvc_member_refused"),
         (b'\xff{"card":1}', "row_malformed"),
     ],
 )
@@ -272,8 +278,52 @@ def test_malformed_json(row: bytes, code: str) -> None:
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [
+        ('{"cvv":"123"}', "cvc_member_refused"),
+        ('{"note":"x","card.cid":"1234"}', "cvc_member_refused"),
+        ('{"cavv":"AAABBBCCC"}', "cryptogram_refused"),
+    ],
+)
+@pytest.mark.parametrize("path", ["metadata", "card.metadata"])
+def test_metadata_as_a_whole_brings_nothing_that_nobody_keeps(
+    metadata: str, code: str, path: str
+) -> None:
+    wish = ImportWish(Format.JSONL, columns=Columns(whole_metadata=path, expiry="exp"))
+    row = f'{{"number":"{VISA}","exp":"12/34","metadata":%s}}' % metadata
+    if path == "card.metadata":
+        row = f'{{"number":"{VISA}","exp":"12/34","card":{{"metadata":%s}}}}' % metadata
+    with pytest.raises(RowMalformed) as refused:
+        reader(wish, places=None).read(row.encode())
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("cvv", "123", "cvc_member_refused"),
+        ("card_cid", "1234", "cvc_member_refused"),
+        ("cavv", "AAABBBCCC", "cryptogram_refused"),
+        ("note", VISA, "card_number_refused"),
+        ("cid", "c-17", None),
+        ("cvv", "", None),
+        ("note", "123", None),
+    ],
+)
+def test_what_a_column_brings_as_metadata(key: str, value: str, code: str | None) -> None:
+    wish = ImportWish(Format.CSV, columns=Columns(metadata={key: "code"}))
+    row = f"{VISA},1,2030,{value}".encode()
+    if code is None:
+        assert reader(wish, places=(0, 1, 2, 3)).read(row).pan.last4 == "4242"
+        return
+    with pytest.raises(RowMalformed) as refused:
+        reader(wish, places=(0, 1, 2, 3)).read(row)
+    assert refused.value.code == code
+
+
 def test_json_members() -> None:
-    row = f'{{"card":{{"number":{VISA},"month":"01","year":30,"cvc":null}}}}'.encode()
+    row = f'{{"card":{{"number":{VISA},"month":"01","year":30,"cvc":null}},"cavv":"","cvv":{{}}}}'.encode()
     read = reader(JSON, places=None).read(row)
     assert (read.pan.last4, read.exp_month, read.exp_year) == ("4242", 1, 2030)
     assert wanted(JSON.columns) == ("card.number", "card.month", "card.year")

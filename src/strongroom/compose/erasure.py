@@ -15,7 +15,7 @@ from strongroom.vault.erasure.driver import ErasureDriver
 from strongroom.vault.erasure.jobs import MerchantRows, RetentionHandler
 from strongroom.vault.erasure.service import Erasures
 from strongroom.vault.rotation.service import KeyRotation
-from strongroom.vault.transfer.ending import end_all
+from strongroom.vault.transfer.ending import Endings
 
 ADVANCE_SECONDS: Final = 5.0
 RETENTION_SECONDS: Final = 600.0
@@ -32,7 +32,8 @@ def erasures_of(
 ) -> Erasures:
     """Compose erasures (`state.erasures`), before `work` starts."""
     clock, days = process.site.clock, process.site.settings.key_backup_days
-    work.add([MerchantRows(recorder, clock, [end_all]), RetentionHandler(recorder, clock)])
+    imports = Endings(database, recorder, clock)
+    work.add([MerchantRows(recorder, clock, [imports.end_all]), RetentionHandler(recorder, clock)])
     driver = ErasureDriver(
         database=database,
         rotation=rotation,

@@ -16,6 +16,7 @@ from strongroom.kernel.schemes import (
     classify,
     luhn_valid,
 )
+from strongroom.vault.never_kept import holds_code, holds_cryptogram
 from strongroom.vault.pan import Pan
 from strongroom.vault.wire import CardIn
 
@@ -71,16 +72,25 @@ def read_cvc(cvc: str, brand: str, at: str = "/cvc") -> None:
 
 
 def read_metadata(metadata: dict[str, str] | None, at: str = "/metadata") -> None:
-    """Refuse card numbers in metadata: it is stored and shown in clear.
+    """Refuse card numbers, security codes and cryptograms in metadata: it is stored and shown in clear.
 
     Raises:
-        Invalid: a key or a value looks like a card number.
+        Invalid: a key or a value looks like a card number; a value is, by its key, one of the others.
     """
-    if metadata and any(
-        has_cardlike(key) or has_cardlike(value) for key, value in metadata.items()
-    ):
+    if not metadata:
+        return
+    given = metadata.items()
+    if any(has_cardlike(key) or has_cardlike(value) for key, value in given):
         raise Invalid(
             FieldError(at, "card_number_refused", "metadata holds what looks like a card number")
+        )
+    if any(holds_code(key, value) for key, value in given):
+        raise Invalid(
+            FieldError(at, "cvc_member_refused", "metadata holds what looks like a security code")
+        )
+    if any(holds_cryptogram(key, value) for key, value in given):
+        raise Invalid(
+            FieldError(at, "cryptogram_refused", "metadata holds what looks like a cryptogram")
         )
 
 

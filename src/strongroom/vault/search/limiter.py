@@ -31,6 +31,10 @@ class NumberLimiter:
         """
         self._limiter.take(subject, self._seconds())
 
+    def owed(self, subject: str) -> float:
+        """Return for how many seconds something is owed; 0.0 or less: nothing is."""
+        return self._limiter.seconds_owed(subject, self._seconds())
+
     def charge(self, subject: str, questions: float) -> float:
         """Count many at once, unless something is owed; return for how many seconds it is (0.0: they are counted)."""
         now = self._seconds()

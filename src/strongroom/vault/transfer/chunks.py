@@ -97,6 +97,8 @@ class Chunk:
     extras: dict[TokenId, Extra] = field(default_factory=dict)
     #: Of a dry run: what each card is known by within it.
     seen: list[bytes] = field(default_factory=list)
+    #: Whether it was paid for that it is told which cards are known.
+    is_charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,11 @@ class Hands:
 
     keys: MerchantKeys
     digest_key: Secret[bytes]
+    #: Who sends the rows: its tokens and records are theirs; they are told what is stored, and pay for it.
     actor: str
     origin: Origin
-    #: What whoever sends the rows may do: a card's token elsewhere is told only to who may use it.
+    #: What they may do: a card's token elsewhere is told only to who may use it.
     access: CallerAccess
-    #: Who is told what is stored, and pays for it.
-    asker: str
     #: Of a dry run that looks for repeats: what its cards are remembered under.
     seen_key: Secret[bytes] | None = None
 

@@ -12,19 +12,15 @@ from typing import Any, Final
 
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import FieldError, Invalid
+from strongroom.vault.never_kept import is_code, is_cryptogram
 from strongroom.vault.transfer.errors import ContentRefused
 from strongroom.vault.transfer.model import BESIDE, COLUMNS_MAX, Columns, Format, ImportWish
 
 EXTERNAL_ID: Final = "external_id"
-_CODE_COLUMN: Final = re.compile(
-    r"(?:.*[ ._-])?(?:cvc|cvc2|cvv|cvv2|cvn|csc|cid|cav2|card[ _-]?code|security[ _-]?code|"
-    r"verification[ _-]?(?:value|code))(?:[ ._-].*)?"
-)
-#: What authenticates one payment of a network token or by 3-D Secure.
-_CRYPTOGRAM_COLUMN: Final = re.compile(r"(?:.*[ ._-])?(?:cryptogram|[ctu]avv|ucaf)(?:[ ._-].*)?")
 _METADATA_KEY: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _COLUMN_CHARACTERS_MAX: Final = 80
 DELIMITERS: Final = frozenset(",;\t|")
+_EMPTY: Final[Sequence[object]] = (None, "", {}, [])
 
 
 class RowMalformed(Exception):
@@ -98,16 +94,6 @@ def check_wish(wish: ImportWish) -> None:
         raise Invalid(*wrong)
 
 
-def is_code(name: str) -> bool:
-    """Tell whether a column's name is that of a security code."""
-    return _CODE_COLUMN.fullmatch(name.strip().lower()) is not None
-
-
-def is_cryptogram(name: str) -> bool:
-    """Tell whether a column's name is that of a payment's cryptogram."""
-    return _CRYPTOGRAM_COLUMN.fullmatch(name.strip().lower()) is not None
-
-
 def find_columns(header: bytes, wish: ImportWish) -> tuple[int, ...]:
     """Return where the wanted columns stand in a CSV file, from its first row.
 
@@ -167,7 +153,7 @@ def pick_members(found: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> li
     """Return the wanted values of a JSON object; what is not there, or null, is empty.
 
     Raises:
-        RowMalformed: `row_malformed`: a value is neither text nor a whole number; `cvc_member_refused`.
+        RowMalformed: `row_malformed`: a value is neither text nor a whole number.
     """
     values = []
     for path in paths:
@@ -207,13 +193,24 @@ def pick_beside(found: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> lis
     return values
 
 
-def has_code(found: Mapping[str, Any]) -> bool:
-    """Tell whether a JSON row brings a security code, in itself or one level down."""
-    for name, value in found.items():
-        if is_code(name) and value not in (None, ""):
-            return True
-        if isinstance(value, dict) and any(
-            is_code(inner) and each not in (None, "") for inner, each in value.items()
-        ):
-            return True
-    return False
+def require_kept(found: Mapping[str, Any]) -> None:
+    """Refuse a JSON row that brings what nobody keeps, however deep: metadata may come as a whole.
+
+    Raises:
+        RowMalformed: `cvc_member_refused`, `cryptogram_refused`.
+    """
+    waiting: list[Any] = [found]
+    while waiting:  # and no recursion: a row may be as deep as it is long
+        value = waiting.pop()
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if inner in _EMPTY:
+                    continue
+                if is_code(name):
+                    raise RowMalformed("cvc_member_refused")
+                if is_cryptogram(name):
+                    raise RowMalformed("cryptogram_refused")
+                if isinstance(inner, (dict, list)):
+                    waiting.append(inner)
+        else:
+            waiting.extend(each for each in value if isinstance(each, (dict, list)))

@@ -22,7 +22,9 @@ IDLE: Final = timedelta(days=7)
 #: How often that is looked after, in seconds.
 LOOK_SECONDS: Final = 3_600.0
 IDLE_AT_ONCE_MAX: Final = 1_000
-IDLE_ACTOR: Final = "system:imports"
+ACTOR: Final = "system:imports"
+#: Imports that one call of `end_all` ends, each with what rests of its file.
+ENDED_AT_ONCE_MAX: Final = 20
 #: Rows of each table that one call of `end_all` deletes: a second's work or so, as they are up to 1 MiB each.
 DELETED_AT_ONCE_MAX: Final = 500
 _TOLD: Final = {
@@ -38,7 +40,7 @@ OPEN: Final = (ImportState.OPEN, ImportState.RECEIVED)
 
 @final
 class Endings:
-    """Ends imports with their audit record."""
+    """Ends imports with their audit record and event."""
 
     def __init__(self, database: Database, recorder: Recorder, clock: Clock) -> None:
         self._database = database
@@ -100,7 +102,7 @@ class Endings:
                     found,
                     ImportState.CANCELED,
                     origin=Origin(),
-                    actor=IDLE_ACTOR,
+                    actor=ACTOR,
                     problem="idle_too_long",
                 )
                 ended += 1
@@ -123,16 +125,52 @@ class Endings:
                 await tx.run(QUERIES["seen_forgotten"], *scope)
         return forgotten
 
+    async def end_all(self, tx: Transaction, merchant: MerchantId, mode: Mode) -> bool:
+        """End every open import of a merchant in a mode that is erased, and delete what rests of imports and exports.
+
+        What rests: pieces of uploads, import keys, results of rows, cards that dry runs remember, pieces of exports.
+        The imports' own rows stay: they hold counts. Ends and deletes a bounded number a call. Destroy the merchant's
+        keys before.
+
+        Returns:
+            Whether nothing is left: call it again, in another transaction, until it is so.
+        """
+        found = await store.open_ones(tx, merchant, mode, ENDED_AT_ONCE_MAX)
+        for each in found:
+            await self.end(
+                tx,
+                each,
+                ImportState.CANCELED,
+                origin=Origin(),
+                actor=ACTOR,
+                problem="merchant_erased",
+            )
+        left = len(found) == ENDED_AT_ONCE_MAX
+        for name, rows in (
+            ("delete_import_keys", 1),
+            ("delete_import_pieces", 1),
+            ("delete_import_parts", 1),
+            # A hundred bytes each.
+            ("delete_import_seen", 40),
+            ("delete_export_pieces", 1),
+        ):
+            limit = rows * DELETED_AT_ONCE_MAX
+            deleted = await tx.rows(QUERIES[name], merchant, mode, limit)
+            left = left or len(deleted) == limit
+        return not left
+
     def _record(self, after: Import, origin: Origin, now: datetime, actor: str) -> NewRecord:
         counts = after.counts
         details: dict[str, str | int] = {
-            "container": after.wish.container,
             "count": counts.created,
             "duplicates": counts.duplicates,
             "operation": "dry_run" if after.wish.dry_run else "import",
             "refused": counts.refused,
             "result": after.state.value,
         }
+        if "container" not in after.wish.columns.beside:
+            # Else each row may have named its own: how many went where is in the records of its chunks.
+            details["container"] = after.wish.container
         if after.digest:
             details["digest"] = after.digest.hex()
         if after.problem:
@@ -148,29 +186,3 @@ class Endings:
             details=details,
             outcome=Outcome.FAILED if after.state is ImportState.FAILED else Outcome.SUCCESS,
         )
-
-
-async def end_all(tx: Transaction, merchant: MerchantId, mode: Mode) -> bool:
-    """End every open import of a merchant in a mode, and delete what rests of imports and exports.
-
-    The caller records it. What rests: pieces of uploads, import keys, results of rows, cards that dry runs remember,
-    pieces of exports. The imports' own rows stay: they hold counts. Deletes a bounded number of rows a call. Destroy
-    the merchant's keys before.
-
-    Returns:
-        Whether nothing is left: call it again, in another transaction, until it is so.
-    """
-    await tx.run(QUERIES["end_open_imports"], merchant, mode)
-    left = False
-    for name, rows in (
-        ("delete_import_keys", 1),
-        ("delete_import_pieces", 1),
-        ("delete_import_parts", 1),
-        # A hundred bytes each.
-        ("delete_import_seen", 40),
-        ("delete_export_pieces", 1),
-    ):
-        limit = rows * DELETED_AT_ONCE_MAX
-        deleted = await tx.rows(QUERIES[name], merchant, mode, limit)
-        left = left or len(deleted) == limit
-    return not left

@@ -10,8 +10,6 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from strongroom.audit import Action, Origin, Recorder
 from strongroom.crypto import hmac_sha256
 from strongroom.crypto.ids import new_id
@@ -24,7 +22,7 @@ from strongroom.kernel.principal import Principal
 from strongroom.telemetry.metrics import VaultMetrics
 from strongroom.vault.containers.decision import CallerAccess
 from strongroom.vault.containers.errors import ContainerUnknown
-from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access, Transform
+from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.finding import Caller
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.search.limiter import NumberLimiter
@@ -53,6 +51,7 @@ from strongroom.vault.transfer.model import (
 from strongroom.vault.transfer.opening import ImportKeys
 from strongroom.vault.transfer.reading import RowReader
 from strongroom.vault.transfer.rows import RawRow, RowTooLong, split_rows
+from strongroom.vault.transfer.shown import shown_part
 from strongroom.vault.transfer.store import Part
 from strongroom.vault.transfer.who import AccessRules, caller_facts
 from strongroom.vault.work.model import Job, JobKind, JobState
@@ -174,7 +173,7 @@ class Imports:
     async def results(self, principal: Principal, import_id: str, row: int) -> Part | None:
         """Return what became of the rows of the chunk that has a row (from 0), or None behind the last.
 
-        Where the caller is shown no digits, these have none either.
+        Of each row it says what the caller may read of its token: see `shown`.
 
         Raises:
             ImportUnknown: see `read`.
@@ -182,14 +181,8 @@ class Imports:
         """
         of = await self.read(principal.merchant, principal.mode, import_id)
         access = await self._rules.of(principal)
-        granted = access.require(of.wish.container, Access.MASK)
         async with self._database.transaction([principal.merchant]) as read:
-            part = await store.part_from(read, of, row)
-        if part is None or granted.transform is not Transform.REDACT:
-            return part
-        return Part(
-            part.first_row, [msgspec.structs.replace(each, last4="") for each in part.results]
-        )
+            return await shown_part(read, of, row, access)
 
     async def take(
         self, caller: Caller, import_id: str, offset: int, content: bytes, *, last: bool
@@ -224,8 +217,13 @@ class Imports:
             raise taken.slowed
         if not last or taken.slowed is not None:
             return taken.at
-        at = taken.at
-        return await self.end(at, ImportState.DONE, caller.origin, received=offset + len(content))
+        return await self.end(
+            taken.at,
+            ImportState.DONE,
+            caller.origin,
+            actor=caller.principal.subject,
+            received=offset + len(content),
+        )
 
     async def cancel(self, caller: Caller, import_id: str) -> Import:
         """End an import where it is. What was imported stays; what rested of the file goes.
@@ -244,12 +242,14 @@ class Imports:
         state: ImportState,
         origin: Origin,
         *,
+        actor: str,
         problem: str | None = None,
         received: int | None = None,
         digest: bytes | None = None,
-        actor: str | None = None,
     ) -> Import:
         """End an import: its state, its audit record, and nothing that rests of its file.
+
+        `actor` is who ends it: whoever sent what was last, or cancels.
 
         Raises:
             ImportUnknown, ImportEnded: see each.
@@ -266,7 +266,7 @@ class Imports:
                 layout=at.layout,
             )
             return await self.endings.end(
-                tx, last, state, origin=origin, actor=actor or at.created_by, problem=problem
+                tx, last, state, origin=origin, actor=actor, problem=problem
             )
 
     async def end_with_job(self, tx: Transaction, job: Job) -> None:
@@ -282,7 +282,7 @@ class Imports:
             found,
             ImportState.FAILED if failed else ImportState.CANCELED,
             origin=Origin(),
-            actor=found.created_by,
+            actor=job.created_by,
             problem=job.problem if failed else None,
         )
 
@@ -303,10 +303,9 @@ class Imports:
         return Hands(
             await self._sealer.keys(at.merchant_id, at.mode),
             await self.keys.digest_key(at.merchant_id, at.mode),
-            at.created_by,
+            caller.principal.subject,
             caller.origin,
             access,
-            caller.principal.subject,
             await self.keys.seen_key(at.merchant_id, at.mode) if looks else None,
         )
 
@@ -388,4 +387,10 @@ class Imports:
 
     async def _fail(self, caller: Caller, at: Import, error: ContentRefused) -> None:
         fresh = await self.read(at.merchant_id, at.mode, at.import_id)
-        await self.end(fresh, ImportState.FAILED, caller.origin, problem=error.problem)
+        await self.end(
+            fresh,
+            ImportState.FAILED,
+            caller.origin,
+            actor=caller.principal.subject,
+            problem=error.problem,
+        )

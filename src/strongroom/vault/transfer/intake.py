@@ -7,13 +7,14 @@ else; what is killed between two commits has left the last one's end as the plac
 To import a chunk:
  1. Read each row: a card, or a word for what is wrong.
  2. Seal each card for a new token; a card that stands twice in the chunk is sealed once.
- 3. In one transaction: lock the import and see that it stands where this chunk begins; give cards without a token
-    theirs, leave those that have one, and charge for telling so (`repeats`); write tokens, results, the audit record,
-    and where the next chunk begins.
+ 3. In one transaction: lock the import and see that it stands where this chunk begins; where whoever sends it owes
+    nothing, give cards without a token theirs, leave those that have one, and charge for telling so (`repeats`); write
+    tokens, results, the audit record, and where the next chunk begins.
 """
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -134,9 +135,11 @@ class Intake:
                 raise ImportOffsetWrong
             told = await self._told(tx, found, chunk, hands, now)
             known = told.known
+            made: Mapping[str, int] = {}
             if not found.wish.dry_run:
                 new = chunk.cards.without(set(known))
                 await _insert(tx, found, chunk, new, hands, now)
+                made = _made(found, chunk, new)
             results = [
                 _result(chunk, row, known, dry_run=found.wish.dry_run)
                 for row in range(len(chunk.results))
@@ -156,7 +159,7 @@ class Intake:
                 updated_at=now,
             )
             await store.save(tx, after)
-            await self._record(tx, found, after, hands, now)
+            await self._record(tx, found, after, made, hands, now)
         self._count(found, after)
         return after
 
@@ -168,14 +171,21 @@ class Intake:
         Raises:
             ImportSlowed: they have been told as much as they may be; nothing of this chunk is.
         """
+        asks = at.wish.deduplicate and not chunk.is_charged
+        # Before anything is looked at, and whatever is in it: to wait for some chunks only would tell which.
+        if asks and (owed := self._numbers.owed(hands.actor)) > 0:
+            raise ImportSlowed(owed)
         if not at.wish.dry_run:
             told = await taken(tx, at, chunk, hands)
         elif hands.seen_key is None:
             return Told({}, 0.0)
         else:
             told = await tried(tx, at, chunk, hands)
-        if told.cost > 0 and (owed := self._numbers.charge(hands.asker, told.cost)) > 0:
+        # Another request of theirs may have been charged meanwhile: then this one waits, whatever it costs.
+        if asks and (owed := self._numbers.charge(hands.actor, told.cost)) > 0:
             raise ImportSlowed(owed)
+        # Once: a commit that is repeated is not paid for again, nor one that fails given back, as it may have told.
+        chunk.is_charged = True
         if at.wish.dry_run and chunk.seen:
             record = self._recorder.make(
                 Action.VAULT_TOKEN_SEARCHED,
@@ -199,33 +209,43 @@ class Intake:
         metrics.tokens_deduplicated.labels(after.mode).inc(now.duplicates - was.duplicates)
 
     async def _record(
-        self, tx: Transaction, before: Import, after: Import, hands: Hands, now: datetime
+        self,
+        tx: Transaction,
+        before: Import,
+        after: Import,
+        made: Mapping[str, int],
+        hands: Hands,
+        now: datetime,
     ) -> None:
-        """Record what this transaction made: how many, and up to which row of the file."""
-        made = after.counts.created - before.counts.created
-        if made == 0 or after.wish.dry_run:
-            return
-        details: dict[str, str | int] = {
-            "container": after.wish.container,
-            "count": made,
-            "duplicates": after.counts.duplicates - before.counts.duplicates,
-            "operation": "import",
-            "refused": after.counts.refused - before.counts.refused,
-        }
-        if not after.wish.encryption.is_spooled:
-            # Over the rows up to here. Of a file that is read as a whole, the end's record has the whole file's.
-            details["digest"] = after.digest.hex()
-        record = self._recorder.make(
-            Action.VAULT_TOKEN_CREATED,
-            actor=hands.actor,
-            merchant=after.merchant_id,
-            mode=after.mode,
-            thing=after.import_id,
-            origin=hands.origin,
-            now=now,
-            details=details,
-        )
-        await self._recorder.insert(tx, record)
+        """Record what this transaction made: how many in which container, and up to which row of the file.
+
+        A record a container. Rows that made nothing stand in no container, so that the first record has them all.
+        """
+        duplicates = after.counts.duplicates - before.counts.duplicates
+        refused = after.counts.refused - before.counts.refused
+        for container, count in sorted(made.items()):
+            details: dict[str, str | int] = {
+                "container": container,
+                "count": count,
+                "duplicates": duplicates,
+                "operation": "import",
+                "refused": refused,
+            }
+            duplicates = refused = 0
+            if not after.wish.encryption.is_spooled:
+                # Over the rows up to here. Of a file that is read as a whole, the end's record has the whole file's.
+                details["digest"] = after.digest.hex()
+            record = self._recorder.make(
+                Action.VAULT_TOKEN_CREATED,
+                actor=hands.actor,
+                merchant=after.merchant_id,
+                mode=after.mode,
+                thing=after.import_id,
+                origin=hands.origin,
+                now=now,
+                details=details,
+            )
+            await self._recorder.insert(tx, record)
 
 
 async def locked(tx: Transaction, of: Import) -> Import:
@@ -253,6 +273,16 @@ def _result(chunk: Chunk, row: int, known: Mapping[int, str], *, dry_run: bool) 
     if token is None and not dry_run:
         token = chunk.cards.tokens[card]
     return RowResult(status, token or "", result.brand, result.last4, result.external_id)
+
+
+def _made(at: Import, chunk: Chunk, cards: Columns) -> Mapping[str, int]:
+    """Return how many of some tokens stand in which container."""
+    if not chunk.extras:
+        return {at.wish.container: len(cards.tokens)} if cards.tokens else {}
+    extras = chunk.extras
+    return Counter(
+        extras.get(token, _NOTHING).container or at.wish.container for token in cards.tokens
+    )
 
 
 async def _insert(

@@ -207,8 +207,8 @@ update vault.import set remembers = true
 -- Some cards of a dry run.
 delete from vault.import_seen
  where merchant_id = $1 and mode = $2 and import_id = $3
-   and card in (select s.card from vault.import_seen s
-                 where s.merchant_id = $1 and s.mode = $2 and s.import_id = $3 limit $4)
+   and card = any (array(select s.card from vault.import_seen s
+                          where s.merchant_id = $1 and s.mode = $2 and s.import_id = $3 limit $4))
 returning true as gone;
 
 -- name: seen_forgotten (merchant, mode, import)
@@ -226,10 +226,13 @@ select merchant_id, mode, import_id from vault.import
 select job_id from vault.job
  where merchant_id = $1 and mode = $2 and job_id = $3 and state in ('waiting', 'running', 'paused');
 
--- name: end_open_imports (merchant, mode)
--- Ends the open imports of a merchant whose cards are erased.
-update vault.import set state = 'canceled', problem = 'merchant_erased', updated_at = now(), ended_at = now()
- where merchant_id = $1 and mode = $2 and state in ('open', 'received');
+-- name: lock_open_imports (merchant, mode, limit)
+-- Some imports of a merchant that go on, which nobody else changes until this transaction ends.
+select merchant_id, mode, import_id, state, wish::text as wish, received, consumed, layout, rows, created, duplicates,
+       refused, digest, problem, job_id, created_by, created_at, updated_at, ended_at
+  from vault.import where merchant_id = $1 and mode = $2 and state in ('open', 'received')
+ order by import_id limit $3
+   for update;
 
 -- name: delete_import_keys (merchant, mode, limit)
 -- Some import keys of a merchant whose cards are erased.
@@ -255,11 +258,10 @@ delete from vault.import_part
 returning first_row;
 
 -- name: delete_import_seen (merchant, mode, limit)
--- Likewise, of the cards of dry runs.
+-- Likewise, of the cards of dry runs, by where they stand (none is ever changed): a join of so many is slow.
 delete from vault.import_seen
  where merchant_id = $1 and mode = $2
-   and (import_id, card) in (
-       select s.import_id, s.card from vault.import_seen s where s.merchant_id = $1 and s.mode = $2 limit $3)
+   and ctid = any (array(select s.ctid from vault.import_seen s where s.merchant_id = $1 and s.mode = $2 limit $3))
 returning true as gone;
 
 -- name: delete_export_pieces (merchant, mode, limit)

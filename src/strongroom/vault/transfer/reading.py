@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads one row: a card that may become a token, or a word for what is wrong with it. Pure but for opening a JWE.
 
-The words: row_empty, row_encoding, row_malformed, fields_missing, cvc_member_refused, jwe_refused, expiry_malformed,
-metadata_wrong, card_number_refused (outside its column), those of `vault.cards` (number_malformed, scheme_unknown,
-number_checksum_wrong, test_number_in_live_mode, live_number_in_test_mode, card_expired, expiry_impossible), and of what
-stands beside, with its field, those of the single route (field_missing, type_wrong, value_wrong, moment_out_of_range).
+The words: row_empty, row_encoding, row_malformed, fields_missing, cvc_member_refused, cryptogram_refused, jwe_refused,
+expiry_malformed, metadata_wrong, card_number_refused (outside its column), those of `vault.cards` (number_malformed,
+scheme_unknown, number_checksum_wrong, test_number_in_live_mode, live_number_in_test_mode, card_expired,
+expiry_impossible), and of what stands beside, with its field, those of the single route (field_missing, type_wrong,
+value_wrong, moment_out_of_range).
 None is ever followed by a value.
 """
 
@@ -24,10 +25,10 @@ from strongroom.vault.transfer.beside import Beside, BesideReader, read_whole_me
 from strongroom.vault.transfer.columns import (
     EXTERNAL_ID,
     RowMalformed,
-    has_code,
     pick_beside,
     pick_fields,
     pick_members,
+    require_kept,
     wanted,
 )
 from strongroom.vault.transfer.model import ImportWish
@@ -130,8 +131,7 @@ class RowReader:
             found = _decode_object(row)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise RowMalformed("row_malformed") from None
-        if has_code(found):
-            raise RowMalformed("cvc_member_refused")
+        require_kept(found)
         values = pick_members(found, self._paths)
         if self._beside_paths:
             values += pick_beside(found, self._beside_paths)
@@ -178,8 +178,8 @@ def _metadata(given: dict[str, str], external: str) -> str:
         raise RowMalformed("metadata_wrong")
     try:
         read_metadata(given)
-    except Invalid:
-        raise RowMalformed("card_number_refused") from None
+    except Invalid as error:
+        raise RowMalformed(error.errors[0].code) from None
     return _encode_sorted(given).decode()
 
 

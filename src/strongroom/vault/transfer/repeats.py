@@ -2,8 +2,9 @@
 """Says which cards of a chunk have a token already, or stood in the file before, and who has to pay for being told.
 
 To be told that a number is stored is what a search by number tells, and is bounded with it (`search.limiter`):
- * An import pays for each card that somebody else has stored: one that it has stored itself says nothing new. A card
-   that was not there costs nothing: it has a token now, and a record says how many.
+ * An import pays for each card that somebody else has stored: one that it has stored itself says nothing new, to
+   whoever began it and sends it; of somebody else's import nothing is one's own. A card that was not there costs
+   nothing: it has a token now, and a record says how many.
  * A dry run leaves no token behind, so that guessing would cost nothing: it pays for what it looks up, a hundredth for
    a card that is not there, and each chunk is recorded as a search.
 """
@@ -41,15 +42,17 @@ async def taken(tx: Transaction, at: Import, chunk: Chunk, hands: Hands) -> Told
     found = await _known(tx, at, chunk, hands)
     if not found:
         return Told(found, 0.0)
-    rows = await tx.rows(
-        QUERIES["own_tokens"],
-        at.merchant_id,
-        at.mode,
-        at.import_id,
-        at.created_by,
-        sorted(set(found.values())),
-    )
-    own = {row["token_id"] for row in rows}
+    own: set[str] = set()
+    if hands.actor == at.created_by:
+        rows = await tx.rows(
+            QUERIES["own_tokens"],
+            at.merchant_id,
+            at.mode,
+            at.import_id,
+            at.created_by,
+            sorted(set(found.values())),
+        )
+        own = {row["token_id"] for row in rows}
     others = sum(token not in own for token in found.values())
     return Told(await _tellable(tx, at, found, hands), float(others))
 
@@ -88,7 +91,9 @@ async def tried(tx: Transaction, at: Import, chunk: Chunk, hands: Hands) -> Told
     )
     stored = {asked[row["place"] - 1][0] for row in rows}
     repeated = set(places.values()) - new
-    cost = len(stored) + MISS_COST * (len(new) - len(stored))
+    # That a card stood in rows that somebody else has sent is as good as that it is stored.
+    others = 0 if hands.actor == at.created_by else len(repeated)
+    cost = len(stored) + others + MISS_COST * (len(new) - len(stored))
     return Told(dict.fromkeys(repeated | stored, ""), cost, len(stored))
 
 

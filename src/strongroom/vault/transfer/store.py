@@ -132,6 +132,14 @@ async def page(
     return [_import(row) for row in rows]
 
 
+async def open_ones(
+    tx: Transaction, merchant: MerchantId, mode: Mode, limit: int
+) -> Sequence[Import]:
+    """Return some that go on, locked, oldest first."""
+    rows = await tx.rows(QUERIES["lock_open_imports"], merchant, mode, limit)
+    return [_import(row) for row in rows]
+
+
 async def save(tx: Transaction, after: Import) -> None:
     """Keep how far an import is."""
     counts = after.counts

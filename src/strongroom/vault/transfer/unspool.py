@@ -89,7 +89,9 @@ class Unspooler:
             await self._drop(job.job_id)
             problem = error.problem if isinstance(error, ContentRefused) else "row_too_long"
             fresh = await self._imports.read(at.merchant_id, at.mode, at.import_id)
-            ended = await self._imports.end(fresh, ImportState.FAILED, Origin(), problem=problem)
+            ended = await self._imports.end(
+                fresh, ImportState.FAILED, Origin(), actor=job.created_by, problem=problem
+            )
             return Step(job.cursor, ended=True, result=_facts(ended))
         except (ImportEnded, ImportOffsetWrong, ImportUnknown):
             # Canceled meanwhile, or moved on by a process whose turn was thought over: the next step sees how it is.
@@ -152,7 +154,11 @@ class Unspooler:
         if session.ended:
             await self._drop(job.job_id)
             ended = await self._imports.end(
-                at, ImportState.DONE, Origin(), digest=bytes.fromhex(digest_text)
+                at,
+                ImportState.DONE,
+                Origin(),
+                actor=job.created_by,
+                digest=bytes.fromhex(digest_text),
             )
             return Step(job.cursor, done, refused, ended=True, result=_facts(ended))
         return Step(job.cursor, done, refused)
