@@ -118,6 +118,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.attempt": _CHANGE,
         "payments.connection": _CHANGE,
         "payments.payment": _CHANGE,
+        "payments.posting": _ADD,
         "payments.refund": _CHANGE,
         "strongroom.migration": _READ,
         "webhooks.delivery": _ADD,
@@ -136,6 +137,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.attempt": _CHANGE,
         "payments.connection": _READ,
         "payments.payment": _MOVE,
+        "payments.posting": _ADD,
         "payments.refund": _CHANGE,
         "strongroom.migration": _READ,
         "webhooks.delivery": _CHANGE,
@@ -364,6 +366,10 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, payment_id, version, status, amount, currency, capture_method, created_by, created_at,"
         " updated_at)"
         " values ('{m}', 'test', 'pay_{own}', 1, 'requires_confirmation', 1, 'AED', 'manual', 'x', now(), now())"
+    ),
+    "payments.posting": (
+        "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"
+        " values ('{m}', 'test', 'pay_{m}', '{aud}', 'holds', 'authorizations', 1, 'AED', 'con_{m}', now())"
     ),
     "payments.refund": (
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
