@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says why what is sealed under a card key does not open: for operators, after it was refused, and within bounds.
+"""Says why what is sealed under a card key does not open: in the log, after it was refused, and within bounds.
 
 An authenticated cipher says one thing, that the tag does not hold. So the tag is checked again for the places of the
 same tenant that the value could have come from; no other tenant's key is taken, nothing is opened, and callers are told
@@ -17,7 +17,7 @@ from strongroom.audit import Action, Origin, Outcome, Recorder
 from strongroom.crypto import VERSION_BYTES, Algorithm, CannotOpen, Place, algorithm_of
 from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.errors import StrongroomError, told
 from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKey, DataKeys, KeyName, KeysBroken
 from strongroom.telemetry.log import Log
@@ -172,7 +172,8 @@ class Diagnosis:
             thing=place.object_id,
             origin=Origin(),
             now=now,
-            details={"key_version": place.key_version, "reason": error.code},
+            # Whoever may read the tenant's records is a caller: why is in the log.
+            details={"key_version": place.key_version, "reason": told(error).code},
             outcome=Outcome.FAILED,
         )
         try:
