@@ -239,7 +239,28 @@ async def revoked(ground: Ground, key: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["read", "search", "forward", "charge", "reveal"])
+@pytest.mark.parametrize("name", ["charge", "seal_cvc", "forward", "search"])
+async def test_a_visitors_id_does_not_end_the_key_of_the_shop(
+    strict: Service, tmp_path: Path, name: str
+) -> None:
+    """Whoever posts one at the checkout, or makes a system look around, would end what is not theirs."""
+    async with trapping(strict, tmp_path) as trap:
+        use, word = WAYS[name]
+        said = await use(trap, trap.bait)
+        assert answered(said), said.text
+        (record,) = await trap.uses()
+        assert record["details"] == {"operation": word, "state": "warned"}
+        lines = map(json.loads, strict.log_text().splitlines())
+        (event,) = [each for each in lines if each.get("audit_event_id") == record["event_id"]
+                    and each["event_type"] == "security.event"]  # fmt: skip
+        assert event["severity"] == "high"
+        assert await trap.watch.contain() == 0
+        assert await revoked(trap.ground, record["actor"]) == []
+        again = await trap.ground.vault.get(f"/v1/tokens/{trap.ground.token['id']}")
+        assert again.status_code == 200, again.text
+
+
+@pytest.mark.parametrize("name", ["read", "change", "delete", "reveal"])
 async def test_the_key_that_named_it_is_ended(strict: Service, tmp_path: Path, name: str) -> None:
     async with trapping(strict, tmp_path) as trap:
         use, word = WAYS[name]

@@ -333,7 +333,10 @@ class Settings(KeyStoreSettings):
     )
     honeytoken_ends_keys: bool = field(
         default=False,
-        metadata=says("Whether a key that names a honeytoken is revoked; else it is told of only."),
+        metadata=says(
+            "Whether a key that reads, changes, reveals or exports a honeytoken is revoked; else, and whoever charges, "
+            "forwards or finds one by a search, it is told of only."
+        ),
     )
     card_algorithm: CardAlgorithm = field(
         default=CardAlgorithm.A256CBC_HS512,

@@ -32,7 +32,8 @@ _Request: TypeAlias = LitestarRequest[Any, Any, State]
     description=(
         "A token like any other that no system uses: whoever reads, finds, changes, charges, forwards, reveals or "
         "exports it has what is not theirs. It holds a test number; no answer tells it from others. Each use is a "
-        "security event and, where that is configured, ends the key. Put its id where only a thief would find it."
+        "security event; where that is configured, whoever reads, changes, reveals or exports it loses the key. Put its "
+        "id where only a thief would find it."
     ),
     tags=["honeytokens"],
     responses=answers(

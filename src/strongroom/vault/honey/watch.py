@@ -23,6 +23,9 @@ from strongroom.vault.watching import Scope, Way
 ACTOR: Final = "system:honeytokens"
 CONTAINED: Final = "contained"
 WARNED: Final = "warned"
+#: Ways that say nothing of whoever holds the key: a shop charges and forwards what its visitors post, so that anybody
+#: with an id could end the shop's own key; whoever searches names none.
+NEVER_CONTAINED: Final = frozenset({Way.CHARGE, Way.FORWARD, Way.SEARCH})
 
 
 @final
@@ -76,7 +79,7 @@ class HoneyWatch:
         }
         if not found:
             return
-        contain = self._ender is not None and is_id("key", actor)
+        contain = self._ender is not None and way not in NEVER_CONTAINED and is_id("key", actor)
         merchant, mode = scope
         state, now = CONTAINED if contain else WARNED, self._clock.now()
         async with self._database.transaction([merchant]) as tx:
