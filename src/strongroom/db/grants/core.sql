@@ -179,6 +179,7 @@ grant select, insert, update, delete on keys.rewrap to strongroom_console;
 -- Whether a version still seals anything of webhooks is counted by who destroys it; nothing that is sealed is seen.
 grant usage on schema webhooks to strongroom_console;
 grant select (merchant_id, mode, key_version) on webhooks.endpoint, webhooks.source, webhooks.notice to strongroom_console;
+grant select (status) on webhooks.endpoint to strongroom_console;
 grant select, update (cursor, total, looked, resealed, unread, state, problem, failures, claim, run_at, updated_at, ended_at)
     on keys.reseal to strongroom_gateway, strongroom_worker;
 grant select on keys.change to strongroom_gateway, strongroom_worker, strongroom_webhooks;
