@@ -334,8 +334,8 @@ class Settings(KeyStoreSettings):
     honeytoken_ends_keys: bool = field(
         default=False,
         metadata=says(
-            "Whether a key that reads, changes, reveals or exports a honeytoken is revoked; else, and whoever charges, "
-            "forwards or finds one by a search, it is told of only."
+            "Whether a key that reads, changes, reveals or exports a honeytoken is revoked; any other use is told of "
+            "only."
         ),
     )
     card_algorithm: CardAlgorithm = field(
