@@ -286,13 +286,14 @@ async def test_who_named_it_does_not_wait_until_their_key_is_ended(
     async with trapping(strict, tmp_path) as trap:
         ender = trap.watch._ender
         assert ender is not None
+        ends = ender.revoke_key
         asked, go_on = asyncio.Event(), asyncio.Event()
 
         class Held:
             async def revoke_key(self, *of: Any, **more: Any) -> None:
                 asked.set()
                 await go_on.wait()
-                await ender.revoke_key(*of, **more)
+                await ends(*of, **more)
 
         monkeypatch.setattr(trap.watch, "_ender", Held())
         async with asyncio.timeout(30):  # so that it fails where it would wait for ever

@@ -271,7 +271,12 @@ def every_error(module: object) -> list[type[StrongroomError]]:
     ]
 
 
-ERRORS = [*every_error(vault_errors), *every_error(key_errors), *every_error(db_errors), Invalid]
+ERRORS: list[type[StrongroomError]] = [
+    *every_error(vault_errors),
+    *every_error(key_errors),
+    *every_error(db_errors),
+    Invalid,
+]
 _MADE: dict[type[StrongroomError], Callable[[], StrongroomError]] = {
     db_errors.ConstraintBroken: lambda: db_errors.ConstraintBroken("token_pkey"),
     db_errors.QueryFailed: lambda: db_errors.QueryFailed("42P01"),
