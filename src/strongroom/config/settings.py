@@ -333,10 +333,7 @@ class Settings(KeyStoreSettings):
     )
     honeytoken_ends_keys: bool = field(
         default=False,
-        metadata=says(
-            "Whether a key that reads, changes, reveals or exports a honeytoken is revoked; any other use is told of "
-            "only."
-        ),
+        metadata=says("Whether a key that reads, changes, reveals or exports a honeytoken ends."),
     )
     card_algorithm: CardAlgorithm = field(
         default=CardAlgorithm.A256CBC_HS512,
