@@ -156,6 +156,6 @@ WAYS: Final[Mapping[str, tuple[Way, str]]] = {
     "charge": (charge, "charge"),
     "export": (export, "export"),
     "change": (change, "change"),
-    "seal_cvc": (seal_cvc, "change"),
+    "seal_cvc": (seal_cvc, "charge"),
     "delete": (delete, "change"),
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Payments over HTTP, charged through a running simulator: what a merchant sees, sends and is refused."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -74,6 +75,41 @@ async def test_a_decline_is_402_with_the_payment(shop: Shop, number: str, code: 
     assert charged.status_code == 200
     assert charged.json()["status"] == "succeeded"
     assert await shop.events(payment) == ["payment.created", "payment.declined", "payment.captured"]
+
+
+async def test_why_a_card_does_not_open_is_told_by_no_route(shop: Shop) -> None:
+    """The secret key may ask for everything, and is told what whoever altered the database may know."""
+    token, other = await shop.token(), await shop.token("5555555555554444")
+    await shop.service.look(
+        Domain.VAULT,
+        "update vault.token set sealed_number = (select sealed_number from vault.token where token_id = $2)"
+        " where token_id = $1 returning 1",
+        token["id"],
+        other["id"],
+    )
+    body = {"amount": 1_000, "currency": "AED", "token": token["id"], "confirm": True}
+    answer = await shop.gateway.post("/v1/payments", body)
+    (line,) = [
+        each
+        for each in map(json.loads, shop.service.log_text().splitlines())
+        if each.get("token_id") == token["id"] and each["event_type"] == "vault.opening.failed"
+    ]
+    assert line["code"] == "card_of_another_token"
+    payment = answer.json()
+    attempts = await shop.gateway.get(f"/v1/payments/{payment['id']}/attempts")
+    (attempt,) = attempts.json()["data"]
+    assert (attempt["outcome"], attempt["reason"]) == ("not_sent", "card_unreadable")
+    records = await shop.vault.get("/v1/audit/records?limit=100")
+    (failed,) = [
+        each
+        for each in (each["record"] for each in records.json()["data"])
+        if each["action"] == "vault.opening.failed"
+    ]
+    assert (failed["object"], failed["details"]["reason"]) == (token["id"], "card_unreadable")
+    events = await shop.gateway.get("/v1/events")
+    for said in (answer, attempts, records, events, await shop.gateway.get("/v1/audit/records")):
+        assert said.status_code < 300, said.text
+        assert "card_of_another" not in said.text
 
 
 async def test_captures_in_parts_and_refunds_in_parts(shop: Shop) -> None:

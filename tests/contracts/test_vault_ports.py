@@ -28,7 +28,7 @@ from strongroom.http.app import build_app, build_listener
 from strongroom.http.server import Endpoint, Servers, Tls
 from strongroom.http.watch import TelemetryWatcher
 from strongroom.kernel.clock import SystemClock
-from strongroom.kernel.errors import Invalid, StrongroomError
+from strongroom.kernel.errors import Invalid, StrongroomError, told
 from strongroom.kernel.ids import TokenId
 from strongroom.keys import errors as key_errors
 from strongroom.telemetry.log import Log
@@ -271,7 +271,12 @@ def every_error(module: object) -> list[type[StrongroomError]]:
     ]
 
 
-ERRORS = [*every_error(vault_errors), *every_error(key_errors), *every_error(db_errors), Invalid]
+ERRORS: list[type[StrongroomError]] = [
+    *every_error(vault_errors),
+    *every_error(key_errors),
+    *every_error(db_errors),
+    Invalid,
+]
 _MADE: dict[type[StrongroomError], Callable[[], StrongroomError]] = {
     db_errors.ConstraintBroken: lambda: db_errors.ConstraintBroken("token_pkey"),
     db_errors.QueryFailed: lambda: db_errors.QueryFailed("42P01"),
@@ -299,8 +304,24 @@ def test_every_error_of_the_vault_comes_back_as_itself(kind: type[StrongroomErro
     said = wire.decode_out(wire.encode(wire.RefusedOut.of(error)))
     assert isinstance(said, wire.RefusedOut)
     again = said.error()
-    assert (again.code, again.status, again.detail) == (error.code, error.status, error.detail)
+    expected = told(error)
+    assert (again.code, again.status, again.detail) == (
+        expected.code,
+        expected.status,
+        expected.detail,
+    )
     assert isinstance(again, kind) or issubclass(kind, type(again))
+
+
+def test_why_a_card_does_not_open_stays_in_the_vault() -> None:
+    """The port carries no word of the diagnosis, and a code of it that comes from elsewhere is none of ours."""
+    kept = [kind for kind in ERRORS if kind.told_as is not None]
+    assert vault_errors.CardOfAnotherToken in kept
+    for kind in kept:
+        said = wire.encode(wire.RefusedOut.of(kind()))
+        assert kind.code.encode() not in said
+        assert kind().detail.encode() not in said
+        assert kind.code not in wire.KNOWN
 
 
 def test_nothing_that_goes_over_the_wire_prints_a_secret() -> None:

@@ -17,7 +17,7 @@ from store.forward_ground import ACTOR, API_KEY, FIND, ForwardGround, authorize,
 from strongroom.audit import Origin
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
-from strongroom.kernel.errors import Invalid, StrongroomError, Unavailable
+from strongroom.kernel.errors import Invalid, StrongroomError, Unavailable, told
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
@@ -38,7 +38,7 @@ from strongroom.vault import (
     TemplateRefused,
     TokenUnknown,
 )
-from strongroom.vault.errors import CardOfAnotherToken
+from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.outbox.ports import PAGE_ROWS_MAX
 from strongroom.vault.outbox.store import tell
 
@@ -62,11 +62,11 @@ class Ports:
     outbox: Outbox
 
     async def refuses(self, error: type[StrongroomError], call: Any) -> None:
-        """The call is refused with that very error, and nothing was sent."""
+        """The call is refused with what is told as that very error, and nothing was sent."""
         before = len(self.ground.peer.requests)
         with pytest.raises(error) as raised:
             await self.forwarder.forward(call)
-        assert type(raised.value) is error
+        assert type(told(raised.value)) is error
         assert len(self.ground.peer.requests) == before
 
 
@@ -190,7 +190,7 @@ class VaultPortsContract:
             f"update vault.token set sealed_number = {altered.format(other)}"
             f" where token_id = '{token}'",
         )
-        await ports.refuses(CardOfAnotherToken, ground.call(authorize(), token=token))
+        await ports.refuses(CannotReadCard, ground.call(authorize(), token=token))
         await ground.process.keyring.destroy(ground.merchant, Mode.TEST, KeyName.CARD, 1)
         await ports.refuses(DataKeyDestroyed, ground.call(authorize(), token=other))
 

@@ -21,6 +21,7 @@ from strongroom.compose.core_keys import CORE_COLUMNS, recorded, reseal_ended
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
+from strongroom.db.queries import load_queries
 from strongroom.kernel.clock import SteppedClock
 from strongroom.kernel.ids import MerchantId
 from strongroom.keys import (
@@ -210,6 +211,8 @@ class Ground:
                     f"update webhooks.source set key_version = 2 where merchant_id = '{self.merchant}'"
                 )
             await self.run(row_of(table, self.merchant, own=own))
+        if table == "webhooks.endpoint":
+            await self.delete_one(key)
         rows = [each for each in await self.rows() if not each["sealed"]]
         assert len(rows) == count
         clears = [f"clear {each['id']}".encode() for each in rows]
@@ -228,6 +231,23 @@ class Ground:
             sealed,
             key.version,
         )
+
+    async def delete_one(self, key: DataKey) -> None:
+        """Have an endpoint that is deleted: its row stays, and nothing that was sealed."""
+        own = new_id("aud")
+        await self.run(row_of("webhooks.endpoint", self.merchant, own=own))
+        delete = load_queries("strongroom.webhooks")["delete_endpoint"]
+        (endpoint,) = await self.query(
+            "update webhooks.endpoint set key_version = $2 where merchant_id = $1 and endpoint_id like '%' || $3"
+            " returning endpoint_id",
+            self.merchant,
+            key.version,
+            own,
+        )
+        gone = await self.query(
+            delete.text, self.merchant, self.of.mode, endpoint["endpoint_id"], START
+        )
+        assert len(gone) == 1
 
     def row(self, found: Any) -> Row:
         return Row(self.merchant, self.of.mode, found["id"], found["part"])

@@ -16,7 +16,7 @@ from contracts.stripe_words import intent, made
 from database import Server
 from money import contradictions, doubled, live_authorizations
 from polling import until
-from stripe_shop import SECRET, StripeGround, StripeShop, open_stripe_shop, stripe_ground
+from stripe_shop import SECRET, VISA, StripeGround, StripeShop, open_stripe_shop, stripe_ground
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
@@ -170,6 +170,26 @@ async def test_the_card_goes_into_the_preparation_alone(ground: StripeGround) ->
     assert b"card%5B" not in asked.body
     told = (await shop.gateway.get(f"/v1/payments/{payment['id']}/attempts")).text
     assert attempt["instrument"] not in told
+
+
+async def test_a_card_that_does_not_open_is_not_prepared_and_nobody_is_told_why(
+    ground: StripeGround,
+) -> None:
+    shop = await open_stripe_shop(ground.living, ground.there)
+    vault = shop.service.vault(shop.tenant.keys[Mode.TEST])
+    token, other = await vault.token(VISA), await vault.token(DECLINED)
+    await shop.service.look(
+        Domain.VAULT,
+        "update vault.token set sealed_number = (select sealed_number from vault.token where token_id = $2)"
+        " where token_id = $1 returning 1",
+        token["id"],
+        other["id"],
+    )
+    body = {"amount": 1_000, "currency": "AED", "token": token["id"], "confirm": True}
+    payment = (await shop.gateway.post("/v1/payments", body)).json()
+    (attempt,) = (await shop.gateway.get(f"/v1/payments/{payment['id']}/attempts")).json()["data"]
+    assert (attempt["outcome"], attempt["reason"]) == ("not_sent", "card_unreadable")
+    assert ground.there.asked(METHODS, attempt["id"]) == []
 
 
 @pytest.mark.parametrize("fault", ["losing", "failing"])

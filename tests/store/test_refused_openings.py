@@ -30,6 +30,7 @@ from strongroom.kernel.schemes import complete_luhn
 from strongroom.keys import KeyName, Purpose
 from strongroom.vault import TokenUnknown
 from strongroom.vault.details import HOLDER, SealedDetail
+from strongroom.vault.diagnosis import Diagnosis, Unopened
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.residency import Residency
 from strongroom.vault.sealing import CARD_PURPOSE, NUMBER_FIELD, CardSealer
@@ -419,7 +420,8 @@ async def test_why_is_logged_and_recorded_once_and_callers_are_told_one_code(
     records = [each for each in await ground.records() if each["action"] == "vault.opening.failed"]
     (record,) = records
     assert (record["object"], record["outcome"]) == (target.token, "failed")
-    assert record["details"] == {"key_version": 1, "reason": "card_of_another_token"}
+    # Merchants read it, so it says no more than they are told; the log does.
+    assert record["details"] == {"key_version": 1, "reason": "card_unreadable"}
     (line,) = lines
     assert json.loads(line)["code"] == "card_of_another_token"
 
@@ -444,3 +446,48 @@ async def test_of_many_that_do_not_open_one_is_looked_into_at_a_time(ground: For
     assert codes <= {"card_of_another_token", "card_unreadable"}
     assert "card_of_another_token" in codes
     assert ground.peer.requests == []
+
+
+async def test_what_comes_while_another_is_looked_into_is_logged_and_recorded_too(
+    ground: ForwardGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what it was refused for; and once nobody is before it, as what it is."""
+    first, second = await target_of(ground), await target_of(ground)
+    for target in (first, second):
+        await swapped_row(target)
+    process = await started(ground.databases, ground.store, ground.clock)
+    looking, go_on = asyncio.Event(), asyncio.Event()
+    real = Diagnosis._kind
+
+    async def held(self: Diagnosis, found: Unopened) -> type[CannotReadCard] | None:
+        looking.set()
+        await go_on.wait()
+        return await real(self, found)
+
+    async def code(target: Target) -> str:
+        with pytest.raises(StrongroomError) as refused:
+            await process.forwarder.forward(ground.call(authorize(), token=target.token))
+        return refused.value.code
+
+    monkeypatch.setattr(Diagnosis, "_kind", held)
+    monkeypatch.setattr("strongroom.vault.diagnosis.SECONDS_MAX", 60.0)
+    try:
+        waiting = asyncio.create_task(code(first))
+        await looking.wait()
+        assert await code(second) == "card_unreadable"
+        assert await code(first) == "card_unreadable", "it is looked into already"
+        go_on.set()
+        assert await waiting == "card_of_another_token"
+        assert await code(second) == "card_of_another_token"
+        lines = [json.loads(each) for each in process.lines.lines if b"opening.failed" in each]
+    finally:
+        await ended(process)
+    assert [(line["token_id"], line["code"]) for line in lines] == [
+        (second.token, "card_unreadable"),
+        (first.token, "card_of_another_token"),
+        (second.token, "card_of_another_token"),
+    ]
+    records = [each for each in await ground.records() if each["action"] == "vault.opening.failed"]
+    assert sorted(each["object"] for each in records) == sorted(
+        [second.token, first.token, second.token]
+    )

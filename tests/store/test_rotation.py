@@ -18,6 +18,7 @@ from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.kernel.errors import Invalid
 from strongroom.keys import (
+    ACTIVATION,
     DataKey,
     DataKeyDestroyed,
     KeyInUse,
@@ -348,6 +349,27 @@ async def test_a_request_is_known_again_after_its_key_was_rotated(
     await process.keyring.look()
     with pytest.raises(KeyStillServes):
         await process.rotation.destroy(ground.by, KeyName.IDEMPOTENCY, 1)
+
+
+@pytest.mark.parametrize(("first", "then"), [("rotates", "learns"), ("learns", "rotates")])
+@pytest.mark.parametrize("seconds", [0, 4, 10])
+async def test_a_request_is_known_by_a_process_that_does_not_know_of_the_rotation_yet(
+    ground: Ground, process: Process, first: str, then: str, seconds: int
+) -> None:
+    """Nor is it refused by one that knows, when the other has taken it."""
+    processes = {"rotates": process, "learns": await ground.process()}
+    for each in processes.values():
+        await ground.fill(each, 1, 1)
+    await process.rotation.rotate(ground.by, KeyName.IDEMPOTENCY)
+    if seconds:
+        ground.clock.step(timedelta(seconds=seconds))
+    if seconds >= ACTIVATION.total_seconds():
+        for each in processes.values():
+            await each.keyring.look()
+    one = await ground.token(processes[first], 1, key="order-1042")
+    again = await ground.token(processes[then], 1, key="order-1042")
+    assert again.replayed
+    assert ids(one) == ids(again)
 
 
 async def test_the_inventory_says_what_is_sealed_under_what(

@@ -447,16 +447,55 @@ async def test_whoever_presents_a_keys_hash_sees_that_key_and_its_merchant(
                 assert found == seen
     # To see is not to change: the policy is for looking.
     ended = "update identity.api_key set revoked_at = now() returning merchant_id"
-    assert (
-        await as_login(peopled, Domain.CORE, Login.VAULT, ended, merchants="", presented_key=theirs)
-        == []
+    for login in (Login.GATEWAY, Login.CONSOLE):
+        found = await as_login(
+            peopled, Domain.CORE, login, ended, merchants="", presented_key=theirs
+        )
+        assert found == []
+
+
+async def test_a_key_that_has_ended_stays_ended_whoever_asks(peopled: Databases) -> None:
+    """The vault, which ends a key that names a honeytoken, changes nothing of one but by the function for that."""
+    ((key,),) = await ask(
+        peopled, Domain.CORE, "select key_id from identity.api_key where merchant_id = $1", MINE
     )
-    # The vault ends a key that names a honeytoken; it makes none, and changes nothing else of one.
-    for change in ("permissions = '{}'", "expires_at = null", "key_hash = ''"):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+    for change in (
+        "revoked_at = null",
+        "revoked_at = now()",
+        "permissions = '{}'",
+        "expires_at = null",
+        "key_hash = ''",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
             await as_login(
                 peopled, Domain.CORE, Login.VAULT, f"update identity.api_key set {change}"
             )
+    end = f"select identity.end_key('{MINE}', 'test', '{key}')"
+    when = f"select revoked_at is not null from identity.api_key where key_id = '{key}'"
+    for login in (Login.VAULT, Login.GATEWAY, Login.CONSOLE):
+        assert await as_login(peopled, Domain.CORE, login, end) == [("sk",)]
+        # Nothing of another tenant's, nor of none that is stated.
+        for merchants in (THEIRS, ""):
+            assert await as_login(peopled, Domain.CORE, login, end, merchants=merchants) == [
+                (None,)
+            ]
+    await peopled.run(
+        Domain.CORE,
+        f"update identity.api_key set revoked_at = now() - interval '1 day' where key_id = '{key}'",
+    )
+    for login in (Login.GATEWAY, Login.CONSOLE):
+        for value in ("null", "now()", "'infinity'"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="stays ended"):
+                await as_login(
+                    peopled, Domain.CORE, login, f"update identity.api_key set revoked_at = {value}"
+                )
+    # Ended twice is ended once.
+    for login in (Login.VAULT, Login.GATEWAY, Login.CONSOLE):
+        assert await as_login(peopled, Domain.CORE, login, end) == [("sk",)]
+        assert await as_login(peopled, Domain.CORE, login, when) == [(True,)]
+    for login in (Login.SEALER, Login.WORKER, Login.WEBHOOKS):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_login(peopled, Domain.CORE, login, end)
 
 
 #: Table, what names a row of it, what states that, what would change it.

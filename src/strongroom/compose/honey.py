@@ -37,6 +37,7 @@ async def honey_watch(
         ender=ender,
     )
     await watch.refresh()
+    process.on_close(watch.close)
     process.periodic(
         [
             Task("honeytokens", WATCH_SECONDS, watch.refresh),

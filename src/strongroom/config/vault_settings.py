@@ -44,7 +44,7 @@ class VaultSettings(KeyStoreSettings):
     )
     honeytoken_ends_keys: bool = field(
         default=False,
-        metadata=says("Whether a key that names a honeytoken is revoked; else it is told of only."),
+        metadata=says("Whether a key that reads, changes, reveals or exports a honeytoken ends."),
     )
     card_algorithm: CardAlgorithm = field(
         default=CardAlgorithm.A256CBC_HS512,

@@ -7,7 +7,7 @@ import msgspec
 
 from strongroom.http.request import PROBLEM_JSON, Answer
 from strongroom.kernel.cardlike import has_cardlike
-from strongroom.kernel.errors import FieldError, Invalid, StrongroomError
+from strongroom.kernel.errors import FieldError, Invalid, StrongroomError, told
 
 TITLES: Final = {
     400: "Bad request",
@@ -60,8 +60,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def problem_answer(error: StrongroomError, request_id: str) -> Answer:
     """Print an error of ours as an answer: what callers are told of it. The log line has its own code."""
     reason = error.code
-    if error.told_as is not None:
-        error = error.told_as()
+    error = told(error)
     status = error.status if error.status in TITLES else 500
     fields = error.errors if isinstance(error, Invalid) else ()
     problem = Problem(

@@ -27,11 +27,9 @@ select key_id, merchant_id, mode, kind, name, last4, permissions, origins, expir
  where merchant_id = $1 and mode = $2
  order by key_id;
 
--- name: revoke_key (merchant, mode, key, now)
+-- name: revoke_key (merchant, mode, key)
 -- Ends a key. A key that has ended keeps its first time.
-update identity.api_key set revoked_at = coalesce(revoked_at, $4)
- where merchant_id = $1 and mode = $2 and key_id = $3
-returning key_id, kind;
+select identity.end_key($1, $2, $3) as kind;
 
 -- name: present_key (key_hash_hex)
 -- States which key's hash this transaction may look for (row-level security).

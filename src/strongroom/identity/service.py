@@ -147,7 +147,7 @@ class IdentityService:
             raise KeyUnknown
         now = self._clock.now()
         async with self._database.transaction([merchant]) as tx:
-            kind = await store.revoke_key(tx, merchant, mode, key, now)
+            kind = await store.revoke_key(tx, merchant, mode, key)
             if kind is None:
                 raise KeyUnknown
             record = self._recorder.make(

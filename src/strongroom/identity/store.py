@@ -98,11 +98,11 @@ async def list_keys(read: ReadOnly, merchant: MerchantId, mode: Mode) -> Sequenc
 
 
 async def revoke_key(
-    tx: Transaction, merchant: MerchantId, mode: Mode, key: KeyId, now: datetime
+    tx: Transaction, merchant: MerchantId, mode: Mode, key: KeyId
 ) -> KeyKind | None:
-    """End a key; return its kind, or None when there is none."""
-    row = await tx.row(_QUERIES["revoke_key"], merchant, mode, key, now)
-    return None if row is None else KeyKind(row["kind"])
+    """End a key, by the database's clock; return its kind, or None when there is none."""
+    row = await tx.row(_QUERIES["revoke_key"], merchant, mode, key)
+    return None if row is None or row["kind"] is None else KeyKind(row["kind"])
 
 
 async def key_by_hash(read: ReadOnly, key_hash: bytes) -> Mapping[str, Any] | None:

@@ -35,6 +35,11 @@ class StrongroomError(Exception):
         return self.status == _INTERNAL
 
 
+def told(error: StrongroomError) -> StrongroomError:
+    """Return what callers are told of an error, now and where it is kept for them: itself, or what it is `told_as`."""
+    return error if error.told_as is None else error.told_as()
+
+
 class Refused(StrongroomError):
     """The request was refused."""
 

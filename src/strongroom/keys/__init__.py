@@ -36,9 +36,10 @@ from strongroom.keys.model import (
 from strongroom.keys.ports import DataKeys, DataKeyTable, KeyStore, WatchedKeys, Within
 from strongroom.keys.purposes import KEYRING_MAC, ROLE_ROOTS, KeyName, Purpose, roots_of
 from strongroom.keys.reseal.model import Row, SealedColumn
-from strongroom.keys.rotating import INSTEAD, REPEATS, ROTATING, Rotating
+from strongroom.keys.rotating import ACTIVATION, INSTEAD, REPEATS, ROTATING, Rotating, phase
 
 __all__ = [
+    "ACTIVATION",
     "CACHE_SECONDS",
     "INSTEAD",
     "KEYRING_MAC",
@@ -82,5 +83,6 @@ __all__ = [
     "WatchedKeys",
     "Within",
     "location_of",
+    "phase",
     "roots_of",
 ]

@@ -2,10 +2,11 @@
 """How each key is rotated, as a table: a test holds every key to it. Says why where one is not rotated by itself."""
 
 import enum
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
+from strongroom.keys.model import DataKey
 from strongroom.keys.purposes import KEYRING_MAC, KeyName
 
 
@@ -62,3 +63,25 @@ INSTEAD: Final[Mapping[KeyName, str]] = {
 }
 #: Repeats of requests are known for so long by the fingerprint of their body.
 REPEATS: Final = timedelta(hours=48)
+#: For so long after a rotation, what is looked for by a keyed hash is written under the version before: every process
+#: knows both by then.
+ACTIVATION: Final = timedelta(seconds=10)
+
+
+def phase(
+    current: DataKey, older: Sequence[DataKey], now: datetime
+) -> tuple[DataKey, Sequence[DataKey]]:
+    """Say which version of a key that hashes writes, and under which others something may be known.
+
+    In the first seconds after a rotation it is the one before: a process that does not know of the new one yet looks
+    only there.
+
+    Args:
+        current: the newest version.
+        older: those before it that still open, newest first.
+        now: the process's time.
+    """
+    made_at = current.made_at
+    if older and made_at is not None and now < made_at + ACTIVATION:
+        return older[0], (current, *older[1:])
+    return current, older

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 
 from strongroom.audit import Origin
-from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.errors import StrongroomError, told
 from strongroom.kernel.invariant import Bug
 from strongroom.payments.calls import (
     TOO_LATE,
@@ -214,7 +214,7 @@ class Attempts:
             )
         except StrongroomError as error:
             # The vault refuses before it sends, and only then: a token that is gone, a spent CVC, keys that are away.
-            return Found(Outcome.NOT_SENT, basis, reason=error.code)
+            return Found(Outcome.NOT_SENT, basis, reason=told(error).code)
         except Exception as error:  # noqa: BLE001 - a bug here does not say whether the processor was asked
             parts.log.emit(
                 "error",
@@ -249,7 +249,7 @@ class Attempts:
             template = question(adapter, loaded, attempt)
             reply = await self.ask(connection, attempt, template, act)
         except StrongroomError as error:
-            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=error.code)
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=told(error).code)
         if reply.outcome != "answered":
             return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=reply.reason)
         try:

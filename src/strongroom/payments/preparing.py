@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.errors import StrongroomError, told
 from strongroom.payments.calls import (
     SENDING_SECONDS_MAX,
     TOO_LATE,
@@ -92,7 +92,7 @@ class Preparations:
             )
         except StrongroomError as error:
             # Refused by the adapter or the vault, or not saved: no money was asked for, and none will be.
-            return _not_sent(error.code)
+            return _not_sent(told(error).code)
         except Exception as error:  # noqa: BLE001 - a bug here has asked for no money either
             parts.log.emit(
                 "error",

@@ -18,7 +18,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import Refused
 from strongroom.kernel.ids import PaymentId
 from strongroom.kernel.principal import Principal
-from strongroom.keys import DataKey, DataKeys, KeyName
+from strongroom.keys import DataKey, DataKeys, KeyName, phase
 from strongroom.payments.answers import ACCEPTED, Answered, kept_answer
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
@@ -41,7 +41,7 @@ class Wish:
     #: The request's id: marks the key's row as this request's.
     claim: str
     fingerprint: bytes
-    #: What the same body may be known by, after the key was rotated. Hardly ever any.
+    #: What else the same body may be known by, around a rotation of the key. Hardly ever any.
     fingerprints_before: Sequence[bytes] = ()
 
     @property
@@ -77,7 +77,7 @@ class Repeats:
     async def fingerprints(
         self, principal: Principal, route: str, body: msgspec.Struct
     ) -> tuple[bytes, Sequence[bytes]]:
-        """Return the keyed fingerprint of a request's body, with the CVC left out, and those under older versions."""
+        """Return the keyed fingerprint of a request's body, with the CVC left out, and those under other versions."""
         key = self._keys.cached(principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT)
         if key is None:
             key = await self._keys.current(
@@ -91,6 +91,7 @@ class Repeats:
             before = await self._keys.older(
                 principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT
             )
+            key, before = phase(key, before, self._clock.now())
         return (
             hmac_sha256(key.secret.expose(), text),
             [hmac_sha256(each.secret.expose(), text) for each in before],

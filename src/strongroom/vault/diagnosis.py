@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says why what is sealed under a card key does not open: for operators, after it was refused, and within bounds.
+"""Says why what is sealed under a card key does not open: in the log, after it was refused, and within bounds.
 
 An authenticated cipher says one thing, that the tag does not hold. So the tag is checked again for the places of the
 same tenant that the value could have come from; no other tenant's key is taken, nothing is opened, and callers are told
@@ -17,7 +17,7 @@ from strongroom.audit import Action, Origin, Outcome, Recorder
 from strongroom.crypto import VERSION_BYTES, Algorithm, CannotOpen, Place, algorithm_of
 from strongroom.db.pool import Database
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.errors import StrongroomError
+from strongroom.kernel.errors import StrongroomError, told
 from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKey, DataKeys, KeyName, KeysBroken
 from strongroom.telemetry.log import Log
@@ -36,7 +36,7 @@ ACTOR: Final = "system:vault"
 TOKENS_TRIED_MAX: Final = 2_000
 VERSIONS_TRIED_MAX: Final = 16
 SECONDS_MAX: Final = 2.0
-#: A value is recorded once in so long by a process: whoever asks again and again fills no log.
+#: Each thing found of a value is recorded once in so long by a process: whoever asks again and again fills no log.
 RECORDED_EVERY: Final = timedelta(hours=1)
 RECORDED_MAX: Final = 1_000
 
@@ -51,7 +51,7 @@ class Unopened:
 
 @final
 class Diagnosis:
-    """The diagnoses of one process, one at a time: whoever comes meanwhile is told that it does not open."""
+    """The diagnoses of one process, one at a time: what comes meanwhile is logged and recorded as not opening."""
 
     def __init__(
         self,
@@ -68,17 +68,22 @@ class Diagnosis:
         self._clock = clock
         self._log = log
         self._fields = fields
-        self._busy = False
-        self._recorded: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        #: The object and field that are looked into.
+        self._busy: tuple[str, str] | None = None
+        self._recorded: OrderedDict[tuple[str, str, str], datetime] = OrderedDict()
 
     async def why(self, found: Unopened, otherwise: CannotReadCard) -> CannotReadCard:
         """Return the error that says why a value does not open, recorded and logged; raises nothing.
 
         `otherwise` is what is said where it fits nowhere.
         """
-        if self._busy:
+        place = found.place
+        at = (place.object_id, place.field)
+        if self._busy is not None:
+            if self._busy != at:  # else that diagnosis tells
+                await self._tell(place, otherwise)
             return otherwise
-        self._busy = True
+        self._busy = at
         try:
             try:
                 async with asyncio.timeout(SECONDS_MAX):
@@ -86,10 +91,10 @@ class Diagnosis:
             except (StrongroomError, TimeoutError):
                 kind = None  # what it was refused for stands
             error = otherwise if kind is None else kind()
-            await self._tell(found.place, error)
+            await self._tell(place, error)
             return error
         finally:
-            self._busy = False
+            self._busy = None
 
     async def _kind(self, found: Unopened) -> type[CannotReadCard] | None:
         """Find the one thing that is wrong. Of several at once, such as a moved value with another byte, none fits."""
@@ -149,7 +154,7 @@ class Diagnosis:
 
     async def _tell(self, place: Place, error: CannotReadCard) -> None:
         """Log and record, once in a while, what was found. It was refused, whether that can be recorded or not."""
-        now, at = self._clock.now(), (place.object_id, place.field)
+        now, at = self._clock.now(), (place.object_id, place.field, error.code)
         last = self._recorded.get(at)
         if last is not None and now < last + RECORDED_EVERY:
             return
@@ -172,7 +177,8 @@ class Diagnosis:
             thing=place.object_id,
             origin=Origin(),
             now=now,
-            details={"key_version": place.key_version, "reason": error.code},
+            # Whoever may read the tenant's records is a caller: why is in the log.
+            details={"key_version": place.key_version, "reason": told(error).code},
             outcome=Outcome.FAILED,
         )
         try:

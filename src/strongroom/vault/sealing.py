@@ -3,14 +3,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final, NamedTuple
 
 from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, hmac_sha256
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName
+from strongroom.keys import DataKey, DataKeyDestroyed, DataKeys, KeyName, phase
 from strongroom.vault.diagnosis import Diagnosis, Unopened
 from strongroom.vault.envelopes import require_envelope
 from strongroom.vault.errors import CannotReadCard, MerchantErased
@@ -20,8 +19,6 @@ from strongroom.vault.residency import Residency
 
 CARD_PURPOSE: Final = "card"
 NUMBER_FIELD: Final = "number"
-#: For so long after a rotation, fingerprints are written under the version before: every process knows both by then.
-ACTIVATION: Final = timedelta(seconds=10)
 
 
 class MerchantKeys(NamedTuple):
@@ -33,7 +30,7 @@ class MerchantKeys(NamedTuple):
     sealer: Sealer
     #: While cards move to another fingerprint key: the other versions that a card may be known by. Hardly ever any.
     fingerprints_elsewhere: Sequence[DataKey] = ()
-    #: Under which requests of the last two days may have been fingerprinted. Hardly ever any.
+    #: Under which other versions requests of the last two days may have been fingerprinted. Hardly ever any.
     idempotency_before: Sequence[DataKey] = ()
 
     def sealed(self, pan: Pan, mode: Mode, merchant: MerchantId, token: TokenId) -> bytes:
@@ -58,7 +55,7 @@ class MerchantKeys(NamedTuple):
         return hmac_sha256(self.idempotency.secret.expose(), canonical)
 
     def request_fingerprints_before(self, canonical: bytes) -> Sequence[bytes]:
-        """Return what a request of the last two days may be known by, after the key was rotated."""
+        """Return what else a request of the last two days may be known by, around a rotation of the key."""
         return [hmac_sha256(key.secret.expose(), canonical) for key in self.idempotency_before]
 
 
@@ -96,21 +93,10 @@ class CardSealer:
         before = keyring.cached_older(merchant, mode, KeyName.IDEMPOTENCY)
         if known_by is None or before is None:
             return None
-        writes, elsewhere = self._phase(fingerprint, known_by)
-        return MerchantKeys(card, writes, idempotency, sealer, elsewhere, before)
-
-    def _phase(
-        self, current: DataKey, older: Sequence[DataKey]
-    ) -> tuple[DataKey, Sequence[DataKey]]:
-        """Say which fingerprint key writes, and by which others a card may be known.
-
-        In the first seconds after a rotation it is the one before: a process that does not know of the new one yet
-        looks only there.
-        """
-        made_at = current.made_at
-        if older and made_at is not None and self._clock.now() < made_at + ACTIVATION:
-            return older[0], (current, *older[1:])
-        return current, older
+        now = self._clock.now()
+        prints, elsewhere = phase(fingerprint, known_by, now)
+        requests, before = phase(idempotency, before, now)
+        return MerchantKeys(card, prints, requests, sealer, elsewhere, before)
 
     async def keys(self, merchant: MerchantId, mode: Mode) -> MerchantKeys:
         """Return a merchant's keys, opening or making them where needed.

@@ -118,7 +118,7 @@ class Tokens:
         """
         merchant, mode = caller.scope
         read_metadata(metadata)
-        await self._finder.named(caller, Way.CHANGE, token_id)
+        await self._finder.named(caller, Way.CHARGE, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as tx:
             token_id = await self._finder.id_of(tx, caller, token_id)
@@ -144,7 +144,7 @@ class Tokens:
             TokenUnknown, AccessRefused, Invalid: see each.
         """
         merchant, mode = caller.scope
-        await self._finder.named(caller, Way.CHANGE, token_id)
+        await self._finder.named(caller, Way.CHARGE, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as tx:
             token = (await self._finder.find(tx, caller, access, token_id, Access.USE)).token
@@ -160,7 +160,7 @@ class Tokens:
             TokenUnknown, AccessRefused, CvcInvalid, CvcExpired, CvcUsed: see each.
         """
         merchant, mode = caller.scope
-        await self._finder.named(caller, Way.CHANGE, token_id)
+        await self._finder.named(caller, Way.CHARGE, token_id)
         access = await self._rules.of(caller.principal)
         async with self._database.transaction([merchant]) as read:
             token = (await self._finder.find(read, caller, access, token_id, Access.USE)).token

@@ -15,9 +15,10 @@ Scope: TypeAlias = tuple[MerchantId, Mode]
 class Way(enum.StrEnum):
     """How one is named. A word of the audit record; once shipped it is never given another meaning."""
 
-    #: Changed, deleted, kept, or a CVC sealed for it or discarded.
+    #: Changed or deleted.
     CHANGE = "change"
-    #: A payment's call to a processor.
+    #: What a checkout does with the id that a visitor posts: a payment's call to a processor, a CVC sealed for it or
+    #: discarded, that it is kept.
     CHARGE = "charge"
     EXPORT = "export"
     #: A forward, or its dry run.

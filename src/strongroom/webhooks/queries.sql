@@ -132,10 +132,11 @@ select number from webhooks.delivery_try
 select webhooks.publish_once($1, $2, $3, $4, $5, $6, $7, $8) as published;
 
 -- name: page_of_endpoint_secrets (merchant, mode, after, limit, version)
--- Endpoints' secrets by their ids; what is sealed comes along where it is not of this version.
+-- Endpoints' secrets by their ids; what is sealed comes along where it is not of this version. One that is deleted has
+-- none.
 select endpoint_id as id, '' as part, key_version, case when key_version <> $5 then sealed_secrets end as sealed
   from webhooks.endpoint
- where merchant_id = $1 and mode = $2 and endpoint_id > $3
+ where merchant_id = $1 and mode = $2 and endpoint_id > $3 and status <> 'deleted'
  order by endpoint_id
  limit $4;
 
@@ -152,5 +153,5 @@ select count(*)::integer as touched from done;
 -- How many are sealed under a version (null: any), of at most so many.
 select count(*)::integer as rows
   from (select from webhooks.endpoint
-         where merchant_id = $1 and mode = $2 and ($3::integer is null or key_version = $3)
+         where merchant_id = $1 and mode = $2 and ($3::integer is null or key_version = $3) and status <> 'deleted'
          limit $4) t;

@@ -5,7 +5,7 @@ revoke all on schema keys, audit, idempotency, identity, jobs, webhooks, payment
 revoke all on all tables in schema keys, audit, idempotency, identity, jobs, webhooks, payments
     from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer, strongroom_webhooks,
          strongroom_worker;
-revoke all on all functions in schema audit, idempotency, jobs, webhooks, payments
+revoke all on all functions in schema audit, idempotency, identity, jobs, webhooks, payments
     from public, strongroom_vault, strongroom_gateway, strongroom_console, strongroom_sealer, strongroom_webhooks,
          strongroom_worker;
 
@@ -15,15 +15,18 @@ grant usage on schema strongroom, keys, audit, identity to strongroom_vault;
 grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_vault;
 grant insert on audit.address to strongroom_vault;
 grant select on strongroom.migration, identity.merchant, identity.api_key to strongroom_vault;
--- A key that named a honeytoken is ended from here; none is made here, and none comes back.
-grant update (revoked_at) on identity.api_key to strongroom_vault;
+-- A key that named a honeytoken is ended from here, by the one function that ends a key; none is made here, and none
+-- comes back.
+grant execute on function identity.end_key(text, text, text)
+    to strongroom_vault, strongroom_gateway, strongroom_console;
 grant select, insert on keys.data_key to strongroom_vault;
 
 grant usage on schema strongroom, keys, audit, idempotency, identity to strongroom_gateway;
 grant select on strongroom.migration, identity.merchant to strongroom_gateway;
 grant select, insert on keys.data_key to strongroom_gateway;
 grant select, insert on identity.api_key to strongroom_gateway;
-grant update (revoked_at) on identity.api_key to strongroom_gateway;
+-- As processes of an older release end keys, while there are some.
+grant update (revoked_at) on identity.api_key to strongroom_gateway, strongroom_console;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_gateway;
 grant select, insert on audit.address to strongroom_gateway;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_gateway;
@@ -39,7 +42,6 @@ grant update (state, wrapped, mac) on keys.data_key to strongroom_console;
 grant select, insert on keys.change to strongroom_console;
 grant select, insert on identity.merchant, identity.api_key to strongroom_console;
 grant update (status) on identity.merchant to strongroom_console;
-grant update (revoked_at) on identity.api_key to strongroom_console;
 grant select, insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_console;
 grant select, insert on audit.address to strongroom_console;
 grant select on audit.tile, audit.checkpoint, audit.tree to strongroom_console;
@@ -177,6 +179,7 @@ grant select, insert, update, delete on keys.rewrap to strongroom_console;
 -- Whether a version still seals anything of webhooks is counted by who destroys it; nothing that is sealed is seen.
 grant usage on schema webhooks to strongroom_console;
 grant select (merchant_id, mode, key_version) on webhooks.endpoint, webhooks.source, webhooks.notice to strongroom_console;
+grant select (status) on webhooks.endpoint to strongroom_console;
 grant select, update (cursor, total, looked, resealed, unread, state, problem, failures, claim, run_at, updated_at, ended_at)
     on keys.reseal to strongroom_gateway, strongroom_worker;
 grant select on keys.change to strongroom_gateway, strongroom_worker, strongroom_webhooks;

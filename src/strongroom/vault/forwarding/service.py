@@ -14,7 +14,7 @@ from strongroom.audit import Action, NewRecord, Recorder
 from strongroom.db.pool import Database
 from strongroom.egress import Answered, HttpSender, Reply
 from strongroom.http.idempotency import IdempotencyInFlight
-from strongroom.kernel.errors import Denied, FieldError, Invalid, StrongroomError
+from strongroom.kernel.errors import Denied, FieldError, Invalid, StrongroomError, told
 from strongroom.kernel.ids import TokenId, is_id
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.schemes import SYNTHETIC
@@ -129,8 +129,8 @@ class Forwarding:
             cards = await self._opened(plan, sealed, checked, sender)  # (5)
             outgoing = outgoing_of(plan, cards, self._clock.now().timestamp())
         except StrongroomError as error:
-            told = (error.told_as or type(error)).code  # it is shown to whoever repeats the call
-            await self._save(wish, Outcome.NOT_SENT, 0, told, 0.0)
+            # It is shown to whoever repeats the call.
+            await self._save(wish, Outcome.NOT_SENT, 0, told(error).code, 0.0)
             raise
         reply = await self._egress.send(outgoing)  # (6)
         # Crash here: it may have been sent, and the key's outcome is unknown. It is not sent again.

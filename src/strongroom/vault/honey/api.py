@@ -31,8 +31,9 @@ _Request: TypeAlias = LitestarRequest[Any, Any, State]
     summary="Make a honeytoken",
     description=(
         "A token like any other that no system uses: whoever reads, finds, changes, charges, forwards, reveals or "
-        "exports it has what is not theirs. It holds a test number; no answer tells it from others. Each use is a "
-        "security event and, where that is configured, ends the key. Put its id where only a thief would find it."
+        "exports it has what is not theirs. It holds a test number; no answer tells it from others without a "
+        "fingerprint. Each use is a security event; where that is configured, it ends a key that reads, changes, "
+        "reveals or exports it. Put its id where only a thief would find it."
     ),
     tags=["honeytokens"],
     responses=answers(

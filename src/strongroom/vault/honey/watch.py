@@ -2,9 +2,10 @@
 """Finds out who names a honeytoken: recorded and committed before the caller is answered, like anybody, as ever.
 
 Every honeytoken is in memory by every id that it has had, so a call that names none costs nothing. What another process
-made is known within two seconds; no system can have come by it sooner.
+made is known within two seconds; no system can have come by it sooner. A key is ended beside the answer.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final, final
@@ -23,11 +24,14 @@ from strongroom.vault.watching import Scope, Way
 ACTOR: Final = "system:honeytokens"
 CONTAINED: Final = "contained"
 WARNED: Final = "warned"
+#: Ways that say nothing of whoever holds the key: a shop charges and forwards what its visitors post, so that anybody
+#: with an id could end the shop's own key; whoever searches names none.
+NEVER_CONTAINED: Final = frozenset({Way.CHARGE, Way.FORWARD, Way.SEARCH})
 
 
 @final
 class HoneyWatch:
-    """Watches for one process of the vault. Call `refresh` and `contain` about once a second."""
+    """Watches for one process of the vault. Call `refresh` and `contain` about once a second; `close` it."""
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class HoneyWatch:
         self._metrics = metrics
         self._ender = ender
         self._known: Mapping[str, Known] = {}
+        self._containing: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
         """Read every honeytoken anew. Where that fails, those known so far are watched on."""
@@ -76,7 +81,7 @@ class HoneyWatch:
         }
         if not found:
             return
-        contain = self._ender is not None and is_id("key", actor)
+        contain = self._ender is not None and way not in NEVER_CONTAINED and is_id("key", actor)
         merchant, mode = scope
         state, now = CONTAINED if contain else WARNED, self._clock.now()
         async with self._database.transaction([merchant]) as tx:
@@ -95,8 +100,15 @@ class HoneyWatch:
                 await store.insert_use(tx, of, record.event_id, way, actor, now, contain=contain)
                 tx.after_commit(lambda: self._metrics.used(mode.value, way.value, state))
         # Crash here: it is recorded and told; `contain` ends the key when a process runs again.
-        if contain:
-            await self._try_to_contain()
+        if contain and (self._containing is None or self._containing.done()):
+            # Nobody waits for it: an answer that takes longer would tell. What one that runs has not read is left to
+            # the next round.
+            self._containing = asyncio.create_task(self._try_to_contain())
+
+    async def close(self) -> None:
+        """Wait until what was begun is done; close before the databases."""
+        if self._containing is not None:
+            await asyncio.wait([self._containing])
 
     async def contain(self) -> int:
         """End the keys that named one and are not ended yet; return how many.
@@ -112,7 +124,7 @@ class HoneyWatch:
         return len(found)
 
     async def _try_to_contain(self) -> None:
-        """End them now, if it can be: the caller is answered either way, and learns nothing by it."""
+        """End them now, if it can be; else the next round does."""
         try:
             await self.contain()
         except StrongroomError:

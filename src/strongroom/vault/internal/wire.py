@@ -27,7 +27,7 @@ from strongroom.db.errors import (
     QueryFailed,
     QueueFull,
 )
-from strongroom.kernel.errors import FieldError, Invalid, StrongroomError, Unavailable
+from strongroom.kernel.errors import FieldError, Invalid, StrongroomError, Unavailable, told
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
@@ -54,14 +54,9 @@ from strongroom.vault.errors import (
     AliasTaken,
     CannotReadCard,
     CannotReadCredentials,
-    CardAlgorithmAltered,
     CardEnvelopeCut,
     CardEnvelopeUnknown,
-    CardKeyWrong,
     CardNotForProcessor,
-    CardOfAnotherField,
-    CardOfAnotherMode,
-    CardOfAnotherToken,
     ConnectionDisabled,
     ConnectionExists,
     ConnectionUnknown,
@@ -96,7 +91,7 @@ class TooLate(Unavailable):
     code = "too_late_to_send"
 
 
-#: What the vault may raise, by its code. A code that is not here was made by a later release.
+#: What callers of the vault may be told, by its code. A code that is not here was made by a later release.
 KNOWN: Final[Mapping[str, type[StrongroomError]]] = {
     kind.code: kind
     for kind in (
@@ -106,14 +101,9 @@ KNOWN: Final[Mapping[str, type[StrongroomError]]] = {
         CannotReadCard,
         CannotReadCredentials,
         CannotUnwrap,
-        CardAlgorithmAltered,
         CardEnvelopeCut,
         CardEnvelopeUnknown,
-        CardKeyWrong,
         CardNotForProcessor,
-        CardOfAnotherField,
-        CardOfAnotherMode,
-        CardOfAnotherToken,
         ConnectionDisabled,
         ConnectionExists,
         ConnectionUnknown,
@@ -363,11 +353,12 @@ class RefusedOut(msgspec.Struct, frozen=True, tag="refused"):
 
     @classmethod
     def of(cls, error: StrongroomError) -> "RefusedOut":
-        """Say an error."""
+        """Say an error: what callers are told of it. Why a card does not open stays in the vault."""
         fields = error.errors if isinstance(error, Invalid) else ()
+        said = told(error)
         return cls(
-            error.code,
-            error.detail,
+            said.code,
+            said.detail,
             [FieldOut(each.pointer, each.code, each.detail) for each in fields],
         )
 

@@ -15,11 +15,10 @@ from strongroom.crypto import VERSION_BYTES, Algorithm
 from strongroom.db.pool import Record, Transaction
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import Unavailable
-from strongroom.keys import DataKey, KeyName, KeysBroken, WatchedKeys
+from strongroom.keys import ACTIVATION, DataKey, KeyName, KeysBroken, WatchedKeys
 from strongroom.vault.rotation.anew import CHUNK, Anew, Resealed, SealedRow
 from strongroom.vault.rotation.columns import QUERIES, TOKENS, SealedColumn
 from strongroom.vault.rotation.model import SETTLING
-from strongroom.vault.sealing import ACTIVATION
 from strongroom.vault.work.model import Facts, Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 
