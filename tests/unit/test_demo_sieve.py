@@ -4,6 +4,7 @@
 import base64
 import random
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,16 @@ def test_other_numbers_are_not_found(serial: int, noise: bytes) -> None:
     other = synthetic_number(serial).encode()
     # The noise may be one of the numbers: what is drawn is also what stands in the code.
     assert SIEVE.scan(other + b" " + noise) == SIEVE.scan(noise)
+
+
+def test_digits_of_two_scripts_by_turns_are_no_number() -> None:
+    """The same fraction, many times over, as PostgreSQL keeps it of a column's most common values."""
+    fraction = struct.pack("<f", 1 / 220)
+    assert fraction == b"\t\xf2\x94;"
+    sieve = Sieve(["4242424242424242"])
+    assert not sieve.scan(fraction * 100)
+    assert sieve.scan(fraction * 100 + "４２４２４２４２４２４２４２４２".encode())
+    assert sieve.scan(fraction * 100 + b"4242 4242 4242 4242")
 
 
 def test_noise_hexadecimal_and_empty_pages_hold_nothing() -> None:

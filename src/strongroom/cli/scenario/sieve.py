@@ -34,7 +34,17 @@ def _to_digits() -> bytes:
     return bytes(table)
 
 
+def _to_scripts() -> bytes:
+    """Map the same bytes to one letter a script: what is joined of several scripts is no number."""
+    table = bytearray(range(256))
+    for code in range(256):
+        if _TO_DIGITS[code] in b"0123456789":
+            table[code] = ord("A") + (code >> 4)
+    return bytes(table)
+
+
 _TO_DIGITS: Final = _to_digits()
+_TO_SCRIPTS: Final = _to_scripts()
 #: Separators, the zero bytes of UTF-16 and UTF-32, the first bytes of other scripts' digits, and what stands
 #: before an encoded digit: `%34`, `\\x34`, `\\u0034`, `&#52;`. What is joined by this is only looked at more closely.
 _LEFT_OUT: Final = b" -.+_\t\r\n\x00,:;%\\xu&#[]()/" + b"\xd9\xdb\xef\xbc\xc2\xe2\x80"
@@ -119,7 +129,11 @@ class Sieve:
         for start, end in _runs(zeroed, _ENOUGH):
             run = _ZEROS.sub(_FEWER_ZEROS, plain[start:end])
             for form, digits in _undone(run):
-                found.update((form, number[-4:].decode()) for number in self._in(digits))
+                found.update(
+                    (form, number[-4:].decode())
+                    for number in self._in(digits)
+                    if form is not Form.CLEAR or _is_of_one_script(data, plain, number)
+                )
         joined = data.translate(None, _BASE64_BETWEEN)
         for start, end in _runs(joined.translate(_BASE64_CLASS), _BASE64_ENOUGH):
             for digits in _debased(joined, start, end):
@@ -159,6 +173,22 @@ class Sieve:
             for length in self._lengths:
                 if digits[at : at + length] in self._numbers:
                     yield digits[at : at + length]
+
+
+def _is_of_one_script(data: bytes, plain: bytes, number: bytes) -> bool:
+    """Tell whether a number stands somewhere in one script's digits.
+
+    Equal fractions in a row, as a database keeps of its statistics, read as digits of two scripts by turns.
+    """
+    scripts = data.translate(_TO_SCRIPTS, _LEFT_OUT)
+    at = plain.find(number)
+    if at < 0:
+        return True  # shortened zeros are in between: looked at as it is
+    while at >= 0:
+        if len(set(scripts[at : at + len(number)])) == 1:
+            return True
+        at = plain.find(number, at + 1)
+    return False
 
 
 def _runs(zeroed: bytes, enough: bytes) -> Iterator[tuple[int, int]]:
