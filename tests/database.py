@@ -23,7 +23,7 @@ from strongroom.db.pool import Database, connect
 from strongroom.kernel.secret import Secret
 
 #: Sizes for a small machine that runs other tests beside these.
-SIZES: Final = {"shared_buffers": "64MB", "max_connections": "100", "autovacuum_naptime": "5s"}
+SIZES: Final = {"shared_buffers": "64MB", "max_connections": "200", "autovacuum_naptime": "5s"}
 _numbers: Final = itertools.count(1)
 
 
