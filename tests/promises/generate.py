@@ -80,10 +80,11 @@ PROMISES: Final = (
         "Kept by every operation of the simulator's adapter: an attempt is committed before the call, its id is "
         "the key and the reference; an outcome that is not known stays so until it was found by reference, by "
         "replay or by a signed notice; `not found` counts only once the request would be visible.",
-        "The simulator's is the only adapter yet; what real processors do with keys and references is written in "
-        "their documentation and is not tested here. There is no failover to a second processor. Where a processor "
-        "breaks its own word on how long a request may take to become visible, an attempt called `not_sent` can "
-        "still happen: it is then recorded, and is a discrepancy where it doubles.",
+        "It is tested with the simulator, and with a stand-in that keeps keys as Stripe documents it; what real "
+        "processors do with keys and references is written in their documentation and is not tested here. There is no "
+        "failover to a second processor. Where a processor breaks its own word on how long a request may take to "
+        "become visible, an attempt called `not_sent` can still happen: it is then recorded, and is a discrepancy "
+        "where it doubles.",
     ),
     Promise(
         5,
@@ -103,7 +104,8 @@ PROMISES: Final = (
         "Money cannot be made: what we ask for never exceeds what is left, under any concurrency.",
         "Kept: a reservation is written with its attempt, bounded by a trigger and constraints of the database "
         "under any concurrency and for every login; what a processor reports is recorded, and where it breaks a "
-        "sum the payment is marked, the merchant is told and a line at level critical is written.",
+        "sum the payment is marked, the merchant is told and a line at level critical is written. Every amount that "
+        "moves is posted in a ledger that nobody may change, and both are compared with the processor's own sums.",
         "Disputes are not followed yet. "
         "An authorization is bounded by the payment's amount, not by anything that the processor knows.",
     ),
