@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 from approving import Two
 from database import Databases
 from members import Member
+from polling import until
 from service import Caller, Service, Tenant, running
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
@@ -79,6 +80,12 @@ class Ground:
             **more,
         }
         asker = self.service.vault(self.asker.key)
+
+        async def known() -> bool:
+            # Tests without a loop came before: nothing has asked meanwhile what was revoked, so nothing signed holds.
+            return (await asker.get("/v1/access-rules")).status_code == 200
+
+        await until(known, what="what was revoked to be known")
         answer = await asker.post("/v1/access-rules", body)
         if answer.status_code == 202:
             two = Two(asker, self.service.console(self.other.key))
