@@ -105,7 +105,9 @@ async def test_a_slow_store_holds_nobody_longer_than_the_bound() -> None:
     ground.fake.gate.clear()
     found = await outcomes(*(ground.store.generate(Purpose.CARD, CONTEXT) for _ in range(20)))
     assert found == ["KeyStoreUnavailable"] * 20
-    assert ground.refused("too_slow") == 20
+    # Two calls that failed open the breaker; on a busy machine somebody who waited sees that first.
+    assert ground.refused("too_slow") + ground.refused("breaker_open") == 20
+    assert ground.refused("too_slow") >= 2
 
 
 async def test_an_open_breaker_asks_nobody_and_says_when() -> None:

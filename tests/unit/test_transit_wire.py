@@ -4,7 +4,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strongroom.keys import CannotUnwrap, KeyStoreUnavailable
@@ -21,6 +21,7 @@ def test_a_text_is_kept_and_spelt_as_it_was(version: int, content: bytes) -> Non
 
 
 @given(st.binary(max_size=200))
+@example(b"\x01" + (10**9).to_bytes(4, "big") + b"a version beyond what is read")
 def test_bytes_are_no_wrapped_key_or_have_one_spelling(wrapped: bytes) -> None:
     try:
         text = spelt(wrapped)

@@ -111,7 +111,10 @@ def spelt(wrapped: bytes) -> str:
         or version < 1  # which a server takes for the first version
     ):
         raise CannotUnwrap
-    return f"vault:v{version}:{base64.b64encode(wrapped[_HEADER_BYTES:]).decode()}"
+    text = f"vault:v{version}:{base64.b64encode(wrapped[_HEADER_BYTES:]).decode()}"
+    if _SPELLING.fullmatch(text) is None:  # a version that no server has answered with
+        raise CannotUnwrap
+    return text
 
 
 def refusal(
