@@ -16,12 +16,22 @@ EVERY_SECONDS: Final = 0.01
 
 @overload
 async def until(
-    look: Callable[[], Awaitable[T | None]], *, what: str = ..., seconds: float = ...
+    look: Callable[[], Awaitable[T | None]],
+    *,
+    what: str = ...,
+    seconds: float = ...,
+    every: float = ...,
 ) -> T: ...
 @overload
-async def until(look: Callable[[], T | None], *, what: str = ..., seconds: float = ...) -> T: ...
 async def until(
-    look: Callable[[], Any], *, what: str = "it to hold", seconds: float = SECONDS_MAX
+    look: Callable[[], T | None], *, what: str = ..., seconds: float = ..., every: float = ...
+) -> T: ...
+async def until(
+    look: Callable[[], Any],
+    *,
+    what: str = "it to hold",
+    seconds: float = SECONDS_MAX,
+    every: float = EVERY_SECONDS,
 ) -> Any:
     """Return what a look finds as soon as it finds something; fail, and say what was waited for, where it does not."""
     end = time.monotonic() + seconds
@@ -32,7 +42,7 @@ async def until(
         if found:
             return found
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(every)
 
 
 def until_blocking(

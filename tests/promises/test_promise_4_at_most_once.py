@@ -15,11 +15,14 @@ from money import contradictions, doubled, live_authorizations
 from paying import Shop, open_shop, simulating
 from polling import until
 from service import Service, running
+from strongroom.audit import Origin
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
+from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.model import Basis, Found, Outcome
 from strongroom.payments.processors.simulator import SimulatorAdapter
+from strongroom.payments.records import Act
 from strongroom.simulator import Fault, Simulated
 
 FINDINGS = ("by_reference", "by_replay", "by_notice")
@@ -175,6 +178,25 @@ async def test_what_did_not_happen_is_not_sent_once_it_would_be_visible(
     again = await shop.gateway.post(f"/v1/payments/{payment}/confirm", {})
     assert again.status_code == 200, again.text
     assert again.json()["status"] == "requires_capture"
+    assert not await broken(shop)
+
+
+async def test_a_sender_who_comes_late_frees_no_payment(
+    service: Service, simulated: Simulated
+) -> None:
+    """Its outcome is unknown, and a process that stood still says it sent nothing: nothing else is sent for that."""
+    shop = await open_shop(service, simulated, notices=False, finding="by_notice")
+    await simulated.control.demand(Fault.CUT_AFTER, "authorize")
+    answer = (await shop.pay(capture_method="manual")).json()
+    app: Any = service.edges["gateway"]._app
+    attempts: Attempts = app.state.payments.service._attempts
+    payment, merchant = answer["id"], shop.tenant.merchant
+    loaded = await attempts._parts.changes.load(merchant, Mode.TEST, payment)
+    late = Found(Outcome.NOT_SENT, Basis.ANSWER, reason="too_late_to_send")
+    act = Act("key_late", Origin(), loaded.payment.updated_at)
+    await attempts.settle(loaded, loaded.attempts[0].attempt_id, late, act)
+    assert (await shop.attempts(payment))[0]["outcome"] == "unknown"
+    assert (await shop.gateway.post(f"/v1/payments/{payment}/confirm", {})).status_code == 409
     assert not await broken(shop)
 
 

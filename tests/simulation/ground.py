@@ -101,7 +101,6 @@ class Process:
                 nonlocal last
                 if self.running is None or self.running.returncode is not None:
                     last = "ended by itself"
-                    await asyncio.sleep(0.2)
                     await self.start()
                 with suppress(httpx.TransportError):
                     answer = await client.get(f"{self.vault}/readyz")
@@ -110,7 +109,9 @@ class Process:
                 return None
 
             try:
-                await until(ready, what=f"the {self.name} to be ready", seconds=READY_SECONDS_MAX)
+                await until(
+                    ready, what=f"the {self.name} to be ready", seconds=READY_SECONDS_MAX, every=0.1
+                )
             except AssertionError as late:
                 raise AssertionError(f"{late}: {last}; it says: {self._last_words()}") from None
 

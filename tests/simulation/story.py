@@ -290,11 +290,10 @@ async def _calm(storm: Storm, quiet: list[str]) -> float:
         if str(waiting) != last:
             last = str(waiting)
             storm.say(f"waiting: {last}")
-        await asyncio.sleep(0.2)
         return not any(waiting.values()) or None
 
     try:
-        await until(all_quiet, what="calm", seconds=CALM_SECONDS_MAX)
+        await until(all_quiet, what="calm", seconds=CALM_SECONDS_MAX, every=0.2)
     except AssertionError:
         storm.broken.append(f"no calm after {CALM_SECONDS_MAX} s: {last}")
     return time.monotonic() - begun

@@ -176,6 +176,7 @@ class Unpacker:
                 try:
                     with archive.open(member) as file:
                         yield from self._look(file, name, budget, deeper, None)
+                # NotImplementedError is zipfile's word for a compression that it does not know.
                 except (*_BROKEN, NotImplementedError, RuntimeError) as error:
                     self._report.not_read(name, type(error).__name__)
 

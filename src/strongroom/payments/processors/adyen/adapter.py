@@ -4,7 +4,6 @@
 Every request names the merchant account, so the adapter is bound to a connection before it is used.
 """
 
-from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -35,6 +34,7 @@ from strongroom.payments.processors.adyen.wire import (
     NotificationIn,
     PaymentOut,
 )
+from strongroom.payments.published import decoded
 from strongroom.vault import (
     Destination,
     Forwarded,
@@ -163,8 +163,8 @@ class AdyenAdapter:
         if reply.status != (200 if attempt.operation.authorizes else 201):
             raise AnswerSurprising
         if attempt.operation.authorizes:
-            return payment_found(attempt, _decoded(_payment, reply.body))
-        return self._received(command, _decoded(_modification, reply.body))
+            return payment_found(attempt, decoded(_payment, reply.body))
+        return self._received(command, decoded(_modification, reply.body))
 
     def _received(self, command: Command, given: ModificationOut) -> Found:
         """Believe that a modification of ours was received; what becomes of it is told by a notice."""
@@ -196,10 +196,10 @@ class AdyenAdapter:
 
     def report(self, body: bytes) -> Report | None:
         """Read a verified notification."""
-        (wrapped,) = _decoded(_kind, body).notification_items
+        (wrapped,) = decoded(_kind, body).notification_items
         if not concerns_payments(wrapped.item.event_code):
             return None
-        return report_of(_decoded(_notification, body))
+        return report_of(decoded(_notification, body))
 
     def probe(self) -> Template:
         """Return the request for the account's ways to pay: the only one that names it and moves nothing."""
@@ -213,12 +213,12 @@ class AdyenAdapter:
         nothing (docs/howto/connect-adyen.md says what to look at).
         """
         if reply.status in _REFUSED:
-            code = _decoded(_error, reply.body).error_code
+            code = decoded(_error, reply.body).error_code
             missing = [f"Adyen refuses the merchant account: error {code}"]
             return Account(connection.account, connection.mode, missing)
         if reply.status != 200:  # noqa: PLR2004 - HTTP
             raise AnswerSurprising
-        offered = {each.type for each in _decoded(_methods, reply.body).payment_methods}
+        offered = {each.type for each in decoded(_methods, reply.body).payment_methods}
         missing = [] if _CARDS in offered else ["the merchant account takes no cards"]
         return Account(connection.account, connection.mode, missing)
 
@@ -243,15 +243,8 @@ def _authorization(command: Command) -> dict[str, Json]:
     return body
 
 
-def _decoded(decode: Callable[[bytes], Shape], body: bytes) -> Shape:
-    try:
-        return decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerSurprising from error
-
-
 def _refusal(reply: Forwarded) -> Found:
-    given = _decoded(_error, reply.body)
+    given = decoded(_error, reply.body)
     if given.status != reply.status:
         raise AnswerSurprising
     reason = f"error_{given.error_code.lower()}"

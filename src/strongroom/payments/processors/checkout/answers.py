@@ -13,7 +13,7 @@ from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Attempt, Basis, Connection, Found, Operation, Outcome
 from strongroom.payments.ports import Account, AnswerSurprising, Command
 from strongroom.payments.processors.checkout.declines import declined
-from strongroom.payments.processors.checkout.notices import captured_of, decoded, place_of
+from strongroom.payments.processors.checkout.notices import captured_of, place_of
 from strongroom.payments.processors.checkout.wire import (
     APPROVED,
     AcceptedOut,
@@ -27,6 +27,7 @@ from strongroom.payments.processors.checkout.wire import (
     ProcessedOut,
     WorkflowsOut,
 )
+from strongroom.payments.published import decoded
 from strongroom.vault import Forwarded
 
 #: Refusals that the API reference documents as such: nothing was executed. A status alone is anybody's on the way.

@@ -2,7 +2,7 @@
 """Reads Checkout.com's events. They come late, doubled and in any order: each is read for what it says by itself."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -21,6 +21,7 @@ from strongroom.payments.processors.checkout.wire import (
     Link,
     Place,
 )
+from strongroom.payments.published import decoded
 
 Shape = TypeVar("Shape")
 #: What the account is called whose API has no prefix of its own.
@@ -51,18 +52,6 @@ _REFUNDS: Final[Mapping[str, Outcome]] = {
     "payment_refund_pending": Outcome.PENDING,
     "payment_refunded": Outcome.APPROVED,
 }
-
-
-def decoded(decode: Callable[[bytes], Shape], body: bytes) -> Shape:
-    """Read JSON of a published shape.
-
-    Raises:
-        AnswerSurprising: it has another.
-    """
-    try:
-        return decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerSurprising from error
 
 
 def place_of(links: Iterable[Link | str | None]) -> Place | None:

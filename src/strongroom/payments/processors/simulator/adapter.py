@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Translates between our words and the simulator's. Decides nothing, calls nobody, keeps nothing."""
 
-from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -28,6 +27,7 @@ from strongroom.payments.processors.simulator.wire import (
     ThingOut,
     VoidOut,
 )
+from strongroom.payments.published import decoded
 from strongroom.vault import Destination, Forwarded, Json, Route, Slot, Template, slot
 
 Shape = TypeVar("Shape")
@@ -112,7 +112,7 @@ class SimulatorAdapter:
         if reply.status not in (200, 201):
             # A 5xx may have acted before it failed.
             return Found(Outcome.UNKNOWN, Basis.ANSWER, reason="processor_error")
-        return _checked(command.attempt, _decoded(_thing, reply.body), Basis.ANSWER)
+        return _checked(command.attempt, decoded(_thing, reply.body), Basis.ANSWER)
 
     def find(self, attempt: Attempt) -> Template:
         """Return the request that asks for our reference."""
@@ -124,7 +124,7 @@ class SimulatorAdapter:
             raise AnswerSurprising
         things = [
             each
-            for each in _decoded(_found, reply.body).data
+            for each in decoded(_found, reply.body).data
             if isinstance(each, _SHAPES[attempt.operation])
         ]
         if not things:
@@ -135,7 +135,7 @@ class SimulatorAdapter:
 
     def report(self, body: bytes) -> Report | None:
         """Read a verified notice."""
-        notice = _decoded(_notice, body)
+        notice = decoded(_notice, body)
         thing = notice.data
         if isinstance(thing, IncrementOut):
             return None
@@ -165,7 +165,7 @@ class SimulatorAdapter:
         """Read the account."""
         if reply.status != 200:  # noqa: PLR2004 - HTTP
             raise AnswerSurprising
-        account = _decoded(_account, reply.body)
+        account = decoded(_account, reply.body)
         missing = []
         if account.account != connection.account:
             missing.append("the credentials are of another account")
@@ -199,15 +199,8 @@ def _authorization(command: Command) -> dict[str, Json]:
     return body
 
 
-def _decoded(decode: Callable[[bytes], Shape], body: bytes) -> Shape:
-    try:
-        return decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerSurprising from error
-
-
 def _refusal(reply: Forwarded) -> Found:
-    reason = _decoded(_problem, reply.body).error.code
+    reason = decoded(_problem, reply.body).error.code
     if reason == "idempotency_in_flight":
         # The first request under this key still runs: what becomes of it is not known yet.
         return Found(Outcome.UNKNOWN, Basis.ANSWER, reason=reason)

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Stripe's objects say in our words, whichever way they came: answer, look or event."""
 
-from collections.abc import Callable
 from typing import Final, TypeVar
-
-import msgspec
 
 from strongroom.payments.model import Basis, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising
@@ -14,6 +11,7 @@ from strongroom.payments.processors.stripe.declines import (
     read_decline,
 )
 from strongroom.payments.processors.stripe.wire import IntentOut, LastErrorOut, RefundOut
+from strongroom.payments.published import decoded
 
 #: Members of metadata: the attempt that an object was made for; its payment; the capture that was asked for later.
 ATTEMPT: Final = "strongroom_attempt"
@@ -21,18 +19,6 @@ PAYMENT: Final = "strongroom_payment"
 CAPTURE: Final = "strongroom_capture"
 
 Shape = TypeVar("Shape")
-
-
-def decoded(decode: Callable[[bytes | msgspec.Raw], Shape], body: bytes | msgspec.Raw) -> Shape:
-    """Read an object.
-
-    Raises:
-        AnswerSurprising: it has not the published shape.
-    """
-    try:
-        return decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerSurprising from error
 
 
 def decline_of(error: LastErrorOut, basis: Basis, reference: str | None = None) -> Found:
