@@ -66,18 +66,26 @@ class Canary:
         """Say what is found in the files below a folder and in their names; what cannot be read is found too."""
         report = search_tree(folder, self.wanted)
         found = [f"{each.place}: the number, {each.form}" for each in report.findings]
-        # A file that a running server removed meanwhile holds nothing any more.
-        found += [
-            f"{each.place}: unread, {each.reason}"
-            for each in report.unread
-            if Path(each.place).exists()
-        ]
+        for each in report.unread:
+            found += self._again(Path(each.place))
         for path in _files(folder):
             with suppress(FileNotFoundError), path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size:
                     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                         found += self._code(data, str(path))
         return found
+
+    def _again(self, file: Path) -> list[str]:
+        """Read what could not be read: a server that runs removes files (they hold nothing more) or remakes them."""
+        for _ in range(20):
+            try:
+                return self.in_bytes(file.read_bytes(), str(file))
+            except FileNotFoundError:
+                if not file.exists():
+                    return []
+            except OSError as error:
+                return [f"{file}: unread, {type(error).__name__}"]
+        return [f"{file}: unread, it is removed and remade all the time"]
 
     async def in_tables(self, administrator: Address) -> list[str]:
         """Say what is found in the rows of every table of a database, the system's own included."""

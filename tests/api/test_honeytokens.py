@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from polling import until
 from revealing import Ground, revealing
 from service import Service
 from strongroom.db.logins import Domain
+from strongroom.db.pool import Database
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import KeyKind, Role
 from strongroom.kernel.published import is_test_number
+from strongroom.vault.honey import store as honey_store
+from strongroom.vault.honey.model import Known
 
 EVERY_WAY = pytest.mark.parametrize("name", WAYS)
 
@@ -188,6 +191,30 @@ async def test_another_process_knows_it_within_two_seconds(
         return bool(await trap.uses()) or None
 
     await until(look, what="the watch to read anew")
+
+
+async def test_one_made_while_the_watch_reads_is_watched_at_once(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the watch reads may be older than one that was made meanwhile."""
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(database: Database) -> Mapping[str, Known]:
+        read_before = await known(database)
+        began.set()
+        await goes_on.wait()
+        return read_before
+
+    known = honey_store.known
+    with monkeypatch.context() as patch:
+        patch.setattr(honey_store, "known", slowly)
+        reading = asyncio.create_task(trap.watch.refresh())
+        await began.wait()
+        bait = await make(trap.ground)
+        goes_on.set()
+        await reading
+    await read(trap, bait)
+    assert [each["object"] for each in await trap.uses()] == [bait]
 
 
 async def test_other_ids_of_it_are_watched_too(trap: Trap) -> None:

@@ -57,15 +57,20 @@ class HoneyWatch:
         self._metrics = metrics
         self._ender = ender
         self._known: Mapping[str, Known] = {}
+        #: Made by this process since the last reading began: what it reads may be older.
+        self._added: dict[str, Known] = {}
         self._containing: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
         """Read every honeytoken anew. Where that fails, those known so far are watched on."""
-        self._known = await store.known(self._database)
+        self._added = {}
+        found = await store.known(self._database)
+        self._known = {**found, **self._added}
 
     def add(self, scope: Scope, token: TokenId) -> None:
-        """Watch one that was made just now."""
-        self._known = {**self._known, token: Known(*scope, token)}
+        """Watch one that was made just now, though a reading that began before ends after it."""
+        self._added[token] = Known(*scope, token)
+        self._known = {**self._known, **self._added}
 
     async def named(
         self, scope: Scope, actor: str, origin: Origin, way: Way, tokens: Iterable[str]
