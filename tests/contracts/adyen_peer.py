@@ -15,6 +15,7 @@ KINDS: Final = {
     Operation.CAPTURE: "CAPTURE",
     Operation.REFUND: "REFUND",
     Operation.SALE: "AUTHORISATION",
+    Operation.VERIFY: "AUTHORISATION",
     Operation.VOID: "CANCELLATION",
 }
 RESULTS: Final = {

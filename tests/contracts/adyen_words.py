@@ -83,7 +83,7 @@ def attempt(operation: Operation, **more: Any) -> Attempt:
             "operation": operation,
             "wish": "w",
             "connection_id": CONNECTION.connection_id,
-            "amount": 1_000,
+            "amount": 0 if operation is Operation.VERIFY else 1_000,
             "currency": "AED",
             "created_at": NOW,
             "lease_until": NOW + timedelta(seconds=25),

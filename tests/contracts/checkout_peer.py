@@ -99,6 +99,7 @@ KINDS: Final = {
     Operation.CAPTURE: ("payment_captured", "payment_capture_declined"),
     Operation.REFUND: ("payment_refunded", "payment_refund_declined"),
     Operation.SALE: ("payment_approved", "payment_declined"),
+    Operation.VERIFY: ("card_verified", "card_verification_declined"),
     Operation.VOID: ("payment_voided", "payment_void_declined"),
 }
 REFUSED: Final[dict[str, Any]] = {"approved": False, "response_code": "20051"}
@@ -131,7 +132,8 @@ class CheckoutPeer:
             return reply(202, about(made, ACCEPTED, **sums_told))
         if outcome is Outcome.DECLINED:
             return reply(201, about(made, PROCESSED, status="Declined", **REFUSED))
-        return reply(201, about(made, PROCESSED, balances=sums(made.amount)))
+        more = {"status": "Card Verified"} if made.operation is Operation.VERIFY else {}
+        return reply(201, about(made, PROCESSED, balances=sums(made.amount), **more))
 
     def found(self, attempt: Attempt, outcome: Outcome | None) -> Forwarded:
         """Answer a look: payments by their reference, and the actions of a payment."""
@@ -143,6 +145,8 @@ class CheckoutPeer:
                 Outcome.DECLINED: "Declined",
                 Outcome.PENDING: "Pending",
             }
+            if attempt.operation is Operation.VERIFY:
+                status[Outcome.APPROVED] = "Card Verified"
             approved = {Outcome.APPROVED: True, Outcome.DECLINED: False}.get(outcome, ...)
             told = about(attempt, LISTED, status=status[outcome], approved=approved)
             return reply(200, listed(told))

@@ -33,6 +33,7 @@ _METADATA: Final = {
     "additionalProperties": {"type": ["string", "integer", "boolean"], "maxLength": 100},
 }
 #: `PaymentRequest` and `PaymentRequestCardSource`; page "Request a card payment", page "Manage SCA compliance" (`3ds`).
+#: An amount of 0 verifies a card (page "Verify a card"); stored cards: page "Recurring payments with stored card details".
 PAYMENT_REQUEST: Final = _strict(
     "source amount currency reference",
     source=_strict(
@@ -43,8 +44,14 @@ PAYMENT_REQUEST: Final = _strict(
         expiry_year={"type": "integer", "minimum": 1_000, "maximum": 9_999},
         name={"type": "string", "maxLength": 255},
         cvv={"type": "string", "pattern": "^[0-9]{3,4}$"},
+        stored={"type": "boolean"},
     ),
-    amount=_AMOUNT,
+    amount={**_AMOUNT, "minimum": 0},
+    payment_type={
+        "enum": ["Regular", "Recurring", "MOTO", "Installment", "PayLater", "Unscheduled"]
+    },
+    merchant_initiated={"type": "boolean"},
+    previous_payment_id={"type": "string", "maxLength": 100},
     currency={"type": "string", "pattern": "^[A-Z]{3}$"},
     reference=_REFERENCE,
     capture={"type": "boolean"},

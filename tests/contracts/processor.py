@@ -78,13 +78,18 @@ def attempt(operation: Operation, **more: Any) -> Attempt:
             "operation": operation,
             "wish": "w",
             "connection_id": ConnectionId(new_id("con")),
-            "amount": 1_000,
+            "amount": amount_of(operation),
             "currency": "AED",
             "created_at": NOW,
             "lease_until": NOW + timedelta(seconds=25),
             **more,
         }
     )
+
+
+def amount_of(operation: Operation) -> int:
+    """What a test asks for: nothing, where it is only asked whether a card is good."""
+    return 0 if operation is Operation.VERIFY else 1_000
 
 
 def command(asked: Attempt, authorization: str) -> Command:
@@ -184,7 +189,7 @@ class ProcessorContract:
         assert found.outcome is outcome
         assert found.basis is Basis.ANSWER
         if outcome is Outcome.APPROVED:
-            assert found.amount == 1_000
+            assert found.amount == amount_of(operation)
             assert found.processor_reference
         if outcome is Outcome.DECLINED:
             assert found.decline_code
@@ -278,7 +283,11 @@ class ProcessorContract:
             "test",
             asked.attempt_id,
         )
-        assert (report.operation, report.amount, report.currency) == (operation, 1_000, "AED")
+        assert (report.operation, report.amount, report.currency) == (
+            operation,
+            amount_of(operation),
+            "AED",
+        )
         assert (report.found.outcome, report.found.basis) == (outcome, Basis.NOTICE)
 
     def test_what_is_documented_as_not_executed_is_not_sent(self) -> None:

@@ -90,13 +90,15 @@ def test_an_item_of_the_python_librarys_tests_is_read(name: str) -> None:
 # --- the table --------------------------------------------------------------------------------------
 
 APPROVED, DECLINED = Outcome.APPROVED, Outcome.DECLINED
-AUTHORIZE, SALE = Operation.AUTHORIZE, Operation.SALE
+AUTHORIZE, SALE, VERIFY = Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY
 CAPTURE, VOID, REFUND = Operation.CAPTURE, Operation.VOID, Operation.REFUND
 
 #: kind, succeeded, operation → outcome, captured, released, whose reference Adyen's is.
 SAID: Final[list[tuple[str, str, Operation, Outcome, int | None, int | None, str | None]]] = [
     ("AUTHORISATION", "true", AUTHORIZE, APPROVED, None, None, OWN),
     ("AUTHORISATION", "true", SALE, APPROVED, None, None, OWN),
+    ("AUTHORISATION", "true", VERIFY, APPROVED, None, None, OWN),
+    ("AUTHORISATION", "false", VERIFY, DECLINED, None, None, OWN),
     ("AUTHORISATION", "false", AUTHORIZE, DECLINED, None, None, OWN),
     ("AUTHORISATION", "false", SALE, DECLINED, None, None, OWN),
     ("CAPTURE", "true", CAPTURE, APPROVED, None, None, OWN),
@@ -113,6 +115,7 @@ SAID: Final[list[tuple[str, str, Operation, Outcome, int | None, int | None, str
     ("EXPIRE", "true", SALE, APPROVED, None, 1_000, AUTHORIZATION),
     ("OFFER_CLOSED", "true", AUTHORIZE, DECLINED, None, None, OWN),
     ("OFFER_CLOSED", "true", SALE, DECLINED, None, None, OWN),
+    ("OFFER_CLOSED", "true", VERIFY, DECLINED, None, None, OWN),
     ("REFUND", "true", REFUND, APPROVED, None, None, OWN),
     ("REFUND", "false", REFUND, DECLINED, None, None, OWN),
     ("REFUND_FAILED", "true", REFUND, DECLINED, None, None, OWN),

@@ -238,6 +238,7 @@ def test_an_approval_says_how_much_and_under_which_name() -> None:
         currency="AED",
         released=0,
         captured=None,  # its capture comes by itself, later
+        scheme_transaction_id="489341065491658",
     )
 
 

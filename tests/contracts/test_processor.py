@@ -56,6 +56,8 @@ class SimulatorPeer:
             Outcome.DECLINED: "declined",
             Outcome.PENDING: "pending",
         }
+        if attempt.operation is Operation.VERIFY:
+            status[Outcome.APPROVED] = "verified"
         approved = attempt.amount if outcome is Outcome.APPROVED else 0
         return {
             "id": _id("sp"),
@@ -139,9 +141,11 @@ class StripePeer:
         attempt = command.attempt
         if attempt.operation is Operation.REFUND:
             return reply(200, self._refund(attempt, outcome))
-        thing = self._intent(attempt, outcome)
+        verifies = attempt.operation is Operation.VERIFY
+        thing = self._setup(attempt, outcome) if verifies else self._intent(attempt, outcome)
         if outcome is Outcome.DECLINED:
-            told = {"payment_intent": thing} if attempt.operation.authorizes else {}
+            name = "setup_intent" if verifies else "payment_intent"
+            told = {name: thing} if attempt.operation.authorizes else {}
             return reply(
                 402, error("card_error", "card_declined", decline_code="lost_card", **told)
             )
@@ -161,6 +165,26 @@ class StripePeer:
             payment_intent=self.authorization,
             metadata={"strongroom_attempt": attempt.attempt_id},
             status=words[outcome],
+        )
+
+    def _setup(self, attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
+        words = {
+            Outcome.APPROVED: "succeeded",
+            Outcome.DECLINED: "requires_payment_method",
+            Outcome.PENDING: "processing",
+        }
+        failed = {"type": "card_error", "code": "card_declined", "decline_code": "lost_card"}
+        return made(
+            "setup_intent",
+            id=named("seti"),
+            status=words[outcome],
+            metadata={
+                "strongroom_attempt": attempt.attempt_id,
+                "strongroom_payment": attempt.payment_id,
+                "strongroom_currency": attempt.currency,
+            },
+            next_action=None,
+            last_setup_error=failed if outcome is Outcome.DECLINED else None,
         )
 
     def _intent(self, attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
@@ -196,6 +220,9 @@ class StripePeer:
         if attempt.operation is Operation.REFUND:
             kind = "refund.updated" if outcome is Outcome.APPROVED else "refund.failed"
             return event(kind, self._refund(attempt, outcome), account=account)
+        if attempt.operation is Operation.VERIFY:
+            kind = "succeeded" if outcome is Outcome.APPROVED else "setup_failed"
+            return event(f"setup_intent.{kind}", self._setup(attempt, outcome), account=account)
         approved = {
             Operation.AUTHORIZE: "payment_intent.amount_capturable_updated",
             Operation.VOID: "payment_intent.canceled",

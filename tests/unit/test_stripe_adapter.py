@@ -47,7 +47,7 @@ def command(operation: Operation, *, capturable: int = 0, **more: Any) -> Comman
             "operation": operation,
             "wish": "w",
             "connection_id": ConnectionId(new_id("con")),
-            "amount": 1_000,
+            "amount": 0 if operation is Operation.VERIFY else 1_000,
             "currency": "AED",
             "instrument": "pm_prepared" if operation.authorizes else None,
             "created_at": NOW,
@@ -97,7 +97,7 @@ def test_a_card_is_prepared_with_its_code_and_a_key_of_its_own() -> None:
 
 def test_only_what_begins_a_payment_is_prepared() -> None:
     prepared = {each for each in Operation if ADAPTER.prepare(command(each)) is not None}
-    assert prepared == {Operation.AUTHORIZE, Operation.SALE}
+    assert prepared == {Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY}
     assert isinstance(ADAPTER, Prepares)
 
 

@@ -28,6 +28,7 @@ class EventType(enum.StrEnum):
     PAYMENT_DECLINED = "payment.declined"
     PAYMENT_DISCREPANCY = "payment.discrepancy"
     PAYMENT_PROCESSING = "payment.processing"
+    PAYMENT_VERIFIED = "payment.verified"
     PAYMENT_VOIDED = "payment.voided"
     REFUND_CREATED = "refund.created"
     REFUND_FAILED = "refund.failed"

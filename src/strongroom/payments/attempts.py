@@ -42,7 +42,7 @@ from strongroom.payments.preparing import (
 )
 from strongroom.payments.records import RECOVERY, Act, Extras
 from strongroom.payments.store import Change, KeyDone, Taken
-from strongroom.vault import Forward, Forwarded, Template
+from strongroom.vault import Forward, Forwarded, StoredCredentialFacts, Template
 
 #: Makes the answer to a request's key from the payment as it then is.
 Finish = Callable[[Loaded, str], KeyDone]
@@ -76,8 +76,8 @@ class Attempts:
         loaded, attempt = ready.loaded, ready.attempt
         found = await self._asked(loaded, attempt, act, cvc=ready.cvc, saved_at=ready.saved_at)
         # Crash here: the processor may have acted. The same look finds it, under the same reference and key.
-        if single_use and found.outcome is Outcome.APPROVED:
-            await self._keep_token(loaded, attempt, act)
+        if found.outcome is Outcome.APPROVED and (single_use or _begins(loaded)):
+            await self._keep_token(loaded, attempt, act, found)
         return await self.settle(loaded, attempt.attempt_id, found, act, finish=finish)
         # Crash after this: the outcome is ours, its event is in the same commit, and the key answers its repeats.
 
@@ -149,7 +149,7 @@ class Attempts:
         """Save what was found out about an attempt that nobody waits for any more."""
         act = Act(RECOVERY, Origin(), self._parts.clock.now())
         if found.outcome is Outcome.APPROVED and attempt.operation.authorizes:
-            await self._keep_token(loaded, attempt, act)
+            await self._keep_token(loaded, attempt, act, found)
         return await self.settle(loaded, attempt.attempt_id, found, act)
 
     async def resolved(self, loaded: Loaded) -> Loaded:
@@ -274,13 +274,22 @@ class Attempts:
             return Found(Outcome.UNKNOWN, Basis.REPLAY, reason=found.reason)
         return found
 
-    async def _keep_token(self, loaded: Loaded, attempt: Attempt, act: Act) -> None:
-        """A first success makes a single-use token lasting. Before the outcome is saved, so that a crash repeats it."""
+    async def _keep_token(self, loaded: Loaded, attempt: Attempt, act: Act, found: Found) -> None:
+        """A first success makes a single-use token lasting, and the first of a series names what later ones refer to.
+
+        Before the outcome is saved, so that a crash repeats it.
+        """
         token = loaded.payment.token_id
         if token is None:
             return
         try:
-            await self._parts.forwarder.keep(attempt.merchant_id, attempt.mode, token, act.actor)
+            await self._parts.forwarder.keep(
+                attempt.merchant_id,
+                attempt.mode,
+                token,
+                act.actor,
+                _agreed(loaded, found, self._parts.clock.now()),
+            )
         except StrongroomError as error:
             self._parts.log.emit(
                 "warning",
@@ -314,6 +323,19 @@ class Attempts:
                     "payments.discrepancy",
                     {"transaction_id": payment.payment_id, "merchant_id": payment.merchant_id},
                 )
+
+
+def _begins(loaded: Loaded) -> bool:
+    stored = loaded.payment.stored_credential
+    return stored is not None and stored.begins
+
+
+def _agreed(loaded: Loaded, found: Found, now: datetime) -> StoredCredentialFacts | None:
+    """Say what the vault keeps beside a card after the first payment of a series."""
+    stored = loaded.payment.stored_credential
+    if stored is None or not stored.begins:
+        return None
+    return StoredCredentialFacts(stored.initiator.value, found.scheme_transaction_id, None, now)
 
 
 def question(adapter: Adapter, loaded: Loaded, attempt: Attempt) -> Template:

@@ -39,6 +39,8 @@ class Card:
     brand: str
     bin: str
     last4: str
+    #: What a later payment with it refers to.
+    initial_transaction_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def contribution(attempt: Attempt) -> dict[str, int]:
         if operation is Operation.VOID:
             return {"voiding": amount}
         return {"refunding": amount} if operation is Operation.REFUND else {}
-    if attempt.outcome is not Outcome.APPROVED:
+    if attempt.outcome is not Outcome.APPROVED or operation is Operation.VERIFY:
         return {}
     settled = amount if attempt.settled_amount is None else attempt.settled_amount
     if operation is Operation.CAPTURE:

@@ -34,6 +34,10 @@ ATTEMPT: Final[dict[str, Any]] = {
     "reason": None,
     "created_at": _WHEN,
     "settled_at": _WHEN,
+    "initial_transaction_id": None,
+    "scheme_transaction_id": "489341065491658",
+    "avs_result": None,
+    "cvc_result": "match",
 }
 PAYMENT: Final[dict[str, Any]] = {
     "id": _PAYMENT,
@@ -69,6 +73,7 @@ PAYMENT: Final[dict[str, Any]] = {
     "created_at": _WHEN,
     "updated_at": _WHEN,
     "attempt": ATTEMPT,
+    "stored_credential": None,
 }
 PAGE: Final[dict[str, Any]] = {
     "data": [{**PAYMENT, "attempt": None}],

@@ -33,6 +33,8 @@ from strongroom.payments.model import (
 )
 
 _replace: Final = msgspec.structs.replace
+#: Why a pending payment that a merchant began leads nowhere.
+NOBODY_THERE: Final = "challenge_not_possible"
 #: What saving takes at most: a lease that ends sooner may be over by then.
 _SAVING: Final = timedelta(seconds=2)
 
@@ -44,6 +46,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
     may be captured; an approval that comes late counts, unless another authorization lives: then it is a discrepancy.
     """
     payment = loaded.payment
+    found = _without_challenge(payment, found)
     if _tells_nothing_new(payment, attempt, found):
         return Decided(payment, changed=False)
     other = loaded.authorization
@@ -70,6 +73,9 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         advice=found.advice,
         reason=_reason(attempt, found.reason),
         action_url=found.action_url,
+        scheme_transaction_id=found.scheme_transaction_id or attempt.scheme_transaction_id,
+        avs_result=found.avs_result or attempt.avs_result,
+        cvc_result=found.cvc_result or attempt.cvc_result,
         # Whoever sent it has stopped: what has not arrived by now never will.
         lease_until=min(attempt.lease_until, now),
         settled_at=now if found.outcome.is_final else None,
@@ -107,6 +113,14 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         )
     posted = postings(payment, decided.payment, attempt, known, now)
     return replace(decided, refunds=refunds, postings=posted)
+
+
+def _without_challenge(payment: Payment, found: Found) -> Found:
+    """Return what was found, without an address to send a customer to where none is there."""
+    stored = payment.stored_credential
+    if stored is None or not stored.by_merchant or found.action_url is None:
+        return found
+    return replace(found, action_url=None, reason=NOBODY_THERE)
 
 
 def told_in_time(attempt: Attempt, found: Found, now: datetime) -> Found:
@@ -273,6 +287,7 @@ def _happened(
         return (
             {
                 Operation.AUTHORIZE: EventType.PAYMENT_AUTHORIZED,
+                Operation.VERIFY: EventType.PAYMENT_VERIFIED,
                 Operation.VOID: EventType.PAYMENT_VOIDED,
             }.get(before.operation, EventType.PAYMENT_CAPTURED),
         )

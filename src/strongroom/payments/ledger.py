@@ -81,3 +81,5 @@ def _moved(attempt: Attempt) -> Mapping[Move, int]:
             return {RELEASE: settled}
         case Operation.REFUND:
             return {REFUND: settled}
+        case Operation.VERIFY:  # nothing moves
+            return {}

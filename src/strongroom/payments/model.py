@@ -13,6 +13,7 @@ import msgspec
 
 from strongroom.kernel.ids import AttemptId, ConnectionId, MerchantId, PaymentId, RefundId, TokenId
 from strongroom.kernel.mode import Mode
+from strongroom.payments.stored import StoredCredential
 
 
 class Status(enum.StrEnum):
@@ -41,12 +42,14 @@ class Operation(enum.StrEnum):
     CAPTURE = "capture"
     REFUND = "refund"
     SALE = "sale"
+    #: Whether the card is good: of amount 0, and in no balance.
+    VERIFY = "verify"
     VOID = "void"
 
     @property
     def authorizes(self) -> bool:
         """Whether it begins a payment at the processor."""
-        return self in (Operation.AUTHORIZE, Operation.SALE)
+        return self in (Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY)
 
 
 class Outcome(enum.StrEnum):
@@ -75,6 +78,19 @@ class Basis(enum.StrEnum):
     LOOKUP = "lookup"
     NOTICE = "notice"
     REPLAY = "replay"
+
+
+class Check(enum.StrEnum):
+    """What an issuer says of an address or a security code that it compared with its own."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    #: Of an address: street or postal code alone.
+    PARTIAL = "partial"
+    #: It could not, or does not.
+    UNAVAILABLE = "unavailable"
+    #: It was not asked, or had nothing to compare.
+    UNCHECKED = "unchecked"
 
 
 class Finding(enum.StrEnum):
@@ -130,6 +146,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     metadata: Mapping[str, str] = {}
     return_url: str | None = None
+    stored_credential: StoredCredential | None = None
     action_url: str | None = None
     decline_code: str | None = None
     advice: str | None = None
@@ -185,6 +202,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
     #: The processor's name of what was prepared for it, where its processor wants that; never changes once it is saved.
     instrument: str | None = None
+    #: Of a later payment with a stored card: what the scheme called the first, as the processor is told.
+    initial_transaction_id: str | None = None
+    #: What the scheme calls this one, where the processor told it.
+    scheme_transaction_id: str | None = None
+    #: What the issuer said of the address and of the security code (`Check`), where it was told.
+    avs_result: str | None = None
+    cvc_result: str | None = None
     created_at: datetime
     #: Until then it may still be on its way, or its answer be waited for.
     lease_until: datetime
@@ -293,3 +317,8 @@ class Found:
     released: int | None = None
     #: Of a sale: how much of it is captured by now (its capture may fail afterwards).
     captured: int | None = None
+    #: What the scheme calls an authorization: later payments with its card refer to that.
+    scheme_transaction_id: str | None = None
+    #: What the issuer said of the address and of the security code.
+    avs_result: Check | None = None
+    cvc_result: Check | None = None

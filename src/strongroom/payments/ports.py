@@ -22,6 +22,12 @@ class Command:
     #: Where the processor sends the customer back to.
     return_url: str | None = None
 
+    @property
+    def nobody_there(self) -> bool:
+        """Whether the merchant begins it: no security code goes along, and nobody can pass a challenge."""
+        stored = self.payment.stored_credential
+        return stored is not None and stored.by_merchant
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

@@ -95,7 +95,7 @@ select set_config('strongroom.merchants', $1, true);
 -- The attempt that waits for the customer.
 select attempt_id from payments.attempt
  where merchant_id = $1 and mode = $2 and payment_id = $3
-   and operation in ('authorize', 'sale') and (outcome is null or outcome in ('pending', 'unknown'));
+   and operation in ('authorize', 'sale', 'verify') and (outcome is null or outcome in ('pending', 'unknown'));
 
 -- name: ask_for_a_look (merchant, mode, attempt, now)
 -- A customer came back: look at the attempt now.

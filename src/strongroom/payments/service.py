@@ -20,6 +20,7 @@ import msgspec
 from strongroom.audit import NewRecord
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.clock import Clock
+from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import AttemptId, ConnectionId, PaymentId, RefundId, TokenId, is_id
 from strongroom.kernel.mode import Mode
@@ -36,6 +37,12 @@ from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.repeats import Repeats, Wish
 from strongroom.payments.returns import read_return_url
 from strongroom.payments.store import Change, KeyDone, Taken
+from strongroom.payments.stored import (
+    StoredCredential,
+    checked,
+    reference_for,
+    require_nobody_asked,
+)
 from strongroom.payments.wire import CancelIn, CaptureIn, ConfirmIn, PaymentIn, RefundIn
 from strongroom.payments.wishes import (
     call_off,
@@ -97,10 +104,13 @@ class PaymentService:
 
     async def _create(self, wanted: PaymentIn, wish: Wish) -> Answered:
         Money(wanted.amount, wanted.currency)  # refuses what is no currency (1)
+        stored = _stored(wanted)
         return_url = read_return_url(wanted.return_url, wish.principal.mode)
         card = await self._card(wish, wanted.token)
         now = self._clock.now()
-        made = _new_payment(wanted, wish, card, return_url, now)
+        made = msgspec.structs.replace(
+            _new_payment(wanted, wish, card, return_url, now), stored_credential=stored
+        )
         act = Act(wish.principal.actor, wish.origin, now)
         created = self._scribe.created(made, act)
         if not wanted.confirm:
@@ -110,7 +120,7 @@ class PaymentService:
         )
         asking = self._asking(AttemptId(new_id("att")), wish, connection.connection_id, now)
         nothing = Loaded(msgspec.structs.replace(made, version=0), (), ())
-        started = start_authorization(nothing, _card_of(card), asking)
+        started = start_authorization(nothing, _card_of(card, stored), asking)
         decided = replace(started, happened=(EventType.PAYMENT_CREATED, *started.happened))
         change = self._scribe.change(
             decided,
@@ -133,6 +143,8 @@ class PaymentService:
     async def _confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
         return_url = read_return_url(wanted.return_url, wish.principal.mode)
         loaded = await self._loaded(payment, wish)
+        stored = loaded.payment.stored_credential
+        require_nobody_asked(stored, wanted.cvc)
         card = await self._card(wish, wanted.token or loaded.payment.token_id)
         connection = await self._connections.chosen(
             wish.principal.merchant, wish.principal.mode, wanted.connection
@@ -142,7 +154,7 @@ class PaymentService:
             if return_url is not None:
                 changed = msgspec.structs.replace(known.payment, return_url=return_url)
                 known = Loaded(changed, known.attempts, known.refunds)
-            return start_authorization(known, _card_of(card), asking)
+            return start_authorization(known, _card_of(card, stored), asking)
 
         return await self._started(
             loaded, start, wish, connection.connection_id, _Carried(card, wanted.cvc)
@@ -338,8 +350,28 @@ def _new_payment(
     )
 
 
-def _card_of(card: CardFacts | None) -> Card | None:
-    return None if card is None else Card(card.token, card.brand, card.bin, card.last4)
+def _stored(wanted: PaymentIn) -> StoredCredential | None:
+    """Read what a payment says of a stored card. Raises Invalid."""
+    if not wanted.amount and wanted.capture_method != "automatic":
+        raise Invalid(
+            FieldError("/capture_method", "nothing_to_capture", "an amount of 0 is never captured")
+        )
+    given = wanted.stored_credential
+    stored = (
+        None if given is None else msgspec.convert(given, StoredCredential, from_attributes=True)
+    )
+    require_nobody_asked(stored, wanted.cvc)
+    return checked(stored)
+
+
+def _card_of(card: CardFacts | None, stored: StoredCredential | None) -> Card | None:
+    """Say what may be known of a card, and what a later payment with it refers to. Raises Invalid."""
+    if card is None:
+        return None
+    agreed = card.stored_credential
+    known = None if agreed is None else agreed.scheme_transaction_id
+    first = reference_for(stored, known)
+    return Card(card.token, card.brand, card.bin, card.last4, first)
 
 
 def _connection_of(loaded: Loaded) -> ConnectionId:

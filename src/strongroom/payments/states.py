@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.invariant import invariant
-from strongroom.payments.model import Attempt, Outcome, Payment, Status
+from strongroom.payments.model import Attempt, Operation, Outcome, Payment, Status
 
 TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
     Status.REQUIRES_PAYMENT_METHOD: frozenset(
@@ -63,6 +63,10 @@ def status_of(payment: Payment, attempts: Sequence[Attempt]) -> Status:
         return Status.REQUIRES_ACTION
     if waiting:
         return Status.PROCESSING
+    if any(
+        each.operation is Operation.VERIFY and each.outcome is Outcome.APPROVED for each in attempts
+    ):
+        return Status.SUCCEEDED
     if payment.cancel_reason is not None:
         return Status.CANCELED
     if payment.token_id is None:

@@ -18,6 +18,14 @@ NO_NUL = r"^[^\u0000]*$"
 Amount = Annotated[
     int, Meta(ge=1, le=AMOUNT_MAX, description="in the currency's minor units (AED 10.50 is 1050)")
 ]
+AmountOrNone = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=AMOUNT_MAX,
+        description="in the currency's minor units (AED 10.50 is 1050); 0 asks whether the card is good",
+    ),
+]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217, upper case")]
 Reference = Annotated[
     str, Meta(min_length=1, max_length=100, pattern=NO_NUL, description="your own name for it")
@@ -40,10 +48,22 @@ Url = Annotated[str, Meta(min_length=8, max_length=2_000)]
 Capture = Literal["automatic", "manual"]
 
 
+class StoredCredentialIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a card is stored, or was: who begins the payment, why, and whether it is the first of its series."""
+
+    initiator: Literal["customer", "merchant"]
+    reason: Literal["instalment", "one_off", "recurring", "unscheduled"]
+    stage: Literal["initial", "later"]
+    #: Of the first payment, as the scheme named it; absent: what the token knows.
+    scheme_transaction_id: (
+        Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 ]+$(?!\n)")] | None
+    ) = None
+
+
 class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A wish for a payment."""
 
-    amount: Amount
+    amount: AmountOrNone
     currency: Currency
     token: TokenText | None = None
     cvc: CvcText | None = None
@@ -53,6 +73,7 @@ class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: Reference | None = None
     metadata: Metadata | None = None
     return_url: Url | None = None
+    stored_credential: StoredCredentialIn | None = None
 
 
 class ConfirmIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +140,15 @@ class Balances(msgspec.Struct, frozen=True):
     refundable: int
 
 
+class StoredCredentialOut(msgspec.Struct, frozen=True):
+    """What a payment says of its stored card."""
+
+    initiator: str
+    reason: str
+    stage: str
+    scheme_transaction_id: str | None
+
+
 class AttemptOut(msgspec.Struct, frozen=True):
     """One time that a processor was asked. `outcome` is null while its answer is awaited."""
 
@@ -139,6 +169,13 @@ class AttemptOut(msgspec.Struct, frozen=True):
     reason: str | None
     created_at: str
     settled_at: str | None
+    #: What a later payment with a stored card refers to, as the processor was told.
+    initial_transaction_id: str | None = None
+    #: What the scheme calls it, where the processor told it.
+    scheme_transaction_id: str | None = None
+    #: What the issuer said of address and security code: match, partial, mismatch, unavailable, unchecked.
+    avs_result: str | None = None
+    cvc_result: str | None = None
 
 
 class PaymentOut(msgspec.Struct, frozen=True):
@@ -168,6 +205,7 @@ class PaymentOut(msgspec.Struct, frozen=True):
     updated_at: str
     #: The attempt that this request made.
     attempt: AttemptOut | None = None
+    stored_credential: StoredCredentialOut | None = None
 
 
 class RefundOut(msgspec.Struct, frozen=True):
@@ -276,6 +314,7 @@ def payment_out(payment: Payment, attempt: Attempt | None = None) -> PaymentOut:
         created_at=rfc3339(payment.created_at),
         updated_at=rfc3339(payment.updated_at),
         attempt=None if attempt is None else attempt_out(attempt),
+        stored_credential=_stored(payment),
     )
 
 
@@ -301,6 +340,15 @@ def _card(payment: Payment) -> CardOut | None:
     return CardOut(payment.brand, payment.bin, payment.last4)
 
 
+def _stored(payment: Payment) -> StoredCredentialOut | None:
+    stored = payment.stored_credential
+    if stored is None:
+        return None
+    return StoredCredentialOut(
+        stored.initiator, stored.reason, stored.stage, stored.scheme_transaction_id
+    )
+
+
 def attempt_out(attempt: Attempt) -> AttemptOut:
     """Print an attempt."""
     return AttemptOut(
@@ -321,6 +369,10 @@ def attempt_out(attempt: Attempt) -> AttemptOut:
         reason=attempt.reason,
         created_at=rfc3339(attempt.created_at),
         settled_at=_moment(attempt.settled_at),
+        initial_transaction_id=attempt.initial_transaction_id,
+        scheme_transaction_id=attempt.scheme_transaction_id,
+        avs_result=attempt.avs_result,
+        cvc_result=attempt.cvc_result,
     )
 
 

@@ -40,10 +40,8 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
         raise PaymentNotReady
     if card is None:
         raise Invalid(FieldError("/token", "field_missing", "a token is needed to confirm"))
-    automatic = payment.capture_method is CaptureMethod.AUTOMATIC
-    attempt = _attempt(
-        payment, Operation.SALE if automatic else Operation.AUTHORIZE, payment.amount, asking
-    )
+    attempt = _attempt(payment, _beginning(payment), payment.amount, asking)
+    attempt = _replace(attempt, initial_transaction_id=card.initial_transaction_id)
     asked = _replace(
         payment,
         token_id=card.token,
@@ -56,6 +54,13 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
         action_url=None,
     )
     return decided_over(loaded, asked, attempt, now=asking.now)
+
+
+def _beginning(payment: Payment) -> Operation:
+    if not payment.amount:
+        return Operation.VERIFY
+    automatic = payment.capture_method is CaptureMethod.AUTOMATIC
+    return Operation.SALE if automatic else Operation.AUTHORIZE
 
 
 def start_capture(loaded: Loaded, amount: int | None, asking: Asking, *, final: bool) -> Decided:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.invariant import invariant
-from strongroom.simulator.cards import ADVICE, Card, approved_amount, is_pending
+from strongroom.simulator.cards import ADVICE, Card, approved_amount, is_pending, is_short_once
 from strongroom.simulator.errors import Refusal
 
 #: Amounts of one payment, in minor units. Keeps every sum far from what JSON readers round.
@@ -34,6 +34,8 @@ class Status(enum.StrEnum):
     #: Everything was released, nothing captured.
     VOIDED = "voided"
     EXPIRED = "expired"
+    #: Of amount 0: the card is good, and nothing is held.
+    VERIFIED = "verified"
 
 
 #: Which status may follow which; None stands before the first.
@@ -45,6 +47,7 @@ FOLLOWING: Final[Mapping[Status | None, frozenset[Status]]] = {
             Status.DECLINED,
             Status.REQUIRES_ACTION,
             Status.PENDING,
+            Status.VERIFIED,
         }
     ),
     Status.REQUIRES_ACTION: frozenset(
@@ -54,6 +57,7 @@ FOLLOWING: Final[Mapping[Status | None, frozenset[Status]]] = {
             Status.DECLINED,
             Status.PENDING,
             Status.EXPIRED,
+            Status.VERIFIED,
         }
     ),
     Status.PENDING: frozenset({Status.AUTHORIZED, Status.CAPTURED, Status.DECLINED}),
@@ -65,6 +69,7 @@ FOLLOWING: Final[Mapping[Status | None, frozenset[Status]]] = {
     Status.DECLINED: frozenset(),
     Status.VOIDED: frozenset(),
     Status.EXPIRED: frozenset(),
+    Status.VERIFIED: frozenset(),
 }
 
 
@@ -132,6 +137,19 @@ class Payment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     totals: Totals = Totals()
     decline_code: str | None = None
     return_url: str | None = None
+    #: What was found of the security code: match or mismatch; None: none was given.
+    cvc_check: str | None = None
+
+    @property
+    def network_transaction_id(self) -> str | None:
+        """What the scheme calls it, once the issuer said yes: later payments with the card refer to that."""
+        if self.status in (Status.DECLINED, Status.PENDING, Status.REQUIRES_ACTION):
+            return None
+        return (
+            self.payment_id.removeprefix("sp_")
+            if self.totals.authorized or not self.amount
+            else None
+        )
 
     @property
     def advice(self) -> str | None:
@@ -168,6 +186,29 @@ class Ruling:
     released: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Unattended:
+    """A payment that the merchant begins: nobody can be challenged."""
+
+    #: Why it is declined, if it is.
+    declined: str | None
+
+
+def unattended(
+    card: Card, amount: int, *, first_is_known: bool, declined_before: bool
+) -> Unattended:
+    """Return what becomes of a payment that the merchant begins.
+
+    A card that wants a challenge had one with its first payment, or wants it now. An amount that ends in 66 is declined
+    once, and approved when it is tried again.
+    """
+    if card.challenged and not first_is_known:
+        return Unattended("authentication_required")
+    if is_short_once(amount) and not declined_before:
+        return Unattended("insufficient_funds")
+    return Unattended(None)
+
+
 def begin(
     *,
     payment_id: str,
@@ -179,6 +220,8 @@ def begin(
     card: Card,
     return_url: str | None,
     now: datetime,
+    cvc_check: str | None = None,
+    unattended: Unattended | None = None,
 ) -> Payment:
     """Return the payment that a wish to authorize makes; a decline is a payment too."""
     new = Payment(
@@ -192,10 +235,13 @@ def begin(
         created=now,
         status=Status.REQUIRES_ACTION,
         return_url=return_url,
+        cvc_check=cvc_check,
     )
     if card.declined is not None:
         return _to(new, None, Status.DECLINED, decline_code=card.declined)
-    if card.challenged:
+    if unattended is not None and unattended.declined is not None:
+        return _to(new, None, Status.DECLINED, decline_code=unattended.declined)
+    if card.challenged and unattended is None:
         return new
     return _decided(new, None)
 
@@ -306,6 +352,8 @@ def _decided(payment: Payment, before: Status | None) -> Payment:
     """An approval by the card; its amount may still make it wait or fail."""
     if payment.card.captures_fail and payment.capture:
         return _to(payment, before, Status.DECLINED, decline_code="generic_decline")
+    if not payment.amount:
+        return _to(payment, before, Status.VERIFIED)
     if is_pending(payment.amount):
         return _to(payment, before, Status.PENDING)
     return _granted(payment, before)

@@ -18,6 +18,7 @@ from strongroom.simulator.errors import Refusal
 #: What to do about a decline, by its code.
 ADVICE: Final[Mapping[str, str]] = {
     "authentication_failed": "authenticate",
+    "authentication_required": "authenticate",
     "card_velocity_exceeded": "later",
     "expired_card": "new_card",
     "generic_decline": "later",
@@ -56,6 +57,8 @@ _HUNDRED: Final = 100
 #: Amounts whose last two digits are these.
 PARTIAL_ENDING: Final = 77
 PENDING_ENDING: Final = 88
+#: Of what a merchant begins: declined the first time.
+SHORT_ONCE_ENDING: Final = 66
 
 
 class Card(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,3 +111,8 @@ def approved_amount(amount: int) -> int:
 def is_pending(amount: int) -> bool:
     """Tell whether an amount is decided later: those that end in 88."""
     return amount % _HUNDRED == PENDING_ENDING
+
+
+def is_short_once(amount: int) -> bool:
+    """Tell whether an amount that a merchant begins is declined once: those that end in 66."""
+    return amount % _HUNDRED == SHORT_ONCE_ENDING

@@ -21,7 +21,7 @@ from strongroom.simulator.books import (
     Ruling,
     Status,
 )
-from strongroom.simulator.cards import read_card
+from strongroom.simulator.cards import Card, read_card
 from strongroom.simulator.errors import Refusal
 from strongroom.simulator.journal import Announcement, Line
 from strongroom.simulator.ledger import Ledger
@@ -34,6 +34,7 @@ _BECAME: Final = {
     Status.DECLINED: ("declined", "payment.declined"),
     Status.REQUIRES_ACTION: ("action_required", "payment.action_required"),
     Status.PENDING: ("pending", "payment.pending"),
+    Status.VERIFIED: ("verified", "payment.verified"),
 }
 #: By kind: an id's prefix, the journal's words for done and refused, and the events.
 _DONE: Final = {
@@ -98,8 +99,27 @@ class Processor:
             card=card,
             return_url=wish.return_url,
             now=now,
+            cvc_check=_cvc_check(wish, card),
+            unattended=self._unattended(asked, wish, card),
         )
         return self._became(payment, asked)
+
+    def _unattended(self, asked: Asked, wish: PaymentWish, card: Card) -> books.Unattended | None:
+        """Say what becomes of a payment that the merchant begins; None where its customer does."""
+        if wish.stored is None or wish.stored.initiator != "merchant":
+            return None
+        first = self._ledger.payments.get(f"sp_{wish.stored.network_transaction_id}")
+        return books.unattended(
+            card,
+            wish.amount,
+            first_is_known=first is not None and first.account == asked.account,
+            declined_before=any(
+                each.status is Status.DECLINED
+                and (each.account, each.amount, each.card.last4)
+                == (asked.account, wish.amount, card.last4)
+                for each in self._ledger.payments.values()
+            ),
+        )
 
     def capture(self, asked: Asked, payment: Payment, wish: CaptureWish) -> Line:
         """Capture a part or all; a final one releases the rest."""
@@ -259,6 +279,12 @@ class Processor:
             )
         self._ledger.write(*lines)
         return line
+
+
+def _cvc_check(wish: PaymentWish, card: Card) -> str | None:
+    if wish.card.cvc is None:
+        return None
+    return "mismatch" if card.declined == "incorrect_cvc" else "match"
 
 
 def _that_succeeded(subject: Payment | Operation, kind: OperationKind) -> Operation:

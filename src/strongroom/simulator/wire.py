@@ -6,7 +6,7 @@ Unknown fields are refused. A refusal names the field and never repeats a value.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,6 +33,8 @@ CAPABILITIES: Final = (
     "partial_approval",
     "challenge",
     "idempotency_key",
+    "stored_credentials",
+    "verify",
     "find_by_reference",
 )
 
@@ -58,16 +60,30 @@ class CardWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "CardWish(***)"
 
 
+class StoredWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a card is stored, or was."""
+
+    initiator: Literal["customer", "merchant"]
+    reason: Literal["instalment", "one_off", "recurring", "unscheduled"]
+    stage: Literal["initial", "later"]
+    #: Of the first payment.
+    network_transaction_id: (
+        Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9 ]{1,64}\Z")] | None
+    ) = None
+
+
 class PaymentWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /v1/payments."""
 
     reference: Reference
-    amount: Amount
+    #: 0 only asks whether the card is good.
+    amount: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
     currency: str
     capture: bool
     card: CardWish
     return_url: Url | None = None
     descriptor: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    stored: StoredWish | None = None
 
 
 class CaptureWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,6 +143,9 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     action: Action | None
     card: CardView
     created: datetime
+    #: What the scheme calls it: later payments with a stored card refer to that.
+    network_transaction_id: str | None
+    cvc_check: str | None
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,11 +239,28 @@ def check_payment(wish: PaymentWish) -> None:
     """
     if wish.currency not in CURRENCIES:
         raise Refusal(422, "currency_unknown", "not an upper-case ISO 4217 currency", "currency")
+    if wish.capture and not wish.amount:
+        raise Refusal(422, "value_wrong", "an amount of 0 is not captured", "capture")
+    _check_stored(wish)
     refuse_card_number("descriptor", wish.descriptor)
     refuse_card_number("return_url", wish.return_url)
     refuse_card_number("reference", wish.reference)
     if wish.return_url is not None and not is_url(wish.return_url):
         raise Refusal(422, "value_wrong", "this is not an absolute URL", "return_url")
+
+
+def _check_stored(wish: PaymentWish) -> None:
+    stored = wish.stored
+    if stored is None:
+        return
+    refuse_card_number("stored.network_transaction_id", stored.network_transaction_id)
+    if stored.initiator != "merchant":
+        return
+    if wish.card.cvc is not None:
+        raise Refusal(422, "value_wrong", "what a merchant begins has no code", "card.cvc")
+    if stored.network_transaction_id is None:
+        where = "stored.network_transaction_id"
+        raise Refusal(422, "field_missing", "what a merchant begins names the first", where)
 
 
 def is_url(text: str) -> bool:
@@ -266,6 +302,8 @@ def payment_view(payment: Payment, url: str) -> PaymentView:
         action=Action("redirect", f"{url}/challenge/{payment.payment_id}") if waits else None,
         card=CardView(payment.card.brand, payment.card.last4),
         created=payment.created,
+        network_transaction_id=payment.network_transaction_id,
+        cvc_check=payment.cvc_check,
     )
 
 

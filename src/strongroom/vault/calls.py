@@ -122,8 +122,18 @@ class Forwarder(Protocol):
             TokenUnknown: not there for this merchant and mode, or its hour is over.
         """
 
-    async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
+    async def keep(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        token: TokenId,
+        actor: str,
+        agreed: StoredCredentialFacts | None = None,
+    ) -> None:
         """Make a single-use token lasting, after a first successful payment. Does nothing to a lasting one.
+
+        `agreed`: what was agreed to with that payment, sealed beside the card. Of a mandate that stands there the
+        words stay; where the scheme's id is not told, the one before stays.
 
         Raises:
             TokenUnknown: not there for this merchant and mode, or its hour is over.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from strongroom.audit import Action, NewRecord, Origin, Recorder
+from strongroom.audit import Action, NewRecord, Recorder
 from strongroom.db.errors import translated
 from strongroom.db.pool import Database, Record
 from strongroom.db.queries import Query
@@ -51,6 +51,7 @@ from strongroom.vault.errors import (
     TokenUnknown,
 )
 from strongroom.vault.held import HeldCvcs, Use
+from strongroom.vault.keeping import Keeper
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, encoded, filled
@@ -109,6 +110,7 @@ class VaultForwarder:
         watch: Watch = UNWATCHED,
     ) -> None:
         self._watch = watch
+        self._keeper = Keeper(database, details, recorder, clock)
         self._rules = rules
         self._database = database
         self._sealer = sealer
@@ -215,26 +217,22 @@ class VaultForwarder:
             self._facts.popitem(last=False)
         return row
 
-    async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
-        """Make a single-use token lasting. See `Forwarder`."""
+    async def keep(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        token: TokenId,
+        actor: str,
+        agreed: StoredCredentialFacts | None = None,
+    ) -> None:
+        """Make a single-use token lasting, with what was agreed to. See `Forwarder`."""
         if not is_id("tok", token):
             raise TokenUnknown
-        now = self._clock.now()
-        async with self._database.transaction([merchant]) as tx:
-            changed = await tx.row(QUERIES["make_lasting"], merchant, mode, token, now)
-            if changed is not None:
-                record = self._recorder.make(
-                    Action.VAULT_TOKEN_KEPT,
-                    actor=actor,
-                    merchant=merchant,
-                    mode=mode,
-                    thing=token,
-                    origin=Origin(),
-                    now=now,
-                )
-                await self._recorder.insert(tx, record)
-        if changed is None:
-            await self.describe(merchant, mode, token)  # lasting already, or not there
+        if not await self._keeper.last(merchant, mode, token, actor) or agreed is not None:
+            # Lasting already, or not there; it may have another id by now.
+            token = (await self.describe(merchant, mode, token)).token
+        if agreed is not None:
+            await self._keeper.agree(merchant, mode, token, actor, agreed)
 
     async def _opened(self, request: Forward, token: TokenId, matched: Matched) -> _Opened:
         """Record that a card is used, and open it: (3) and (4)."""

@@ -58,10 +58,10 @@ class InternalPort:
         )
         return wire.CardFactsOut.of(facts)
 
-    async def keep(self, asked: wire.TokenAsked) -> wire.Out:
-        """Make a single-use token lasting."""
+    async def keep(self, asked: wire.KeepAsked) -> wire.Out:
+        """Make a single-use token lasting, with what was agreed to."""
         await self._forwarder.keep(
-            MerchantId(asked.merchant), asked.mode, TokenId(asked.token), asked.actor
+            MerchantId(asked.merchant), asked.mode, TokenId(asked.token), asked.actor, asked.agreed
         )
         return wire.DoneOut()
 
@@ -174,7 +174,7 @@ def _alive() -> Any:
 ROUTES: Final = (
     _route(wire.FORWARD, "forward", wire.ForwardIn),
     _route(wire.DESCRIBE, "describe", wire.TokenAsked),
-    _route(wire.KEEP, "keep", wire.TokenAsked),
+    _route(wire.KEEP, "keep", wire.KeepAsked),
     _route(wire.REGISTER, "register", wire.ConnectionAsked),
     _route(wire.ROTATE, "rotate", wire.ConnectionAsked),
     _route(wire.DISABLE, "disable", wire.ConnectionAsked),

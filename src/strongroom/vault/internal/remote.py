@@ -20,7 +20,14 @@ from strongroom.kernel.events import Happened
 from strongroom.kernel.ids import MerchantId, OutboxId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.vault.calls import CVC_ABSENT, CVC_USED, CardFacts, Forward, Forwarded
+from strongroom.vault.calls import (
+    CVC_ABSENT,
+    CVC_USED,
+    CardFacts,
+    Forward,
+    Forwarded,
+    StoredCredentialFacts,
+)
 from strongroom.vault.errors import TemplateRefused
 from strongroom.vault.internal import told, wire
 
@@ -80,11 +87,19 @@ class RemoteVault:
             raise VaultPortSilent
         return said.value()
 
-    async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
+    async def keep(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        token: TokenId,
+        actor: str,
+        agreed: StoredCredentialFacts | None = None,
+    ) -> None:
         """Make a single-use token lasting. See `Forwarder`."""
-        await self._done(
-            wire.KEEP, wire.TokenAsked(merchant=merchant, mode=mode, token=token, actor=actor)
+        asked = wire.KeepAsked(
+            merchant=merchant, mode=mode, token=token, actor=actor, agreed=agreed
         )
+        await self._done(wire.KEEP, asked)
 
     async def register(
         self,

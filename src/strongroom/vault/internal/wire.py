@@ -272,6 +272,16 @@ class TokenAsked(_Strict, frozen=True, kw_only=True):
     actor: str = ""
 
 
+class KeepAsked(_Strict, frozen=True, kw_only=True, omit_defaults=True):
+    """Which token is kept. A vault of the release before knows no `agreed`, so it is named where it is given only."""
+
+    merchant: str
+    mode: Mode
+    token: str
+    actor: str = ""
+    agreed: StoredCredentialFacts | None = None
+
+
 class CardFactsOut(msgspec.Struct, frozen=True, tag="card_facts"):
     """`vault.CardFacts`."""
 

@@ -35,6 +35,7 @@ from strongroom.payments.processors.adyen.wire import (
     PaymentOut,
 )
 from strongroom.payments.published import decoded
+from strongroom.payments.stored import StoredReason
 from strongroom.vault import (
     Destination,
     Forwarded,
@@ -92,6 +93,13 @@ _ENDS: Final = {
     Operation.VOID: "cancels",
 }
 _CARDS: Final = "scheme"
+#: `recurringProcessingModel`: instalments follow a schedule that is fixed, as a subscription does.
+_MODELS: Final = {
+    StoredReason.INSTALMENT: "Subscription",
+    StoredReason.ONE_OFF: "CardOnFile",
+    StoredReason.RECURRING: "Subscription",
+    StoredReason.UNSCHEDULED: "UnscheduledCardOnFile",
+}
 _payment: Final = msgspec.json.Decoder(PaymentOut).decode
 _modification: Final = msgspec.json.Decoder(ModificationOut).decode
 _error: Final = msgspec.json.Decoder(ErrorOut).decode
@@ -235,12 +243,29 @@ def _authorization(command: Command) -> dict[str, Json]:
     if command.with_cvc:
         card["cvc"] = slot(Slot.CARD_CVC)
     body: dict[str, Json] = {"paymentMethod": card, "returnUrl": command.return_url}
+    _say_stored(command, card, body)
+    if command.attempt.operation is Operation.VERIFY:
+        return body  # there is nothing to capture
     if command.attempt.operation is Operation.SALE:
         body["captureDelayHours"] = 0
     else:
         # "Automatic capture is the default": without this an authorization would take the money.
         body["additionalData"] = {"manualCapture": "true"}
     return body
+
+
+def _say_stored(command: Command, card: dict[str, Json], body: dict[str, Json]) -> None:
+    """Say that the card is stored, or was. Of what a merchant begins, `ContAuth` says that nobody can be asked."""
+    stored = command.payment.stored_credential
+    if stored is None:
+        return
+    body["shopperInteraction"] = "Ecommerce" if stored.begins else "ContAuth"
+    body["recurringProcessingModel"] = _MODELS[stored.reason]
+    if command.payment.token_id is not None:
+        # Whose card it is: "must not include personally identifiable information".
+        body["shopperReference"] = command.payment.token_id
+    if command.attempt.initial_transaction_id is not None:
+        card["networkPaymentReference"] = command.attempt.initial_transaction_id
 
 
 def _refusal(reply: Forwarded) -> Found:

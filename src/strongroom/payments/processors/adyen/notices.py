@@ -97,9 +97,10 @@ def _called_back(item: ItemIn) -> Found:
 
 
 _AUTHORIZING: Final = (Operation.AUTHORIZE, Operation.SALE)
+_ASKING: Final = (*_AUTHORIZING, Operation.VERIFY)
 #: Kinds that speak of an operation of ours.
 MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
-    "AUTHORISATION": dict.fromkeys(_AUTHORIZING, (_approved, _declined)),
+    "AUTHORISATION": dict.fromkeys(_ASKING, (_approved, _declined)),
     "CANCELLATION": {Operation.VOID: (_approved, _declined)},
     "CAPTURE": {
         Operation.CAPTURE: (_approved, _declined),
@@ -110,7 +111,7 @@ MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
         Operation.SALE: (_not_captured, None),
     },
     "EXPIRE": dict.fromkeys(_AUTHORIZING, (_expired, None)),
-    "OFFER_CLOSED": dict.fromkeys(_AUTHORIZING, (_ended, None)),
+    "OFFER_CLOSED": dict.fromkeys(_ASKING, (_ended, None)),
     "REFUND": {Operation.REFUND: (_approved, _declined)},
     "REFUNDED_REVERSED": {Operation.REFUND: (_declined, None)},
     "REFUND_FAILED": {Operation.REFUND: (_declined, None)},

@@ -12,6 +12,7 @@ import msgspec
 from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Attempt, Basis, Connection, Found, Operation, Outcome
 from strongroom.payments.ports import Account, AnswerSurprising, Command
+from strongroom.payments.processors.checkout.checks import told_beside
 from strongroom.payments.processors.checkout.declines import declined
 from strongroom.payments.processors.checkout.notices import captured_of, place_of
 from strongroom.payments.processors.checkout.wire import (
@@ -166,12 +167,20 @@ def _processed_known(attempt: Attempt, payment: ProcessedOut) -> Found:
     _require_ours(attempt, payment.reference, payment.links)
     _require_amount(attempt, payment.amount, payment.currency)
     coded = payment.response_code.startswith(APPROVED)
-    if payment.approved and coded and payment.status in ("Authorized", "Captured"):
+    if payment.approved and coded and payment.status in _approvals(attempt):
         _require_hold(attempt, payment.status, payment.balances)
-        return _approved(attempt, payment.id, payment.balances, Basis.ANSWER)
+        found = _approved(attempt, payment.id, payment.balances, Basis.ANSWER)
+        return told_beside(found, payment)
     if not payment.approved and not coded and payment.status == "Declined":
-        return _declined(payment.id, payment.currency, payment.response_code, Basis.ANSWER)
+        found = _declined(payment.id, payment.currency, payment.response_code, Basis.ANSWER)
+        return told_beside(found, payment)
     raise AnswerSurprising
+
+
+def _approvals(attempt: Attempt) -> Sequence[str]:
+    """Return what a payment is called there that was approved at once."""
+    verifies = attempt.operation is Operation.VERIFY
+    return ("Card Verified",) if verifies else ("Authorized", "Captured")
 
 
 def _accepted_known(attempt: Attempt, payment: AcceptedOut) -> Found:
@@ -201,6 +210,10 @@ def _payment_found(attempt: Attempt, payment: PaymentOut) -> Found:
     _require_amount(attempt, payment.amount, payment.currency)
     sums = payment.balances
     authorized = sums is not None and sums.total_authorized > 0
+    if payment.status == "Card Verified":
+        if attempt.operation is not Operation.VERIFY or authorized:
+            raise AnswerSurprising
+        return _approved(attempt, payment.id, sums, Basis.LOOKUP)
     if payment.status in _AUTHORIZED or (payment.status == "Expired" and authorized):
         _require_hold(attempt, payment.status, sums)
         if payment.status == "Voided" and sums is None:

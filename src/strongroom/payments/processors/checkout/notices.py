@@ -32,7 +32,10 @@ _HOST: Final = re.compile(
 _kind: Final = msgspec.json.Decoder(EventKind).decode
 _event: Final = msgspec.json.Decoder(EventIn).decode
 
+_VERIFICATIONS: Final = ("card_verification_declined", "card_verified")
 _AUTHORIZATIONS: Final[Mapping[str, Outcome]] = {
+    "card_verification_declined": Outcome.DECLINED,
+    "card_verified": Outcome.APPROVED,
     "payment_approved": Outcome.APPROVED,
     "payment_canceled": Outcome.DECLINED,
     "payment_declined": Outcome.DECLINED,
@@ -135,6 +138,8 @@ def _told(kind: str, data: EventData) -> tuple[Operation | None, int, Found] | N
     """Say of which operation an event tells what. A capture of its own that a sale brings along is the sale's."""
     mark = None if data.metadata is None else data.metadata.strongroom
     ours = None if mark is None else Operation(mark)
+    if kind in _VERIFICATIONS and ours is not Operation.VERIFY:
+        return None
     if kind in _AUTHORIZATIONS:
         operation = ours if ours is not None and ours.authorizes else None
         return operation, data.amount, _authorization(kind, data)
@@ -163,7 +168,7 @@ def _authorization(kind: str, data: EventData) -> Found:
             currency=data.currency,
             released=None if data.balances is None else data.balances.total_voided,
         )
-    if kind != "payment_declined":
+    if kind != "payment_declined" and kind not in _VERIFICATIONS:
         return Found(
             outcome,
             Basis.NOTICE,

@@ -6,6 +6,7 @@ from typing import Final
 from strongroom.kernel.mode import Mode
 from strongroom.payments.model import Attempt, Operation
 from strongroom.payments.ports import Command
+from strongroom.payments.stored import StoredReason
 from strongroom.vault import Destination, Json, Route, Slot, Template, TemplateRefused, slot
 
 NAME: Final = "checkout"
@@ -17,6 +18,13 @@ CURRENCIES_REFUSED: Final = frozenset({"CLF", "CLP", "UYI", "UYW"})
 CURRENCIES_OF_TENS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 #: "Not contain more than nine digits".
 AMOUNT_MAX: Final = 999_999_999
+#: `payment_type`.
+_TYPES: Final = {
+    StoredReason.INSTALMENT: "Installment",
+    StoredReason.ONE_OFF: "Regular",
+    StoredReason.RECURRING: "Recurring",
+    StoredReason.UNSCHEDULED: "Unscheduled",
+}
 
 _KEYED: Final = frozenset({KEY_HEADER})
 _PAYMENT: Final = r"/payments/pay_[0-9A-Za-z]{26}"
@@ -114,7 +122,8 @@ def _authorization(command: Command) -> dict[str, Json]:
         "capture": attempt.operation is Operation.SALE,
         "metadata": {"strongroom": attempt.operation.value},
     }
-    if command.return_url is None:
+    _say_stored(command, source, body)
+    if command.return_url is None or command.nobody_there:
         # Nobody is there to be sent anywhere.
         body["3ds"] = {"enabled": False, "allow_upgrade": False}
     else:
@@ -123,3 +132,16 @@ def _authorization(command: Command) -> dict[str, Json]:
         body["success_url"] = command.return_url
         body["failure_url"] = command.return_url
     return body
+
+
+def _say_stored(command: Command, source: dict[str, Json], body: dict[str, Json]) -> None:
+    """Say that the card is stored, or was: `previous_payment_id` takes the scheme's id of the first payment."""
+    stored = command.payment.stored_credential
+    if stored is None:
+        return
+    body["payment_type"] = _TYPES[stored.reason]
+    body["merchant_initiated"] = stored.by_merchant
+    if not stored.begins:
+        source["stored"] = True
+    if command.attempt.initial_transaction_id is not None:
+        body["previous_payment_id"] = command.attempt.initial_transaction_id

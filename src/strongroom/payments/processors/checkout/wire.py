@@ -54,6 +54,7 @@ Status = Literal[
     "Authorized",
     "Canceled",
     "Captured",
+    "Card Verified",
     "Declined",
     "Deferred Capture",
     "Deferred Refund",
@@ -65,6 +66,13 @@ Status = Literal[
     "Retry Scheduled",
     "Voided",
 ]
+
+
+class SourceOut(msgspec.Struct, frozen=True):
+    """What was found of a card's address and code, in the schemes' letters."""
+
+    avs_check: str | None = None
+    cvv_check: str | None = None
 
 
 class ProcessedOut(msgspec.Struct, frozen=True):
@@ -79,6 +87,8 @@ class ProcessedOut(msgspec.Struct, frozen=True):
     reference: Text
     links: Links = msgspec.field(name="_links", default_factory=Links)
     balances: Balances | None = None
+    scheme_id: str | None = None
+    source: SourceOut | None = None
 
 
 class AcceptedOut(msgspec.Struct, frozen=True):
@@ -163,7 +173,7 @@ class WorkflowsOut(msgspec.Struct, frozen=True):
 class Marks(msgspec.Struct, frozen=True):
     """What we send along as metadata, and find in events: which of our operations it belongs to."""
 
-    strongroom: Literal["authorize", "capture", "refund", "sale", "void"] | None = None
+    strongroom: Literal["authorize", "capture", "refund", "sale", "verify", "void"] | None = None
 
 
 class EventLinks(msgspec.Struct, frozen=True):

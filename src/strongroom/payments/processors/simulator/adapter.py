@@ -8,6 +8,7 @@ import msgspec
 from strongroom.payments.model import (
     Attempt,
     Basis,
+    Check,
     Connection,
     Finding,
     Found,
@@ -28,6 +29,7 @@ from strongroom.payments.processors.simulator.wire import (
     VoidOut,
 )
 from strongroom.payments.published import decoded
+from strongroom.payments.stored import StoredCredential
 from strongroom.vault import Destination, Forwarded, Json, Route, Slot, Template, slot
 
 Shape = TypeVar("Shape")
@@ -65,6 +67,7 @@ _SHAPES: Final = {
     Operation.CAPTURE: CaptureOut,
     Operation.VOID: VoidOut,
     Operation.REFUND: RefundOut,
+    Operation.VERIFY: PaymentOut,
 }
 _OPERATIONS: Final = {
     CaptureOut: Operation.CAPTURE,
@@ -141,11 +144,7 @@ class SimulatorAdapter:
             return None
         if thing.account != notice.account:
             raise AnswerSurprising
-        operation = (
-            (Operation.SALE if thing.capture else Operation.AUTHORIZE)
-            if isinstance(thing, PaymentOut)
-            else _OPERATIONS[type(thing)]
-        )
+        operation = _begun(thing) if isinstance(thing, PaymentOut) else _OPERATIONS[type(thing)]
         return Report(
             account=notice.account,
             mode=notice.mode,
@@ -194,9 +193,30 @@ def _authorization(command: Command) -> dict[str, Json]:
         "capture": attempt.operation is Operation.SALE,
         "card": card,
     }
-    if command.return_url is not None:
+    stored = command.payment.stored_credential
+    if stored is not None:
+        body["stored"] = _stored(stored, attempt)
+    if command.return_url is not None and not command.nobody_there:
         body["return_url"] = command.return_url
     return body
+
+
+def _stored(stored: StoredCredential, attempt: Attempt) -> dict[str, Json]:
+    told: dict[str, Json] = {
+        "initiator": stored.initiator.value,
+        "reason": stored.reason.value,
+        "stage": stored.stage.value,
+    }
+    if attempt.initial_transaction_id is not None:
+        told["network_transaction_id"] = attempt.initial_transaction_id
+    return told
+
+
+def _begun(payment: PaymentOut) -> Operation:
+    """Say which of ours began a payment there."""
+    if not payment.amount:
+        return Operation.VERIFY
+    return Operation.SALE if payment.capture else Operation.AUTHORIZE
 
 
 def _refusal(reply: Forwarded) -> Found:
@@ -257,7 +277,10 @@ def _payment_known(payment: PaymentOut, basis: Basis) -> Found:
     else:
         # Voided and expired were authorized first: releasing is an operation of its own.
         outcome = Outcome.APPROVED
-    if outcome is Outcome.APPROVED and not 0 < payment.authorized <= payment.amount:
+    verified = payment.status == "verified"
+    if verified is not (outcome is Outcome.APPROVED and not payment.amount):
+        raise AnswerSurprising
+    if outcome is Outcome.APPROVED and not (verified or 0 < payment.authorized <= payment.amount):
         raise AnswerSurprising
     return Found(
         outcome,
@@ -268,7 +291,9 @@ def _payment_known(payment: PaymentOut, basis: Basis) -> Found:
         decline_code=payment.decline_code,
         advice=payment.advice,
         action_url=payment.action.url if payment.action and outcome is Outcome.PENDING else None,
-        released=payment.voided if outcome is Outcome.APPROVED else None,
+        released=payment.voided if outcome is Outcome.APPROVED and not verified else None,
+        scheme_transaction_id=payment.network_transaction_id,
+        cvc_result=None if payment.cvc_check is None else Check(payment.cvc_check),
         captured=payment.captured if outcome is Outcome.APPROVED and payment.capture else None,
     )
 

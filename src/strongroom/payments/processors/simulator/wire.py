@@ -27,7 +27,14 @@ class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment")
     mode: Literal["test"]
     reference: Text
     status: Literal[
-        "authorized", "captured", "declined", "requires_action", "pending", "voided", "expired"
+        "authorized",
+        "captured",
+        "declined",
+        "requires_action",
+        "pending",
+        "voided",
+        "expired",
+        "verified",
     ]
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
@@ -39,6 +46,10 @@ class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment")
     decline_code: Word | None = None
     advice: Word | None = None
     action: ActionOut | None = None
+    network_transaction_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9 ]{1,64}$(?!\n)")] | None = (
+        None
+    )
+    cvc_check: Literal["match", "mismatch"] | None = None
 
 
 class Totals(msgspec.Struct, frozen=True):

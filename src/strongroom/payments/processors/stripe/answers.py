@@ -8,6 +8,7 @@ import msgspec
 from strongroom.kernel.mode import Mode
 from strongroom.payments.model import Attempt, Basis, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising, Command
+from strongroom.payments.processors.stripe import setups
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
 from strongroom.payments.processors.stripe.reading import (
     ATTEMPT,
@@ -28,10 +29,12 @@ from strongroom.payments.processors.stripe.wire import (
     MethodOut,
     ProblemOut,
     RefundOut,
+    SetupOut,
 )
 from strongroom.vault import Forwarded
 
 _intent: Final = msgspec.json.Decoder(IntentOut).decode
+_setup: Final = msgspec.json.Decoder(SetupOut).decode
 _refund: Final = msgspec.json.Decoder(RefundOut).decode
 _method: Final = msgspec.json.Decoder(MethodOut).decode
 _account: Final = msgspec.json.Decoder(AccountOut).decode
@@ -76,6 +79,8 @@ def read_answer(command: Command, body: bytes) -> Found:
         if refund.payment_intent != command.authorization:
             raise AnswerSurprising
         return _refund_checked(attempt, refund, Basis.ANSWER)
+    if attempt.operation is Operation.VERIFY:
+        return setups.checked(attempt, decoded(_setup, body), Basis.ANSWER)
     intent = decoded(_intent, body)
     if not attempt.operation.authorizes and intent.id != command.authorization:
         raise AnswerSurprising
@@ -86,6 +91,8 @@ def read_found(attempt: Attempt, body: bytes) -> Found:
     """Read what stands under the name that an earlier answer gave. Raises AnswerSurprising."""
     if attempt.operation is Operation.REFUND:
         return _refund_checked(attempt, decoded(_refund, body), Basis.LOOKUP)
+    if attempt.operation is Operation.VERIFY:
+        return setups.checked(attempt, decoded(_setup, body), Basis.LOOKUP)
     return _intent_checked(attempt, decoded(_intent, body), Basis.LOOKUP)
 
 
@@ -123,10 +130,22 @@ def _declined(attempt: Attempt, error: ErrorOut) -> Found:
     intent = error.payment_intent
     if not attempt.operation.authorizes:
         return decline_of(error, Basis.ANSWER)
+    if attempt.operation is Operation.VERIFY:
+        return _not_verified(attempt, error)
     if intent is None or intent.status not in _UNCHARGED:
         raise AnswerSurprising
     _require_ours(attempt, intent, ATTEMPT, attempt.attempt_id)
     return decline_of(error, Basis.ANSWER, intent.id)
+
+
+def _not_verified(attempt: Attempt, error: ErrorOut) -> Found:
+    setup = error.setup_intent
+    if setup is None or setup.metadata.get(ATTEMPT) != attempt.attempt_id:
+        raise AnswerSurprising
+    _require_mode(attempt, livemode=setup.livemode)
+    if setup.status not in _UNCHARGED:
+        raise AnswerSurprising
+    return decline_of(error, Basis.ANSWER, setup.id)
 
 
 def _intent_checked(attempt: Attempt, intent: IntentOut, basis: Basis) -> Found:

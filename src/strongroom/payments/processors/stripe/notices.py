@@ -14,6 +14,7 @@ from strongroom.kernel.ids import is_id
 from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Basis, Found, Operation, Outcome
 from strongroom.payments.ports import Report
+from strongroom.payments.processors.stripe import setups
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
 from strongroom.payments.processors.stripe.reading import (
     ATTEMPT,
@@ -31,12 +32,14 @@ from strongroom.payments.processors.stripe.wire import (
     EventOut,
     IntentOut,
     RefundOut,
+    SetupOut,
 )
 
 _event: Final = msgspec.json.Decoder(EventOut).decode
 _intent: Final = msgspec.json.Decoder(IntentOut).decode
 _charge: Final = msgspec.json.Decoder(ChargeOut).decode
 _refund: Final = msgspec.json.Decoder(RefundOut).decode
+_setup: Final = msgspec.json.Decoder(SetupOut).decode
 _dispute: Final = msgspec.json.Decoder(DisputeOut).decode
 
 #: Why Stripe itself gives an uncaptured charge back: a release, which the charge's own events tell.
@@ -92,6 +95,16 @@ def _began(event: EventOut) -> Report | None:
     found = authorization_known(intent, Basis.NOTICE)
     amount = amount_from_stripe(intent.amount, intent.currency)
     return _report(event, reference, operation_of(intent), amount, found)
+
+
+def _verified(event: EventOut) -> Report | None:
+    """Of a SetupIntent: whether a card is good."""
+    setup = decoded(_setup, event.data.object)
+    reference, currency = setup.metadata.get(ATTEMPT), setup.metadata.get(setups.CURRENCY)
+    if reference is None or currency is None:
+        return None
+    found = setups.known(setup, Basis.NOTICE)
+    return _report(event, reference, Operation.VERIFY, (0, currency), found)
 
 
 def _held(event: EventOut) -> Report | None:
@@ -214,4 +227,8 @@ _READERS: Final[dict[str, Callable[[EventOut], Report | None]]] = {
     "refund.created": _refunded,
     "refund.failed": _refunded,
     "refund.updated": _refunded,
+    "setup_intent.canceled": _verified,
+    "setup_intent.requires_action": _verified,
+    "setup_intent.setup_failed": _verified,
+    "setup_intent.succeeded": _verified,
 }

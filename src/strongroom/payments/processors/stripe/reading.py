@@ -6,11 +6,17 @@ from typing import Final, TypeVar
 from strongroom.payments.model import Basis, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
+from strongroom.payments.processors.stripe.checks import checks_of
 from strongroom.payments.processors.stripe.declines import (
     REFUND_FAILURES,
     read_decline,
 )
-from strongroom.payments.processors.stripe.wire import IntentOut, LastErrorOut, RefundOut
+from strongroom.payments.processors.stripe.wire import (
+    ChargedOut,
+    IntentOut,
+    LastErrorOut,
+    RefundOut,
+)
 from strongroom.payments.published import decoded
 
 #: Members of metadata: the attempt that an object was made for; its payment; the capture that was asked for later.
@@ -70,10 +76,15 @@ def authorization_known(intent: IntentOut, basis: Basis) -> Found:
     authorized, _ = amount_from_stripe(held, intent.currency)
     if not 0 < authorized <= amount:
         raise AnswerSurprising
+    charge = intent.latest_charge
+    told = checks_of(charge.payment_method_details if isinstance(charge, ChargedOut) else None)
     return Found(
         Outcome.APPROVED,
         basis,
         processor_reference=intent.id,
+        scheme_transaction_id=told.scheme_transaction_id,
+        avs_result=told.avs,
+        cvc_result=told.cvc,
         amount=authorized,
         currency=currency,
         captured=authorized if intent.capture_method == "automatic" else None,

@@ -44,6 +44,43 @@ class LastErrorOut(msgspec.Struct, frozen=True):
     advice_code: Word | None = None
 
 
+class ChecksOut(msgspec.Struct, frozen=True):
+    """What the issuer said of address and security code."""
+
+    address_line1_check: str | None = None
+    address_postal_code_check: str | None = None
+    cvc_check: str | None = None
+
+
+class CardDetailsOut(msgspec.Struct, frozen=True):
+    """A card, where a payment was made with it. The network's id is in charges only."""
+
+    checks: ChecksOut | None = None
+    network_transaction_id: str | None = None
+
+
+class DetailsOut(msgspec.Struct, frozen=True):
+    """How a payment was made."""
+
+    card: CardDetailsOut | None = None
+
+
+class ChargedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A Charge where it was asked for in full, as far as it says how the payment was made."""
+
+    object: Literal["charge"]
+    id: Text
+    payment_method_details: DetailsOut | None = None
+
+
+class SetupTriedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A SetupAttempt where it was asked for in full."""
+
+    object: Literal["setup_attempt"]
+    id: Text
+    payment_method_details: DetailsOut | None = None
+
+
 class IntentOut(msgspec.Struct, frozen=True, kw_only=True):
     """A PaymentIntent."""
 
@@ -65,9 +102,29 @@ class IntentOut(msgspec.Struct, frozen=True, kw_only=True):
     capture_method: Literal["automatic", "automatic_async", "manual"]
     livemode: bool
     metadata: Metadata = {}
-    latest_charge: Text | None = None
+    latest_charge: Text | ChargedOut | None = None
     next_action: ActionOut | None = None
     last_payment_error: LastErrorOut | None = None
+
+
+class SetupOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A SetupIntent: whether a card is good. It has no amount and no currency."""
+
+    object: Literal["setup_intent"]
+    id: Annotated[str, Meta(pattern=r"^seti_[A-Za-z0-9_]{1,200}$(?!\n)")]
+    status: Literal[
+        "requires_payment_method",
+        "requires_confirmation",
+        "requires_action",
+        "processing",
+        "canceled",
+        "succeeded",
+    ]
+    livemode: bool
+    metadata: Metadata = {}
+    next_action: ActionOut | None = None
+    last_setup_error: LastErrorOut | None = None
+    latest_attempt: Text | SetupTriedOut | None = None
 
 
 class RefundOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +192,7 @@ class ErrorOut(LastErrorOut, frozen=True):
     """Why it refused."""
 
     payment_intent: IntentOut | None = None
+    setup_intent: SetupOut | None = None
 
 
 class ProblemOut(msgspec.Struct, frozen=True):
