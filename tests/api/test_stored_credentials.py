@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stored cards over HTTP: the first payment of a series, what a merchant begins later, and cards that are only verified."""
+"""Stored cards over HTTP: the first payment of a series, what a merchant begins later, and cards that are verified."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Final

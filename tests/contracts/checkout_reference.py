@@ -33,7 +33,7 @@ _METADATA: Final = {
     "additionalProperties": {"type": ["string", "integer", "boolean"], "maxLength": 100},
 }
 #: `PaymentRequest` and `PaymentRequestCardSource`; page "Request a card payment", page "Manage SCA compliance" (`3ds`).
-#: An amount of 0 verifies a card (page "Verify a card"); stored cards: page "Recurring payments with stored card details".
+#: An amount of 0: page "Verify a card". Stored cards: page "Recurring payments with stored card details".
 PAYMENT_REQUEST: Final = _strict(
     "source amount currency reference",
     source=_strict(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each processor is told of stored cards, judged by what it publishes; and what it tells of schemes and issuers."""
+"""What each processor is told of stored cards, judged by what it publishes; and what it tells beside."""
 
 from collections.abc import Callable
 from dataclasses import replace

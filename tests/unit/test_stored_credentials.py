@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be said of a stored card, and what a payment that only asks whether a card is good does: to balances, nothing."""
+"""What may be said of a stored card, and what one that only verifies does: to balances, nothing."""
 
 import itertools
 from typing import Any, Final
@@ -162,12 +162,12 @@ def test_nothing_moves_whatever_is_told_in_whichever_order(
 ) -> None:
     loaded = asked()
     for outcome in outcomes:
-        told = found(outcome, amount=0, currency="AED", released=released and None)
+        told = found(outcome, amount=0, currency="AED", released=released)
         decided = settle(loaded, loaded.attempts[0], told, NOW)
         loaded = after(loaded, decided)
         assert decided.postings == ()
         assert [getattr(loaded.payment, name) for name in SUMS] == [0] * len(SUMS)
-        assert not (loaded.payment.capturable or loaded.payment.refundable)
+        assert loaded.payment.capturable == loaded.payment.refundable == 0
 
 
 def test_what_is_verified_is_neither_captured_nor_released_nor_asked_again() -> None:

@@ -196,6 +196,7 @@ def _unknown_release(payment: Payment, attempt: Attempt, found: Found) -> bool:
 def _released_more(payment: Payment, attempt: Attempt, found: Found) -> bool:
     return (
         attempt.operation.authorizes
+        and attempt.operation is not Operation.VERIFY  # which holds nothing
         and found.outcome is Outcome.APPROVED
         and found.released is not None
         and found.released > payment.voided
