@@ -2,6 +2,7 @@
 """What may be said of a stored card, and what one that only verifies does: to balances, nothing."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from payment_makers import CARD, NOW, asking, found, payment
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.events import EventType
-from strongroom.payments.decisions import after
+from strongroom.kernel.ids import RefundId
+from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import PaymentNotReady
 from strongroom.payments.findings import NOBODY_THERE, settle
 from strongroom.payments.model import CaptureMethod, Loaded, Operation, Outcome, Status
@@ -173,14 +175,15 @@ def test_nothing_moves_whatever_is_told_in_whichever_order(
 def test_what_is_verified_is_neither_captured_nor_released_nor_asked_again() -> None:
     loaded = asked()
     loaded = after(loaded, settle(loaded, loaded.attempts[0], found(Outcome.APPROVED), NOW))
-    for wish in (
+    wishes: list[Callable[[], Decided]] = [
         lambda: start_capture(loaded, None, asking(), final=True),
         lambda: start_capture(loaded, 1, asking(), final=True),
         lambda: start_void(loaded, asking()),
-        lambda: start_refund(loaded, None, "ref_1", asking()),  # type: ignore[arg-type]
+        lambda: start_refund(loaded, None, RefundId("ref_1"), asking()),
         lambda: start_authorization(loaded, CARD, asking()),
         lambda: call_off(loaded, "abandoned", NOW),
-    ):
+    ]
+    for wish in wishes:
         with pytest.raises(Exception) as refused:  # noqa: PT011 - which one is below
             wish()
         assert getattr(refused.value, "status", 0) in (409, 422)
