@@ -135,7 +135,8 @@ def misposted(
             authorizations=-(authorized - captured - voided),
             sales=-captured,
             refunds=refunded,
-            receivable=captured - refunded,
+            receivable=captured - refunded - payment["disputed"],
+            disputes=payment["disputed"],
         )
         if any(ours[name] != theirs[name] for name in ours | theirs):
             found.append(f"{payment['payment_id']}: posted {dict(ours)}, theirs {dict(theirs)}")

@@ -76,6 +76,8 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "destination rotate",
         "destination show",
         "destination update",
+        "dispute list",
+        "dispute show",
         "doctor",
         "endpoint change",
         "endpoint create",

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.adyen_words import ACCOUNT, ADAPTER, AUTHORIZATION, attempt, notification, vectors
-from strongroom.payments.model import Basis, Found, Operation, Outcome
+from strongroom.payments.model import Basis, DisputeStatus, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.processors.adyen.notices import (
+    DISPUTES,
     MEANINGS,
     UNASKED,
     concerns_payments,
@@ -30,7 +31,7 @@ def read(body: bytes) -> Report:
 # --- examples ---------------------------------------------------------------------------------------
 
 #: Kinds that are read. Every other published kind says nothing of a payment of ours.
-CONCERN: Final = set(MEANINGS) | UNASKED
+CONCERN: Final = set(MEANINGS) | set(DISPUTES) | UNASKED
 #: Notifications without items: they are of bank accounts, and no HMAC of this kind signs them.
 WITHOUT_ITEMS: Final = {
     "post-ACH_NOTIFICATION_OF_CHANGE-ach_notification_of_change",
@@ -60,6 +61,30 @@ def test_a_published_example_is_read(name: str) -> None:
             item["amount"]["currency"],
         )
         assert report.event_type == item["eventCode"]
+        told = report.dispute
+        assert (told is not None) is (item["eventCode"] in DISPUTES)
+        if told is not None:
+            assert (told.processor_reference, told.amount, told.currency) == (
+                item["pspReference"],
+                item["amount"]["value"],
+                item["amount"]["currency"],
+            )
+            # Neither `reason` nor `defensePeriodEndsAt` is signed.
+            assert (told.reason, told.evidence_due_by) == (None, None)
+
+
+#: From the first word to the last, in the order in which Adyen's guide to disputes has them.
+STEPS: Final = (
+    "REQUEST_FOR_INFORMATION NOTIFICATION_OF_CHARGEBACK CHARGEBACK CHARGEBACK_REVERSED SECOND_CHARGEBACK "
+    "PREARBITRATION_LOST SCHEME_ARBITRATION_LOST"
+).split()
+
+
+def test_a_disputes_words_go_one_way() -> None:
+    steps = [DISPUTES[word][1] for word in STEPS]
+    assert steps == sorted(set(steps))
+    assert {DISPUTES[word][0] for word in DISPUTES if word.endswith("_WON")} == {DisputeStatus.WON}
+    assert DISPUTES["SECOND_CHARGEBACK"][0] is DISPUTES["CHARGEBACK"][0] is DisputeStatus.OPENED
 
 
 def test_every_kind_that_moves_money_is_read() -> None:

@@ -56,6 +56,7 @@ async def test_a_payment_is_authorized_and_read_again(shop: Shop) -> None:
         "captured": 0,
         "voided": 0,
         "refunded": 0,
+        "disputed": 0,
         "decline_code": None,
         "advice": None,
         "action": None,

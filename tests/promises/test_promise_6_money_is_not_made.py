@@ -150,6 +150,8 @@ REFUSED = [
     ("captured = 500, disputed = 100, refunding = 401", "reservation_beyond_captured"),
     ("captured = 1001", "money_is_not_made_capturing"),
     ("captured = 100, refunded = 101", "money_is_not_made_refunding"),
+    ("captured = 500, disputed = 400, refunded = 101", "money_is_not_made_refunding"),
+    ("captured = 500, disputed = 501", "money_is_not_made_refunding"),
     ("authorized = 1001", "money_is_not_made_authorizing"),
     ("voiding = -1", "payment_voiding_check"),
 ]

@@ -117,6 +117,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.reseal": _MOVE,  # of the columns that it may write itself
         "payments.attempt": _CHANGE,
         "payments.connection": _CHANGE,
+        "payments.dispute": _CHANGE,
         "payments.payment": _CHANGE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
@@ -136,6 +137,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.reseal": _MOVE,
         "payments.attempt": _CHANGE,
         "payments.connection": _READ,
+        "payments.dispute": _CHANGE,
         "payments.payment": _MOVE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
@@ -370,6 +372,11 @@ ROWS: Final[dict[str, str]] = {
     "payments.refund": (
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'pay_{m}', 'a', 1, 'AED', 'pending', now(), now())"
+    ),
+    "payments.dispute": (
+        "(merchant_id, mode, dispute_id, payment_id, connection_id, processor_reference, status, step, amount,"
+        " currency, counted, created_at, updated_at)"
+        " values ('{m}', 'test', '{own}', 'pay_{m}', 'con_{m}', 'sd', 'opened', 30, 1, 'AED', 0, now(), now())"
     ),
     "payments.posting": (
         "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"

@@ -189,6 +189,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "keys.reseal.take_time": _EVERYBODY,  # likewise
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,
+    "payments.attempt_by_processor_reference": _SERVING,
     "payments.attempts_of_payment": _SERVING,
     "payments.disable_connection": _GATEWAY,
     "payments.insert_connection": _GATEWAY,

@@ -17,7 +17,17 @@ from strongroom.kernel.ids import AttemptId, ConnectionId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
 from strongroom.payments.errors import CommandNotTaken
-from strongroom.payments.model import Attempt, Basis, Connection, Finding, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    Connection,
+    DisputeStatus,
+    DisputeTold,
+    Finding,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import AnswerSurprising, Command, Prepares, Report
 from strongroom.payments.processors.stripe import DECLINES, StripeAdapter
 from strongroom.payments.processors.stripe.declines import read_decline
@@ -497,12 +507,67 @@ UNASKED: Final[list[tuple[str, dict[str, Any], dict[str, Any] | None, str]]] = [
     ("charge.refund.updated", told("refund", payment_intent=PAID, metadata=None), None, PAID),
     ("refund.created", told("refund", charge="ch_1"), None, "ch_1"),
     ("refund.created", told("refund", charge=None, id="re_1"), None, "re_1"),
-    ("charge.dispute.created", told("dispute", payment_intent=PAID), None, PAID),
-    ("charge.dispute.updated", told("dispute", payment_intent=PAID), BY_SOMEBODY, PAID),
-    ("charge.dispute.closed", told("dispute", payment_intent=PAID), None, PAID),
-    ("charge.dispute.funds_withdrawn", told("dispute", payment_intent=PAID), None, PAID),
-    ("charge.dispute.funds_reinstated", told("dispute", charge="ch_1"), None, "ch_1"),
+    # What came back of a dispute that is not won is not said.
+    (
+        "charge.dispute.funds_reinstated",
+        told("dispute", charge="ch_1", status="lost"),
+        None,
+        "ch_1",
+    ),
 ]
+_DUE: Final = datetime(2024, 8, 14, 23, 59, 59, tzinfo=UTC)
+#: What a dispute's event tells: its kind, the dispute's status there; then ours and how far that is.
+DISPUTED: Final[list[tuple[str, str, DisputeStatus, int]]] = [
+    ("charge.dispute.created", "warning_needs_response", DisputeStatus.INQUIRY, 10),
+    ("charge.dispute.updated", "warning_under_review", DisputeStatus.INQUIRY, 15),
+    ("charge.dispute.created", "needs_response", DisputeStatus.OPENED, 30),
+    ("charge.dispute.funds_withdrawn", "needs_response", DisputeStatus.OPENED, 30),
+    ("charge.dispute.updated", "under_review", DisputeStatus.UNDER_REVIEW, 35),
+    ("charge.dispute.closed", "warning_closed", DisputeStatus.WON, 60),
+    ("charge.dispute.closed", "won", DisputeStatus.WON, 60),
+    ("charge.dispute.funds_reinstated", "won", DisputeStatus.WON, 60),
+    ("charge.dispute.closed", "lost", DisputeStatus.LOST, 60),
+]
+
+
+@pytest.mark.parametrize(("kind", "there", "status", "step"), DISPUTED)
+def test_a_dispute_is_told_by_stripes_name_of_the_payment(
+    kind: str, there: str, status: DisputeStatus, step: int
+) -> None:
+    """The published Dispute, at each of its statuses."""
+    report = ADAPTER.report(event(kind, told("dispute", payment_intent=PAID, status=there)))
+    assert isinstance(report, Report)
+    assert (report.reference, report.operation, report.found.outcome) == (
+        PAID,
+        None,
+        Outcome.UNKNOWN,
+    )
+    assert report.dispute == DisputeTold(
+        processor_reference=made("dispute")["id"],
+        status=status,
+        step=step,
+        amount=1_000,
+        currency="AED",
+        reason="general",
+        evidence_due_by=_DUE,
+        payment=PAID,
+    )
+
+
+def test_every_status_of_a_dispute_is_one_that_stripe_publishes() -> None:
+    # `components.schemas.dispute.properties.status.enum` of spec3-2023-08-16.json.
+    published = "lost needs_response under_review warning_closed warning_needs_response warning_under_review won"
+    assert sorted({there for _, there, *_ in DISPUTED}) == published.split()
+
+
+def test_no_evidence_is_due_where_the_issuer_takes_none() -> None:
+    details = {**made("dispute")["evidence_details"], "due_by": 0}
+    report = ADAPTER.report(
+        event("charge.dispute.created", told("dispute", evidence_details=details))
+    )
+    assert isinstance(report, Report)
+    assert report.dispute is not None
+    assert report.dispute.evidence_due_by is None
 
 
 @pytest.mark.parametrize(("kind", "thing", "request_told", "named_there"), UNASKED)

@@ -77,6 +77,7 @@ class Action(enum.StrEnum):
     PAYMENTS_CONNECTION_DISABLED = "payments.connection.disabled"
     PAYMENTS_CONNECTION_ROTATED = "payments.connection.rotated"
     PAYMENTS_DISCREPANCY_RECORDED = "payments.discrepancy.recorded"
+    PAYMENTS_DISPUTE_RECORDED = "payments.dispute.recorded"
     PAYMENTS_PAYMENT_CANCELED = "payments.payment.canceled"
     PAYMENTS_PAYMENT_CREATED = "payments.payment.created"
     VAULT_ACCESS_RULE_CHANGED = "vault.access_rule.changed"

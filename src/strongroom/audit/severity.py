@@ -34,6 +34,7 @@ ORDINARY: Final = frozenset(
         Action.PAYMENTS_ATTEMPT_STARTED,
         # Counted and alerted by a metric of its own: strongroom_payment_discrepancies.
         Action.PAYMENTS_DISCREPANCY_RECORDED,
+        Action.PAYMENTS_DISPUTE_RECORDED,
         Action.PAYMENTS_PAYMENT_CANCELED,
         Action.PAYMENTS_PAYMENT_CREATED,
         Action.VAULT_CVC_DISCARDED,

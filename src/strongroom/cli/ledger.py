@@ -95,7 +95,7 @@ def check(
     else:
         table = Table("payment", "", "payment says", "ledger says")
         for each in found["data"]:
-            for name in ("held", "captured", "refunded"):
+            for name in ("held", "captured", "refunded", "disputed"):
                 figures = each[name]
                 if figures["payment"] != figures["ledger"]:
                     table.add_row(

@@ -21,7 +21,8 @@ from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
-from strongroom.payments import books_api, connections_api
+from strongroom.payments import books_api, connections_api, disputes_api
+from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
@@ -58,6 +59,7 @@ GATEWAY_ROUTES: Final = (
     *identity_api.ROUTES,
     *payments_api.ROUTES,
     *books_api.ROUTES,
+    *disputes_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
     *webhooks_api.ROUTES,
     *audit_api.ROUTES,
@@ -107,7 +109,7 @@ def gateway_document() -> bytes:
 
 def events_document() -> bytes:
     """Return the JSON schema of every event, by its type."""
-    known = {**EVENT_DATA, **VAULT_EVENT_DATA}
+    known = {**EVENT_DATA, **DISPUTE_EVENT_DATA, **VAULT_EVENT_DATA}
     return json.dumps(event_schemas(known), indent=2, sort_keys=True).encode() + b"\n"
 
 

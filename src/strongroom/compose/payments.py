@@ -17,6 +17,8 @@ from strongroom.payments.calls import Parts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook, ConnectionService
 from strongroom.payments.connections_api import ConnectionDesk
+from strongroom.payments.dispute_notices import DisputeNotices
+from strongroom.payments.disputes_reading import Disputes
 from strongroom.payments.ports import Adapters
 from strongroom.payments.probing import ConnectionTests
 from strongroom.payments.processors.adyen import AdyenAdapter
@@ -111,6 +113,7 @@ def gateway_state(
     )
     return {
         "books": Books(database),
+        "disputes": Disputes(database),
         "payments": Desk(service, Payments(database), recorder, site.clock),
         "connections": ConnectionDesk(
             connections,
@@ -171,6 +174,9 @@ def start_worker(
             clock=site.clock,
             log=site.log,
             metrics=site.metrics.payments,
+            disputes=DisputeNotices(
+                changes, Disputes(database), scribe, site.clock, site.log, site.metrics.payments
+            ),
         )
     )
     deliverer = Deliverer(

@@ -12,6 +12,12 @@ from strongroom.kernel.mode import Mode
 class EventType(enum.StrEnum):
     """`<object>.<what happened>`; sorted; each has a JSON schema."""
 
+    DISPUTE_EVIDENCE_NEEDED = "dispute.evidence_needed"
+    DISPUTE_LOST = "dispute.lost"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_REVERSED = "dispute.reversed"
+    DISPUTE_UPDATED = "dispute.updated"
+    DISPUTE_WON = "dispute.won"
     ERASURE_COMPLETED = "erasure.completed"
     EXPORT_CANCELED = "export.canceled"
     EXPORT_COMPLETED = "export.completed"

@@ -41,6 +41,7 @@ class Permission(enum.StrEnum):
     PAYMENTS_CONNECTION_CREATE = "payments:connection:create"
     PAYMENTS_CONNECTION_READ = "payments:connection:read"
     PAYMENTS_CONNECTION_UPDATE = "payments:connection:update"
+    PAYMENTS_DISPUTE_READ = "payments:dispute:read"
     PAYMENTS_LEDGER_READ = "payments:ledger:read"
     PAYMENTS_PAYMENT_CANCEL = "payments:payment:cancel"
     PAYMENTS_PAYMENT_CAPTURE = "payments:payment:capture"

@@ -40,6 +40,7 @@ class Difference:
     held: tuple[int, int]
     captured: tuple[int, int]
     refunded: tuple[int, int]
+    disputed: tuple[int, int]
 
 
 class PlaceOf(NamedTuple):
@@ -110,6 +111,7 @@ class Books:
                 (row["held"], row["posted_held"]),
                 (row["captured"], row["posted_captured"]),
                 (row["refunded"], row["posted_refunded"]),
+                (row["disputed"], row["posted_disputed"]),
             )
             for row in rows
         ]

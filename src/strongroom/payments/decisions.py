@@ -15,6 +15,7 @@ from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import AttemptId, ConnectionId, TokenId
 from strongroom.payments.model import (
     Attempt,
+    Dispute,
     Loaded,
     Operation,
     Outcome,
@@ -67,6 +68,7 @@ class Decided:
     changed: bool = True
     #: What the ledger keeps of it.
     postings: tuple[Posting, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
 
 def contribution(attempt: Attempt) -> dict[str, int]:
@@ -95,7 +97,14 @@ def after(before: Loaded, decided: Decided) -> Loaded:
     attempts |= {each.attempt_id: each for each in decided.attempts}
     refunds: dict[str, Refund] = {each.refund_id: each for each in before.refunds}
     refunds |= {each.refund_id: each for each in decided.refunds}
-    return Loaded(decided.payment, tuple(attempts.values()), tuple(refunds.values()))
+    disputes: dict[str, Dispute] = {each.dispute_id: each for each in before.disputes}
+    disputes |= {each.dispute_id: each for each in decided.disputes}
+    return Loaded(
+        decided.payment,
+        tuple(attempts.values()),
+        tuple(refunds.values()),
+        tuple(disputes.values()),
+    )
 
 
 def decided_over(

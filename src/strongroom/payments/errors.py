@@ -4,6 +4,7 @@
 Refused
 ├── NotThere
 │   ├── PaymentUnknown
+│   ├── DisputeUnknown
 │   ├── RefundUnknown
 │   └── AttemptUnknown
 ├── Conflict
@@ -24,6 +25,12 @@ class PaymentUnknown(NotThere):
     """There is no such payment."""
 
     code = "payment_unknown"
+
+
+class DisputeUnknown(NotThere):
+    """There is no such dispute."""
+
+    code = "dispute_unknown"
 
 
 class RefundUnknown(NotThere):

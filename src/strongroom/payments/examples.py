@@ -109,6 +109,23 @@ DECLINED: Final[dict[str, Any]] = {
     "decline_code": "insufficient_funds",
     "advice": "later",
 }
+DISPUTE: Final[dict[str, Any]] = {
+    "id": "dsp_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "object": "dispute",
+    "mode": "test",
+    "payment": _PAYMENT,
+    "connection": _CONNECTION,
+    "processor_reference": "sd_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "status": "opened",
+    "amount": 1050,
+    "currency": "AED",
+    "counted": 1050,
+    "reason": "fraudulent",
+    "evidence_due_by": "2026-12-04T00:00:00.000000Z",
+    "created_at": _WHEN,
+    "updated_at": _WHEN,
+}
+DISPUTES: Final[dict[str, Any]] = {"data": [DISPUTE], "has_more": False, "next_cursor": None}
 CONNECTION_IN: Final[dict[str, Any]] = {
     "processor": "simulator",
     "account": "acct_shop",

@@ -103,7 +103,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
     )
     if decided.payment.status is Status.CANCELED is not payment.status:
         decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CANCELED))
-    broken = _breaks_a_sum(decided.payment) and not payment.discrepancy
+    broken = breaks_a_sum(decided.payment) and not payment.discrepancy
     if broken:
         decided = replace(
             decided,
@@ -252,10 +252,11 @@ def _reason(attempt: Attempt, word: str | None) -> str | None:
     return CAPTURE_FAILED if lost else word
 
 
-def _breaks_a_sum(payment: Payment) -> bool:
+def breaks_a_sum(payment: Payment) -> bool:
+    """Tell whether more was taken, given back or released than there was."""
     return (
         payment.capturing + payment.captured + payment.voiding + payment.voided > payment.authorized
-        or payment.refunding + payment.refunded > payment.captured
+        or payment.refunding + payment.refunded + payment.disputed > payment.captured
         or payment.authorized > payment.amount
     )
 

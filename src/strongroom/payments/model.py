@@ -11,7 +11,15 @@ from datetime import datetime
 
 import msgspec
 
-from strongroom.kernel.ids import AttemptId, ConnectionId, MerchantId, PaymentId, RefundId, TokenId
+from strongroom.kernel.ids import (
+    AttemptId,
+    ConnectionId,
+    DisputeId,
+    MerchantId,
+    PaymentId,
+    RefundId,
+    TokenId,
+)
 from strongroom.kernel.mode import Mode
 from strongroom.payments.stored import StoredCredential
 
@@ -112,14 +120,33 @@ class RefundStatus(enum.StrEnum):
     SUCCEEDED = "succeeded"
 
 
+class DisputeStatus(enum.StrEnum):
+    """Where a dispute stands."""
+
+    #: The issuer asks, or says that it will take the money: nothing is taken yet.
+    INQUIRY = "inquiry"
+    #: Decided for the cardholder.
+    LOST = "lost"
+    #: The money is taken, for the first time or once more.
+    OPENED = "opened"
+    #: The money is back; the issuer may take it again.
+    REVERSED = "reversed"
+    #: Evidence was sent; the money is still taken.
+    UNDER_REVIEW = "under_review"
+    #: Over, and the money is the merchant's: decided so, withdrawn, or never taken.
+    WON = "won"
+
+
 class Account(enum.StrEnum):
     """An account of a merchant, kept in each currency by itself."""
 
     #: What issuers hold for the merchant; the other side of `holds`.
     AUTHORIZATIONS = "authorizations"
+    #: What cardholders took back, or claim.
+    DISPUTES = "disputes"
     #: Authorized, and neither captured nor released.
     HOLDS = "holds"
-    #: What processors owe: captured, and not given back. Fees and payouts are not in it.
+    #: What processors owe: captured, and neither given back nor taken back. Fees and payouts are not in it.
     RECEIVABLE = "receivable"
     #: What was given back.
     REFUNDS = "refunds"
@@ -239,13 +266,54 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cardholder takes back, as its row is. It may be in another currency than its payment."""
+
+    merchant_id: MerchantId
+    mode: Mode
+    dispute_id: DisputeId
+    payment_id: PaymentId
+    connection_id: ConnectionId
+    #: The processor's name of it.
+    processor_reference: str
+    status: DisputeStatus
+    #: How far it has come: what is told of an earlier step is old news.
+    step: int
+    amount: int
+    currency: str
+    #: What of it stands in the payment's `disputed`.
+    counted: int
+    #: Why, as the processor or the scheme calls it.
+    reason: str | None = None
+    #: Until when evidence is taken, where the processor says so.
+    evidence_due_by: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeTold:
+    """What a verified notice tells of a dispute."""
+
+    processor_reference: str
+    status: DisputeStatus
+    #: See `Dispute.step`; each adapter numbers its processor's words.
+    step: int
+    amount: int
+    currency: str
+    reason: str | None = None
+    evidence_due_by: datetime | None = None
+    #: The processor's name of the payment, where its notices have no reference of ours.
+    payment: str | None = None
+
+
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """One posting as its row is. `amount` is in minor units and above zero; `cause` is unique in its payment."""
 
     merchant_id: MerchantId
     mode: Mode
     payment_id: PaymentId
-    #: The attempt, the payment's version, and the move: a fact is posted once.
+    #: The attempt or the dispute, the payment's version, and the move: a fact is posted once.
     cause: str
     debit: Account
     credit: Account
@@ -261,6 +329,7 @@ class Loaded(msgspec.Struct, frozen=True):
     payment: Payment
     attempts: Sequence[Attempt]
     refunds: Sequence[Refund]
+    disputes: Sequence[Dispute] = ()
 
     @property
     def authorization(self) -> Attempt | None:
@@ -277,6 +346,13 @@ class Loaded(msgspec.Struct, frozen=True):
     def attempt(self, attempt_id: str) -> Attempt | None:
         """Return one of the attempts."""
         return next((each for each in self.attempts if each.attempt_id == attempt_id), None)
+
+    def dispute(self, processor_reference: str) -> Dispute | None:
+        """Return a dispute by the processor's name of it."""
+        return next(
+            (each for each in self.disputes if each.processor_reference == processor_reference),
+            None,
+        )
 
     def refund_of(self, attempt: Attempt) -> Refund | None:
         """Return the refund that an attempt serves."""

@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, Payment
+from strongroom.payments.model import (
+    Attempt,
+    Connection,
+    DisputeTold,
+    Finding,
+    Found,
+    Operation,
+    Payment,
+)
 from strongroom.vault import Destination, Forwarded, Template
 
 
@@ -44,6 +52,8 @@ class Report:
     found: Found
     #: The processor's word for what happened.
     event_type: str
+    #: What it tells of a dispute; then it is about no operation.
+    dispute: DisputeTold | None = None
 
 
 @dataclass(frozen=True, slots=True)

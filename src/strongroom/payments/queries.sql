@@ -56,6 +56,26 @@ select row_to_json(r)::text as row from payments.refund r
 -- One refund.
 select row_to_json(r)::text as row from payments.refund r where merchant_id = $1 and mode = $2 and refund_id = $3;
 
+-- name: dispute_by_id (merchant, mode, dispute)
+-- One dispute.
+select row_to_json(d)::text as row from payments.dispute d where merchant_id = $1 and mode = $2 and dispute_id = $3;
+
+-- name: list_disputes (merchant, mode, before, status, payment, due_before, limit)
+-- A page of a tenant's disputes, newest first; what is null does not narrow it.
+select row_to_json(d)::text as row from payments.dispute d
+ where merchant_id = $1 and mode = $2 and dispute_id < $3
+   and ($4::text is null or status = $4)
+   and ($5::text is null or payment_id = $5)
+   and ($6::timestamptz is null or evidence_due_by < $6)
+ order by dispute_id desc
+ limit $7;
+
+-- name: attempt_by_processor_reference (merchant, mode, connection, reference)
+-- The authorization that a processor calls so.
+select attempt_id from payments.attempt
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and processor_reference = $4
+   and operation in ('authorize', 'sale') and processor_reference is not null;
+
 -- name: insert_connection (merchant, mode, connection, name, processor, account, finding, now)
 -- A new connection.
 insert into payments.connection
@@ -139,12 +159,14 @@ select coalesce(p.merchant_id, s.merchant_id) as merchant_id, coalesce(p.mode, s
        coalesce(p.payment_id, s.payment_id) as payment_id,
        coalesce(p.authorized - p.captured - p.voided, 0) as held, coalesce(s.held, 0)::bigint as posted_held,
        coalesce(p.captured, 0) as captured, coalesce(s.captured, 0)::bigint as posted_captured,
-       coalesce(p.refunded, 0) as refunded, coalesce(s.refunded, 0)::bigint as posted_refunded
+       coalesce(p.refunded, 0) as refunded, coalesce(s.refunded, 0)::bigint as posted_refunded,
+       coalesce(p.disputed, 0) as disputed, coalesce(s.disputed, 0)::bigint as posted_disputed
   from (select * from payments.payment where ($1::text is null or merchant_id = $1) and ($2::text is null or mode = $2)) p
   full join (select merchant_id, mode, payment_id,
                     sum(case when debit = 'holds' then amount when credit = 'holds' then -amount else 0 end) as held,
                     sum(case when credit = 'sales' then amount when debit = 'sales' then -amount else 0 end) as captured,
-                    sum(case when debit = 'refunds' then amount when credit = 'refunds' then -amount else 0 end) as refunded
+                    sum(case when debit = 'refunds' then amount when credit = 'refunds' then -amount else 0 end) as refunded,
+                    sum(case when debit = 'disputes' then amount when credit = 'disputes' then -amount else 0 end) as disputed
                from payments.posting
               where ($1::text is null or merchant_id = $1) and ($2::text is null or mode = $2)
               group by merchant_id, mode, payment_id) s
@@ -152,5 +174,6 @@ select coalesce(p.merchant_id, s.merchant_id) as merchant_id, coalesce(p.mode, s
  where coalesce(p.authorized - p.captured - p.voided, 0) <> coalesce(s.held, 0)
     or coalesce(p.captured, 0) <> coalesce(s.captured, 0)
     or coalesce(p.refunded, 0) <> coalesce(s.refunded, 0)
+    or coalesce(p.disputed, 0) <> coalesce(s.disputed, 0)
  order by 3
  limit $3;

@@ -13,7 +13,8 @@ from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.decisions import Decided
-from strongroom.payments.model import Attempt, Payment
+from strongroom.payments.disputes_wire import DisputeEvent, dispute_out
+from strongroom.payments.model import Attempt, Dispute, Payment
 from strongroom.payments.store import Change, JobChange, KeyClaim, KeyDone, NoticeDone
 from strongroom.payments.wire import PaymentEvent, RefundEvent, payment_out, refund_out
 from strongroom.webhooks import NewEvent, make_event
@@ -71,6 +72,7 @@ class Scribe:
             )
         records = [*extras.audit]
         records += [self._of_attempt(payment, each, act) for each in decided.attempts]
+        records += [self._of_dispute(payment, each, act) for each in decided.disputes]
         if decided.discrepancy:
             records.append(
                 self.record(
@@ -88,6 +90,7 @@ class Scribe:
             attempts=decided.attempts,
             refunds=decided.refunds,
             postings=decided.postings,
+            disputes=decided.disputes,
             events=self.events(decided, act.now),
             jobs=[*(self.look(each, act.now) for each in decided.attempts), *extras.jobs],
             notice=extras.notice,
@@ -169,7 +172,19 @@ class Scribe:
         thing: str = decided.payment.payment_id
         if happened.value.startswith("refund.") and decided.refunds:
             data = RefundEvent(refund_out(decided.refunds[0]), payment)
+        if happened.value.startswith("dispute.") and decided.disputes:
+            data = DisputeEvent(dispute_out(decided.disputes[0]), payment)
         return make_event(happened, thing, data, decided.payment.mode, now)
+
+    def _of_dispute(self, payment: Payment, dispute: Dispute, act: Act) -> NewRecord:
+        details: Details = {
+            "amount": dispute.amount,
+            "currency": dispute.currency,
+            "result": dispute.status.value,
+        }
+        return self.record(
+            Action.PAYMENTS_DISPUTE_RECORDED, payment, dispute.dispute_id, act, details
+        )
 
     def _of_attempt(self, payment: Payment, attempt: Attempt, act: Act) -> NewRecord:
         details: dict[str, str | int] = {

@@ -17,6 +17,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
+from strongroom.payments.dispute_notices import AGREES, BELIEVED, LATER, DisputeNotices
 from strongroom.payments.findings import agrees, is_early
 from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome
 from strongroom.payments.ports import AnswerSurprising, Report
@@ -71,6 +72,7 @@ class NoticeParts:
     clock: Clock
     log: Log
     metrics: PaymentMetrics
+    disputes: DisputeNotices
 
 
 class Notices:
@@ -101,6 +103,8 @@ class Notices:
             return await self._aside(job, "surprising")
         if report is None:
             return await self._aside(job, "not_about_a_payment")
+        if report.dispute is not None:
+            return await self._disputed(job, connection, report)
         loaded, attempt = await self._correlated(connection, report)  # (2)
         if loaded is None or attempt is None:
             return await self._aside(job, "uncorrelated")
@@ -113,6 +117,13 @@ class Notices:
         if agrees(loaded.payment, attempt, report.found) or _is_older(attempt, report):
             return await self._handled(job, loaded, "agrees")
         return await self._changed(job, notice, connection, report, loaded, attempt)
+
+    async def _disputed(self, job: Claimed, connection: Connection, report: Report) -> JobResult:
+        """Deal with what it tells of a dispute."""
+        word = await self._parts.disputes.tell(job, connection, report)
+        if word == BELIEVED:
+            return Kept()
+        return self._later(job) if word == LATER else await self._aside(job, word)
 
     async def _changed(
         self,
@@ -196,7 +207,7 @@ class Notices:
     async def _aside(self, job: Claimed, result: str) -> JobResult:
         """Keep it and change nothing; somebody should know why it came."""
         parts = self._parts
-        if result != "not_about_a_payment":
+        if result not in ("not_about_a_payment", AGREES):
             self._alert(job, result)
         parts.metrics.noticed(result)
         act = Act(NOTICES, Origin(), parts.clock.now())

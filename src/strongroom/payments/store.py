@@ -20,7 +20,7 @@ from strongroom.db.queries import load_queries
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Attempt, Loaded, Payment, Posting, Refund
+from strongroom.payments.model import Attempt, Dispute, Loaded, Payment, Posting, Refund
 from strongroom.webhooks import NewEvent
 
 QUERIES: Final = load_queries("strongroom.payments")
@@ -34,6 +34,7 @@ _word: Final = msgspec.json.Decoder(str | None).decode
 payment_of: Final = msgspec.json.Decoder(Payment).decode
 attempt_of: Final = msgspec.json.Decoder(Attempt).decode
 refund_of: Final = msgspec.json.Decoder(Refund).decode
+dispute_of: Final = msgspec.json.Decoder(Dispute).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Change:
     attempts: Sequence[Attempt] = ()
     refunds: Sequence[Refund] = ()
     postings: Sequence[Posting] = ()
+    disputes: Sequence[Dispute] = ()
     events: Sequence[NewEvent] = ()
     jobs: Sequence[JobChange] = ()
     notice: NoticeDone | None = None
@@ -305,6 +307,7 @@ def _by_table(changes: Sequence[Change]) -> Mapping[str, object]:
         rows["attempts"] += change.attempts
         rows["refunds"] += change.refunds
         rows["postings"] += change.postings
+        rows["disputes"] += change.disputes
         for event in change.events:
             rows["events"].append(tenant | _event(event) | {"made": change.now})
         for job in change.jobs:
@@ -331,6 +334,7 @@ def _printed(change: Change) -> Mapping[str, object]:
         "attempts": change.attempts,
         "refunds": change.refunds,
         "postings": change.postings,
+        "disputes": change.disputes,
         "events": [_event(each) for each in change.events],
         "jobs": [_job(each) for each in change.jobs],
         "notice": None if change.notice is None else _notice(change.notice),

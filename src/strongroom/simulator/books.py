@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state machine of the simulator's payments, and the sums that hold in every state. Pure.
 
-`captured + voided <= authorized` and `refunded <= captured`, always. A ruling says what a wish comes to; nothing
-here is kept or sent. What can be captured or voided is `left`.
+`captured + voided <= authorized` and `refunded + disputed <= captured`, always. A ruling says what a wish comes to;
+nothing here is kept or sent. What can be captured or voided is `left`.
 """
 
 import enum
@@ -140,6 +140,9 @@ class Payment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     #: What was found of the security code: match or mismatch; None: none was given.
     cvc_check: str | None = None
 
+    #: What disputes have taken.
+    disputed: int = 0
+
     @property
     def network_transaction_id(self) -> str | None:
         """What the scheme calls it, once the issuer said yes: later payments with the card refer to that."""
@@ -150,6 +153,11 @@ class Payment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             if self.totals.authorized or not self.amount
             else None
         )
+
+    @property
+    def returnable(self) -> int:
+        """What can still be given back, or be taken by a dispute."""
+        return self.totals.captured - self.totals.refunded - self.disputed
 
     @property
     def advice(self) -> str | None:
@@ -172,6 +180,10 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     totals: Totals
     created: datetime
     decline_code: str | None = None
+    #: Of a dispute: where it stands, how often it has moved, and until when evidence is taken.
+    stage: str | None = None
+    step: int = 0
+    evidence_due_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +319,8 @@ def void(payment: Payment) -> Ruling:
 
 
 def refund(payment: Payment, amount: int) -> Ruling:
-    """Give back an amount of what was captured and not refunded."""
-    if amount > payment.totals.captured - payment.totals.refunded:
+    """Give back an amount of what was captured, and neither refunded nor taken by a dispute."""
+    if amount > payment.returnable:
         return Ruling(payment, amount, "amount_exceeds_left")
     return Ruling(_summed(payment, payment.totals.plus(refunded=amount)), amount)
 
@@ -326,9 +338,9 @@ def undo_capture(payment: Payment, amount: int) -> Payment:
     """Return the payment after a capture failed that had succeeded: the amount is left again.
 
     Raises:
-        Refusal: it was refunded meanwhile.
+        Refusal: it was refunded or disputed meanwhile.
     """
-    if amount == 0 or payment.totals.captured - amount < payment.totals.refunded:
+    if amount == 0 or amount > payment.returnable:
         raise not_possible("nothing of this capture can fail")
     return _summed(payment, payment.totals.plus(captured=-amount))
 

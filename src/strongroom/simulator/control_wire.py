@@ -98,6 +98,7 @@ class CurrencyTotals(msgspec.Struct, frozen=True, kw_only=True):
     captured: int
     voided: int
     refunded: int
+    disputed: int
 
 
 class PaymentTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +114,7 @@ class PaymentTotals(msgspec.Struct, frozen=True, kw_only=True):
     captured: int
     voided: int
     refunded: int
+    disputed: int
 
 
 class BooksView(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +142,11 @@ class Happening(enum.StrEnum):
     PAYMENT_EXPIRED = "payment_expired"
     PENDING_APPROVED = "pending_approved"
     PENDING_DECLINED = "pending_declined"
+    DISPUTE_INQUIRED = "dispute_inquired"
+    DISPUTE_LOST = "dispute_lost"
     DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_REVERSED = "dispute_reversed"
+    DISPUTE_WON = "dispute_won"
     WEBHOOK_AGAIN = "webhook_again"
 
 
@@ -151,5 +157,5 @@ class HappenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Of the payment or operation that it happens to.
     reference: Reference
     account: AccountName | None = None
-    #: For a dispute: a part. None: all that was captured.
+    #: For a dispute: a part. None: all that is left of what was captured, or the dispute that there is.
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None

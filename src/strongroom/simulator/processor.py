@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.clock import Clock
-from strongroom.simulator import books
+from strongroom.simulator import books, disputes
 from strongroom.simulator.books import (
     Operation,
     OperationKind,
@@ -22,6 +22,7 @@ from strongroom.simulator.books import (
     Status,
 )
 from strongroom.simulator.cards import Card, read_card
+from strongroom.simulator.disputes import FOLLOWING, Stage
 from strongroom.simulator.errors import Refusal
 from strongroom.simulator.journal import Announcement, Line
 from strongroom.simulator.ledger import Ledger
@@ -171,27 +172,42 @@ class Processor:
         payment = books.undo_refund(self._payment_of(operation), operation.amount)
         return self._undone(payment, operation, "refund_failed", "refund.failed")
 
-    def disputed(self, payment: Payment, amount: int | None) -> Line:
-        """The cardholder disputes a payment, or a part."""
-        captured = payment.totals.captured
-        disputed = captured if amount is None else amount
-        if not 0 < disputed <= captured:
-            raise books.not_possible("nothing of this payment can be disputed")
-        operation = Operation(
-            operation_id=new_id("sd"),
-            kind=OperationKind.DISPUTE,
-            payment_id=payment.payment_id,
-            account=payment.account,
-            reference=payment.reference,
-            amount=disputed,
-            currency=payment.currency,
-            status=OperationStatus.PENDING,
-            totals=payment.totals,
-            created=self._clock.now(),
+    def disputed(self, payment: Payment, amount: int | None, stage: Stage) -> Line:
+        """The cardholder disputes a payment, or a part; or what is disputed moves on.
+
+        Without an amount, an opening moves the newest dispute on where that is possible.
+        """
+        known = self._dispute_of(payment)
+        opens = stage in (Stage.INQUIRY, Stage.OPENED)
+        goes_on = known is not None and amount is None and stage in FOLLOWING[_stage_of(known)]
+        if known is None or (opens and not goes_on):
+            if not opens:
+                raise books.not_possible("nothing of this payment is disputed")
+            known, dispute = (
+                None,
+                disputes.begin(payment, amount, stage, new_id("sd"), self._clock.now()),
+            )
+        else:
+            dispute = disputes.move(known, stage)
+        change = disputes.taken(dispute) - disputes.taken(known)
+        if change > payment.returnable:
+            raise books.not_possible("so much is not left of this payment")
+        after = replace(payment, disputed=payment.disputed + change)
+        kind = {Stage.INQUIRY: "dispute_inquired", Stage.OPENED: "disputed"}.get(
+            stage, f"dispute_{stage}"
         )
         return self._line(
-            payment, "disputed", disputed, operation=operation, announces="dispute.opened"
+            after, kind, dispute.amount, operation=dispute, announces=f"dispute.{stage}"
         )
+
+    def _dispute_of(self, payment: Payment) -> Operation | None:
+        """Return the newest dispute of a payment."""
+        found = [
+            each
+            for each in self._ledger.operations.values()
+            if each.kind is OperationKind.DISPUTE and each.payment_id == payment.payment_id
+        ]
+        return found[-1] if found else None
 
     # --- writing --------------------------------------------------------------------------------------
 
@@ -285,6 +301,10 @@ def _cvc_check(wish: PaymentWish, card: Card) -> str | None:
     if wish.card.cvc is None:
         return None
     return "mismatch" if card.declined == "incorrect_cvc" else "match"
+
+
+def _stage_of(dispute: Operation) -> Stage:
+    return Stage(dispute.stage or Stage.OPENED)
 
 
 def _that_succeeded(subject: Payment | Operation, kind: OperationKind) -> Operation:

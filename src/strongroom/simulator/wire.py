@@ -13,7 +13,14 @@ import msgspec
 
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.money import CURRENCIES
-from strongroom.simulator.books import AMOUNT_MAX, Operation, Payment, Status, Totals
+from strongroom.simulator.books import (
+    AMOUNT_MAX,
+    Operation,
+    OperationKind,
+    Payment,
+    Status,
+    Totals,
+)
 from strongroom.simulator.errors import Refusal
 from strongroom.simulator.ledger import Account
 
@@ -138,6 +145,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     captured: int
     voided: int
     refunded: int
+    disputed: int
     decline_code: str | None
     advice: str | None
     action: Action | None
@@ -149,7 +157,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A capture, void, refund, increment or dispute in answers and events."""
+    """A capture, void, refund or increment in answers and events."""
 
     id: str
     object: str
@@ -165,10 +173,33 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime
 
 
+class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute in events. `step` counts its moves, so that a receiver knows which of two events is newer."""
+
+    id: str
+    object: str = "dispute"
+    payment: str
+    account: str
+    mode: str = MODE
+    #: The payment's.
+    reference: str
+    amount: int
+    currency: str
+    status: str
+    step: int
+    reason: str = "fraudulent"
+    evidence_due_by: datetime | None
+    totals: Totals
+    created: datetime
+
+
+View = PaymentView | OperationView | DisputeView
+
+
 class Found(msgspec.Struct, frozen=True):
     """GET /v1/operations."""
 
-    data: Sequence[PaymentView | OperationView]
+    data: Sequence[View]
 
 
 class WebhookView(msgspec.Struct, frozen=True):
@@ -196,7 +227,7 @@ class EventView(msgspec.Struct, frozen=True):
     created: datetime
     account: str
     mode: str
-    data: PaymentView | OperationView
+    data: View
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -297,6 +328,7 @@ def payment_view(payment: Payment, url: str) -> PaymentView:
         captured=payment.totals.captured,
         voided=payment.totals.voided,
         refunded=payment.totals.refunded,
+        disputed=payment.disputed,
         decline_code=payment.decline_code,
         advice=payment.advice,
         action=Action("redirect", f"{url}/challenge/{payment.payment_id}") if waits else None,
@@ -324,10 +356,29 @@ def operation_view(operation: Operation) -> OperationView:
     )
 
 
-def view(subject: Payment | Operation, url: str) -> PaymentView | OperationView:
-    """Return either as answers show it."""
+def dispute_view(dispute: Operation) -> DisputeView:
+    """Return a dispute as events show it."""
+    return DisputeView(
+        id=dispute.operation_id,
+        payment=dispute.payment_id,
+        account=dispute.account,
+        reference=dispute.reference,
+        amount=dispute.amount,
+        currency=dispute.currency,
+        status=dispute.stage or "opened",
+        step=dispute.step or 1,
+        evidence_due_by=dispute.evidence_due_by,
+        totals=dispute.totals,
+        created=dispute.created,
+    )
+
+
+def view(subject: Payment | Operation, url: str) -> View:
+    """Return any of them as answers and events show it."""
     if isinstance(subject, Payment):
         return payment_view(subject, url)
+    if subject.kind is OperationKind.DISPUTE:
+        return dispute_view(subject)
     return operation_view(subject)
 
 

@@ -68,6 +68,8 @@ grant select, insert, update (outcome, basis, processor_reference, settled_amoun
     on payments.attempt to strongroom_gateway, strongroom_worker;
 grant select, insert, update (status, failure_code, updated_at)
     on payments.refund to strongroom_gateway, strongroom_worker;
+grant select, insert, update (status, step, amount, counted, reason, evidence_due_by, updated_at)
+    on payments.dispute to strongroom_gateway, strongroom_worker;
 -- Postings are added and read; nobody changes or removes one.
 grant select, insert on payments.posting to strongroom_gateway, strongroom_worker;
 grant select, update (status, object_id, response, lease_until) on idempotency.request

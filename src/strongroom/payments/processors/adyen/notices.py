@@ -11,7 +11,15 @@ from typing import Final
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import DeclineCode
-from strongroom.payments.model import Attempt, Basis, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    DisputeStatus,
+    DisputeTold,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import Report
 from strongroom.payments.processors.adyen.declines import declined
 from strongroom.payments.processors.adyen.wire import ItemIn, NotificationIn
@@ -117,20 +125,32 @@ MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
     "REFUND_FAILED": {Operation.REFUND: (_declined, None)},
     "TECHNICAL_CANCEL": dict.fromkeys(_AUTHORIZING, (_called_back, None)),
 }
+#: Kinds that speak of a dispute, and how far it has come by them. Kinds that neither move money nor end one (a defence
+#: was sent, its time is over, a pre-arbitration is open) are not read: `disputeStatus` is not signed.
+DISPUTES: Final[Mapping[str, tuple[DisputeStatus, int]]] = {
+    "REQUEST_FOR_INFORMATION": (DisputeStatus.INQUIRY, 10),
+    "NOTIFICATION_OF_CHARGEBACK": (DisputeStatus.INQUIRY, 20),
+    "CHARGEBACK": (DisputeStatus.OPENED, 30),
+    "CHARGEBACK_REVERSED": (DisputeStatus.REVERSED, 40),
+    "SECOND_CHARGEBACK": (DisputeStatus.OPENED, 50),
+    "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": (DisputeStatus.WON, 60),
+    "PREARBITRATION_LOST": (DisputeStatus.LOST, 60),
+    "PREARBITRATION_WON": (DisputeStatus.WON, 60),
+    "SCHEME_ARBITRATION_LOST": (DisputeStatus.LOST, 70),
+    "SCHEME_ARBITRATION_WON": (DisputeStatus.WON, 70),
+}
 #: Kinds that move money, or say how much of it moves, without any operation of ours. A report without an operation is
 #: correlated and put aside with an alert: never believed, and never passed over in silence.
 UNASKED: Final = frozenset(
     (
-        "AUTHORISATION_ADJUSTMENT CANCEL_OR_REFUND CHARGEBACK CHARGEBACK_REVERSED POSTPONED_REFUND PREARBITRATION_LOST "
-        "PREARBITRATION_WON REFUND_WITH_DATA SCHEME_ARBITRATION_LOST SCHEME_ARBITRATION_WON SECOND_CHARGEBACK "
-        "VOID_PENDING_REFUND"
+        "AUTHORISATION_ADJUSTMENT CANCEL_OR_REFUND POSTPONED_REFUND REFUND_WITH_DATA VOID_PENDING_REFUND"
     ).split()
 )
 
 
 def concerns_payments(event_code: str) -> bool:
     """Tell whether a kind is read at all. The others are kept, and say nothing of a payment."""
-    return event_code in MEANINGS or event_code in UNASKED
+    return event_code in MEANINGS or event_code in DISPUTES or event_code in UNASKED
 
 
 def report_of(notification: NotificationIn) -> Report:
@@ -144,6 +164,7 @@ def report_of(notification: NotificationIn) -> Report:
         says = meaning[0] if item.success == "true" else meaning[1]
     if says is None:
         operation, says = None, _unasked
+    disputed = DISPUTES.get(item.event_code) if item.success == "true" else None
     return Report(
         account=item.merchant_account_code,
         mode=(Mode.LIVE if notification.live == "true" else Mode.TEST).value,
@@ -153,6 +174,18 @@ def report_of(notification: NotificationIn) -> Report:
         currency=item.amount.currency,
         found=says(item),
         event_type=item.event_code,
+        dispute=None if disputed is None else _disputed(item, *disputed),
+    )
+
+
+def _disputed(item: ItemIn, status: DisputeStatus, step: int) -> DisputeTold:
+    """Say what it tells of a dispute: all its events have one reference. Why, and until when, is not signed."""
+    return DisputeTold(
+        processor_reference=item.psp_reference,
+        status=status,
+        step=step,
+        amount=item.amount.value,
+        currency=item.amount.currency,
     )
 
 

@@ -9,7 +9,14 @@ import msgspec
 
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import ADVICE, DeclineCode
-from strongroom.payments.model import Basis, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Basis,
+    DisputeStatus,
+    DisputeTold,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.processors.checkout.declines import declined
 from strongroom.payments.processors.checkout.wire import (
@@ -54,6 +61,22 @@ _REFUNDS: Final[Mapping[str, Outcome]] = {
     "payment_refund_declined": Outcome.DECLINED,
     "payment_refund_pending": Outcome.PENDING,
     "payment_refunded": Outcome.APPROVED,
+}
+#: What an event says of a dispute, and how far it has come by it. The amount is taken "immediately" when it comes.
+#: Kinds that are not here (evidence for an arbitration was sent, …) are kept, and put aside with an alert.
+_DISPUTES: Final[Mapping[str, tuple[DisputeStatus, int]]] = {
+    "dispute_received": (DisputeStatus.OPENED, 30),
+    "dispute_evidence_required": (DisputeStatus.OPENED, 31),
+    "dispute_evidence_submitted": (DisputeStatus.UNDER_REVIEW, 35),
+    "dispute_evidence_acknowledged_by_scheme": (DisputeStatus.UNDER_REVIEW, 36),
+    "dispute_accepted": (DisputeStatus.LOST, 60),
+    "dispute_canceled": (DisputeStatus.WON, 60),
+    "dispute_expired": (DisputeStatus.LOST, 60),
+    "dispute_lost": (DisputeStatus.LOST, 60),
+    "dispute_resolved": (DisputeStatus.WON, 60),
+    "dispute_won": (DisputeStatus.WON, 60),
+    "dispute_arbitration_lost": (DisputeStatus.LOST, 70),
+    "dispute_arbitration_won": (DisputeStatus.WON, 70),
 }
 
 
@@ -114,7 +137,7 @@ def read(body: bytes) -> Report | None:
     if place is None or reference is None:
         raise AnswerSurprising
     if dispute:
-        # Nothing that we asked for: kept, and told to whoever watches.
+        # Nothing that we asked for.
         operation, amount = None, data.amount
         found = Found(Outcome.UNKNOWN, Basis.NOTICE, reason=kind)
     else:
@@ -131,6 +154,27 @@ def read(body: bytes) -> Report | None:
         currency=data.currency,
         found=found,
         event_type=kind,
+        dispute=_disputed(kind, data),
+    )
+
+
+def _disputed(kind: str, data: EventData) -> DisputeTold | None:
+    """Say what an event tells of a dispute; None where it is about something else."""
+    found = _DISPUTES.get(kind)
+    if found is None:
+        return None
+    due = data.evidence_required_by
+    if due is not None and due.tzinfo is None:
+        raise AnswerSurprising
+    status, step = found
+    return DisputeTold(
+        processor_reference=data.id,
+        status=status,
+        step=step,
+        amount=data.amount,
+        currency=data.currency,
+        reason=data.reason_code,
+        evidence_due_by=due,
     )
 
 

@@ -6,6 +6,7 @@ is required, bounded and closed.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
@@ -191,6 +192,8 @@ class EventData(msgspec.Struct, frozen=True):
     action_id: Text | None = None
     reference: Text | None = None
     payment_reference: Text | None = None
+    reason_code: Text | None = None
+    evidence_required_by: datetime | None = None
     response_code: Code | None = None
     balances: Balances | None = None
     metadata: Marks | None = None

@@ -10,6 +10,8 @@ from strongroom.payments.model import (
     Basis,
     Check,
     Connection,
+    DisputeStatus,
+    DisputeTold,
     Finding,
     Found,
     Operation,
@@ -19,6 +21,7 @@ from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
 from strongroom.payments.processors.simulator.wire import (
     AccountOut,
     CaptureOut,
+    DisputeOut,
     FoundOut,
     IncrementOut,
     NoticeIn,
@@ -144,6 +147,8 @@ class SimulatorAdapter:
             return None
         if thing.account != notice.account:
             raise AnswerSurprising
+        if isinstance(thing, DisputeOut):
+            return _disputed(notice, thing)
         operation = _begun(thing) if isinstance(thing, PaymentOut) else _OPERATIONS[type(thing)]
         return Report(
             account=notice.account,
@@ -217,6 +222,28 @@ def _begun(payment: PaymentOut) -> Operation:
     if not payment.amount:
         return Operation.VERIFY
     return Operation.SALE if payment.capture else Operation.AUTHORIZE
+
+
+def _disputed(notice: NoticeIn, dispute: DisputeOut) -> Report:
+    return Report(
+        account=notice.account,
+        mode=notice.mode,
+        reference=dispute.reference,
+        operation=None,
+        amount=dispute.amount,
+        currency=dispute.currency,
+        found=Found(Outcome.UNKNOWN, Basis.NOTICE, reason=notice.type),
+        event_type=notice.type,
+        dispute=DisputeTold(
+            processor_reference=dispute.id,
+            status=DisputeStatus(dispute.status),
+            step=dispute.step,
+            amount=dispute.amount,
+            currency=dispute.currency,
+            reason=dispute.reason,
+            evidence_due_by=dispute.evidence_due_by,
+        ),
+    )
 
 
 def _refusal(reply: Forwarded) -> Found:

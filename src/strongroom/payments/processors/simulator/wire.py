@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulator's JSON, as it is published (docs/reference/simulator.md). What has another shape does not decode."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -86,6 +87,21 @@ class RefundOut(_Operation, frozen=True, tag_field="object", tag="refund"):
     """A refund there."""
 
 
+class DisputeOut(msgspec.Struct, frozen=True, tag_field="object", tag="dispute"):
+    """A dispute there, in notices only. The reference is the payment's."""
+
+    id: Text
+    account: Text
+    mode: Literal["test"]
+    reference: Text
+    amount: Annotated[int, Meta(ge=1, lt=10**12)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
+    status: Literal["inquiry", "lost", "opened", "reversed", "won"]
+    step: Annotated[int, Meta(ge=1, lt=2**31)]
+    reason: Word | None = None
+    evidence_due_by: Annotated[datetime, Meta(tz=True)] | None = None
+
+
 class IncrementOut(_Operation, frozen=True, tag_field="object", tag="increment"):
     """A raised authorization there; we ask for none."""
 
@@ -106,7 +122,7 @@ class NoticeIn(msgspec.Struct, frozen=True):
     type: Annotated[str, Meta(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$(?!\n)")]
     account: Text
     mode: Literal["test"]
-    data: ThingOut
+    data: ThingOut | DisputeOut
 
 
 class ErrorOut(msgspec.Struct, frozen=True):

@@ -2,17 +2,26 @@
 """Reads Stripe's events, once verified. What is not of ours, or says nothing that another event does not, is None.
 
 Which of ours an event is about: an attempt's id in the object's metadata, or the key of the request that caused it.
-What moves money without us (a capture or a refund in the dashboard, a dispute) is a report without an operation.
+What moves money without us (a capture or a refund in the dashboard) is a report without an operation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from strongroom.kernel.ids import is_id
 from strongroom.payments.declines import ADVICE, DeclineCode
-from strongroom.payments.model import Basis, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Basis,
+    DisputeStatus,
+    DisputeTold,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import Report
 from strongroom.payments.processors.stripe import setups
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
@@ -44,6 +53,17 @@ _dispute: Final = msgspec.json.Decoder(DisputeOut).decode
 
 #: Why Stripe itself gives an uncaptured charge back: a release, which the charge's own events tell.
 _RELEASE: Final = "expired_uncaptured_charge"
+_REINSTATED: Final = "charge.dispute.funds_reinstated"
+#: What a dispute's status means, and how far it has come by it. `warning_`: an inquiry, by which no money moves.
+_DISPUTES: Final[Mapping[str, tuple[DisputeStatus, int]]] = {
+    "warning_needs_response": (DisputeStatus.INQUIRY, 10),
+    "warning_under_review": (DisputeStatus.INQUIRY, 15),
+    "needs_response": (DisputeStatus.OPENED, 30),
+    "under_review": (DisputeStatus.UNDER_REVIEW, 35),
+    "warning_closed": (DisputeStatus.WON, 60),
+    "won": (DisputeStatus.WON, 60),
+    "lost": (DisputeStatus.LOST, 60),
+}
 
 
 def read_notice(body: bytes) -> Report | None:
@@ -196,10 +216,26 @@ def _refunded(event: EventOut) -> Report | None:
 
 
 def _disputed(event: EventOut) -> Report:
-    """Of a dispute, at every step of it."""
+    """Of a dispute, at every step of it. It names the payment as Stripe does, and nothing of ours."""
     dispute = decoded(_dispute, event.data.object)
     named = dispute.payment_intent or dispute.charge
-    return _unasked(event, named, dispute.amount, dispute.currency)
+    report = _unasked(event, named, dispute.amount, dispute.currency)
+    status, step = _DISPUTES[dispute.status]
+    if event.type == _REINSTATED and status is not DisputeStatus.WON:
+        # Some of the money came back, and how much is not said here: a person looks.
+        return report
+    due = None if dispute.evidence_details is None else dispute.evidence_details.due_by
+    told = DisputeTold(
+        processor_reference=dispute.id,
+        status=status,
+        step=step,
+        amount=report.amount,
+        currency=report.currency,
+        reason=dispute.reason,
+        evidence_due_by=datetime.fromtimestamp(due, UTC) if due else None,
+        payment=dispute.payment_intent,
+    )
+    return replace(report, dispute=told)
 
 
 def _asked_by(event: EventOut) -> str | None:

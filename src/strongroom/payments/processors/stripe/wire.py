@@ -158,6 +158,12 @@ class ChargeOut(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata = {}
 
 
+class EvidenceOut(msgspec.Struct, frozen=True):
+    """Until when evidence is taken (Unix time); 0 where the issuer takes none."""
+
+    due_by: Annotated[int, Meta(ge=0, lt=2**33)] | None = None
+
+
 class DisputeOut(msgspec.Struct, frozen=True, kw_only=True):
     """A Dispute, in events only. It does not say whose payment it is about but by Stripe's names."""
 
@@ -166,6 +172,17 @@ class DisputeOut(msgspec.Struct, frozen=True, kw_only=True):
     amount: Amount
     currency: Currency
     charge: Text
+    status: Literal[
+        "lost",
+        "needs_response",
+        "under_review",
+        "warning_closed",
+        "warning_needs_response",
+        "warning_under_review",
+        "won",
+    ]
+    reason: Word | None = None
+    evidence_details: EvidenceOut | None = None
     payment_intent: IntentId | None = None
 
 
