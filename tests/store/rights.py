@@ -376,7 +376,7 @@ ROWS: Final[dict[str, str]] = {
     "payments.dispute": (
         "(merchant_id, mode, dispute_id, payment_id, connection_id, processor_reference, status, step, amount,"
         " currency, counted, created_at, updated_at)"
-        " values ('{m}', 'test', '{own}', 'pay_{m}', 'con_{m}', 'sd', 'opened', 30, 1, 'AED', 0, now(), now())"
+        " values ('{m}', 'test', '{own}', 'pay_{m}', 'con_{m}', '{own}', 'opened', 30, 1, 'AED', 0, now(), now())"
     ),
     "payments.posting": (
         "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"
