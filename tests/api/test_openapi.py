@@ -425,6 +425,12 @@ async def brought_back(shop: Shop) -> str:
     return json.dumps({**back, "ticket": started["ticket"]})
 
 
+async def routed(shop: Shop) -> str:
+    """Write a version of routing rules, so that there is one; they narrow nothing that other operations do."""
+    body = {"rules": []}
+    return str((await shop.gateway.post("/v1/routing/rules", body)).json()["version"])
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -448,6 +454,8 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "gateway POST /v1/payments/{payment_id}/cancel": ("payment_id", authorized),
     "gateway POST /v1/payments/{payment_id}/refunds": ("payment_id", captured),
     "gateway POST /v1/connections/{connection_id}/disable": ("connection_id", connected),
+    "gateway GET /v1/routing/rules": ("rules_version", routed),
+    "gateway POST /v1/routing/rules/activate": ("rules_version", routed),
     "gateway POST /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
     "gateway POST /v1/endpoints/{endpoint_id}/rotate": ("endpoint_id", listening),
     "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
@@ -504,6 +512,10 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     example = operation.example(operation.says.get("requestBody", {}))
     if not isinstance(example, dict):
         return example
+    if operation.path == "/v1/routing/rules":  # where payments may go is the reader's own
+        own = [{"connection": ids["connection_id"]}]
+        rules = [{**each, "connections": own} for each in example["rules"]]
+        return {**example, "rules": rules, "activate": False}
     if operation.path == "/v1/forward":
         example = {**example, "tokens": {"card": ids["token_id"]}}
     return {

@@ -116,11 +116,14 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.data_key": _ADD,
         "keys.reseal": _MOVE,  # of the columns that it may write itself
         "payments.attempt": _CHANGE,
+        "payments.bin_range": _CHANGE | {"delete"},
         "payments.connection": _CHANGE,
         "payments.dispute": _CHANGE,
         "payments.payment": _CHANGE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
+        "payments.routing_active": _CHANGE,
+        "payments.routing_rules": _ADD,
         "strongroom.migration": _READ,
         "webhooks.delivery": _ADD,
         "webhooks.delivery_try": _READ,
@@ -369,6 +372,18 @@ ROWS: Final[dict[str, str]] = {
         " updated_at)"
         " values ('{m}', 'test', 'pay_{own}', 1, 'requires_confirmation', 1, 'AED', 'manual', 'x', now(), now())"
     ),
+    "payments.bin_range": (
+        "(merchant_id, mode, first_bin, last_bin, country, funding)"
+        " values ('{m}', 'test', (random() * 999999)::integer, 999999, 'AE', 'debit')"
+    ),
+    "payments.routing_rules": (
+        "(merchant_id, mode, version, rules, made_by, made_at)"
+        " values ('{m}', 'test', (select 1 + coalesce(max(version), 0) from payments.routing_rules"
+        " where merchant_id = '{m}'), '{{}}', 'x', now())"
+    ),
+    "payments.routing_active": (
+        "(merchant_id, mode, version, activated_by, activated_at) values ('{m}', 'test', 1, 'x', now())"
+    ),
     "payments.refund": (
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'pay_{m}', 'a', 1, 'AED', 'pending', now(), now())"
@@ -482,6 +497,7 @@ REFERRED_TO: Final = (
     "identity.provider",
     "payments.connection",
     "payments.payment",
+    "payments.routing_rules",
     "webhooks.source",
     "webhooks.event",
     "webhooks.endpoint",

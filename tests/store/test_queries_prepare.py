@@ -33,6 +33,7 @@ SCHEMAS: Final = {
     "keys.reseal": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
+    "payments.routing": {"payments"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
@@ -95,6 +96,7 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "keys.reseal": core(Login.GATEWAY, Login.CONSOLE, Login.WORKER),
     "payments": _PAYMENTS,
+    "payments.routing": _GATEWAY,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},

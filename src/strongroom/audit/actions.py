@@ -73,6 +73,7 @@ class Action(enum.StrEnum):
     PAYMENTS_ATTEMPT_PREPARED = "payments.attempt.prepared"
     PAYMENTS_ATTEMPT_SETTLED = "payments.attempt.settled"
     PAYMENTS_ATTEMPT_STARTED = "payments.attempt.started"
+    PAYMENTS_BIN_RANGES_LOADED = "payments.bin_ranges.loaded"
     PAYMENTS_CONNECTION_CREATED = "payments.connection.created"
     PAYMENTS_CONNECTION_DISABLED = "payments.connection.disabled"
     PAYMENTS_CONNECTION_ROTATED = "payments.connection.rotated"
@@ -80,6 +81,8 @@ class Action(enum.StrEnum):
     PAYMENTS_DISPUTE_RECORDED = "payments.dispute.recorded"
     PAYMENTS_PAYMENT_CANCELED = "payments.payment.canceled"
     PAYMENTS_PAYMENT_CREATED = "payments.payment.created"
+    PAYMENTS_ROUTING_ACTIVATED = "payments.routing.activated"
+    PAYMENTS_ROUTING_WRITTEN = "payments.routing.written"
     VAULT_ACCESS_RULE_CHANGED = "vault.access_rule.changed"
     VAULT_BACKUP_MADE = "vault.backup.made"
     VAULT_BACKUP_RESTORED = "vault.backup.restored"
@@ -183,7 +186,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
 }
 #: The facts that are whole numbers, likewise.
 NUMBER_FACTS: Final = frozenset(
-    "amount count duplicates key_version lifetime_seconds refused size status window_seconds".split()
+    "amount count duplicates key_version lifetime_seconds refused rules_version size status window_seconds".split()
 )
 #: A whole number in a record is below this: twelve digits, so that no card number fits.
 FACT_NUMBER_LIMIT: Final = 10**12

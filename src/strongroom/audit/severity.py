@@ -117,6 +117,9 @@ SEVERITY: Final[Mapping[Action, Severity]] = {
     Action.PAYMENTS_CONNECTION_CREATED: Severity.MEDIUM,
     Action.PAYMENTS_CONNECTION_DISABLED: Severity.MEDIUM,
     Action.PAYMENTS_CONNECTION_ROTATED: Severity.MEDIUM,
+    Action.PAYMENTS_BIN_RANGES_LOADED: Severity.LOW,
+    Action.PAYMENTS_ROUTING_ACTIVATED: Severity.MEDIUM,
+    Action.PAYMENTS_ROUTING_WRITTEN: Severity.LOW,
     Action.VAULT_ACCESS_RULE_CHANGED: Severity.HIGH,
     # A container's retention deletes cards.
     Action.VAULT_CONTAINER_CHANGED: Severity.MEDIUM,

@@ -23,6 +23,7 @@ from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import books_api, connections_api, disputes_api
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
+from strongroom.payments.routing import api as routing_api
 from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
@@ -61,6 +62,7 @@ GATEWAY_ROUTES: Final = (
     *books_api.ROUTES,
     *disputes_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
+    *routing_api.ROUTES,
     *webhooks_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,

@@ -30,6 +30,11 @@ from strongroom.payments.records import LOOKUP, NOTICE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
 from strongroom.payments.repeats import Repeats
 from strongroom.payments.returns import Returns
+from strongroom.payments.routing.api import RoutingDesk
+from strongroom.payments.routing.book import RuleBook
+from strongroom.payments.routing.breakers import Breakers
+from strongroom.payments.routing.router import Router
+from strongroom.payments.routing.service import RoutingService
 from strongroom.payments.service import PaymentService
 from strongroom.payments.store import ChangeSink, PaymentReader
 from strongroom.vault.events import EVENT_DATA
@@ -59,7 +64,7 @@ ADAPTERS: Final[Adapters] = {
 
 def _attempts(
     process: Process, database: Database, recorder: EventRecorder, family: str
-) -> tuple[Changes, Scribe, ConnectionBook, Attempts]:
+) -> tuple[Changes, Scribe, ConnectionBook, Attempts, Breakers]:
     """Compose what both the gateway and the worker do with payments, under the login of either."""
     site = process.site
     changes = Changes(
@@ -69,12 +74,14 @@ def _attempts(
     )
     scribe = Scribe(recorder, site.settings.recovery_delays_seconds)
     book = ConnectionBook(database, ADAPTERS)
+    breakers = Breakers(site.log, site.metrics.payments)
     attempts = Attempts(
         Parts(
             changes=changes,
             scribe=scribe,
             connections=book,
             forwarder=process.forwarder,
+            breakers=breakers,
             clock=site.clock,
             log=site.log,
             metrics=site.metrics.payments,
@@ -82,7 +89,7 @@ def _attempts(
             timeout_seconds=site.settings.processor_timeout_seconds,
         )
     )
-    return changes, scribe, book, attempts
+    return changes, scribe, book, attempts, breakers
 
 
 def gateway_state(
@@ -90,12 +97,14 @@ def gateway_state(
 ) -> Mapping[str, Any]:
     """Return what the gateway's routes call."""
     site = process.site
-    changes, scribe, book, attempts = _attempts(process, database, recorder, "payments")
+    changes, scribe, book, attempts, breakers = _attempts(process, database, recorder, "payments")
+    rules = RuleBook(database)
+    router = Router(rules, book, breakers, site.metrics.payments)
     service = PaymentService(
         changes=changes,
         scribe=scribe,
         attempts=attempts,
-        connections=book,
+        router=router,
         forwarder=process.forwarder,
         repeats=Repeats(changes, attempts, keyring, site.clock),
         clock=site.clock,
@@ -121,6 +130,18 @@ def gateway_state(
             recorder,
             site.clock,
             site.settings.public_url.rstrip("/"),
+        ),
+        "routing": RoutingDesk(
+            RoutingService(
+                database=database,
+                book=rules,
+                connections=book,
+                recorder=recorder,
+                clock=site.clock,
+            ),
+            router,
+            recorder,
+            site.clock,
         ),
         "webhooks": Webhooks(
             Endpoints(
@@ -163,7 +184,7 @@ def start_worker(
 ) -> Worker:
     """Compose the worker's jobs, and let them run until the process closes."""
     site = process.site
-    changes, scribe, book, attempts = _attempts(process, database, recorder, "worker_payments")
+    changes, scribe, book, attempts, _ = _attempts(process, database, recorder, "worker_payments")
     notices = Notices(
         NoticeParts(
             open=KeptNotices(database, keyring).open,

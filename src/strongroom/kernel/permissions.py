@@ -50,6 +50,8 @@ class Permission(enum.StrEnum):
     PAYMENTS_PAYMENT_READ = "payments:payment:read"
     PAYMENTS_REFUND_CREATE = "payments:refund:create"
     PAYMENTS_REFUND_READ = "payments:refund:read"
+    PAYMENTS_ROUTING_READ = "payments:routing:read"
+    PAYMENTS_ROUTING_UPDATE = "payments:routing:update"
     VAULT_ACCESS_RULE_READ = "vault:access_rule:read"
     VAULT_ACCESS_RULE_UPDATE = "vault:access_rule:update"
     VAULT_CONTAINER_READ = "vault:container:read"

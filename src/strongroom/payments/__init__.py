@@ -5,6 +5,7 @@ from strongroom.payments.errors import (
     AmountBeyond,
     AttemptUnknown,
     ConnectionRefused,
+    ConnectionsResting,
     IdempotencyKeySpent,
     NoConnection,
     PaymentBusy,
@@ -12,12 +13,15 @@ from strongroom.payments.errors import (
     PaymentUnknown,
     PaymentUnresolved,
     RefundUnknown,
+    RulesChanged,
+    RulesUnknown,
 )
 
 __all__ = [
     "AmountBeyond",
     "AttemptUnknown",
     "ConnectionRefused",
+    "ConnectionsResting",
     "IdempotencyKeySpent",
     "NoConnection",
     "PaymentBusy",
@@ -25,4 +29,6 @@ __all__ = [
     "PaymentUnknown",
     "PaymentUnresolved",
     "RefundUnknown",
+    "RulesChanged",
+    "RulesUnknown",
 ]

@@ -41,6 +41,7 @@ from strongroom.payments.preparing import (
     never_prepared,
 )
 from strongroom.payments.records import RECOVERY, Act, Extras
+from strongroom.payments.routing.way import Onward
 from strongroom.payments.store import Change, KeyDone, Taken
 from strongroom.vault import Forward, Forwarded, StoredCredentialFacts, Template
 
@@ -64,21 +65,28 @@ class Attempts:
         cvc: str | None,
         single_use: bool,
         finish: Finish | None,
+        onward: Onward | None = None,
     ) -> Loaded:
         """Ask the processor, and save what it answered. `single_use`: a success makes the token lasting.
+
+        Where `onward` begins the next attempt of the wish, that is saved in the same commit, and is not sent yet.
 
         The attempt is committed. Crash here: the processor was never asked, but the row cannot know: `unknown`, found
         out by `look` when the lease is over.
         """
         ready = await self._preparations.ready(loaded, attempt, act, cvc=cvc)
         if isinstance(ready, Found):
-            return await self.settle(loaded, attempt.attempt_id, ready, act, finish=finish)
+            return await self.settle(
+                loaded, attempt.attempt_id, ready, act, finish=finish, onward=onward
+            )
         loaded, attempt = ready.loaded, ready.attempt
         found = await self._asked(loaded, attempt, act, cvc=ready.cvc, saved_at=ready.saved_at)
         # Crash here: the processor may have acted. The same look finds it, under the same reference and key.
         if found.outcome is Outcome.APPROVED and (single_use or _begins(loaded)):
             await self._keep_token(loaded, attempt, act, found)
-        return await self.settle(loaded, attempt.attempt_id, found, act, finish=finish)
+        return await self.settle(
+            loaded, attempt.attempt_id, found, act, finish=finish, onward=onward
+        )
         # Crash after this: the outcome is ours, its event is in the same commit, and the key answers its repeats.
 
     async def settle(
@@ -91,6 +99,7 @@ class Attempts:
         finish: Finish | None = None,
         extras: Extras | None = None,
         waits: Callable[[Loaded, Attempt], bool] | None = None,
+        onward: Onward | None = None,
     ) -> Loaded:
         """Save what is known of an attempt now. Saving the same twice changes nothing the second time.
 
@@ -108,9 +117,12 @@ class Attempts:
                 return None
             now = parts.clock.now()
             decided = settle(known, attempt, told_in_time(attempt, found, now), now)
+            ends = True
+            if onward is not None:
+                decided, ends = onward.after(known, attempt, decided, now)
             saw.append(decided)
             more = extras or Extras()
-            if finish is not None:
+            if finish is not None and ends:
                 more = replace(more, done=finish(after(known, decided), attempt_id))
             if not decided.changed and more == Extras():
                 return None

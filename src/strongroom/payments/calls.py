@@ -11,6 +11,7 @@ from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.model import Attempt, Loaded
 from strongroom.payments.ports import Command
 from strongroom.payments.records import Act, Scribe
+from strongroom.payments.routing.breakers import Breakers
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.work_metrics import PaymentMetrics
 from strongroom.vault import Forward, Forwarded, Forwarder, Template
@@ -31,6 +32,7 @@ class Parts:
     scribe: Scribe
     connections: ConnectionBook
     forwarder: Forwarder
+    breakers: Breakers
     clock: Clock
     log: Log
     metrics: PaymentMetrics
@@ -66,22 +68,33 @@ async def call(
     with_card: bool,
     cvc: str | None,
 ) -> Forwarded:
-    """Send a request of an attempt, once. Raises what `Forwarder.forward` raises: then nothing was sent."""
-    return await parts.forwarder.forward(
-        Forward(
-            merchant=attempt.merchant_id,
-            mode=attempt.mode,
-            connection=attempt.connection_id,
-            template=template,
-            token=loaded.payment.token_id if with_card else None,
-            cvc=cvc,
-            actor=act.actor,
-            origin=act.origin,
-            payment=attempt.payment_id,
-            attempt=attempt.attempt_id,
-            timeout_seconds=parts.timeout_seconds,
+    """Send a request of an attempt, once. Whatever it raises, nothing was sent.
+
+    Raises:
+        ConnectionResting: a rule chose the connection, and it is not to be called now.
+        StrongroomError: see `Forwarder.forward`.
+    """
+    ticket = parts.breakers.admit(attempt)
+    reply: Forwarded | None = None
+    try:
+        reply = await parts.forwarder.forward(
+            Forward(
+                merchant=attempt.merchant_id,
+                mode=attempt.mode,
+                connection=attempt.connection_id,
+                template=template,
+                token=loaded.payment.token_id if with_card else None,
+                cvc=cvc,
+                actor=act.actor,
+                origin=act.origin,
+                payment=attempt.payment_id,
+                attempt=attempt.attempt_id,
+                timeout_seconds=parts.timeout_seconds,
+            )
         )
-    )
+    finally:
+        parts.breakers.told(attempt, ticket, reply)
+    return reply
 
 
 def surprised(parts: Parts, processor: str, attempt: Attempt) -> None:

@@ -24,6 +24,7 @@ from strongroom.payments.model import (
     Refund,
     Status,
 )
+from strongroom.payments.route import Route
 from strongroom.payments.states import moved
 
 _replace: Final = msgspec.structs.replace
@@ -53,6 +54,8 @@ class Asking:
     connection: ConnectionId
     now: datetime
     lease_until: datetime
+    step: int = 1
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

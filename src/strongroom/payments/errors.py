@@ -6,19 +6,24 @@ Refused
 │   ├── PaymentUnknown
 │   ├── DisputeUnknown
 │   ├── RefundUnknown
-│   └── AttemptUnknown
+│   ├── AttemptUnknown
+│   └── RulesUnknown
 ├── Conflict
 │   ├── PaymentNotReady        its state does not allow this
 │   ├── PaymentBusy            something is under way that must end first
 │   ├── PaymentUnresolved      whether an earlier attempt happened is not known yet
+│   ├── RulesChanged           somebody else changed the routing rules first
 │   └── IdempotencyKeySpent    the key made an attempt of this payment long ago
 ├── AmountBeyond      422      more than is left
 ├── CommandNotTaken   422      this processor does not take it; nothing was sent
 ├── NoConnection      422      no processor is connected
 └── ConnectionRefused 422      a connection may not be that
+
+Unavailable
+└── ConnectionsResting 503     those that a rule names do not answer at present
 """
 
-from strongroom.kernel.errors import Conflict, NotThere, Refused
+from strongroom.kernel.errors import Conflict, NotThere, Refused, Unavailable
 
 
 class PaymentUnknown(NotThere):
@@ -95,3 +100,21 @@ class ConnectionRefused(Refused):
 
     code = "connection_refused"
     status = 422
+
+
+class ConnectionsResting(Unavailable):
+    """No connection that the merchant's rule names answers at present; nothing was sent. Ask again in a moment."""
+
+    code = "connections_resting"
+
+
+class RulesUnknown(NotThere):
+    """There is no such version of routing rules."""
+
+    code = "routing_rules_unknown"
+
+
+class RulesChanged(Conflict):
+    """Somebody else changed the routing rules meanwhile; read them, and change those."""
+
+    code = "routing_rules_changed"

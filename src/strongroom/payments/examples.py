@@ -7,6 +7,7 @@ _PAYMENT: Final = "pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _TOKEN: Final = "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"  # noqa: S105 - an id, not a secret
 _ATTEMPT: Final = "att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _CONNECTION: Final = "con_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
+_OTHER: Final = "con_01KAHX3MZ4V8Q2T6N0R5W7Y9CC"
 _WHEN: Final = "2026-11-20T09:30:00.000000Z"
 
 PAYMENT_IN: Final[dict[str, Any]] = {
@@ -32,6 +33,18 @@ ATTEMPT: Final[dict[str, Any]] = {
     "decline_code": None,
     "advice": None,
     "reason": None,
+    "step": 1,
+    "route": {
+        "by": "rule",
+        "version": 3,
+        "rule": "uae-cards",
+        "connections": [
+            {"connection": _OTHER, "result": "passed_over", "reason": "connection_resting"},
+            {"connection": _CONNECTION, "result": "chosen", "reason": None},
+        ],
+        "after": None,
+        "onward": None,
+    },
     "created_at": _WHEN,
     "settled_at": _WHEN,
     "initial_transaction_id": None,

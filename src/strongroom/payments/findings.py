@@ -95,6 +95,10 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
             decline_code=found.decline_code,
             advice=found.advice,
             token_id=None if found.outcome is Outcome.DECLINED else changed.token_id,
+            # What follows goes where it is held, also where another attempt was the last to be asked.
+            connection_id=attempt.connection_id
+            if found.outcome is Outcome.APPROVED
+            else changed.connection_id,
         )
     refund = loaded.refund_of(attempt)
     refunds = () if refund is None else _refund_settled(refund, known, now)

@@ -21,6 +21,7 @@ from strongroom.kernel.ids import (
     TokenId,
 )
 from strongroom.kernel.mode import Mode
+from strongroom.payments.route import Route
 from strongroom.payments.stored import StoredCredential
 
 
@@ -210,7 +211,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     attempt_id: AttemptId
     payment_id: PaymentId
     operation: Operation
-    #: The merchant's request that it serves: one attempt a wish.
+    #: The merchant's request that it serves.
     wish: str
     connection_id: ConnectionId
     amount: int
@@ -240,6 +241,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     #: Until then it may still be on its way, or its answer be waited for.
     lease_until: datetime
     settled_at: datetime | None = None
+    #: Which attempt of its wish it is; the one before is final (ADR 16).
+    step: int = 1
+    #: Of an authorization: why it went to this connection.
+    route: Route | None = None
 
     @property
     def is_open(self) -> bool:

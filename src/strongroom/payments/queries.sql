@@ -20,8 +20,9 @@ select claim, fingerprint, status, object_id, response, lease_until from idempot
    and day between (clock_timestamp() at time zone 'utc')::date - 1 and (clock_timestamp() at time zone 'utc')::date;
 
 -- name: attempt_by_wish (merchant, mode, payment, wish)
--- The attempt that a request made.
-select attempt_id from payments.attempt where merchant_id = $1 and mode = $2 and payment_id = $3 and wish = $4;
+-- The attempt that a request made; the last one, where it went on from one processor to another.
+select attempt_id from payments.attempt where merchant_id = $1 and mode = $2 and payment_id = $3 and wish = $4
+ order by step desc limit 1;
 
 -- name: payment_by_id (merchant, mode, payment)
 -- One payment.

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a merchant asks for: create, confirm, capture, cancel, refund. Each wish makes at most one attempt.
+"""What a merchant asks for: create, confirm, capture, cancel, refund. A wish makes one attempt, or one after another.
 
 To serve a wish:
  1. Read it, its key and its card; refuse before anything is written.
  2. Look at earlier attempts whose outcome should be known by now.
  3. Decide, and save payment, attempt, reservation, key, record and events in one commit.
  4. Ask the processor, with nothing held open. A caller who leaves does not stop this.
- 5. Save what it answered, with the answer that repeats of the key get.
+ 5. Save what it answered, with the answer that repeats of the key get; or with the attempt that follows it elsewhere,
+    where a rule of the merchant's says so and nothing can have moved (ADR 16).
 """
 
 import asyncio
@@ -29,13 +30,15 @@ from strongroom.payments.answers import Answered, answer_of, kept_answer
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.calls import SENDING_SECONDS_MAX
 from strongroom.payments.changes import Changes
-from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.errors import PaymentUnknown
 from strongroom.payments.model import CaptureMethod, Loaded, Payment, Status
 from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.repeats import Repeats, Wish
 from strongroom.payments.returns import read_return_url
+from strongroom.payments.route import Route
+from strongroom.payments.routing.router import Router
+from strongroom.payments.routing.way import GoingOn, Way
 from strongroom.payments.store import Change, KeyDone, Taken
 from strongroom.payments.stored import (
     StoredCredential,
@@ -63,10 +66,13 @@ Start = Callable[[Loaded, Asking], Decided]
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """What an authorization carries: a card, and a sealed CVC."""
+    """What an authorization carries: a card, a sealed CVC, and where it may go."""
 
     card: CardFacts | None = None
     cvc: str | None = None
+    way: Way | None = None
+    route: Route | None = None
+    stored: StoredCredential | None = None
 
 
 class PaymentService:
@@ -78,7 +84,7 @@ class PaymentService:
         changes: Changes,
         scribe: Scribe,
         attempts: Attempts,
-        connections: ConnectionBook,
+        router: Router,
         forwarder: Forwarder,
         repeats: Repeats,
         clock: Clock,
@@ -88,7 +94,7 @@ class PaymentService:
         self._changes = changes
         self._scribe = scribe
         self._attempts = attempts
-        self._connections = connections
+        self._router = router
         self._forwarder = forwarder
         self._clock = clock
         self._lease = timedelta(seconds=timeout_seconds + LEASE_SLACK_SECONDS)
@@ -115,10 +121,9 @@ class PaymentService:
         created = self._scribe.created(made, act)
         if not wanted.confirm:
             return await self._made(made, wish, act, created)
-        connection = await self._connections.chosen(
-            wish.principal.merchant, wish.principal.mode, wanted.connection
-        )
-        asking = self._asking(AttemptId(new_id("att")), wish, connection.connection_id, now)
+        way = await self._router.way(made, card, wanted.connection)
+        connection, route = way.first()
+        asking = self._asking(AttemptId(new_id("att")), wish, connection, now, route)
         nothing = Loaded(msgspec.structs.replace(made, version=0), (), ())
         started = start_authorization(nothing, _card_of(card, stored), asking)
         decided = replace(started, happened=(EventType.PAYMENT_CREATED, *started.happened))
@@ -130,7 +135,8 @@ class PaymentService:
         saved = await self._changes.insert(decided, change)
         if isinstance(saved, Taken):
             return await self.repeats.answered(saved, wish)
-        return await self._sent(saved, asking.attempt, wish, act, _Carried(card, wanted.cvc))
+        carried = _Carried(card, wanted.cvc, way, route, stored)
+        return await self._sent(saved, asking.attempt, wish, act, carried)
 
     async def confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
         """Charge a payment with its card, or with the one given now.
@@ -146,9 +152,8 @@ class PaymentService:
         stored = loaded.payment.stored_credential
         require_nobody_asked(stored, wanted.cvc)
         card = await self._card(wish, wanted.token or loaded.payment.token_id)
-        connection = await self._connections.chosen(
-            wish.principal.merchant, wish.principal.mode, wanted.connection
-        )
+        way = await self._router.way(loaded.payment, card, wanted.connection)
+        connection, route = way.first()
 
         def start(known: Loaded, asking: Asking) -> Decided:
             if return_url is not None:
@@ -156,9 +161,8 @@ class PaymentService:
                 known = Loaded(changed, known.attempts, known.refunds)
             return start_authorization(known, _card_of(card, stored), asking)
 
-        return await self._started(
-            loaded, start, wish, connection.connection_id, _Carried(card, wanted.cvc)
-        )
+        carried = _Carried(card, wanted.cvc, way, route, stored)
+        return await self._started(loaded, start, wish, connection, carried)
 
     async def capture(self, payment: str, wanted: CaptureIn, wish: Wish) -> Answered:
         """Take money that is authorized.
@@ -273,11 +277,12 @@ class PaymentService:
         """Decide and save an attempt of a payment that is there, then ask: (3) to (5)."""
         attempt = AttemptId(new_id("att"))
         act = Act(wish.principal.actor, wish.origin, self._clock.now())
+        carried = carried or _Carried()
 
         def decide(known: Loaded) -> tuple[Decided, Change]:
             # Its time counts from here: it may have waited its turn behind others of this payment.
             now = self._clock.now()
-            asking = self._asking(attempt, wish, connection, now)
+            asking = self._asking(attempt, wish, connection, now, carried.route)
             decided = start(known, asking)
             key = wish.claimed(known.payment.payment_id, asking.lease_until)
             return decided, self._scribe.change(decided, replace(act, now=now), Extras(key=key))
@@ -285,7 +290,7 @@ class PaymentService:
         saved = await self._changes.apply(loaded, decide)
         if isinstance(saved, Taken):
             return await self.repeats.answered(saved, wish)
-        return await self._sent(saved, attempt, wish, act, carried or _Carried())
+        return await self._sent(saved, attempt, wish, act, carried)
 
     async def _sent(
         self, saved: Loaded, attempt_id: AttemptId, wish: Wish, act: Act, carried: "_Carried"
@@ -300,15 +305,24 @@ class PaymentService:
             return KeyDone(wish.route, wish.key, answer.status, answer.body)
 
         async def to_its_end() -> Answered:
-            settled = await self._attempts.send(
-                saved,
-                attempt,
-                act,
-                cvc=carried.cvc,
-                single_use=carried.card is not None and carried.card.single_use,
-                finish=finish,
-            )
-            return kept_answer(settled, attempt_id, created=created, claim=wish.claim)
+            known, current, cvc = saved, attempt, carried.cvc
+            onward = self._onward(carried)
+            while True:
+                known = await self._attempts.send(
+                    known,
+                    current,
+                    act,
+                    cvc=cvc,
+                    single_use=carried.card is not None and carried.card.single_use,
+                    finish=finish,
+                    onward=onward,
+                )
+                following = None if onward is None else onward.following(known)
+                if following is None or onward is None:
+                    break
+                # Crash here: the next attempt is saved and was not sent. It is found out like any other.
+                current, cvc = following, onward.cvc
+            return kept_answer(known, current.attempt_id, created=created, claim=wish.claim)
 
         return await self._whatever_happens(to_its_end())  # (4) (5)
 
@@ -319,10 +333,22 @@ class PaymentService:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
+    def _onward(self, carried: "_Carried") -> GoingOn | None:
+        """Return what lets an authorization go on elsewhere; None for all else."""
+        card = _card_of(carried.card, carried.stored)
+        if carried.way is None or card is None:
+            return None
+        return GoingOn(carried.way, card, cvc=carried.cvc, lease=self._lease)
+
     def _asking(
-        self, attempt: AttemptId, wish: Wish, connection: ConnectionId, now: datetime
+        self,
+        attempt: AttemptId,
+        wish: Wish,
+        connection: ConnectionId,
+        now: datetime,
+        route: Route | None = None,
     ) -> Asking:
-        return Asking(attempt, wish.name, connection, now, now + self._lease)
+        return Asking(attempt, wish.name, connection, now, now + self._lease, route=route)
 
 
 def _new_payment(

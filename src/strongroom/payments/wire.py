@@ -11,6 +11,7 @@ from msgspec import Meta
 from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.events import EventType
 from strongroom.payments.model import Attempt, Payment, Refund
+from strongroom.payments.route import Route
 
 AMOUNT_MAX = 999_999_999_999
 
@@ -149,6 +150,28 @@ class StoredCredentialOut(msgspec.Struct, frozen=True):
     scheme_transaction_id: str | None
 
 
+class ListedOut(msgspec.Struct, frozen=True):
+    """A connection that was considered: chosen, tried, passed_over (`reason` says why) or not_needed."""
+
+    connection: str
+    result: str
+    reason: str | None
+
+
+class RouteOut(msgspec.Struct, frozen=True):
+    """Why an attempt went to its connection."""
+
+    #: request: it named the connection; rule: a routing rule chose; default: the newest active one.
+    by: str
+    version: int | None
+    rule: str | None
+    connections: list[ListedOut]
+    #: The attempt of the same request that came before.
+    after: str | None
+    #: failed_over, or why the request did not go on to another connection; null while it is not known, or approved.
+    onward: str | None
+
+
 class AttemptOut(msgspec.Struct, frozen=True):
     """One time that a processor was asked. `outcome` is null while its answer is awaited."""
 
@@ -167,6 +190,10 @@ class AttemptOut(msgspec.Struct, frozen=True):
     decline_code: str | None
     advice: str | None
     reason: str | None
+    #: Which attempt of its request it is.
+    step: int
+    #: Of authorizations and sales.
+    route: RouteOut | None
     created_at: str
     settled_at: str | None
     #: What a later payment with a stored card refers to, as the processor was told.
@@ -367,12 +394,28 @@ def attempt_out(attempt: Attempt) -> AttemptOut:
         decline_code=attempt.decline_code,
         advice=attempt.advice,
         reason=attempt.reason,
+        step=attempt.step,
+        route=None if attempt.route is None else route_out(attempt.route),
         created_at=rfc3339(attempt.created_at),
         settled_at=_moment(attempt.settled_at),
         initial_transaction_id=attempt.initial_transaction_id,
         scheme_transaction_id=attempt.scheme_transaction_id,
         avs_result=attempt.avs_result,
         cvc_result=attempt.cvc_result,
+    )
+
+
+def route_out(route: Route) -> RouteOut:
+    """Print why an attempt went to its connection."""
+    return RouteOut(
+        by=route.by,
+        version=route.version,
+        rule=route.rule,
+        connections=[
+            ListedOut(each.connection, each.result, each.reason) for each in route.connections
+        ],
+        after=route.after,
+        onward=route.onward,
     )
 
 

@@ -180,6 +180,8 @@ def _attempt(
         refund_id=refund_id,
         created_at=asking.now,
         lease_until=asking.lease_until,
+        step=asking.step,
+        route=asking.route,
     )
 
 

@@ -159,7 +159,9 @@ class App:
         try:
             if fault is not None and fault.fault is Fault.ACT_LATE:
                 await self._wait(fault.seconds)
-            line = wish.execute(Asked(account.account, wish.key, wish.fingerprint))  # 4
+            away = fault is not None and fault.fault is Fault.ACQUIRER_AWAY
+            declined = "acquirer_error" if away else None
+            line = wish.execute(Asked(account.account, wish.key, wish.fingerprint, declined))  # 4
             await self._wait(self._simulation.pace.latency)  # 5
             self._simulation.happened(line, choose(NOTICE) if line.announces else None)  # 6
             if fault is not None and fault.fault is Fault.SLOW:
@@ -303,6 +305,8 @@ class App:
         """Answer without having executed anything."""
         if fault.fault is Fault.ERROR_500_BEFORE:
             return _internal()
+        if fault.fault is Fault.BUSY:
+            return _refused(429, "too_many_requests", "too many requests; nothing was executed")
         if fault.fault is Fault.TIMEOUT_BEFORE:
             await self._hold(request, fault.seconds)
         return None

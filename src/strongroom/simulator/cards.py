@@ -17,6 +17,7 @@ from strongroom.simulator.errors import Refusal
 
 #: What to do about a decline, by its code.
 ADVICE: Final[Mapping[str, str]] = {
+    "acquirer_error": "other_processor",
     "authentication_failed": "authenticate",
     "authentication_required": "authenticate",
     "card_velocity_exceeded": "later",

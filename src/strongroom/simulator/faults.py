@@ -16,6 +16,10 @@ from strongroom.crypto import sha256
 class Fault(enum.StrEnum):
     """What can go wrong."""
 
+    #: Declines an authorization that it would approve, as where its acquirer is away; all else is as ever.
+    ACQUIRER_AWAY = "acquirer_away"
+    #: Never acts; answers 429.
+    BUSY = "busy"
     #: Never acts; holds the connection until the client leaves.
     TIMEOUT_BEFORE = "timeout_before"
     ERROR_500_BEFORE = "error_500_before"
@@ -39,7 +43,9 @@ class Fault(enum.StrEnum):
 
 
 #: The request is not executed.
-BEFORE: Final = frozenset({Fault.TIMEOUT_BEFORE, Fault.ERROR_500_BEFORE, Fault.CUT_BEFORE})
+BEFORE: Final = frozenset(
+    {Fault.BUSY, Fault.TIMEOUT_BEFORE, Fault.ERROR_500_BEFORE, Fault.CUT_BEFORE}
+)
 NOTICE: Final = frozenset(
     {
         Fault.WEBHOOK_DUPLICATE,
@@ -59,8 +65,10 @@ SECONDS: Final[Mapping[Fault, float]] = {
     Fault.WEBHOOK_LATE: 1.0,
     Fault.WEBHOOK_REORDER: 2.0,
 }
-#: For a seed without rates.
-RATES: Final[Mapping[Fault, float]] = dict.fromkeys(Fault, 0.02)
+#: For a seed without rates. What another processor would do is asked for by name.
+RATES: Final[Mapping[Fault, float]] = dict.fromkeys(
+    (each for each in Fault if each not in {Fault.ACQUIRER_AWAY, Fault.BUSY}), 0.02
+)
 
 #: Demands that wait, at most.
 DEMANDS_MAX: Final = 10_000

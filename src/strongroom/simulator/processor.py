@@ -71,6 +71,8 @@ class Asked:
     account: str
     idempotency_key: str
     fingerprint: str
+    #: Declined with this whatever the card.
+    declined: str | None = None
 
 
 class Processor:
@@ -90,6 +92,8 @@ class Processor:
         card = read_card(
             wish.card.number, exp_month=wish.card.exp_month, exp_year=wish.card.exp_year, now=now
         )
+        if asked.declined is not None:
+            card = replace(card, declined=asked.declined)
         payment = books.begin(
             payment_id=new_id("sp"),
             account=asked.account,

@@ -64,7 +64,7 @@ grant update (version, status, capture_method, token_id, brand, bin, last4, conn
               disputed, discrepancy, updated_at)
     on payments.payment to strongroom_gateway, strongroom_worker;
 grant select, insert, update (outcome, basis, processor_reference, settled_amount, decline_code, advice, reason, action_url,
-                              lease_until, settled_at, instrument, scheme_transaction_id, avs_result, cvc_result)
+                              lease_until, settled_at, instrument, route, scheme_transaction_id, avs_result, cvc_result)
     on payments.attempt to strongroom_gateway, strongroom_worker;
 grant select, insert, update (status, failure_code, updated_at)
     on payments.refund to strongroom_gateway, strongroom_worker;
@@ -83,6 +83,10 @@ grant select on webhooks.endpoint to strongroom_gateway, strongroom_worker;
 
 -- Alone the gateway makes payments, connections and endpoints. A job it puts, hastens and removes; it claims none.
 grant insert on payments.payment to strongroom_gateway;
+-- A version of routing rules is written once; which one holds is changed. Ranges of card numbers are loaded and cleared.
+grant select, insert on payments.routing_rules to strongroom_gateway;
+grant select, insert, update (version, activated_by, activated_at) on payments.routing_active to strongroom_gateway;
+grant select, insert, update (last_bin, country, funding), delete on payments.bin_range to strongroom_gateway;
 grant select, insert, update (status, updated_at) on payments.connection to strongroom_gateway;
 grant select, insert, update (sealed_secrets, key_version, status, updated_at) on webhooks.source to strongroom_gateway;
 grant insert, update (url, description, types, sealed_secrets, key_version, status, disabled_reason, updated_at)
