@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where payments go, and on to where, over HTTP: two accounts of a running simulator, and one that is away."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class Ground:
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
-    async def rules(self, rules: Sequence[Mapping[str, Any]], **more: Any) -> httpx.Response:
+    async def rules(self, rules: Sequence[Any], **more: Any) -> httpx.Response:
         return await self.shop.gateway.post("/v1/routing/rules", {"rules": rules, **more})
 
     async def went(self, payment: str) -> list[tuple[int, str, str]]:
@@ -339,7 +339,7 @@ async def test_versions_are_kept_activated_and_recorded(ground: Ground) -> None:
 
 
 async def test_rules_that_cannot_mean_what_they_say_are_refused(ground: Ground) -> None:
-    one = {"name": "one", "connections": [{"connection": ground.first}]}
+    one: dict[str, Any] = {"name": "one", "connections": [{"connection": ground.first}]}
     for rules, param, code in (
         ([one, one], "/rules/1/name", "name_taken"),
         (

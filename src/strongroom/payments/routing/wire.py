@@ -18,7 +18,7 @@ from strongroom.payments.routing.rules import (
     StoredCredential,
 )
 from strongroom.payments.routing.service import BinRange, RulesVersion
-from strongroom.payments.wire import NO_NUL, Amount, Currency, Metadata, RouteOut
+from strongroom.payments.wire import NO_NUL, AmountOrNone, Currency, Metadata, RouteOut
 
 RANGES_A_REQUEST_MAX: Final = 200
 VERSION_MAX: Final = 2_147_483_646
@@ -68,7 +68,7 @@ class RulesPage(msgspec.Struct, frozen=True):
 class RoutingTestIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A payment as it might be. What is left out is not known of it."""
 
-    amount: Amount
+    amount: AmountOrNone
     currency: Currency
     brand: Annotated[str, Meta(pattern=r"^[a-z_]{1,40}$(?!\n)")] | None = None
     bin: FirstSix | None = None
