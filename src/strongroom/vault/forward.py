@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from strongroom.audit import Action, NewRecord, Recorder
-from strongroom.db.errors import translated
+from strongroom.db.group_commit import GroupWriter
 from strongroom.db.pool import Database, Record
-from strongroom.db.queries import Query
 from strongroom.egress import Answered, HttpSender, Outgoing, Reply
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
@@ -55,8 +54,8 @@ from strongroom.vault.keeping import Keeper
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, encoded, filled
+from strongroom.vault.uses import Asked, CardFactRows, CardUse
 from strongroom.vault.watching import UNWATCHED, Watch, Way
-from strongroom.vault.writes import QUERIES, record_columns
 
 #: Brand, last four and container of tokens that were described of late. What changes of it, the use itself notices.
 FACTS_REMEMBERED_MAX: Final = 10_000
@@ -97,6 +96,7 @@ class VaultForwarder:
         self,
         *,
         database: Database,
+        uses: GroupWriter[CardUse, Record],
         sealer: CardSealer,
         details: DetailSealer,
         epochs: CvcEpochs,
@@ -113,6 +113,10 @@ class VaultForwarder:
         self._keeper = Keeper(database, details, recorder, clock)
         self._rules = rules
         self._database = database
+        self._uses = uses
+        self._described_rows: GroupWriter[Asked, Record | None] = GroupWriter(
+            CardFactRows(database), in_flight_max=1
+        )
         self._sealer = sealer
         self._details = details
         self._epochs = epochs
@@ -208,7 +212,7 @@ class VaultForwarder:
 
     async def _described(self, merchant: MerchantId, mode: Mode, token: TokenId) -> Record:
         """Return what may be shown of a token, and remember what a record says of it."""
-        row = await self._call(QUERIES["card_facts"], merchant, mode, token, self._clock.now())
+        row = await self._described_rows.write(Asked(merchant, mode, token, self._clock.now()))
         if row is None:
             raise TokenUnknown
         self._facts[merchant, mode, token] = _Facts(row["brand"], row["last4"], row["container"])
@@ -339,18 +343,19 @@ class VaultForwarder:
         ]
         if checked is not None:
             records.append(made(Action.VAULT_CVC_USED, {}))
-        row = await self._call(
-            QUERIES["use_card"],
-            request.merchant,
-            request.mode,
-            token,
-            facts.container,
-            None if checked is None else checked.cvc_id.hex(),
-            Slot.CARD_CRYPTOGRAM in matched.slots,
-            now,
-            *record_columns(records),
+        row = await self._uses.write(
+            CardUse(
+                request.merchant,
+                request.mode,
+                token,
+                facts.container,
+                None if checked is None else checked.cvc_id.hex(),
+                Slot.CARD_CRYPTOGRAM in matched.slots,
+                now,
+                records,
+            )
         )
-        if row is None or row["verdict"] == "token_unknown":
+        if row["verdict"] == "token_unknown":
             self._facts.pop((request.merchant, request.mode, token), None)
             raise TokenUnknown
         if row["verdict"] == "cvc_used":
@@ -358,14 +363,6 @@ class VaultForwarder:
         if row["verdict"] == "cryptogram_used":
             raise CryptogramUsed
         return row
-
-    async def _call(self, query: Query, *values: object) -> Record | None:
-        """Call one of the vault's functions, which states its merchant itself: a transaction of one round trip."""
-        async with self._database.connection() as connection:
-            try:
-                return await connection.fetchrow(query.text, *values)
-            except Exception as error:  # noqa: BLE001 - every driver error is translated, and its text cut off
-                raise translated(error) from None
 
     def _forwarded(
         self,
