@@ -10,11 +10,12 @@ import pytest_asyncio
 
 from database import Databases
 from store.forward_ground import VISA, ForwardGround, authorize, forward_ground
+from strongroom.kernel.ids import TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.vault import CardFacts, CvcUsed, Forwarded, TokenUnknown
 
 MASTERCARD: Final = "5555555555554444"
-NOBODYS: Final = "tok_01KAZ000000000000000000000"
+NOBODYS: Final = TokenId("tok_01KAZ000000000000000000000")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
