@@ -31,11 +31,11 @@ _PAUSE_SECONDS_MAX: Final = 1.0
 
 @dataclass(slots=True)
 class Shop:
-    """A merchant with its till, and its connection to an account at the processor."""
+    """A merchant with its till, and its connections to accounts at the processor."""
 
     name: str
     till: Till
-    connection: str
+    connections: list[str]
     finding: str
     account: str
 
@@ -85,7 +85,7 @@ class Shopper:
             "currency": chance.choice(("AED", "EUR", "USD", "JPY")),
             "capture_method": "manual" if chance.random() < 0.65 else "automatic",
             "confirm": chance.random() < 0.85,
-            "connection": self.shop.connection,
+            "connection": chance.choice(self.shop.connections),
             "reference": self.order,
         }
         if not body["confirm"]:
@@ -146,7 +146,7 @@ class Shopper:
             if confirmed and self.chance.random() < 0.2:
                 await self._ask(f"/v1/payments/{payment}/cancel", {"reason": "abandoned"})
                 return {}
-            body: dict[str, Any] = {"connection": self.shop.connection}
+            body: dict[str, Any] = {"connection": self.chance.choice(self.shop.connections)}
             if now.get("status") == "requires_payment_method" or self.chance.random() < 0.2:
                 other = await self._token((self._good_card(self.chance.random()), None))
                 body |= other or {}

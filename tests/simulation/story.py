@@ -109,6 +109,7 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
             stormed = time.monotonic()
             await ground.simulated.control.faults(
                 seed=plan.seed,
+                draw_by="wish",
                 rates={fault.value: rate for fault, rate in plans.RATES.items()},
                 seconds={fault.value: seconds for fault, seconds in plans.SECONDS.items()},
                 visibility=plans.VISIBILITY_SECONDS,
@@ -117,7 +118,12 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
             storm_seconds = time.monotonic() - stormed
             say(f"storm over after {storm_seconds:.1f} s; calm")
             listener.unwell = 0.0
-            quiet = [shop.connection for shop in shops.values() if shop.finding == "by_notice"]
+            quiet = [
+                connection
+                for shop in shops.values()
+                if shop.finding == "by_notice"
+                for connection in shop.connections
+            ]
             calm_seconds = await _calm(storm, quiet)
             books = await read_books(ground, memory)
         books.by_notice = quiet
@@ -140,6 +146,7 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
 
 
 async def _open_shops(storm: Storm, wire: Wire, listener: Listener) -> dict[str, Shop]:
+    """Open each merchant's shop, with two accounts at the processor: a cart goes through one of them."""
     ground = storm.ground
     made = await ground.merchants([name for name, *_ in SHOPS])
     process = ground.processes["gateway"]
@@ -147,41 +154,55 @@ async def _open_shops(storm: Storm, wire: Wire, listener: Listener) -> dict[str,
     for name, finding, encrypted, listens in SHOPS:
         merchant, key = made[name]
         till = Till(wire, process.vault, process.gateway, key, storm.memory)
-        account = f"acct_{name}"
-        secret = random_bytes(32).hex() if encrypted else f"sim_whsec_{random_bytes(24).hex()}"
-        known = await ground.simulated.control.account(account)
-        connection = await _made(
-            till,
-            "/v1/connections",
-            {
-                "processor": "simulator",
-                "account": account,
-                "base_url": ground.simulated.url,
-                "credentials": {"api_key": known.api_key},
-                "webhook_secret": secret,
-                "finding": finding,
-                **({"webhook_scheme": "aes_gcm_hex"} if encrypted else {}),
-            },
-        )
-        await ground.simulated.control.account(
-            account,
-            api_key=known.api_key,
-            webhook_url=connection["webhook_url"],
-            webhook_secrets=() if encrypted else (secret,),
-            webhook_encryption_key=secret if encrypted else None,
-        )
+        connections = [
+            await _connected(ground, till, f"acct_{name}_{number}", finding, encrypted=encrypted)
+            for number in (1, 2)
+        ]
         if listens:
             endpoint = await _made(till, "/v1/endpoints", {"url": f"{listener.url}/{name}"})
             listener.secrets[name] = endpoint["secret"]
-        shops[name] = Shop(name, till, connection["id"], finding, merchant)
+        shops[name] = Shop(name, till, connections, finding, merchant)
     return shops
 
 
-async def _made(till: Till, path: str, body: dict[str, Any]) -> dict[str, Any]:
+async def _connected(
+    ground: Ground, till: Till, account: str, finding: str, *, encrypted: bool
+) -> str:
+    """Connect an account of the simulator's; return the connection."""
+    secret = random_bytes(32).hex() if encrypted else f"sim_whsec_{random_bytes(24).hex()}"
+    known = await ground.simulated.control.account(account)
+    connection = await _made(
+        till,
+        "/v1/connections",
+        {
+            "name": account,
+            "processor": "simulator",
+            "account": account,
+            "base_url": ground.simulated.url,
+            "credentials": {"api_key": known.api_key},
+            "webhook_secret": secret,
+            "finding": finding,
+            **({"webhook_scheme": "aes_gcm_hex"} if encrypted else {}),
+        },
+        key=f"open-{account}",
+    )
+    await ground.simulated.control.account(
+        account,
+        api_key=known.api_key,
+        webhook_url=connection["webhook_url"],
+        webhook_secrets=() if encrypted else (secret,),
+        webhook_encryption_key=secret if encrypted else None,
+    )
+    return str(connection["id"])
+
+
+async def _made(
+    till: Till, path: str, body: dict[str, Any], *, key: str = "open"
+) -> dict[str, Any]:
     headers = {
         "authorization": f"Bearer {till.key}",
         "content-type": "application/json",
-        "idempotency-key": f"open-{path.rpartition('/')[2]}",
+        "idempotency-key": key,
     }
     answer = await till.wire.send(
         "POST", f"{till.gateway}{path}", headers=headers, content=json.dumps(body).encode()
@@ -228,12 +249,16 @@ async def _weather(storm: Storm, shops: dict[str, Shop]) -> None:
 
 
 async def _tell(storm: Storm) -> None:
-    begun = time.monotonic()
+    """Say every ten seconds how far it is, how fast it goes, and when it will be over at that pace."""
+    begun, payments = time.monotonic(), storm.plan.payments
     while True:
         await asyncio.sleep(10)
+        seconds = time.monotonic() - begun
+        pace = storm.ended / seconds
+        left = f"{(payments - storm.ended) / pace / 60:.1f} min left" if pace else "nothing yet"
         storm.say(
-            f"{time.monotonic() - begun:5.0f} s  {storm.ended} of {storm.plan.payments} payments,"
-            f" killed {dict(storm.kills)}"
+            f"{seconds:5.0f} s  {storm.ended} of {payments} payments ({storm.ended / payments:.0%}),"
+            f" {pace:.1f}/s, {left}, killed {dict(storm.kills)}"
         )
 
 

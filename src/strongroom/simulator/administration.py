@@ -120,6 +120,8 @@ class Administration:
             raise Refusal(422, "field_missing", "rates need a seed", "seed")
         faults.seed = seed
         faults.rates = dict(RATES) if seed is not None and not rates and not wish.rates else rates
+        if wish.draw_by is not msgspec.UNSET:
+            faults.draw_by = wish.draw_by
         if wish.seconds is not msgspec.UNSET:
             faults.seconds = dict(wish.seconds)
         faults.demand(
@@ -140,6 +142,7 @@ class Administration:
         faults, pace = self._simulation.faults, self._simulation.pace
         return FaultsView(
             seed=faults.seed,
+            draw_by=faults.draw_by,
             rates=faults.rates,
             seconds=faults.seconds,
             waiting=len(faults.demands),

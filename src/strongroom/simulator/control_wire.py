@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from strongroom.simulator.books import AMOUNT_MAX
-from strongroom.simulator.faults import Fault
+from strongroom.simulator.faults import DrawBy, Fault
 from strongroom.simulator.journal import Entry
 from strongroom.simulator.wire import Reference, Url
 
@@ -58,6 +58,8 @@ class FaultsWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /control/faults. `next` is added to what waits; everything else replaces."""
 
     seed: int | UnsetType | None = UNSET
+    #: What names a request in a draw.
+    draw_by: DrawBy | UnsetType = UNSET
     rates: dict[Fault, Rate] | UnsetType = UNSET
     #: How long each fault lasts.
     seconds: dict[Fault, Seconds] | UnsetType = UNSET
@@ -73,6 +75,7 @@ class FaultsView(msgspec.Struct, frozen=True, kw_only=True):
     """What goes wrong now, and how slowly things go."""
 
     seed: int | None
+    draw_by: DrawBy
     rates: dict[Fault, float]
     seconds: dict[Fault, float]
     #: Demands that no request has met yet.
