@@ -47,6 +47,8 @@ JUDGED: Final = {
     "capture": "/payments/{paymentPspReference}/captures",
     "void": "/payments/{paymentPspReference}/cancels",
     "refund": "/payments/{paymentPspReference}/refunds",
+    "continue": "/payments/details",
+    "call_back": "/cancels",
     "methods": "/paymentMethods",
 }
 ADAPTER: Final = AdyenAdapter().bound(CONNECTION)

@@ -122,6 +122,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.payment": _CHANGE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
+        "payments.returned": frozenset({"select", "delete"}),
         "payments.routing_active": _CHANGE,
         "payments.routing_rules": _ADD,
         "strongroom.migration": _READ,
@@ -144,6 +145,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.payment": _MOVE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
+        "payments.returned": frozenset({"select", "delete"}),
         "strongroom.migration": _READ,
         "webhooks.delivery": _CHANGE,
         "webhooks.delivery_try": _ADD,
@@ -160,6 +162,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.data_key": _ADD,
         "payments.attempt": _READ,
         "payments.payment": _READ,
+        "payments.returned": _ADD,
         "strongroom.migration": _READ,
         "webhooks.notice": _ADD,
         "webhooks.source": _READ,
@@ -392,6 +395,10 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, dispute_id, payment_id, connection_id, processor_reference, status, step, amount,"
         " currency, counted, created_at, updated_at)"
         " values ('{m}', 'test', '{own}', 'pay_{m}', 'con_{m}', '{own}', 'opened', 30, 1, 'AED', 0, now(), now())"
+    ),
+    "payments.returned": (
+        "(merchant_id, mode, attempt_id, digest, result, returned_at)"
+        " values ('{m}', 'test', 'att_{m}', encode(sha256('{own}'::bytea), 'hex'), 'x', now())"
     ),
     "payments.posting": (
         "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"

@@ -195,7 +195,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.attempts_of_payment": _SERVING,
     "payments.disable_connection": _GATEWAY,
     "payments.insert_connection": _GATEWAY,
+    "payments.keep_returned": core(Login.WEBHOOKS),
     "payments.list_payments": _SERVING,
+    "payments.returned_results": _SERVING,
     "payments.open_authorization": _SERVING,
     "payments.payment_by_id": _SERVING,
     "payments.present_payment": _EVERYBODY,  # names no table

@@ -29,6 +29,7 @@ ORDINARY: Final = frozenset(
     {
         Action.AUDIT_RECORD_READ,
         Action.IDENTITY_TOKEN_ISSUED,
+        Action.PAYMENTS_ATTEMPT_CALLED_BACK,
         Action.PAYMENTS_ATTEMPT_PREPARED,
         Action.PAYMENTS_ATTEMPT_SETTLED,
         Action.PAYMENTS_ATTEMPT_STARTED,

@@ -76,7 +76,9 @@ def show(
 def _print(disputes: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
-    table = Table("id", "status", "amount", "reason", "evidence due", "payment")
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "status", "amount", "reason", "evidence due", "payment"):
+        table.add_column(name, no_wrap=True)
     for each in disputes:
         table.add_row(
             each["id"],

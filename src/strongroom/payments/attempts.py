@@ -21,6 +21,7 @@ from strongroom.payments.calls import (
     is_too_late,
     surprised,
 )
+from strongroom.payments.continuing import Continuations
 from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import CommandNotTaken
 from strongroom.payments.findings import settle, told_in_time
@@ -55,6 +56,7 @@ class Attempts:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._preparations = Preparations(parts)
+        self.continuations = Continuations(parts)
 
     async def send(
         self,
@@ -150,6 +152,9 @@ class Attempts:
         if never_prepared(adapter, command_of(parts, loaded, attempt, with_cvc=False)):
             # What asks for money goes out after the instrument is saved: here is none, so it never did.
             return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason=NOT_PREPARED)
+        brought = await self.continuations.brought(attempt, connection, adapter)
+        if brought is not None:
+            return brought
         if connection.finding is Finding.BY_REFERENCE:
             found = await self._found_by_reference(loaded, attempt, connection, adapter, act)
         elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:

@@ -8,7 +8,7 @@ from litestar import Request as LitestarRequest
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body
+from litestar.params import Body, Parameter
 
 from strongroom.audit import Recorder
 from strongroom.http.approval import Approval, in_live_mode
@@ -204,10 +204,17 @@ async def test_connection(
         description="The merchant named no page",
     ),
 )
-async def customer_returned(state: State, payment_id: str) -> Response[Any]:
+async def customer_returned(
+    state: State,
+    payment_id: str,
+    result: Annotated[
+        str | None,
+        Parameter(query="redirectResult", description="What Adyen gives customers along"),
+    ] = None,
+) -> Response[Any]:
     """Ask for a look, and send the customer on."""
     returns: Returns = state.returns
-    url = await returns.returned(payment_id)
+    url = await returns.returned(payment_id, result)
     if url is None:
         return Response("You can close this page.", media_type="text/plain")
     return Response(b"", status_code=303, media_type="text/plain", headers={"location": url})

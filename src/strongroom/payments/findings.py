@@ -85,7 +85,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         known = _replace(known, reason=CAPTURE_FAILED)
         changed = _replace(changed, captured=changed.captured - (known.settled_amount or 0))
     if _unknown_release(changed, known, found):
-        changed = _replace(changed, voided=found.released or 0, cancel_reason="expired")
+        changed = _replace(changed, voided=_released(changed, found) or 0, cancel_reason="expired")
     if _stays_released(changed, attempt, found):
         changed = _replace(changed, voided=found.released or 0)
     if attempt.operation.authorizes:
@@ -160,7 +160,8 @@ def _tells_nothing_new(payment: Payment, attempt: Attempt, found: Found) -> bool
             agrees(payment, attempt, found)
             or not found.outcome.is_final
             or (found.outcome is Outcome.NOT_SENT)
-            or _is_overtaken(attempt, found)
+            or is_overtaken(attempt, found)
+            or is_of_another_try(attempt, found)
         )
     if found.outcome is Outcome.UNKNOWN:
         return True
@@ -202,9 +203,15 @@ def _released_more(payment: Payment, attempt: Attempt, found: Found) -> bool:
         attempt.operation.authorizes
         and attempt.operation is not Operation.VERIFY  # which holds nothing
         and found.outcome is Outcome.APPROVED
-        and found.released is not None
-        and found.released > payment.voided
+        and (_released(payment, found) or 0) > payment.voided
     )
+
+
+def _released(payment: Payment, found: Found) -> int | None:
+    """Return how much is said to be released by now."""
+    if found.released is None or not found.releases_rest:
+        return found.released
+    return min(found.released, max(payment.authorized - payment.captured, payment.voided))
 
 
 def _stays_released(payment: Payment, attempt: Attempt, found: Found) -> bool:
@@ -218,7 +225,19 @@ def _stays_released(payment: Payment, attempt: Attempt, found: Found) -> bool:
     )
 
 
-def _is_overtaken(attempt: Attempt, found: Found) -> bool:
+def is_of_another_try(attempt: Attempt, found: Found) -> bool:
+    """Tell whether a notice refuses another try than the one that was approved: the customer had several."""
+    return (
+        attempt.operation.authorizes
+        and attempt.outcome is Outcome.APPROVED
+        and found.outcome is Outcome.DECLINED
+        and found.basis is Basis.NOTICE
+        and attempt.processor_reference is not None
+        and found.processor_reference not in (None, attempt.processor_reference)
+    )
+
+
+def is_overtaken(attempt: Attempt, found: Found) -> bool:
     """Tell whether a notice of a success comes after that of its failure: what failed does not succeed any more."""
     return (
         not attempt.operation.authorizes

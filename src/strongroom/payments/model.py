@@ -396,6 +396,8 @@ class Found:
     reason: str | None = None
     #: Of an authorization or a capture: how much the processor has released by now (an expiry asks nobody).
     released: int | None = None
+    #: `released` names what was authorized: of that, all is released that is not captured.
+    releases_rest: bool = False
     #: Of a sale: how much of it is captured by now (its capture may fail afterwards).
     captured: int | None = None
     #: What the scheme calls an authorization: later payments with its card refer to that.

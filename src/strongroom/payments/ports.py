@@ -54,6 +54,8 @@ class Report:
     event_type: str
     #: What it tells of a dispute; then it is about no operation.
     dispute: DisputeTold | None = None
+    #: The amount may be the whole payment's although the operation was about what was left of it.
+    of_the_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,36 @@ class Prepares(Protocol):
         Raises:
             AnswerSurprising: see `Adapter.answer`.
         """
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """An adapter whose processor wants what the customer brings back from a challenge, and answers with the result."""
+
+    def continuation(self, attempt: Attempt, result: str, digest: str) -> Template:
+        """Return the request that hands it on. The same words give the same request, `digest` names them in its key."""
+
+    def continued(self, attempt: Attempt, reply: Forwarded) -> Found:
+        """Read the answer.
+
+        Raises:
+            AnswerSurprising: see `Adapter.answer`; also where it does not say that it is about our attempt, because
+                anybody may have brought the words.
+        """
+
+
+@runtime_checkable
+class CallsBack(Protocol):
+    """An adapter whose processor releases by our reference what we know nothing of."""
+
+    def call_back_after(self, finding: Finding) -> int:
+        """Return after how many seconds an authorization whose outcome stays unknown is called back."""
+
+    def call_back(self, attempt: Attempt) -> Template:
+        """Return the request. The same attempt gives the same request, under a key of its own."""
+
+    def called_back(self, attempt: Attempt, reply: Forwarded) -> bool:
+        """Tell whether it was received; what came of it is told by a notice. Raises AnswerSurprising."""
 
 
 Adapters = Mapping[str, Adapter]

@@ -122,6 +122,22 @@ select attempt_id from payments.attempt
 -- A customer came back: look at the attempt now.
 select jobs.put($1, $2, 'lookup', $3, $4, $4);
 
+-- name: keep_returned (merchant, mode, attempt, digest, result, now)
+-- What a customer brought back, at most five of an attempt.
+insert into payments.returned (merchant_id, mode, attempt_id, digest, result, returned_at)
+select $1, $2, $3, $4, $5, $6
+ where (select count(*) from payments.returned where merchant_id = $1 and mode = $2 and attempt_id = $3) < 5
+    on conflict do nothing;
+
+-- name: returned_results (merchant, mode, attempt)
+-- What customers brought back for an attempt, newest first.
+select digest, result from payments.returned
+ where merchant_id = $1 and mode = $2 and attempt_id = $3 order by returned_at desc, digest;
+
+-- name: forget_returned (merchant, mode, attempt, digest)
+-- It was handed on, and answered.
+delete from payments.returned where merchant_id = $1 and mode = $2 and attempt_id = $3 and digest = $4;
+
 -- name: record_is_there (event)
 -- Whether a change whose connection broke was committed: its audit record is in the same transaction.
 select event_id from audit.event where event_id = $1;

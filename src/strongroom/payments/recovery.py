@@ -18,8 +18,8 @@ from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.dispute_notices import AGREES, BELIEVED, LATER, DisputeNotices
-from strongroom.payments.findings import agrees, is_early
-from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome
+from strongroom.payments.findings import agrees, is_early, is_of_another_try, is_overtaken
+from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome, Payment
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.records import NOTICE, NOTICES, Act, Extras, Scribe
 from strongroom.payments.store import Change, JobChange, NoticeDone
@@ -57,6 +57,7 @@ class LookUps:
         attempt = loaded.attempt(job.object_id)
         if attempt is None or not attempt.is_open:
             return Done()
+        await self._attempts.continuations.call_back(loaded, attempt)
         return Again(self._scribe.next_look(job.tries - 1, self._clock.now()))
 
 
@@ -108,13 +109,17 @@ class Notices:
         loaded, attempt = await self._correlated(connection, report)  # (2)
         if loaded is None or attempt is None:
             return await self._aside(job, "uncorrelated")
-        if not _matches(attempt, report):
+        if not _matches(loaded.payment, attempt, report):
             return await self._aside(job, "differs")
         if attempt.outcome is None and attempt.lease_until > parts.clock.now():  # (3)
             return Again(parts.clock.now() + timedelta(seconds=OVERTOOK_SECONDS))
         if is_early(loaded.payment, attempt, report.found):
             return self._later(job)
-        if agrees(loaded.payment, attempt, report.found) or _is_older(attempt, report):
+        if (
+            agrees(loaded.payment, attempt, report.found)
+            or _is_older(attempt, report)
+            or is_of_another_try(attempt, report.found)
+        ):
             return await self._handled(job, loaded, "agrees")
         return await self._changed(job, notice, connection, report, loaded, attempt)
 
@@ -136,6 +141,9 @@ class Notices:
     ) -> JobResult:
         """Learn what it tells: (4), (5)."""
         parts = self._parts
+        if is_overtaken(attempt, report.found) and connection.finding is not Finding.BY_REFERENCE:
+            # An old success that comes late, or a new one (a capture that was tried again there): nobody signs which.
+            return await self._aside(job, "overtaken")
         if connection.finding is Finding.BY_REFERENCE:
             found = await parts.attempts.find(loaded, attempt)
             if found.outcome is Outcome.UNKNOWN:
@@ -231,12 +239,12 @@ class Notices:
         )
 
 
-def _matches(attempt: Attempt, report: Report) -> bool:
+def _matches(payment: Payment, attempt: Attempt, report: Report) -> bool:
     """Tell whether a notice speaks of what we asked: the operation, the currency and the amount."""
-    return (
-        report.operation is attempt.operation
-        and report.currency == attempt.currency
-        and report.amount == attempt.amount
+    if report.operation is not attempt.operation or report.currency != attempt.currency:
+        return False
+    return report.amount == attempt.amount or (
+        report.of_the_whole and attempt.amount < report.amount <= payment.authorized
     )
 
 

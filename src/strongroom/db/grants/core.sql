@@ -70,6 +70,8 @@ grant select, insert, update (status, failure_code, updated_at)
     on payments.refund to strongroom_gateway, strongroom_worker;
 grant select, insert, update (status, step, amount, counted, reason, evidence_due_by, updated_at)
     on payments.dispute to strongroom_gateway, strongroom_worker;
+-- What customers brought back is used up.
+grant select, delete on payments.returned to strongroom_gateway, strongroom_worker;
 -- Postings are added and read; nobody changes or removes one.
 grant select, insert on payments.posting to strongroom_gateway, strongroom_worker;
 grant select, update (status, object_id, response, lease_until) on idempotency.request
@@ -118,7 +120,7 @@ grant execute on function webhooks.load_deliveries(text[], text[], text[]),
 grant usage on schema strongroom, keys, audit, jobs, webhooks, payments to strongroom_webhooks;
 grant select on strongroom.migration, webhooks.source, payments.payment, payments.attempt to strongroom_webhooks;
 grant select, insert on keys.data_key to strongroom_webhooks;
-grant select, insert on webhooks.notice to strongroom_webhooks;
+grant select, insert on webhooks.notice, payments.returned to strongroom_webhooks;
 grant select, insert, update (run_at) on jobs.job to strongroom_webhooks;
 grant execute on function jobs.put(text, text, text, text, timestamptz, timestamptz) to strongroom_webhooks;
 grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_webhooks;

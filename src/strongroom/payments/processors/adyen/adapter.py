@@ -4,6 +4,7 @@
 Every request names the merchant account, so the adapter is bound to a connection before it is used.
 """
 
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from strongroom.payments.processors.adyen.notices import (
 )
 from strongroom.payments.processors.adyen.results import payment_found
 from strongroom.payments.processors.adyen.wire import (
+    CancelOut,
     ErrorOut,
     KindIn,
     MethodsOut,
@@ -68,6 +70,8 @@ DESTINATION: Final = Destination(
         Route("capture", "POST", _PAYMENT + "/captures", JSON, {}, _KEYED),
         Route("void", "POST", _PAYMENT + "/cancels", JSON, {}, _KEYED),
         Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED),
+        Route("continue", "POST", _PAYMENTS + "/details", JSON, {}, _KEYED),
+        Route("call_back", "POST", f"/{API_VERSION}/cancels", JSON, {}, _KEYED),
         Route("methods", "POST", f"/{API_VERSION}/paymentMethods", JSON),
     ),
     credential_fields=frozenset({"api_key"}),
@@ -93,6 +97,8 @@ _ENDS: Final = {
     Operation.VOID: "cancels",
 }
 _CARDS: Final = "scheme"
+#: Notices come within minutes; what none came of for so long is released, in case that it is held.
+CALL_BACK_SECONDS: Final = 3_600
 #: `recurringProcessingModel`: instalments follow a schedule that is fixed, as a subscription does.
 _MODELS: Final = {
     StoredReason.INSTALMENT: "Subscription",
@@ -101,6 +107,7 @@ _MODELS: Final = {
     StoredReason.UNSCHEDULED: "UnscheduledCardOnFile",
 }
 _payment: Final = msgspec.json.Decoder(PaymentOut).decode
+_cancel: Final = msgspec.json.Decoder(CancelOut).decode
 _modification: Final = msgspec.json.Decoder(ModificationOut).decode
 _error: Final = msgspec.json.Decoder(ErrorOut).decode
 _methods: Final = msgspec.json.Decoder(MethodsOut).decode
@@ -193,6 +200,50 @@ class AdyenAdapter:
             processor_reference=given.psp_reference,
             currency=attempt.currency,
         )
+
+    def continuation(self, attempt: Attempt, result: str, digest: str) -> Template:
+        """Return the request that hands on what Adyen gave the customer along."""
+        headers = {"idempotency-key": f"{attempt.attempt_id}-{digest[:16]}"}
+        path = f"{_PAYMENTS}/details"
+        return Template("continue", path, {}, headers, {"details": {"redirectResult": result}})
+
+    def continued(self, attempt: Attempt, reply: Forwarded) -> Found:
+        """Read the result. It must name our reference: the words may be of another payment of the account's."""
+        if reply.status in _REFUSED:
+            return replace(_refusal(reply), outcome=Outcome.UNKNOWN)
+        if reply.status != 200:  # noqa: PLR2004 - HTTP
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="processor_error")
+        given = decoded(_payment, reply.body)
+        if given.merchant_reference != reference_of(attempt):
+            raise AnswerSurprising
+        return payment_found(attempt, given)
+
+    def call_back_after(self, finding: Finding) -> int:
+        """Return when an authorization is called back: after the last replay, or when a notice should long be there."""
+        return self.replay_seconds if finding is Finding.BY_REPLAY else CALL_BACK_SECONDS
+
+    def call_back(self, attempt: Attempt) -> Template:
+        """Return the technical cancel of a payment by our reference."""
+        headers = {"idempotency-key": f"{attempt.attempt_id}-cancel"}
+        body: dict[str, Json] = {
+            "merchantAccount": self._account,
+            "paymentReference": reference_of(attempt),
+            # The notice of it names the payment's own reference, not this one.
+            "reference": f"{attempt.attempt_id}-cancel",
+        }
+        return Template("call_back", f"/{API_VERSION}/cancels", {}, headers, body)
+
+    def called_back(self, attempt: Attempt, reply: Forwarded) -> bool:
+        """Tell whether the technical cancel was received."""
+        if reply.status != 201:  # noqa: PLR2004 - HTTP
+            return False
+        given = decoded(_cancel, reply.body)
+        if (given.merchant_account, given.payment_reference) != (
+            self._account,
+            reference_of(attempt),
+        ):
+            raise AnswerSurprising
+        return True
 
     def find(self, attempt: Attempt) -> Template:
         """Checkout has no search: no connection of Adyen's finds by reference."""

@@ -6,6 +6,7 @@ Modifications are answered "received": what became of them stands here and nowhe
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from strongroom.kernel.ids import is_id
@@ -95,8 +96,13 @@ def _not_captured(item: ItemIn) -> Found:
 
 
 def _expired(item: ItemIn) -> Found:
-    """What was not captured is held no more. The amount is what was authorized, not what expired (see limitations)."""
-    return _sale(item, released=item.amount.value)
+    """What was not captured is held no more. The amount is what was authorized, not what expired."""
+    return replace(_sale(item, released=item.amount.value), releases_rest=True)
+
+
+def _canceled(item: ItemIn) -> Found:
+    """What was left is released. The amount may be what was authorized, so what we asked for counts."""
+    return replace(_approved(item), amount=None)
 
 
 def _called_back(item: ItemIn) -> Found:
@@ -109,7 +115,7 @@ _ASKING: Final = (*_AUTHORIZING, Operation.VERIFY)
 #: Kinds that speak of an operation of ours.
 MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
     "AUTHORISATION": dict.fromkeys(_ASKING, (_approved, _declined)),
-    "CANCELLATION": {Operation.VOID: (_approved, _declined)},
+    "CANCELLATION": {Operation.VOID: (_canceled, _declined)},
     "CAPTURE": {
         Operation.CAPTURE: (_approved, _declined),
         Operation.SALE: (_captured, _not_captured),
@@ -174,6 +180,7 @@ def report_of(notification: NotificationIn) -> Report:
         currency=item.amount.currency,
         found=says(item),
         event_type=item.event_code,
+        of_the_whole=item.event_code == "CANCELLATION",
         dispute=None if disputed is None else _disputed(item, *disputed),
     )
 
