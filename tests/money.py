@@ -15,6 +15,7 @@ EXECUTED: Final = {
     "captured": {"capture", "sale"},
     "voided": {"void"},
     "refunded": {"refund"},
+    "incremented": {"increment"},
 }
 
 #: What a processor takes back by itself, after it had said yes.
@@ -160,7 +161,12 @@ def impossible(payments: Iterable[Mapping[str, Any]]) -> list[str]:
         back = each["refunding"] + each["refunded"]
         if back > each["captured"] and not each["discrepancy"]:
             found.append(f"{each['payment_id']}: {back} back of {each['captured']}")
-        if min(each["capturing"], each["voiding"], each["refunding"]) < 0:
+        if each["authorized"] > each["amount"] + each["incremented"] and not each["discrepancy"]:
+            found.append(f"{each['payment_id']}: {each['authorized']} held, which nobody asked for")
+        if each["incrementing"] and (each["capturing"] or each["voiding"]):
+            found.append(f"{each['payment_id']}: raised while it is taken or released")
+        asked_for = ("capturing", "voiding", "refunding", "incrementing")
+        if min(each[name] for name in asked_for) < 0:
             found.append(f"{each['payment_id']}: less than nothing is asked for")
     return found
 
@@ -276,20 +282,30 @@ def recounted(
         counted = sums.setdefault(each["payment_id"], Counter())
         operation, outcome, amount = each["operation"], each["outcome"], each["amount"]
         if outcome in (None, "unknown", "pending"):
-            reserved = {"capture": "capturing", "void": "voiding", "refund": "refunding"}
+            reserved = {
+                "capture": "capturing",
+                "increment": "incrementing",
+                "refund": "refunding",
+                "void": "voiding",
+            }
             counted[reserved.get(operation, "")] += amount
             counted["voiding"] += each["releases"]
         elif outcome == "approved":
             settled = amount if each["settled_amount"] is None else each["settled_amount"]
-            if operation in ("authorize", "sale"):
+            if operation in ("authorize", "sale", "increment"):
                 counted["authorized"] += settled
+            if operation == "increment":
+                counted["incremented"] += settled
             if operation == "capture" or (
                 operation == "sale" and each["reason"] != "capture_failed"
             ):
                 counted["captured"] += settled
             if operation == "refund":
                 counted["refunded"] += settled
-    names = ("authorized", "capturing", "captured", "voiding", "refunding", "refunded")
+    names = (
+        *("authorized", "capturing", "captured", "voiding", "refunding", "refunded"),
+        *("incrementing", "incremented"),
+    )
     found = []
     for payment in payments:
         counted = sums.get(payment["payment_id"], Counter())

@@ -134,6 +134,8 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "payment capture",
         "payment confirm",
         "payment create",
+        "payment hold",
+        "payment increment",
         "payment list",
         "payment show",
         "person enable",

@@ -49,6 +49,7 @@ JUDGED: Final = {
     "refund": "/payments/{paymentPspReference}/refunds",
     "continue": "/payments/details",
     "call_back": "/cancels",
+    "increment": "/payments/{paymentPspReference}/amountUpdates",
     "methods": "/paymentMethods",
 }
 ADAPTER: Final = AdyenAdapter().bound(CONNECTION)
@@ -129,7 +130,7 @@ def received(command: Command, **other: Any) -> dict[str, Any]:
     }
     if command.attempt.operation is not Operation.VOID:
         body["amount"] = {
-            "value": command.attempt.amount,
+            "value": command.attempt.raises_to or command.attempt.amount,
             "currency": command.attempt.currency,
         }
     return {**body, **other}

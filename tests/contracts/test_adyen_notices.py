@@ -116,6 +116,7 @@ def test_an_item_of_the_python_librarys_tests_is_read(name: str) -> None:
 
 APPROVED, DECLINED = Outcome.APPROVED, Outcome.DECLINED
 AUTHORIZE, SALE, VERIFY = Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY
+INCREMENT = Operation.INCREMENT
 CAPTURE, VOID, REFUND = Operation.CAPTURE, Operation.VOID, Operation.REFUND
 
 #: kind, succeeded, operation → outcome, captured, released, whose reference Adyen's is.
@@ -132,6 +133,8 @@ SAID: Final[list[tuple[str, str, Operation, Outcome, int | None, int | None, str
     ("CAPTURE", "false", SALE, APPROVED, 0, None, AUTHORIZATION),
     ("CAPTURE_FAILED", "true", CAPTURE, DECLINED, None, None, OWN),
     ("CAPTURE_FAILED", "true", SALE, APPROVED, 0, None, AUTHORIZATION),
+    ("AUTHORISATION_ADJUSTMENT", "true", INCREMENT, APPROVED, None, None, OWN),
+    ("AUTHORISATION_ADJUSTMENT", "false", INCREMENT, DECLINED, None, None, OWN),
     ("CANCELLATION", "true", VOID, APPROVED, None, None, OWN),  # of what we asked for
     ("CANCELLATION", "false", VOID, DECLINED, None, None, OWN),
     ("TECHNICAL_CANCEL", "true", AUTHORIZE, APPROVED, 0, 1_000, AUTHORIZATION),
@@ -170,7 +173,8 @@ def test_a_notification_says(
     assert (found.outcome, found.basis) == (outcome, Basis.NOTICE)
     assert (found.captured, found.released) == (captured, released)
     assert found.processor_reference == named
-    told = outcome is APPROVED and kind != "CANCELLATION"  # which may name the whole payment
+    # Which may name the whole payment; and of a raise it says what it came to, not what was added.
+    told = outcome is APPROVED and kind != "CANCELLATION" and not report.of_total
     assert found.amount == (1_000 if told else None)
     if outcome is DECLINED:
         assert (found.decline_code is not None, found.reason) == (True, kind.lower())

@@ -124,8 +124,11 @@ class StripePeer:
 
     adapter = StripeAdapter()
     refusal = json.dumps(error("invalid_request_error", "parameter_missing")).encode()
-    untold = frozenset({(Operation.CAPTURE, Outcome.DECLINED), (Operation.VOID, Outcome.DECLINED)})
-    never = frozenset({(Operation.VOID, Outcome.PENDING)})
+    untold = frozenset(
+        (operation, Outcome.DECLINED)
+        for operation in (Operation.CAPTURE, Operation.INCREMENT, Operation.VOID)
+    )
+    never = frozenset({(Operation.VOID, Outcome.PENDING), (Operation.INCREMENT, Outcome.PENDING)})
     keyed_only = frozenset({Operation.VOID})
     authorization = named("pi")
 
@@ -192,10 +195,13 @@ class StripePeer:
         metadata = {"strongroom_payment": attempt.payment_id, "strongroom_attempt": "att_first"}
         if operation is Operation.CAPTURE:
             metadata["strongroom_capture"] = attempt.attempt_id
+        if operation is Operation.INCREMENT:
+            metadata["strongroom_increment"] = attempt.attempt_id
         if operation.authorizes:
             metadata["strongroom_attempt"] = attempt.attempt_id
         status = {
             Operation.AUTHORIZE: "requires_capture",
+            Operation.INCREMENT: "requires_capture",
             Operation.VOID: "canceled",
         }.get(operation, "succeeded")
         if outcome is Outcome.PENDING:
@@ -206,7 +212,7 @@ class StripePeer:
         return intent(
             status,
             id=named("pi") if operation.authorizes else self.authorization,
-            amount=attempt.amount,
+            amount=attempt.raises_to or attempt.amount,
             currency=attempt.currency.lower(),
             capture_method="automatic" if operation is Operation.SALE else "manual",
             metadata=metadata,
@@ -225,6 +231,7 @@ class StripePeer:
             return event(f"setup_intent.{kind}", self._setup(attempt, outcome), account=account)
         approved = {
             Operation.AUTHORIZE: "payment_intent.amount_capturable_updated",
+            Operation.INCREMENT: "payment_intent.amount_capturable_updated",
             Operation.VOID: "payment_intent.canceled",
         }.get(attempt.operation, "payment_intent.succeeded")
         kind = "payment_intent.payment_failed" if outcome is Outcome.DECLINED else approved

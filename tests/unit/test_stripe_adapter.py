@@ -116,7 +116,10 @@ def test_only_what_begins_a_payment_is_prepared() -> None:
 )
 def test_a_payment_begins_with_what_was_prepared(operation: Operation, method: str) -> None:
     asked = command(operation)
+    # An authorization asks for its charge in full: it says until when it holds.
+    expanded = {"expand": ["latest_charge"]} if operation is Operation.AUTHORIZE else {}
     assert judge(ADAPTER.template(asked)) == {
+        **expanded,
         "amount": 1_000,
         "currency": "aed",
         "capture_method": method,
@@ -140,6 +143,13 @@ def test_everything_after_it_is_as_published() -> None:
         "metadata": {"strongroom_capture": capture.attempt.attempt_id},
     }
     assert judge(ADAPTER.template(void)) == {}
+    raised = command(Operation.INCREMENT)
+    raised = replace(raised, attempt=msgspec.structs.replace(raised.attempt, raises_to=1_500))
+    assert judge(ADAPTER.template(raised)) == {
+        "amount": 1_500,
+        "metadata": {"strongroom_increment": raised.attempt.attempt_id},
+        "expand": ["latest_charge"],
+    }
     assert judge(ADAPTER.template(refund)) == {
         "payment_intent": PAID,
         "amount": 1_000,

@@ -80,6 +80,8 @@ class Action(enum.StrEnum):
     PAYMENTS_CONNECTION_ROTATED = "payments.connection.rotated"
     PAYMENTS_DISCREPANCY_RECORDED = "payments.discrepancy.recorded"
     PAYMENTS_DISPUTE_RECORDED = "payments.dispute.recorded"
+    PAYMENTS_HOLD_ANNOUNCED = "payments.hold.announced"
+    PAYMENTS_HOLD_CHANGED = "payments.hold.changed"
     PAYMENTS_PAYMENT_CANCELED = "payments.payment.canceled"
     PAYMENTS_PAYMENT_CREATED = "payments.payment.created"
     PAYMENTS_ROUTING_ACTIVATED = "payments.routing.activated"
@@ -166,6 +168,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "decline_code": _WORD,
         "destination": _GROUPED_DESTINATION,
         "digest": r"[0-9a-f]{64}",
+        "due_at": r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z",
         "event_type": r"[a-z_]{1,32}(?:\.[a-z_]{1,32}){1,3}",
         "key_kind": _WORD,
         "last4": r"[0-9]{4}",

@@ -36,6 +36,8 @@ ORDINARY: Final = frozenset(
         # Counted and alerted by a metric of its own: strongroom_payment_discrepancies.
         Action.PAYMENTS_DISCREPANCY_RECORDED,
         Action.PAYMENTS_DISPUTE_RECORDED,
+        Action.PAYMENTS_HOLD_ANNOUNCED,
+        Action.PAYMENTS_HOLD_CHANGED,
         Action.PAYMENTS_PAYMENT_CANCELED,
         Action.PAYMENTS_PAYMENT_CREATED,
         Action.VAULT_CVC_DISCARDED,

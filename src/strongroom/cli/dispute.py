@@ -11,7 +11,7 @@ from strongroom.cli.amounts import shown
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway
 from strongroom.cli.console import print_json, print_table
 from strongroom.cli.lists import newest, print_list
-from strongroom.cli.payment import payment_id
+from strongroom.cli.payment_asked import payment_id
 from strongroom.kernel.ids import is_id
 
 _ID: Final = typer.Argument(metavar="ID", help="The dispute's id (dsp_…).")

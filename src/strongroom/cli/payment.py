@@ -5,28 +5,21 @@ A decline prints the payment and ends with 1. An outcome that is not known yet i
 with 0. A sealed CVC is read from standard input; a card number is never taken here.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
-from strongroom.cli.amounts import AmountMalformed, has_decimals, read_amount, read_minor_units
-from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, Asked, gateway, metadata, typed, wish
+from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway, metadata, typed, wish
 from strongroom.cli.console import print_json
 from strongroom.cli.lists import newest, print_list
+from strongroom.cli.payment_asked import amount_of, end, minor_units, moment_of, payment_id
+from strongroom.cli.payment_hold import hold, increment
 from strongroom.cli.payment_shown import (
-    is_not_known,
     print_attempts,
-    print_decline,
     print_payment,
     print_payments,
-    say_not_known,
-    say_not_sent,
-    was_not_sent,
 )
-from strongroom.kernel.clock import rfc3339
-from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import is_id
 
 _EXAMPLE: Final = "pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
@@ -50,10 +43,13 @@ def register(app: typer.Typer) -> None:
     noun = typer.Typer(
         no_args_is_help=True, help="Make, capture, cancel, read and list payments of a gateway."
     )
+
     for name, command, example in (
         ("create", create, "--amount 10.50 --currency AED --token tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"),
         ("confirm", confirm, _EXAMPLE),
         ("capture", capture, f"{_EXAMPLE} --amount 4.00 --not-final"),
+        ("increment", increment, f"{_EXAMPLE} --amount 4.00"),
+        ("hold", hold, f"{_EXAMPLE} --capture-at 2034-01-01T12:00:00Z"),
         ("cancel", cancel, f"{_EXAMPLE} --reason duplicate"),
         ("show", show, f"{_EXAMPLE} --json"),
         ("list", list_, "--reference order-1042 --status requires_capture"),
@@ -84,6 +80,15 @@ def create(
         [], "--metadata", metavar="KEY=VALUE", help="Shown in clear; repeat it for each."
     ),
     return_url: str = _RETURN_URL,
+    estimated: bool = typer.Option(
+        False, "--estimated", help="The amount is an estimate, and may be raised; with --manual."
+    ),
+    capture_at: str = typer.Option(
+        "", metavar="ISO", help="Capture all of it by itself then; with --manual."
+    ),
+    on_expiry: str = typer.Option(
+        "", help="What nobody captured in time: cancel or leave it; with --manual."
+    ),
     idempotency_key: str = _IDEMPOTENCY,
     quiet: bool = _QUIET,
     url: str = URL,
@@ -93,7 +98,7 @@ def create(
 ) -> None:
     """Make a payment, and charge its token unless told not to."""
     body: dict[str, Any] = {
-        "amount": _amount(amount, currency),
+        "amount": minor_units(amount, currency),
         "currency": currency,
         "capture_method": "manual" if manual else "automatic",
         "confirm": bool(token) if confirm is None else confirm,
@@ -103,13 +108,16 @@ def create(
             reference=reference,
             return_url=return_url,
             metadata=metadata(facts),
+            estimated=estimated,
+            capture_at=moment_of(capture_at) if capture_at else "",
+            on_expiry=on_expiry,
         ),
     }
     with gateway(url, ca, key_file) as client:
         if cvc:
             body["cvc"] = typed("Sealed CVC").expose()
         asked = wish(client, "/v1/payments", body, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def confirm(
@@ -135,7 +143,7 @@ def confirm(
         if cvc:
             body["cvc"] = typed("Sealed CVC").expose()
         asked = wish(client, path, body, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def capture(
@@ -159,7 +167,7 @@ def capture(
         if amount:
             body["amount"] = amount_of(client, path, amount)
         asked = wish(client, f"{path}/capture", body, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def cancel(
@@ -180,7 +188,7 @@ def cancel(
     path = f"/v1/payments/{payment_id(payment)}/cancel"
     with gateway(url, ca, key_file) as client:
         asked = wish(client, path, {"reason": reason}, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def show(
@@ -220,8 +228,8 @@ def list_(
     filters: dict[str, str] = _given(
         reference=reference,
         status=status,
-        created_from=_moment(since) if since else "",
-        created_to=_moment(until) if until else "",
+        created_from=moment_of(since) if since else "",
+        created_to=moment_of(until) if until else "",
         amount="" if amount is None else str(amount),
         last4=last4,
         token=_of("tok", token),
@@ -256,37 +264,6 @@ def attempts(
     )
 
 
-def payment_id(text: str) -> str:
-    """Read a payment's id from the command line."""
-    if not is_id("pay", text):
-        raise typer.BadParameter("a payment's id is pay_ and 26 letters and digits")
-    return text
-
-
-def amount_of(client: Any, path: str, text: str) -> int:
-    """Read an amount of a payment; where it has decimals, the payment is asked for its currency."""
-    return _amount(text, client.ask("GET", path)["currency"] if has_decimals(text) else None)
-
-
-def _amount(text: str, currency: str | None) -> int:
-    try:
-        return read_minor_units(text) if currency is None else read_amount(text, currency)
-    except AmountMalformed as error:
-        raise typer.BadParameter(f"{error}") from None
-    except Invalid:
-        raise typer.BadParameter("this is no ISO 4217 currency, upper case") from None
-
-
-def _moment(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            "a time is a date or a time in ISO 8601, such as 2034-01-01T12:00:00Z"
-        ) from None
-    return rfc3339(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
-
-
 def _of(prefix: str, text: str) -> str:
     if text and not is_id(prefix, text):
         thing = {"tok": "token", "con": "connection"}[prefix]
@@ -296,22 +273,3 @@ def _of(prefix: str, text: str) -> str:
 
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
-
-
-def _end(asked: Asked, *, as_json: bool, quiet: bool) -> None:
-    """Print what came of a wish. 1 where the processor declined, or certainly was not asked."""
-    payment = asked.problem["payment"] if asked.problem else asked.answer
-    if as_json:
-        print_json(asked.problem or payment)
-    elif quiet:
-        typer.echo(payment["id"])
-    else:
-        print_payment(payment)
-    if asked.problem:
-        print_decline(asked.problem)
-        raise typer.Exit(1)
-    if was_not_sent(payment):
-        say_not_sent()
-        raise typer.Exit(1)
-    if is_not_known(payment):
-        say_not_known(f"strongroom payment show {payment['id']}")

@@ -25,6 +25,8 @@ _BALANCES: Final = (
     "disputed",
     "capturable",
     "refundable",
+    "incrementing",
+    "incremented",
 )
 _ADVICE: Final[Mapping[str, str]] = {
     "authenticate": "the customer's bank wants to see them: give a --return-url",
@@ -62,6 +64,10 @@ def print_payment(payment: Mapping[str, Any]) -> None:
         "balances",
         ", ".join(f"{n} {shown(balances[n], currency)}" for n in _BALANCES if balances[n]) or "0",
     )
+    if payment["capture_before"] and balances["capturable"]:
+        _line("capture before", f"{payment['capture_before'][:19]}Z, then {payment['on_expiry']}")
+    if payment["capture_at"]:
+        _line("captured by itself at", f"{payment['capture_at'][:19]}Z")
     for name in ("connection", "token", "decline_code", "advice", "cancellation_reason"):
         if payment[name]:
             _line(name.replace("_", " "), payment[name])

@@ -21,7 +21,7 @@ from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
-from strongroom.payments import books_api, connections_api, disputes_api
+from strongroom.payments import books_api, connections_api, disputes_api, holds_api
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
 from strongroom.payments.routing import api as routing_api
 from strongroom.payments.wire import EVENT_DATA
@@ -61,6 +61,7 @@ GATEWAY_ROUTES: Final = (
     *payments_api.ROUTES,
     *books_api.ROUTES,
     *disputes_api.ROUTES,
+    *holds_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
     *routing_api.ROUTES,
     *webhooks_api.ROUTES,

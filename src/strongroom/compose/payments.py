@@ -2,6 +2,7 @@
 """Joins payments and webhooks, per role: what the gateway offers, the public listener takes, and the worker does."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from strongroom.audit.recorder import EventRecorder
@@ -19,6 +20,9 @@ from strongroom.payments.connections import ConnectionBook, ConnectionService
 from strongroom.payments.connections_api import ConnectionDesk
 from strongroom.payments.dispute_notices import DisputeNotices
 from strongroom.payments.disputes_reading import Disputes
+from strongroom.payments.holding import HoldChanges, HoldParts, Holds
+from strongroom.payments.holds import HoldPolicy
+from strongroom.payments.model import OnExpiry
 from strongroom.payments.ports import Adapters
 from strongroom.payments.probing import ConnectionTests
 from strongroom.payments.processors.adyen import AdyenAdapter
@@ -26,7 +30,7 @@ from strongroom.payments.processors.checkout import CheckoutAdapter
 from strongroom.payments.processors.simulator import SimulatorAdapter
 from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.payments.reading import Payments
-from strongroom.payments.records import LOOKUP, NOTICE, Scribe
+from strongroom.payments.records import HOLD, LOOKUP, NOTICE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
 from strongroom.payments.repeats import Repeats
 from strongroom.payments.returns import Returns
@@ -35,7 +39,7 @@ from strongroom.payments.routing.book import RuleBook
 from strongroom.payments.routing.breakers import Breakers
 from strongroom.payments.routing.router import Router
 from strongroom.payments.routing.service import RoutingService
-from strongroom.payments.service import PaymentService
+from strongroom.payments.service import LEASE_SLACK_SECONDS, PaymentService
 from strongroom.payments.store import ChangeSink, PaymentReader
 from strongroom.vault.events import EVENT_DATA
 from strongroom.webhooks.deliver import Deliverer
@@ -72,7 +76,15 @@ def _attempts(
         # One batch at a time: what comes meanwhile goes together, and a row of many costs a third of a row alone.
         process.writer(ChangeSink(database), family, rows_max=64, in_flight_max=1),
     )
-    scribe = Scribe(recorder, site.settings.recovery_delays_seconds)
+    scribe = Scribe(
+        recorder,
+        site.settings.recovery_delays_seconds,
+        HoldPolicy(
+            site.settings.hold_default_seconds,
+            site.settings.hold_soon_seconds,
+            OnExpiry(site.settings.hold_on_expiry),
+        ),
+    )
     book = ConnectionBook(database, ADAPTERS)
     breakers = Breakers(site.log, site.metrics.payments)
     attempts = Attempts(
@@ -124,6 +136,7 @@ def gateway_state(
         "books": Books(database),
         "disputes": Disputes(database),
         "payments": Desk(service, Payments(database), recorder, site.clock),
+        "holds": HoldChanges(changes, scribe, site.clock),
         "connections": ConnectionDesk(
             connections,
             ConnectionTests(book, attempts, site.clock),
@@ -214,6 +227,7 @@ def start_worker(
     worker = Worker(
         JobQueue(database, site.clock),
         {
+            HOLD: Handler(Holds(_hold_parts(process, changes, attempts, scribe)).run),
             LOOKUP: Handler(LookUps(changes, attempts, scribe, site.clock).run),
             NOTICE: Handler(notices.run),
             DELIVERY: deliverer.handler(),
@@ -227,6 +241,14 @@ def start_worker(
     _compare_books(process, database)
     _bring_vault_events(process, database)
     return worker
+
+
+def _hold_parts(
+    process: Process, changes: Changes, attempts: Attempts, scribe: Scribe
+) -> HoldParts:
+    site = process.site
+    lease = timedelta(seconds=site.settings.processor_timeout_seconds + LEASE_SLACK_SECONDS)
+    return HoldParts(changes, attempts, scribe, site.clock, lease)
 
 
 def _bring_vault_events(process: Process, database: Database) -> None:

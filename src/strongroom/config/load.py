@@ -249,6 +249,12 @@ def _paths(text: str, variables: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(_path(word, variables) for word in _words(text, variables))
 
 
+def _cancel_or_leave(text: str, _variables: Mapping[str, str]) -> str:
+    if text not in {"cancel", "leave"}:
+        raise ValueError("expected cancel or leave")
+    return text
+
+
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(_count(word, variables) for word in _words(text, variables))
 
@@ -354,6 +360,9 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "egress_ca": _path,
     "processor_timeout_seconds": _count,
     "recovery_delays_seconds": _counts,
+    "hold_default_seconds": _count,
+    "hold_soon_seconds": _count_or_zero,
+    "hold_on_expiry": _cancel_or_leave,
     "delivery_delays_seconds": _counts,
     "worker": _truth,
     "worker_poll_ms": _count,

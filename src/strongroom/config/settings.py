@@ -323,6 +323,24 @@ class Settings(VaultSettings):
             "Waits between two looks at an attempt whose outcome is not known; the last one repeats."
         ),
     )
+    hold_default_seconds: int = field(
+        default=432_000,
+        metadata=says(
+            "How long an authorization is taken to hold where neither its processor nor its scheme says so."
+        ),
+    )
+    hold_soon_seconds: int = field(
+        default=86_400,
+        metadata=says(
+            "How long before a hold ends its merchant is told (payment.capture_due_soon)."
+        ),
+    )
+    hold_on_expiry: str = field(
+        default="cancel",
+        metadata=says(
+            "What is done with a hold that nobody captured when it ends, unless its payment says: cancel or leave."
+        ),
+    )
     delivery_delays_seconds: tuple[int, ...] = field(
         default=(5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
         metadata=says(

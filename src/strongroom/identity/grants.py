@@ -68,6 +68,7 @@ GRANTABLE: Final[Mapping[KeyKind, frozenset[Permission]]] = {
             Permission.PAYMENTS_PAYMENT_CAPTURE,
             Permission.PAYMENTS_PAYMENT_CONFIRM,
             Permission.PAYMENTS_PAYMENT_CREATE,
+            Permission.PAYMENTS_PAYMENT_INCREMENT,
             Permission.PAYMENTS_PAYMENT_READ,
             Permission.PAYMENTS_REFUND_CREATE,
             Permission.PAYMENTS_REFUND_READ,

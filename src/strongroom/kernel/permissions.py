@@ -47,6 +47,7 @@ class Permission(enum.StrEnum):
     PAYMENTS_PAYMENT_CAPTURE = "payments:payment:capture"
     PAYMENTS_PAYMENT_CONFIRM = "payments:payment:confirm"
     PAYMENTS_PAYMENT_CREATE = "payments:payment:create"
+    PAYMENTS_PAYMENT_INCREMENT = "payments:payment:increment"
     PAYMENTS_PAYMENT_READ = "payments:payment:read"
     PAYMENTS_REFUND_CREATE = "payments:refund:create"
     PAYMENTS_REFUND_READ = "payments:refund:read"

@@ -36,6 +36,7 @@ from strongroom.payments.wire import (
     CancelIn,
     CaptureIn,
     ConfirmIn,
+    IncrementIn,
     PaymentIn,
     PaymentOut,
     PaymentPage,
@@ -300,6 +301,31 @@ async def capture_payment(
 
 
 @post(
+    "/v1/payments/{payment_id:str}/increment",
+    requires=Permission.PAYMENTS_PAYMENT_INCREMENT,
+    status_code=200,
+    summary="Hold more",
+    description=(
+        "Raises what is authorized by an amount, of a payment that was made with `estimated` and of which nothing was "
+        "captured or released. Whatever comes of it, what was held before stays held."
+    ),
+    tags=["payments"],
+    responses=_outcomes(200, known="The payment as it now is"),
+)
+async def increment_payment(
+    request: LitestarRequest[Any, Any, State],
+    data: Annotated[IncrementIn, Body(examples=[Example(value={"amount": 500})])],
+    state: State,
+    payment_id: str,
+    idempotency_key: IdempotencyKey,  # noqa: ARG001 - documents the header; `_wish` reads it
+) -> Response[bytes]:
+    """Hold more."""
+    desk: Desk = state.payments
+    wish = await _wish(desk, request_of(request), _route(payment_id, "increment"), data)
+    return as_response(_printed(await desk.service.increment(payment_id, data, wish)))
+
+
+@post(
     "/v1/payments/{payment_id:str}/cancel",
     requires=Permission.PAYMENTS_PAYMENT_CANCEL,
     status_code=200,
@@ -397,6 +423,7 @@ ROUTES: Final = (
     list_attempts,
     confirm_payment,
     capture_payment,
+    increment_payment,
     cancel_payment,
     create_refund,
     list_refunds,

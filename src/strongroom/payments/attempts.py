@@ -25,6 +25,7 @@ from strongroom.payments.continuing import Continuations
 from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import CommandNotTaken
 from strongroom.payments.findings import settle, told_in_time
+from strongroom.payments.holds import holds_now
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -34,7 +35,7 @@ from strongroom.payments.model import (
     Loaded,
     Outcome,
 )
-from strongroom.payments.ports import Adapter, AnswerSurprising, Command, FindsAtPayment
+from strongroom.payments.ports import Adapter, AnswerSurprising, Command, FindsAtPayment, Increments
 from strongroom.payments.preparing import (
     NOT_PREPARED,
     Preparations,
@@ -118,7 +119,10 @@ class Attempts:
             if waits is not None and waits(known, attempt):
                 return None
             now = parts.clock.now()
-            decided = settle(known, attempt, told_in_time(attempt, found, now), now)
+            told = told_in_time(attempt, found, now)
+            if holds_now(attempt.operation, told):
+                told = parts.scribe.holds.completed(known.payment, attempt.created_at, told)
+            decided = settle(known, attempt, told, now)
             ends = True
             if onward is not None:
                 decided, ends = onward.after(known, attempt, decided, now)
@@ -135,6 +139,15 @@ class Attempts:
         if isinstance(settled, Taken):
             raise Bug("settling claims no key")
         return settled
+
+    async def require_raises(self, loaded: Loaded) -> None:
+        """Refuse to raise what is held where its processor raises nothing from here. Raises CommandNotTaken."""
+        payment, book = loaded.payment, self._parts.connections
+        if payment.connection_id is None:
+            return
+        connection = await book.one(payment.merchant_id, payment.mode, payment.connection_id)
+        if not isinstance(book.adapter(connection), Increments):
+            raise CommandNotTaken("this processor raises no authorizations from here")
 
     async def look(self, loaded: Loaded, attempt: Attempt) -> Loaded:
         """Find out what became of an attempt, and save it. Safe to repeat."""

@@ -82,6 +82,8 @@ def contribution(attempt: Attempt) -> dict[str, int]:
             return {"capturing": amount, "voiding": attempt.releases}
         if operation is Operation.VOID:
             return {"voiding": amount}
+        if operation is Operation.INCREMENT:
+            return {"incrementing": amount}
         return {"refunding": amount} if operation is Operation.REFUND else {}
     if attempt.outcome is not Outcome.APPROVED or operation is Operation.VERIFY:
         return {}
@@ -90,6 +92,8 @@ def contribution(attempt: Attempt) -> dict[str, int]:
         return {"captured": settled, "voided": attempt.releases}
     if operation is Operation.SALE:
         return {"authorized": settled, "captured": settled}
+    if operation is Operation.INCREMENT:
+        return {"authorized": settled, "incremented": settled}
     word = {Operation.AUTHORIZE: "authorized", Operation.VOID: "voided"}.get(operation, "refunded")
     return {word: settled}
 

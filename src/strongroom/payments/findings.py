@@ -18,6 +18,7 @@ from strongroom.payments.decisions import (
     contribution,
     decided_over,
 )
+from strongroom.payments.holds import holds_now, prolonged
 from strongroom.payments.ledger import postings
 from strongroom.payments.model import (
     Attempt,
@@ -35,6 +36,12 @@ from strongroom.payments.model import (
 _replace: Final = msgspec.structs.replace
 #: Why a pending payment that a merchant began leads nowhere.
 NOBODY_THERE: Final = "challenge_not_possible"
+#: What a merchant hears of what did not happen, and leaves the authorization as it is.
+_FAILED: Final = {
+    Operation.CAPTURE: EventType.PAYMENT_CAPTURE_FAILED,
+    Operation.INCREMENT: EventType.PAYMENT_INCREMENT_FAILED,
+    Operation.VOID: EventType.PAYMENT_VOID_FAILED,
+}
 #: What saving takes at most: a lease that ends sooner may be over by then.
 _SAVING: Final = timedelta(seconds=2)
 
@@ -47,6 +54,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
     """
     payment = loaded.payment
     found = _without_challenge(payment, found)
+    found = _of_the_first(payment, attempt, found)
     if _tells_nothing_new(payment, attempt, found):
         return Decided(payment, changed=False)
     other = loaded.authorization
@@ -88,6 +96,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         changed = _replace(changed, voided=_released(changed, found) or 0, cancel_reason="expired")
     if _stays_released(changed, attempt, found):
         changed = _replace(changed, voided=found.released or 0)
+    if holds_now(attempt.operation, found):
+        changed = prolonged(changed, found.capture_before)
     if attempt.operation.authorizes:
         changed = _replace(
             changed,
@@ -141,6 +151,7 @@ def told_in_time(attempt: Attempt, found: Found, now: datetime) -> Found:
 
 def agrees(payment: Payment, attempt: Attempt, found: Found) -> bool:
     """Tell whether a report says what is known already."""
+    found = _of_the_first(payment, attempt, found)
     return (
         attempt.outcome is found.outcome
         and not _unknown_release(payment, attempt, found)
@@ -166,6 +177,17 @@ def _tells_nothing_new(payment: Payment, attempt: Attempt, found: Found) -> bool
     if found.outcome is Outcome.UNKNOWN:
         return True
     return agrees(payment, attempt, found)
+
+
+def _of_the_first(payment: Payment, attempt: Attempt, found: Found) -> Found:
+    """Return what is found of an authorization without what increments have added: those are attempts of their own."""
+    if not attempt.operation.authorizes or None in (found.amount, attempt.settled_amount):
+        return found
+    added_since = (found.amount or 0) - (attempt.settled_amount or 0)
+    known = (payment.incremented, payment.incremented + payment.incrementing)
+    if added_since > 0 and added_since in known:
+        return replace(found, amount=attempt.settled_amount)
+    return found
 
 
 def _approved_twice(attempt: Attempt, found: Found) -> bool:
@@ -280,7 +302,7 @@ def breaks_a_sum(payment: Payment) -> bool:
     return (
         payment.capturing + payment.captured + payment.voiding + payment.voided > payment.authorized
         or payment.refunding + payment.refunded + payment.disputed > payment.captured
-        or payment.authorized > payment.amount
+        or payment.authorized > payment.amount + payment.incremented
     )
 
 
@@ -313,14 +335,16 @@ def _happened(
             {
                 Operation.AUTHORIZE: EventType.PAYMENT_AUTHORIZED,
                 Operation.VERIFY: EventType.PAYMENT_VERIFIED,
+                Operation.INCREMENT: EventType.PAYMENT_INCREMENTED,
                 Operation.VOID: EventType.PAYMENT_VOIDED,
             }.get(before.operation, EventType.PAYMENT_CAPTURED),
         )
     if outcome in (Outcome.UNKNOWN, Outcome.PENDING):
         asks = after.action_url is not None
         return (EventType.PAYMENT_ACTION_REQUIRED if asks else EventType.PAYMENT_PROCESSING,)
-    if before.operation is Operation.CAPTURE:
-        return (EventType.PAYMENT_CAPTURE_FAILED,)
+    failed = _FAILED.get(before.operation)
+    if failed is not None:
+        return (failed,)
     if before.operation.authorizes and outcome is Outcome.DECLINED:
         return (EventType.PAYMENT_DECLINED,)
     return ()

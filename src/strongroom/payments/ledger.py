@@ -102,7 +102,7 @@ def _moved(attempt: Attempt) -> Mapping[Move, int]:
         return {}
     settled = attempt.amount if attempt.settled_amount is None else attempt.settled_amount
     match attempt.operation:
-        case Operation.AUTHORIZE:
+        case Operation.AUTHORIZE | Operation.INCREMENT:
             return {AUTHORIZE: settled}
         case Operation.SALE if attempt.reason == CAPTURE_FAILED:
             return {AUTHORIZE: settled}

@@ -49,6 +49,8 @@ class Operation(enum.StrEnum):
 
     AUTHORIZE = "authorize"
     CAPTURE = "capture"
+    #: Raises what is authorized.
+    INCREMENT = "increment"
     REFUND = "refund"
     SALE = "sale"
     #: Whether the card is good: of amount 0, and in no balance.
@@ -100,6 +102,13 @@ class Check(enum.StrEnum):
     UNAVAILABLE = "unavailable"
     #: It was not asked, or had nothing to compare.
     UNCHECKED = "unchecked"
+
+
+class OnExpiry(enum.StrEnum):
+    """What is done with a hold that nobody captured when its time is over."""
+
+    CANCEL = "cancel"
+    LEAVE = "leave"
 
 
 class Finding(enum.StrEnum):
@@ -188,6 +197,18 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     refunded: int = 0
     disputed: int = 0
     discrepancy: bool = False
+    #: The amount is an estimate: it may be raised.
+    estimated: bool = False
+    #: What an increment has asked for, and what increments have added to what is authorized.
+    incrementing: int = 0
+    incremented: int = 0
+    #: Until when it is held; None: nothing is, or until when is not known.
+    capture_before: datetime | None = None
+    on_expiry: OnExpiry | None = None
+    #: When all that is left is captured without being asked for again.
+    capture_at: datetime | None = None
+    #: When the merchant was told that the hold ends soon.
+    due_told_at: datetime | None = None
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -218,6 +239,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     #: Of a capture that is the last: what is released with it.
     releases: int = 0
+    #: Of an increment: what is authorized with it.
+    raises_to: int | None = None
     refund_id: RefundId | None = None
     outcome: Outcome | None = None
     basis: Basis | None = None
@@ -405,3 +428,5 @@ class Found:
     #: What the issuer said of the address and of the security code.
     avs_result: Check | None = None
     cvc_result: Check | None = None
+    #: Of an authorization or an increment: until when it is held, where the processor says so.
+    capture_before: datetime | None = None

@@ -56,6 +56,8 @@ class Report:
     dispute: DisputeTold | None = None
     #: The amount may be the whole payment's although the operation was about what was left of it.
     of_the_whole: bool = False
+    #: Of an increment: the amount is what is authorized with it, not what it adds.
+    of_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,18 @@ class CallsBack(Protocol):
 
     def called_back(self, attempt: Attempt, reply: Forwarded) -> bool:
         """Tell whether it was received; what came of it is told by a notice. Raises AnswerSurprising."""
+
+
+@runtime_checkable
+class Increments(Protocol):
+    """An adapter whose processor raises what it holds; without it, an increment is refused before anything is saved."""
+
+    def increment(self, command: Command) -> Template:
+        """Return the request that raises a hold to `command.attempt.raises_to`; `template` returns it too.
+
+        Raises:
+            CommandNotTaken: see `Adapter.template`.
+        """
 
 
 Adapters = Mapping[str, Adapter]

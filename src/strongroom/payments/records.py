@@ -9,12 +9,14 @@ from typing import Final
 import msgspec
 
 from strongroom.audit import Action, NewRecord, Origin, Recorder
+from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.decisions import Decided
 from strongroom.payments.disputes_wire import DisputeEvent, dispute_out
-from strongroom.payments.model import Attempt, Dispute, Payment
+from strongroom.payments.holds import HoldPolicy, is_over
+from strongroom.payments.model import Attempt, Dispute, Operation, Payment, Status
 from strongroom.payments.store import Change, JobChange, KeyClaim, KeyDone, NoticeDone
 from strongroom.payments.wire import PaymentEvent, RefundEvent, payment_out, refund_out
 from strongroom.webhooks import NewEvent, make_event
@@ -23,9 +25,12 @@ from strongroom.webhooks import NewEvent, make_event
 LOOKUP: Final = "lookup"
 #: The job that deals with a notice.
 NOTICE: Final = "notice"
+#: The job that sees to a payment's hold: tells that it ends soon, captures as scheduled, releases at its end.
+HOLD: Final = "hold"
 #: Who acts when nobody asked: recovery and notices.
 RECOVERY: Final = "system:recovery"
 NOTICES: Final = "system:notices"
+HOLDS: Final = "system:holds"
 
 Details = Mapping[str, str | int]
 
@@ -53,9 +58,12 @@ class Extras:
 class Scribe:
     """Writes down what was decided."""
 
-    def __init__(self, recorder: Recorder, delays_seconds: Sequence[int]) -> None:
+    def __init__(
+        self, recorder: Recorder, delays_seconds: Sequence[int], holds: HoldPolicy | None = None
+    ) -> None:
         self._recorder = recorder
         self._delays = tuple(delays_seconds)
+        self.holds: Final = holds or HoldPolicy()
 
     def change(self, decided: Decided, act: Act, extras: Extras) -> Change:
         """Return the change of a decision, with a record of each act and an event of each happening."""
@@ -92,7 +100,11 @@ class Scribe:
             postings=decided.postings,
             disputes=decided.disputes,
             events=self.events(decided, act.now),
-            jobs=[*(self.look(each, act.now) for each in decided.attempts), *extras.jobs],
+            jobs=[
+                *(self.look(each, act.now) for each in decided.attempts),
+                *self.hold(decided, act.now),
+                *extras.jobs,
+            ],
             notice=extras.notice,
         )
 
@@ -158,6 +170,40 @@ class Scribe:
             return JobChange(LOOKUP, attempt.attempt_id, attempt.lease_until)
         return JobChange(LOOKUP, attempt.attempt_id, self.next_look(0, now))
 
+    def hold(self, decided: Decided, now: datetime) -> Sequence[JobChange]:
+        """Say when somebody has to see to the payment's hold: at its next moment, or never again.
+
+        A release is no reason to look again: one that failed at the hold's end would be asked for without end.
+        """
+        payment = decided.payment
+        if is_over(payment):
+            return [JobChange(HOLD, payment.payment_id, None)]
+        released = any(each.operation is Operation.VOID for each in decided.attempts)
+        moment = self.holds.next_moment(payment)
+        if payment.status is not Status.REQUIRES_CAPTURE or moment is None or released:
+            return []
+        return [JobChange(HOLD, payment.payment_id, max(moment, now))]
+
+    def announced(self, payment: Payment, act: Act) -> NewRecord:
+        """Record that a merchant was told that a hold ends soon."""
+        return self.record(
+            Action.PAYMENTS_HOLD_ANNOUNCED,
+            payment,
+            payment.payment_id,
+            act,
+            _hold_facts(payment, payment.capture_before),
+        )
+
+    def hold_changed(self, payment: Payment, act: Act) -> NewRecord:
+        """Record that what happens to a hold by itself was changed."""
+        return self.record(
+            Action.PAYMENTS_HOLD_CHANGED,
+            payment,
+            payment.payment_id,
+            act,
+            _hold_facts(payment, payment.capture_at),
+        )
+
     def next_look(self, tries: int, now: datetime) -> datetime:
         """Say when to look again after so many looks; the last delay repeats."""
         return now + timedelta(seconds=self._delays[min(tries, len(self._delays) - 1)])
@@ -203,3 +249,11 @@ class Scribe:
             if attempt.decline_code is not None:
                 details["decline_code"] = attempt.decline_code
         return self.record(action, payment, attempt.attempt_id, act, details)
+
+
+def _hold_facts(payment: Payment, moment: datetime | None) -> Details:
+    """Say what a hold's end brings, and when what was changed or told of is due."""
+    facts: dict[str, str | int] = {"result": payment.on_expiry or "none"}
+    if moment is not None:
+        facts["due_at"] = rfc3339(moment)[:19] + "Z"
+    return facts

@@ -241,9 +241,14 @@ class Notices:
 
 def _matches(payment: Payment, attempt: Attempt, report: Report) -> bool:
     """Tell whether a notice speaks of what we asked: the operation, the currency and the amount."""
+    amounts: set[int | None] = {attempt.raises_to if report.of_total else attempt.amount}
+    if attempt.operation.authorizes:
+        # Some processors say of an authorization what it came to with its increments.
+        raised = attempt.amount + payment.incremented
+        amounts |= {raised, raised + payment.incrementing}
     if report.operation is not attempt.operation or report.currency != attempt.currency:
         return False
-    return report.amount == attempt.amount or (
+    return report.amount in amounts or (
         report.of_the_whole and attempt.amount < report.amount <= payment.authorized
     )
 

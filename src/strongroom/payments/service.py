@@ -32,7 +32,8 @@ from strongroom.payments.calls import SENDING_SECONDS_MAX
 from strongroom.payments.changes import Changes
 from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.errors import PaymentUnknown
-from strongroom.payments.model import CaptureMethod, Loaded, Payment, Status
+from strongroom.payments.holds import HoldPolicy, require_hold, require_schedule
+from strongroom.payments.model import CaptureMethod, Loaded, OnExpiry, Payment, Status
 from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.repeats import Repeats, Wish
 from strongroom.payments.returns import read_return_url
@@ -46,11 +47,19 @@ from strongroom.payments.stored import (
     reference_for,
     require_nobody_asked,
 )
-from strongroom.payments.wire import CancelIn, CaptureIn, ConfirmIn, PaymentIn, RefundIn
+from strongroom.payments.wire import (
+    CancelIn,
+    CaptureIn,
+    ConfirmIn,
+    IncrementIn,
+    PaymentIn,
+    RefundIn,
+)
 from strongroom.payments.wishes import (
     call_off,
     start_authorization,
     start_capture,
+    start_increment,
     start_refund,
     start_void,
 )
@@ -110,12 +119,20 @@ class PaymentService:
 
     async def _create(self, wanted: PaymentIn, wish: Wish) -> Answered:
         Money(wanted.amount, wanted.currency)  # refuses what is no currency (1)
+        require_hold(
+            CaptureMethod(wanted.capture_method),
+            estimated=wanted.estimated,
+            capture_at=wanted.capture_at,
+            on_expiry=wanted.on_expiry,
+        )
+        require_schedule(wanted.capture_at, self._clock.now())
         stored = _stored(wanted)
         return_url = read_return_url(wanted.return_url, wish.principal.mode)
         card = await self._card(wish, wanted.token)
         now = self._clock.now()
         made = msgspec.structs.replace(
-            _new_payment(wanted, wish, card, return_url, now), stored_credential=stored
+            _new_payment(wanted, wish, card, return_url, now, self._scribe.holds),
+            stored_credential=stored,
         )
         act = Act(wish.principal.actor, wish.origin, now)
         created = self._scribe.created(made, act)
@@ -210,6 +227,23 @@ class PaymentService:
         if isinstance(saved, Taken):
             return await self.repeats.answered(saved, wish)
         return answer_of(saved.payment, None, None, created=False, claim=wish.claim)
+
+    async def increment(self, payment: str, wanted: IncrementIn, wish: Wish) -> Answered:
+        """Hold more of a payment whose amount is an estimate.
+
+        Raises:
+            PaymentUnknown, PaymentNotReady, PaymentBusy, PaymentUnresolved, AmountBeyond, CommandNotTaken: see each.
+        """
+        return await self.repeats.once(wish, self._increment(payment, wanted, wish))
+
+    async def _increment(self, payment: str, wanted: IncrementIn, wish: Wish) -> Answered:
+        loaded = await self._loaded(payment, wish)
+        await self._attempts.require_raises(loaded)
+
+        def start(known: Loaded, asking: Asking) -> Decided:
+            return start_increment(known, wanted.amount, asking)
+
+        return await self._started(loaded, start, wish, _connection_of(loaded))
 
     async def refund(self, payment: str, wanted: RefundIn, wish: Wish) -> Answered:
         """Give money back.
@@ -352,8 +386,14 @@ class PaymentService:
 
 
 def _new_payment(
-    wanted: PaymentIn, wish: Wish, card: CardFacts | None, return_url: str | None, now: datetime
+    wanted: PaymentIn,
+    wish: Wish,
+    card: CardFacts | None,
+    return_url: str | None,
+    now: datetime,
+    holds: HoldPolicy,
 ) -> Payment:
+    held = wanted.capture_method == "manual"
     return Payment(
         merchant_id=wish.principal.merchant,
         mode=Mode(wish.principal.mode),
@@ -370,6 +410,9 @@ def _new_payment(
         reference=wanted.reference,
         metadata=wanted.metadata or {},
         return_url=return_url,
+        estimated=wanted.estimated,
+        capture_at=wanted.capture_at,
+        on_expiry=OnExpiry(wanted.on_expiry or holds.on_expiry) if held else None,
         created_by=wish.principal.actor,
         created_at=now,
         updated_at=now,

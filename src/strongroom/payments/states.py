@@ -75,7 +75,7 @@ def status_of(payment: Payment, attempts: Sequence[Attempt]) -> Status:
 
 
 def _of_balances(payment: Payment) -> Status:
-    if payment.capturing > 0 or payment.voiding > 0:
+    if payment.capturing > 0 or payment.voiding > 0 or payment.incrementing > 0:
         return Status.PROCESSING
     if payment.capturable > 0:
         return Status.REQUIRES_CAPTURE

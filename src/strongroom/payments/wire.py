@@ -47,6 +47,8 @@ CvcText = Annotated[
 ]
 Url = Annotated[str, Meta(min_length=8, max_length=2_000)]
 Capture = Literal["automatic", "manual"]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset")]
+Expiry = Literal["cancel", "leave"]
 
 
 class StoredCredentialIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +77,12 @@ class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Metadata | None = None
     return_url: Url | None = None
     stored_credential: StoredCredentialIn | None = None
+    #: The amount is an estimate: the processor is told so, and it may be raised while it is held.
+    estimated: bool = False
+    #: When all that is held is captured by itself.
+    capture_at: Moment | None = None
+    #: What is done with a hold that nobody captured when its time is over; the installation's setting without it.
+    on_expiry: Expiry | None = None
 
 
 class ConfirmIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +100,20 @@ class CaptureIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: Amount | None = None
     #: Whether what then remains is released.
     final_capture: bool = True
+
+
+class IncrementIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A wish to hold more."""
+
+    #: By how much, not to how much.
+    amount: Amount
+
+
+class HoldIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens to a hold by itself. What is left out stays; a `capture_at` of null schedules nothing any more."""
+
+    capture_at: Moment | msgspec.UnsetType | None = msgspec.UNSET
+    on_expiry: Expiry | msgspec.UnsetType = msgspec.UNSET
 
 
 class CancelIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,6 +161,9 @@ class Balances(msgspec.Struct, frozen=True):
     disputed: int
     capturable: int
     refundable: int
+    incrementing: int
+    #: What increments have added; it is in `authorized`.
+    incremented: int
 
 
 class StoredCredentialOut(msgspec.Struct, frozen=True):
@@ -187,6 +212,8 @@ class AttemptOut(msgspec.Struct, frozen=True):
     refund: str | None
     processor_reference: str | None
     settled_amount: int | None
+    #: Of an increment: what is authorized with it.
+    raises_to: int | None
     decline_code: str | None
     advice: str | None
     reason: str | None
@@ -228,6 +255,14 @@ class PaymentOut(msgspec.Struct, frozen=True):
     cancellation_reason: str | None
     #: What a processor reported does not add up: it is recorded, and a person looks.
     discrepancy: bool
+    #: Whether the amount is an estimate, which may be raised.
+    estimated: bool
+    #: Until when what is held may be captured, as the processor says or its scheme's published time does.
+    capture_before: str | None
+    #: When what is left is captured by itself.
+    capture_at: str | None
+    #: What is done with what nobody captured until then: cancel or leave.
+    on_expiry: str | None
     created_at: str
     updated_at: str
     #: The attempt that this request made.
@@ -338,6 +373,10 @@ def payment_out(payment: Payment, attempt: Attempt | None = None) -> PaymentOut:
         advice=payment.advice,
         cancellation_reason=payment.cancel_reason,
         discrepancy=payment.discrepancy,
+        estimated=payment.estimated,
+        capture_before=_moment(payment.capture_before),
+        capture_at=_moment(payment.capture_at),
+        on_expiry=payment.on_expiry,
         created_at=rfc3339(payment.created_at),
         updated_at=rfc3339(payment.updated_at),
         attempt=None if attempt is None else attempt_out(attempt),
@@ -358,6 +397,8 @@ def balances(payment: Payment) -> Balances:
         payment.disputed,
         payment.capturable,
         payment.refundable,
+        payment.incrementing,
+        payment.incremented,
     )
 
 
@@ -391,6 +432,7 @@ def attempt_out(attempt: Attempt) -> AttemptOut:
         refund=attempt.refund_id,
         processor_reference=attempt.processor_reference,
         settled_amount=attempt.settled_amount,
+        raises_to=attempt.raises_to,
         decline_code=attempt.decline_code,
         advice=attempt.advice,
         reason=attempt.reason,

@@ -24,6 +24,8 @@ from strongroom.payments.model import (
 )
 
 _replace: Final = msgspec.structs.replace
+#: What one payment may come to, in minor units.
+AMOUNT_MAX: Final = 999_999_999_999
 _CONFIRMABLE: Final = frozenset({Status.REQUIRES_CONFIRMATION, Status.REQUIRES_PAYMENT_METHOD})
 
 
@@ -71,6 +73,7 @@ def start_capture(loaded: Loaded, amount: int | None, asking: Asking, *, final: 
     """
     payment = loaded.payment
     _require_authorized(loaded)
+    _require_not_raised(payment)
     wanted = payment.capturable if amount is None else amount
     if wanted < 1 or wanted > payment.capturable:
         raise AmountBeyond(_left("captured", payment.capturable))
@@ -91,11 +94,34 @@ def start_void(loaded: Loaded, asking: Asking) -> Decided:
     """
     payment = loaded.payment
     _require_authorized(loaded)
+    _require_not_raised(payment)
     if payment.capturing or payment.voiding:
         raise PaymentBusy
     if payment.capturable < 1:
         raise PaymentNotReady("nothing of this payment is left to release")
     attempt = _attempt(payment, Operation.VOID, payment.capturable, asking)
+    return decided_over(loaded, payment, attempt, now=asking.now)
+
+
+def start_increment(loaded: Loaded, amount: int, asking: Asking) -> Decided:
+    """Ask to hold more, by so much. Only while nothing of the hold was taken or released, and nothing is under way.
+
+    Raises:
+        PaymentNotReady, PaymentBusy, PaymentUnresolved, AmountBeyond: see each.
+    """
+    payment, authorization = loaded.payment, loaded.authorization
+    _require_authorized(loaded)
+    if not payment.estimated:
+        raise PaymentNotReady("this payment's amount is no estimate: it cannot be raised")
+    if payment.capturing or payment.voiding or payment.incrementing:
+        raise PaymentBusy
+    holds = authorization is not None and authorization.operation is Operation.AUTHORIZE
+    if not holds or payment.captured or payment.voided:
+        raise PaymentNotReady("only a hold of which nothing was taken or released can be raised")
+    total = payment.authorized + amount
+    if amount < 1 or total > AMOUNT_MAX:
+        raise AmountBeyond("more cannot be held of one payment")
+    attempt = _replace(_attempt(payment, Operation.INCREMENT, amount, asking), raises_to=total)
     return decided_over(loaded, payment, attempt, now=asking.now)
 
 
@@ -183,6 +209,12 @@ def _attempt(
         step=asking.step,
         route=asking.route,
     )
+
+
+def _require_not_raised(payment: Payment) -> None:
+    """Refuse to take or release what is being raised: how much there is is not known."""
+    if payment.incrementing:
+        raise PaymentBusy
 
 
 def _require_resolved(loaded: Loaded) -> None:

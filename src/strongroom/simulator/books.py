@@ -137,6 +137,10 @@ class Payment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     totals: Totals = Totals()
     decline_code: str | None = None
     return_url: str | None = None
+    #: What increments added to what was authorized.
+    incremented: int = 0
+    #: Until when what is authorized may be captured, it says; nothing here expires by itself.
+    capture_before: datetime | None = None
     #: What was found of the security code: match or mismatch; None: none was given.
     cvc_check: str | None = None
 
@@ -234,6 +238,7 @@ def begin(
     now: datetime,
     cvc_check: str | None = None,
     unattended: Unattended | None = None,
+    capture_before: datetime | None = None,
 ) -> Payment:
     """Return the payment that a wish to authorize makes; a decline is a payment too."""
     new = Payment(
@@ -248,6 +253,7 @@ def begin(
         status=Status.REQUIRES_ACTION,
         return_url=return_url,
         cvc_check=cvc_check,
+        capture_before=capture_before,
     )
     if card.declined is not None:
         return _to(new, None, Status.DECLINED, decline_code=card.declined)
@@ -331,7 +337,8 @@ def increment(payment: Payment, amount: int) -> Ruling:
         return Ruling(payment, amount, "not_authorized")
     if payment.totals.authorized + amount > AMOUNT_MAX:
         return Ruling(payment, amount, "amount_too_large")
-    return Ruling(_summed(payment, payment.totals.plus(authorized=amount)), amount)
+    raised = msgspec.structs.replace(payment, incremented=payment.incremented + amount)
+    return Ruling(_summed(raised, payment.totals.plus(authorized=amount)), amount)
 
 
 def undo_capture(payment: Payment, amount: int) -> Payment:

@@ -6,6 +6,7 @@ decide on the same sums. Who asks twice, and what goes wrong, is `app`'s affair.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from msgspec.structs import replace
@@ -59,9 +60,13 @@ _DONE: Final = {
         "incremented",
         "increment_refused",
         "increment.succeeded",
-        None,
+        "increment.failed",
     ),
 }
+
+
+#: How long an authorization holds, it says.
+HOLD_SECONDS: Final = 604_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Processor:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
+        self.hold_seconds: float = HOLD_SECONDS
 
     def authorize(self, asked: Asked, wish: PaymentWish) -> Line:
         """Make a payment.
@@ -106,6 +112,7 @@ class Processor:
             now=now,
             cvc_check=_cvc_check(wish, card),
             unattended=self._unattended(asked, wish, card),
+            capture_before=now + timedelta(seconds=self.hold_seconds),
         )
         return self._became(payment, asked)
 

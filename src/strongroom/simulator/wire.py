@@ -142,10 +142,14 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     capture: bool
     authorized: int
+    #: What increments added; it is in `authorized`.
+    incremented: int
     captured: int
     voided: int
     refunded: int
     disputed: int
+    #: Until when what is authorized may be captured.
+    capture_before: datetime | None
     decline_code: str | None
     advice: str | None
     action: Action | None
@@ -325,10 +329,12 @@ def payment_view(payment: Payment, url: str) -> PaymentView:
         currency=payment.currency,
         capture=payment.capture,
         authorized=payment.totals.authorized,
+        incremented=payment.incremented,
         captured=payment.totals.captured,
         voided=payment.totals.voided,
         refunded=payment.totals.refunded,
         disputed=payment.disputed,
+        capture_before=payment.capture_before,
         decline_code=payment.decline_code,
         advice=payment.advice,
         action=Action("redirect", f"{url}/challenge/{payment.payment_id}") if waits else None,

@@ -61,7 +61,8 @@ grant execute on function payments.load(text, text, text, text), payments.save(j
 grant select on payments.payment to strongroom_gateway, strongroom_worker;
 grant update (version, status, capture_method, token_id, brand, bin, last4, connection_id, return_url, action_url,
               decline_code, advice, cancel_reason, authorized, capturing, captured, voiding, voided, refunding, refunded,
-              disputed, discrepancy, updated_at)
+              disputed, discrepancy, updated_at, capture_before, on_expiry, capture_at, due_told_at, incrementing,
+              incremented)
     on payments.payment to strongroom_gateway, strongroom_worker;
 grant select, insert, update (outcome, basis, processor_reference, settled_amount, decline_code, advice, reason, action_url,
                               lease_until, settled_at, instrument, route, scheme_transaction_id, avs_result, cvc_result)

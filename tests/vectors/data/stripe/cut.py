@@ -10,6 +10,7 @@ OPERATIONS = (
     ("post", "/v1/payment_intents"),
     ("post", "/v1/payment_intents/{intent}/capture"),
     ("post", "/v1/payment_intents/{intent}/cancel"),
+    ("post", "/v1/payment_intents/{intent}/increment_authorization"),
     ("get", "/v1/payment_intents/{intent}"),
     ("post", "/v1/refunds"),
     ("get", "/v1/refunds/{refund}"),

@@ -72,6 +72,7 @@ DESTINATION: Final = Destination(
         Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED),
         Route("continue", "POST", _PAYMENTS + "/details", JSON, {}, _KEYED),
         Route("call_back", "POST", f"/{API_VERSION}/cancels", JSON, {}, _KEYED),
+        Route("increment", "POST", _PAYMENT + "/amountUpdates", JSON, {}, _KEYED),
         Route("methods", "POST", f"/{API_VERSION}/paymentMethods", JSON),
     ),
     credential_fields=frozenset({"api_key"}),
@@ -93,6 +94,7 @@ _NOT_EXECUTED: Final = frozenset({"configuration", "security", "validation"})
 _IN_FLIGHT: Final = "704"
 _ENDS: Final = {
     Operation.CAPTURE: "captures",
+    Operation.INCREMENT: "amountUpdates",
     Operation.REFUND: "refunds",
     Operation.VOID: "cancels",
 }
@@ -157,12 +159,16 @@ class AdyenAdapter:
             "reference": reference_of(attempt),
         }
         if attempt.operation is not Operation.VOID:
-            body["amount"] = {"currency": attempt.currency, "value": attempt.amount}
+            body["amount"] = {"currency": attempt.currency, "value": _amount_of(attempt)}
         if attempt.operation.authorizes:
             body |= _authorization(command)
             return Template("authorize", _PAYMENTS, {}, headers, body)
         path = f"{_PAYMENTS}/{command.authorization}/{_ENDS[attempt.operation]}"
         return Template(attempt.operation.value, path, {}, headers, body)
+
+    def increment(self, command: Command) -> Template:
+        """Return the request that raises a hold: to how much, in Adyen's words."""
+        return self.template(command)
 
     def answer(self, command: Command, reply: Forwarded) -> Found:
         """Read an answer."""
@@ -192,7 +198,7 @@ class AdyenAdapter:
             raise AnswerSurprising
         amount = None if given.amount is None else (given.amount.currency, given.amount.value)
         voids = attempt.operation is Operation.VOID
-        if amount != (None if voids else (attempt.currency, attempt.amount)):
+        if amount != (None if voids else (attempt.currency, _amount_of(attempt))):
             raise AnswerSurprising
         return Found(
             Outcome.PENDING,
@@ -282,6 +288,11 @@ class AdyenAdapter:
         return Account(connection.account, connection.mode, missing)
 
 
+def _amount_of(attempt: Attempt) -> int:
+    """Return what Adyen is told: of an increment the whole, of everything else its own amount."""
+    return attempt.amount if attempt.raises_to is None else attempt.raises_to
+
+
 def _authorization(command: Command) -> dict[str, Json]:
     if command.return_url is None:
         raise TemplateRefused("Adyen wants a return URL with every payment")
@@ -301,7 +312,10 @@ def _authorization(command: Command) -> dict[str, Json]:
         body["captureDelayHours"] = 0
     else:
         # "Automatic capture is the default": without this an authorization would take the money.
-        body["additionalData"] = {"manualCapture": "true"}
+        more: dict[str, Json] = {"manualCapture": "true"}
+        if command.payment.estimated:
+            more["authorisationType"] = "PreAuth"
+        body["additionalData"] = more
     return body
 
 

@@ -110,11 +110,22 @@ def _called_back(item: ItemIn) -> Found:
     return _sale(item, captured=0, released=item.amount.value)
 
 
+def _raised(item: ItemIn) -> Found:
+    """An authorization was raised. The amount is what it came to, not what was added."""
+    return Found(
+        Outcome.APPROVED,
+        Basis.NOTICE,
+        processor_reference=item.psp_reference,
+        currency=item.amount.currency,
+    )
+
+
 _AUTHORIZING: Final = (Operation.AUTHORIZE, Operation.SALE)
 _ASKING: Final = (*_AUTHORIZING, Operation.VERIFY)
 #: Kinds that speak of an operation of ours.
 MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
     "AUTHORISATION": dict.fromkeys(_ASKING, (_approved, _declined)),
+    "AUTHORISATION_ADJUSTMENT": {Operation.INCREMENT: (_raised, _declined)},
     "CANCELLATION": {Operation.VOID: (_canceled, _declined)},
     "CAPTURE": {
         Operation.CAPTURE: (_approved, _declined),
@@ -148,9 +159,7 @@ DISPUTES: Final[Mapping[str, tuple[DisputeStatus, int]]] = {
 #: Kinds that move money, or say how much of it moves, without any operation of ours. A report without an operation is
 #: correlated and put aside with an alert: never believed, and never passed over in silence.
 UNASKED: Final = frozenset(
-    (
-        "AUTHORISATION_ADJUSTMENT CANCEL_OR_REFUND POSTPONED_REFUND REFUND_WITH_DATA VOID_PENDING_REFUND"
-    ).split()
+    ("CANCEL_OR_REFUND POSTPONED_REFUND REFUND_WITH_DATA VOID_PENDING_REFUND").split()
 )
 
 
@@ -182,6 +191,7 @@ def report_of(notification: NotificationIn) -> Report:
         event_type=item.event_code,
         of_the_whole=item.event_code == "CANCELLATION",
         dispute=None if disputed is None else _disputed(item, *disputed),
+        of_total=operation is Operation.INCREMENT,
     )
 
 

@@ -41,6 +41,7 @@ DESTINATION: Final = Destination(
         Route("capture", "POST", _PAYMENT + "/captures", JSON, {}, _KEYED, frozenset()),
         Route("void", "POST", _PAYMENT + "/voids", JSON, {}, _KEYED, frozenset()),
         Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED, frozenset()),
+        Route("increment", "POST", _PAYMENT + "/authorizations", JSON, {}, _KEYED, frozenset()),
         Route("find", "GET", r"/payments", "", {}, frozenset(), frozenset({"limit", "reference"})),
         Route("actions", "GET", _PAYMENT + "/actions", "", {}, frozenset(), frozenset()),
         Route("account", "GET", r"/workflows", "", {}, frozenset(), frozenset()),
@@ -76,7 +77,8 @@ def asked(command: Command) -> Template:
     if attempt.operation is Operation.CAPTURE:
         body["capture_type"] = "Final" if attempt.releases > 0 else "NonFinal"
     word = attempt.operation.value
-    return Template(word, f"/payments/{command.authorization}/{word}s", {}, headers, body)
+    end = "authorizations" if attempt.operation is Operation.INCREMENT else f"{word}s"
+    return Template(word, f"/payments/{command.authorization}/{end}", {}, headers, body)
 
 
 def payments_of(attempt: Attempt) -> Template:
@@ -100,7 +102,7 @@ def _require_sendable(attempt: Attempt) -> None:
         raise TemplateRefused("Checkout.com counts this currency in other units than ISO 4217 does")
     if attempt.currency in CURRENCIES_OF_TENS and attempt.amount % 10:
         raise TemplateRefused("Checkout.com takes this currency in tens of its smallest unit")
-    if attempt.amount > AMOUNT_MAX:
+    if max(attempt.amount, attempt.raises_to or 0) > AMOUNT_MAX:
         raise TemplateRefused("Checkout.com takes amounts of nine digits")
 
 
@@ -123,6 +125,9 @@ def _authorization(command: Command) -> dict[str, Json]:
         "metadata": {"strongroom": attempt.operation.value},
     }
     _say_stored(command, source, body)
+    if command.payment.estimated:
+        # Without it an authorization is final, and is not raised.
+        body["authorization_type"] = "Estimated"
     if command.return_url is None or command.nobody_there:
         # Nobody is there to be sent anywhere.
         body["3ds"] = {"enabled": False, "allow_upgrade": False}

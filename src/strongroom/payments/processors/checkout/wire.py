@@ -90,6 +90,21 @@ class ProcessedOut(msgspec.Struct, frozen=True):
     balances: Balances | None = None
     scheme_id: str | None = None
     source: SourceOut | None = None
+    expires_on: Text | None = None
+
+
+class IncrementedOut(msgspec.Struct, frozen=True):
+    """The answer to a raise of what is held. Its amount is what was added; the balances have the whole."""
+
+    action_id: ActionId
+    amount: Amount
+    currency: Currency
+    approved: bool
+    response_code: Code
+    reference: Text
+    links: Links = msgspec.field(name="_links", default_factory=Links)
+    balances: Balances | None = None
+    expires_on: Text | None = None
 
 
 class AcceptedOut(msgspec.Struct, frozen=True):
@@ -174,7 +189,9 @@ class WorkflowsOut(msgspec.Struct, frozen=True):
 class Marks(msgspec.Struct, frozen=True):
     """What we send along as metadata, and find in events: which of our operations it belongs to."""
 
-    strongroom: Literal["authorize", "capture", "refund", "sale", "verify", "void"] | None = None
+    strongroom: (
+        Literal["authorize", "capture", "increment", "refund", "sale", "verify", "void"] | None
+    ) = None
 
 
 class EventLinks(msgspec.Struct, frozen=True):

@@ -53,6 +53,7 @@ DESTINATION: Final = Destination(
         Route("capture", "POST", _PAYMENT + "/captures", JSON, {}, _KEYED, frozenset()),
         Route("void", "POST", _PAYMENT + "/voids", JSON, {}, _KEYED, frozenset()),
         Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED, frozenset()),
+        Route("increment", "POST", _PAYMENT + "/increments", JSON, {}, _KEYED, frozenset()),
         Route("find", "GET", r"/v1/operations", "", {}, frozenset(), frozenset({"reference"})),
         Route("account", "GET", r"/v1/account", "", {}, frozenset(), frozenset()),
     ),
@@ -71,11 +72,13 @@ _SHAPES: Final = {
     Operation.VOID: VoidOut,
     Operation.REFUND: RefundOut,
     Operation.VERIFY: PaymentOut,
+    Operation.INCREMENT: IncrementOut,
 }
 _OPERATIONS: Final = {
     CaptureOut: Operation.CAPTURE,
     VoidOut: Operation.VOID,
     RefundOut: Operation.REFUND,
+    IncrementOut: Operation.INCREMENT,
 }
 _thing: Final = msgspec.json.Decoder(ThingOut).decode
 _found: Final = msgspec.json.Decoder(FoundOut).decode
@@ -111,6 +114,10 @@ class SimulatorAdapter:
         path = f"/v1/payments/{command.authorization}/{word}s"
         return Template(word, path, {}, headers, body)
 
+    def increment(self, command: Command) -> Template:
+        """Return the request that holds more: by how much, like every other amount there."""
+        return self.template(command)
+
     def answer(self, command: Command, reply: Forwarded) -> Found:
         """Read an answer."""
         if reply.status in _NOT_EXECUTED:
@@ -143,8 +150,6 @@ class SimulatorAdapter:
         """Read a verified notice."""
         notice = decoded(_notice, body)
         thing = notice.data
-        if isinstance(thing, IncrementOut):
-            return None
         if thing.account != notice.account:
             raise AnswerSurprising
         if isinstance(thing, DisputeOut):
@@ -269,7 +274,7 @@ def _checked(attempt: Attempt, thing: ThingOut, basis: Basis) -> Found:
     ):
         raise AnswerSurprising
     # A release is of whatever was left there: what it says is recorded, and shows where the two books differ.
-    if isinstance(thing, CaptureOut | RefundOut) and (
+    if isinstance(thing, CaptureOut | IncrementOut | RefundOut) and (
         thing.status == "succeeded" and thing.amount != attempt.amount
     ):
         raise AnswerSurprising
@@ -304,16 +309,18 @@ def _payment_known(payment: PaymentOut, basis: Basis) -> Found:
     else:
         # Voided and expired were authorized first: releasing is an operation of its own.
         outcome = Outcome.APPROVED
+    # What increments added is theirs: here counts what was approved at first.
+    authorized = payment.authorized - payment.incremented
     verified = payment.status == "verified"
     if verified is not (outcome is Outcome.APPROVED and not payment.amount):
         raise AnswerSurprising
-    if outcome is Outcome.APPROVED and not (verified or 0 < payment.authorized <= payment.amount):
+    if outcome is Outcome.APPROVED and not (verified or 0 < authorized <= payment.amount):
         raise AnswerSurprising
     return Found(
         outcome,
         basis,
         processor_reference=payment.id,
-        amount=payment.authorized if outcome is Outcome.APPROVED else None,
+        amount=authorized if outcome is Outcome.APPROVED else None,
         currency=payment.currency,
         decline_code=payment.decline_code,
         advice=payment.advice,
@@ -322,6 +329,7 @@ def _payment_known(payment: PaymentOut, basis: Basis) -> Found:
         scheme_transaction_id=payment.network_transaction_id,
         cvc_result=None if payment.cvc_check is None else Check(payment.cvc_check),
         captured=payment.captured if outcome is Outcome.APPROVED and payment.capture else None,
+        capture_before=payment.capture_before if outcome is Outcome.APPROVED else None,
     )
 
 

@@ -44,6 +44,8 @@ class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment")
     captured: Amount
     voided: Amount
     refunded: Amount
+    incremented: Amount = 0
+    capture_before: datetime | None = None
     decline_code: Word | None = None
     advice: Word | None = None
     action: ActionOut | None = None
@@ -103,7 +105,7 @@ class DisputeOut(msgspec.Struct, frozen=True, tag_field="object", tag="dispute")
 
 
 class IncrementOut(_Operation, frozen=True, tag_field="object", tag="increment"):
-    """A raised authorization there; we ask for none."""
+    """A raised authorization there. Its amount is what was added."""
 
 
 ThingOut = PaymentOut | CaptureOut | VoidOut | RefundOut | IncrementOut

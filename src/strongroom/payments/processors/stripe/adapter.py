@@ -15,7 +15,7 @@ from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
 from strongroom.payments.processors.stripe import answers, setups
 from strongroom.payments.processors.stripe.amounts import amount_for_stripe
 from strongroom.payments.processors.stripe.notices import read_notice
-from strongroom.payments.processors.stripe.reading import ATTEMPT, CAPTURE, PAYMENT
+from strongroom.payments.processors.stripe.reading import ATTEMPT, CAPTURE, INCREMENT, PAYMENT
 from strongroom.payments.stored import StoredReason
 from strongroom.vault import FORM, Destination, Forwarded, Json, Route, Slot, Template, slot
 
@@ -36,6 +36,7 @@ _INTENT: Final = _INTENTS + r"/pi_[A-Za-z0-9_]{1,200}"
 _REFUND: Final = r"/v1/refunds/(?:re|pyr)_[A-Za-z0-9_]{1,200}"
 _SETUP: Final = setups.PATH + r"/seti_[A-Za-z0-9_]{1,200}"
 _OK: Final = 200
+_CHARGE: Final = "latest_charge"
 #: Stripe removes keys after 24 hours at the earliest; what is sent under one later is a new request.
 REPLAY_SECONDS: Final = 23 * 3_600
 
@@ -50,6 +51,9 @@ def destination(hosts: frozenset[str]) -> Destination:
             Route("authorize", "POST", _INTENTS, FORM, {}, _KEYED, nothing),
             Route("capture", "POST", _INTENT + "/capture", FORM, {}, _KEYED, nothing),
             Route("void", "POST", _INTENT + "/cancel", FORM, {}, _KEYED, nothing),
+            Route(
+                "increment", "POST", _INTENT + "/increment_authorization", FORM, {}, _KEYED, nothing
+            ),
             Route("refund", "POST", r"/v1/refunds", FORM, {}, _KEYED, nothing),
             Route("verify", "POST", setups.PATH, FORM, {}, _KEYED, nothing),
             Route("find", "GET", f"(?:{_INTENT}|{_REFUND}|{_SETUP})", "", {}, _VERSIONED, nothing),
@@ -129,6 +133,8 @@ class StripeAdapter:
                 "metadata": {CAPTURE: attempt.attempt_id},
             }
             return Template("capture", f"{there}/capture", {}, headers, body)
+        if attempt.operation is Operation.INCREMENT:
+            return self.increment(command)
         if attempt.operation is Operation.VOID:
             # A cancellation takes no metadata: its key, which its event repeats, is our reference.
             return Template("void", f"{there}/cancel", {}, headers, {})
@@ -141,6 +147,18 @@ class StripeAdapter:
             },
         }
         return Template("refund", "/v1/refunds", {}, headers, refund)
+
+    def increment(self, command: Command) -> Template:
+        """Return the request that raises a hold: to how much, in Stripe's words."""
+        attempt = command.attempt
+        amount_for_stripe(attempt.amount, attempt.currency)
+        body: dict[str, Json] = {
+            "amount": amount_for_stripe(attempt.raises_to or 0, attempt.currency),
+            "metadata": {INCREMENT: attempt.attempt_id},
+            "expand": [_CHARGE],
+        }
+        path = f"{_INTENTS}/{command.authorization}/increment_authorization"
+        return Template("increment", path, {}, self._headers(attempt.attempt_id), body)
 
     def find(self, attempt: Attempt) -> Template:
         """Return the request that asks for what Stripe named in an earlier answer.
@@ -225,11 +243,13 @@ def _authorization(command: Command, amount: int) -> dict[str, Json]:
         body["off_session"] = True
     elif command.return_url is not None:
         body["return_url"] = command.return_url
+    if attempt.operation is Operation.AUTHORIZE:
+        body["expand"] = [_CHARGE]  # it says until when it holds
     if stored is not None and stored.begins:
         once = stored.reason is StoredReason.ONE_OFF
         body["setup_future_usage"] = "on_session" if once else "off_session"
         # Its charge says what the network calls it.
-        body["expand"] = ["latest_charge"]
+        body["expand"] = [_CHARGE]
     return body
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads Stripe's answers to what we asked. What is not about our attempt, to the reference and the unit, surprises."""
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -13,11 +14,13 @@ from strongroom.payments.processors.stripe.amounts import amount_from_stripe
 from strongroom.payments.processors.stripe.reading import (
     ATTEMPT,
     CAPTURE,
+    INCREMENT,
     PAYMENT,
     authorization_known,
     capture_known,
     decline_of,
     decoded,
+    increment_known,
     operation_of,
     refund_known,
     void_known,
@@ -154,6 +157,10 @@ def _intent_checked(attempt: Attempt, intent: IntentOut, basis: Basis) -> Found:
     if attempt.operation is Operation.VOID:
         return void_known(intent, basis)
     amount, _ = amount_from_stripe(intent.amount, intent.currency)
+    if attempt.operation is Operation.INCREMENT:
+        if intent.metadata.get(INCREMENT) != attempt.attempt_id or amount != attempt.raises_to:
+            raise AnswerSurprising
+        return replace(increment_known(intent, basis), amount=attempt.amount)
     if attempt.operation is Operation.CAPTURE:
         if intent.metadata.get(CAPTURE) != attempt.attempt_id:
             raise AnswerSurprising

@@ -28,9 +28,11 @@ from strongroom.payments.processors.stripe.amounts import amount_from_stripe
 from strongroom.payments.processors.stripe.reading import (
     ATTEMPT,
     CAPTURE,
+    INCREMENT,
     authorization_known,
     capture_known,
     decoded,
+    increment_known,
     operation_of,
     refund_known,
     void_known,
@@ -130,7 +132,18 @@ def _verified(event: EventOut) -> Report | None:
 def _held(event: EventOut) -> Report | None:
     """Of an authorization that holds money now; the same event comes again when less is held."""
     intent = decoded(_intent, event.data.object)
-    return _began(event) if intent.status == "requires_capture" else None
+    if intent.status != "requires_capture":
+        return None
+    raised = intent.metadata.get(INCREMENT)
+    return _began(event) if raised is None else _raised(event, intent, raised)
+
+
+def _raised(event: EventOut, intent: IntentOut, reference: str) -> Report:
+    """Of the last raise of what is held: to how much."""
+    amount = amount_from_stripe(intent.amount, intent.currency)
+    found = increment_known(intent, Basis.NOTICE)
+    report = _report(event, reference, Operation.INCREMENT, amount, found)
+    return replace(report, of_total=True)
 
 
 def _succeeded(event: EventOut) -> Report | None:

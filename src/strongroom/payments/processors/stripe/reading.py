@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Stripe's objects say in our words, whichever way they came: answer, look or event."""
 
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from strongroom.payments.model import Basis, Found, Operation, Outcome
@@ -19,10 +20,11 @@ from strongroom.payments.processors.stripe.wire import (
 )
 from strongroom.payments.published import decoded
 
-#: Members of metadata: the attempt that an object was made for; its payment; the capture that was asked for later.
+#: Members of metadata: the attempt that an object was made for; its payment; the capture, and the last raise, of later.
 ATTEMPT: Final = "strongroom_attempt"
 PAYMENT: Final = "strongroom_payment"
 CAPTURE: Final = "strongroom_capture"
+INCREMENT: Final = "strongroom_increment"
 
 Shape = TypeVar("Shape")
 
@@ -88,7 +90,39 @@ def authorization_known(intent: IntentOut, basis: Basis) -> Found:
         amount=authorized,
         currency=currency,
         captured=authorized if intent.capture_method == "automatic" else None,
+        capture_before=held_until(intent),
     )
+
+
+def increment_known(intent: IntentOut, basis: Basis) -> Found:
+    """Say what a PaymentIntent says of the raise that was asked for last: it holds that much now.
+
+    Raises:
+        AnswerSurprising: it holds nothing, or not all that it says.
+    """
+    if (intent.capture_method, intent.status) != ("manual", "requires_capture"):
+        raise AnswerSurprising
+    if intent.amount_capturable != intent.amount:
+        raise AnswerSurprising
+    return Found(
+        Outcome.APPROVED,
+        basis,
+        processor_reference=intent.id,
+        currency=intent.currency.upper(),
+        capture_before=held_until(intent),
+    )
+
+
+def held_until(intent: IntentOut) -> datetime | None:
+    """Say until when a PaymentIntent holds, where it says so."""
+    charge = intent.latest_charge
+    if intent.status != "requires_capture" or not isinstance(charge, ChargedOut):
+        return None
+    details = charge.payment_method_details
+    card = None if details is None else details.card
+    if card is None or card.capture_before is None:
+        return None
+    return datetime.fromtimestamp(card.capture_before, UTC)
 
 
 def capture_known(intent: IntentOut, basis: Basis) -> Found:
@@ -156,11 +190,13 @@ def refund_known(refund: RefundOut, basis: Basis) -> Found:
 __all__ = [
     "ATTEMPT",
     "CAPTURE",
+    "INCREMENT",
     "PAYMENT",
     "authorization_known",
     "capture_known",
     "decline_of",
     "decoded",
+    "increment_known",
     "operation_of",
     "refund_known",
     "void_known",

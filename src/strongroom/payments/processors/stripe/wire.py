@@ -57,6 +57,8 @@ class CardDetailsOut(msgspec.Struct, frozen=True):
 
     checks: ChecksOut | None = None
     network_transaction_id: str | None = None
+    #: Until when it may be captured, in seconds since 1970; in charges only.
+    capture_before: Annotated[int, Meta(ge=0, lt=2**33)] | None = None
 
 
 class DetailsOut(msgspec.Struct, frozen=True):
