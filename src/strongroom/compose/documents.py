@@ -23,8 +23,8 @@ from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import books_api, connections_api, disputes_api, holds_api
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
+from strongroom.payments.events_wire import EVENT_DATA
 from strongroom.payments.routing import api as routing_api
-from strongroom.payments.wire import EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
 from strongroom.vault.erasure import api as erasure_api

@@ -27,6 +27,7 @@ from strongroom.kernel.invariant import Bug
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
 from strongroom.payments.answers import Answered
+from strongroom.payments.holds_wire import IncrementIn
 from strongroom.payments.model import Status
 from strongroom.payments.reading import PAGE_ROWS_MAX, Payments, Search
 from strongroom.payments.repeats import CREATE, Wish
@@ -36,7 +37,6 @@ from strongroom.payments.wire import (
     CancelIn,
     CaptureIn,
     ConfirmIn,
-    IncrementIn,
     PaymentIn,
     PaymentOut,
     PaymentPage,

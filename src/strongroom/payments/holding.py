@@ -39,10 +39,10 @@ from strongroom.payments.holds import (
     start_scheduled_capture,
     told_soon,
 )
+from strongroom.payments.holds_wire import HoldIn
 from strongroom.payments.model import Loaded, OnExpiry, Outcome, Payment
 from strongroom.payments.records import HOLDS, Act, Extras, Scribe
 from strongroom.payments.store import Change, Taken
-from strongroom.payments.wire import HoldIn
 
 #: Starts what a step asks for.
 _Start = Callable[[Loaded, Asking], Decided]

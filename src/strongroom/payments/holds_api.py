@@ -15,7 +15,8 @@ from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
 from strongroom.payments.api import Desk
 from strongroom.payments.holding import HoldChanges
-from strongroom.payments.wire import HoldIn, PaymentOut, payment_out
+from strongroom.payments.holds_wire import HoldIn
+from strongroom.payments.wire import PaymentOut, payment_out
 
 
 @post(

@@ -15,10 +15,11 @@ from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.decisions import Decided
 from strongroom.payments.disputes_wire import DisputeEvent, dispute_out
+from strongroom.payments.events_wire import PaymentEvent, RefundEvent
 from strongroom.payments.holds import HoldPolicy, is_over
 from strongroom.payments.model import Attempt, Dispute, Operation, Payment, Status
 from strongroom.payments.store import Change, JobChange, KeyClaim, KeyDone, NoticeDone
-from strongroom.payments.wire import PaymentEvent, RefundEvent, payment_out, refund_out
+from strongroom.payments.wire import payment_out, refund_out
 from strongroom.webhooks import NewEvent, make_event
 
 #: The job that looks at an attempt whose outcome is not known.

@@ -33,6 +33,7 @@ from strongroom.payments.changes import Changes
 from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.errors import PaymentUnknown
 from strongroom.payments.holds import HoldPolicy, require_hold, require_schedule
+from strongroom.payments.holds_wire import IncrementIn
 from strongroom.payments.model import CaptureMethod, Loaded, OnExpiry, Payment, Status
 from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.repeats import Repeats, Wish
@@ -51,7 +52,6 @@ from strongroom.payments.wire import (
     CancelIn,
     CaptureIn,
     ConfirmIn,
-    IncrementIn,
     PaymentIn,
     RefundIn,
 )

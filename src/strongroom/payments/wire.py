@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP shapes of payments. Unknown fields are refused; amounts are whole minor units; none can hold a card number."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from strongroom.kernel.clock import rfc3339
-from strongroom.kernel.events import EventType
 from strongroom.payments.model import Attempt, Payment, Refund
 from strongroom.payments.route import Route
 
@@ -100,20 +98,6 @@ class CaptureIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: Amount | None = None
     #: Whether what then remains is released.
     final_capture: bool = True
-
-
-class IncrementIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A wish to hold more."""
-
-    #: By how much, not to how much.
-    amount: Amount
-
-
-class HoldIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to a hold by itself. What is left out stays; a `capture_at` of null schedules nothing any more."""
-
-    capture_at: Moment | msgspec.UnsetType | None = msgspec.UNSET
-    on_expiry: Expiry | msgspec.UnsetType = msgspec.UNSET
 
 
 class CancelIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -326,27 +310,6 @@ class ProblemOfPayment(msgspec.Struct, frozen=True, omit_defaults=True):
     decline_code: str | None = None
     advice: str | None = None
     refund: RefundOut | None = None
-
-
-class PaymentEvent(msgspec.Struct, frozen=True):
-    """What an event about a payment carries."""
-
-    payment: PaymentOut
-
-
-class RefundEvent(msgspec.Struct, frozen=True):
-    """What an event about a refund carries."""
-
-    refund: RefundOut
-    payment: PaymentOut
-
-
-#: What the `data` of each event of payments is.
-EVENT_DATA: Final[Mapping[EventType, type[msgspec.Struct]]] = {
-    each: RefundEvent if each.value.startswith("refund.") else PaymentEvent
-    for each in EventType
-    if each.value.startswith(("payment.", "refund."))
-}
 
 
 def payment_out(payment: Payment, attempt: Attempt | None = None) -> PaymentOut:
