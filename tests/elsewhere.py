@@ -76,6 +76,7 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
     }
     begun = await service.vault(tenant.keys[mode]).post("/v1/imports", {"format": "csv"})
     found["import_id"] = begun.json()["id"]
+    found["reconciliation_id"] = await open_report(service, tenant.merchant, mode)
     for listener, caller in (
         ("vault", service.vault(tenant.keys[mode])),
         ("gateway", service.gateway(tenant.keys[mode])),
@@ -84,6 +85,34 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
         page = (await caller.get("/v1/audit/records?limit=1")).json()
         found[f"{listener} record_id"] = page["data"][0]["id"]
     return {**found, "console record_id": found["gateway record_id"]}
+
+
+async def open_report(
+    service: Service, merchant: MerchantId, mode: Mode, state: str = "open"
+) -> str:
+    """A settlement report whose file has not come, of a connection of its own; or one that was compared."""
+    connection, report = new_id("con"), new_id("rcn")
+    await service.look(
+        Domain.CORE,
+        """insert into payments.connection values ($1, $2, $3, 'n', 'checkout', 'a', 'by_reference', 'disabled', now(),
+                                                   now())""",
+        merchant,
+        mode.value,
+        connection,
+    )
+    await service.look(
+        Domain.CORE,
+        """insert into payments.settlement_report (merchant_id, mode, report_id, connection_id, format, state, digest,
+                                                   created_by, created_at, updated_at)
+           values ($1, $2, $3, $4, 'generic', $6, sha256($5), 'x', now(), now())""",
+        merchant,
+        mode.value,
+        report,
+        connection,
+        report.encode(),
+        state,
+    )
+    return report
 
 
 async def access_rule(service: Service, merchant: MerchantId, mode: Mode) -> str:

@@ -57,6 +57,7 @@ PREFIXES: Final = {
     "erasure_id": "ers",
     "job_id": "job",
     "import_id": "imp",
+    "reconciliation_id": "rcn",
     "export_id": "job",
     "key_id": "key",
     "network_id": "net",

@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 
 from api.test_services import machine
 from approving import Two
-from elsewhere import exporting_job, waiting_job
+from elsewhere import exporting_job, open_report, waiting_job
 from jwt_maker import EdKey
 from members import ACT, Member
 from oidc_provider import SECRET, OidcProvider, oidc_provider
@@ -206,6 +206,7 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         "token_id": token["id"],
         "cvc": token["cvc"],
         "import_id": await importing(shop),
+        "reconciliation_id": await reported(shop),
         "export_id": await exporting_job(service, tenant.merchant, Mode.TEST),
         "key_id": key.key.key_id,
         "payment_id": paid["id"],
@@ -272,6 +273,15 @@ async def erased(shop: Shop) -> str:
 async def importing(shop: Shop) -> str:
     await shop.vault.post("/v1/imports/key")
     return str((await shop.vault.post("/v1/imports", {"format": "csv"})).json()["id"])
+
+
+async def reported(shop: Shop) -> str:
+    """A settlement report whose file has not come."""
+    return await open_report(shop.service, shop.tenant.merchant, Mode.TEST)
+
+
+async def compared(shop: Shop) -> str:
+    return await open_report(shop.service, shop.tenant.merchant, Mode.TEST, "done")
 
 
 async def unconfirmed(shop: Shop) -> str:
@@ -449,6 +459,8 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
             *(f"POST /v1/jobs/{{job_id}}/{act}" for act in ("cancel", "pause", "rate", "resume")),
         )
     },
+    "gateway PUT /v1/reconciliations/{reconciliation_id}/content": ("reconciliation_id", reported),
+    "gateway POST /v1/reconciliations/{reconciliation_id}/again": ("reconciliation_id", compared),
     "gateway POST /v1/payments/{payment_id}/confirm": ("payment_id", unconfirmed),
     "gateway POST /v1/payments/{payment_id}/capture": ("payment_id", authorized),
     "gateway POST /v1/payments/{payment_id}/cancel": ("payment_id", authorized),
@@ -483,7 +495,13 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
 #: What stands in a body and is made for it.
 MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
-OWN = {"dst_": "destination_id", "sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
+OWN = {
+    "con_": "connection_id",
+    "dst_": "destination_id",
+    "sso_": "provider_id",
+    "tok_": "token_id",
+    "whe_": "endpoint_id",
+}
 
 
 def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
@@ -627,6 +645,7 @@ UNKNOWN = {
     "token_id": "tok",
     "job_id": "job",
     "import_id": "imp",
+    "reconciliation_id": "rcn",
     "export_id": "job",
     "key_id": "key",
     "payment_id": "pay",

@@ -16,7 +16,7 @@ from api.test_cross_tenant import ROUTES, Route, own_body
 from api.test_openapi import EVERY, Operation, body_of, destined, ids_of, is_for_people
 from database import Databases, Server, fresh_databases
 from elsewhere import World as Persons
-from elsewhere import erasure_under_way, exporting_job, waiting_job, world_of
+from elsewhere import erasure_under_way, exporting_job, open_report, waiting_job, world_of
 from paying import Shop, open_shop
 from polling import until
 from service import Caller, Service, Tenant, running
@@ -81,6 +81,8 @@ CHANGEABLE = {
     "payments.connection": "status = status",
     "payments.payment": "status = status",
     "payments.refund": "status = status",
+    "payments.settlement_line": "result = result",
+    "payments.settlement_report": "state = state",
     "vault.card_identity": "token_id = token_id",
     "vault.connection": "status = status",
     "vault.erasure": "state = state",
@@ -320,6 +322,7 @@ class World:
             "cvc": token["cvc"],
             "key_id": key.key.key_id,
             "payment_id": payment.json()["id"],
+            "reconciliation_id": await open_report(service, tenant.merchant, Mode.TEST),
             "import_id": (await vault.post("/v1/imports", {"format": "csv"})).json()["id"],
             "export_id": await exporting_job(service, tenant.merchant, Mode.TEST),
             "job_id": await waiting_job(service, tenant.merchant, Mode.TEST),

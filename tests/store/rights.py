@@ -125,6 +125,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.returned": frozenset({"select", "delete"}),
         "payments.routing_active": _CHANGE,
         "payments.routing_rules": _ADD,
+        "payments.settlement_line": _READ,
+        "payments.settlement_piece": frozenset({"select", "insert", "delete"}),
+        "payments.settlement_report": _CHANGE,
         "strongroom.migration": _READ,
         "webhooks.delivery": _ADD,
         "webhooks.delivery_try": _READ,
@@ -146,6 +149,9 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
         "payments.returned": frozenset({"select", "delete"}),
+        "payments.settlement_line": _CHANGE | {"delete"},
+        "payments.settlement_piece": frozenset({"select", "delete"}),
+        "payments.settlement_report": _MOVE | {"delete"},
         "strongroom.migration": _READ,
         "webhooks.delivery": _CHANGE,
         "webhooks.delivery_try": _ADD,
@@ -403,6 +409,17 @@ ROWS: Final[dict[str, str]] = {
     "payments.posting": (
         "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"
         " values ('{m}', 'test', 'pay_{m}', '{own}', 'holds', 'authorizations', 1, 'AED', 'con', now())"
+    ),
+    "payments.settlement_report": (
+        "(merchant_id, mode, report_id, connection_id, format, state, digest, created_by, created_at, updated_at)"
+        f" values ('{{m}}', 'test', '{{own}}', 'con_{{m}}', 'generic', 'open', {_HASH}, 'x', now(), now())"
+    ),
+    "payments.settlement_piece": (
+        "(merchant_id, mode, report_id, number, line, bytes, content) values ('{m}', 'test', '{aud}', 0, 1, 0, '')"
+    ),
+    "payments.settlement_line": (
+        "(merchant_id, mode, report_id, run, place, result, kind)"
+        " values ('{m}', 'test', '{aud}', 1, 2, 'kept', 'fee')"
     ),
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"

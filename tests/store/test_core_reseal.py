@@ -89,6 +89,8 @@ NOT_SEALED: Final[dict[str, str]] = {
     "identity.used_once.value_hash": "a hash",
     "keys.data_key.mac": "a MAC",
     "keys.data_key.wrapped": "wrapped under a root: `rotate-root` wraps it anew",
+    "payments.settlement_piece.content": "a report of a processor, which holds no card number, in clear",
+    "payments.settlement_report.digest": "a hash",
     "vault.canary.sealed": "one row, under the platform's key: its rotation seals it anew at once",
     "vault.card_identity.fingerprint": "a keyed hash: moved by the vault's re-seal of `fingerprint`",
     "vault.cvc_epoch.wrapped": "wrapped under a root, for half an hour",

@@ -34,6 +34,8 @@ SCHEMAS: Final = {
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "payments.routing": {"payments"},
+    # A report's end commits with its event, and its arrival with the job that compares it.
+    "payments.settlement": {"payments", "jobs", "webhooks"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
@@ -97,6 +99,7 @@ RUN_BY: Final = {
     "keys.reseal": core(Login.GATEWAY, Login.CONSOLE, Login.WORKER),
     "payments": _PAYMENTS,
     "payments.routing": _GATEWAY,
+    "payments.settlement": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
@@ -206,6 +209,18 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.be_bookkeeper": _EVERYBODY,  # names no table
     "payments.state_merchant": _EVERYBODY,  # names no table
     "payments.touch_connection": _GATEWAY,
+    # Reports come in through the gateway; the worker compares them.
+    **{
+        f"payments.settlement.{each}": _GATEWAY
+        for each in ("insert_piece", "insert_report", "read_again", "report_taken")
+    },
+    **{
+        f"payments.settlement.{each}": _WORKER
+        for each in ("clear_lines", "compare_lines", "drop_report", "look_for_unnamed", "result_is")
+    },
+    "payments.settlement.be_settlement_retention": _EVERYBODY,  # names no table
+    "payments.settlement.prefer_indexes": _EVERYBODY,  # likewise
+    "payments.settlement.put_job": _SERVING,
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.rotation.lock_key": _EVERYBODY,  # names no table
     "vault.rotation.take_time": _EVERYBODY,  # names no table

@@ -84,6 +84,9 @@ class Action(enum.StrEnum):
     PAYMENTS_HOLD_CHANGED = "payments.hold.changed"
     PAYMENTS_PAYMENT_CANCELED = "payments.payment.canceled"
     PAYMENTS_PAYMENT_CREATED = "payments.payment.created"
+    PAYMENTS_RECONCILIATION_ENDED = "payments.reconciliation.ended"
+    PAYMENTS_RECONCILIATION_FAILED = "payments.reconciliation.failed"
+    PAYMENTS_RECONCILIATION_STARTED = "payments.reconciliation.started"
     PAYMENTS_ROUTING_ACTIVATED = "payments.routing.activated"
     PAYMENTS_ROUTING_WRITTEN = "payments.routing.written"
     VAULT_ACCESS_RULE_CHANGED = "vault.access_rule.changed"
@@ -190,7 +193,10 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
 }
 #: The facts that are whole numbers, likewise.
 NUMBER_FACTS: Final = frozenset(
-    "amount count duplicates key_version lifetime_seconds refused rules_version size status window_seconds".split()
+    (
+        "amount amount_differs count currency_differs doubled duplicates kept key_version lifetime_seconds "
+        "lines matched missing_here missing_there refused rules_version size status window_seconds"
+    ).split()
 )
 #: A whole number in a record is below this: twelve digits, so that no card number fits.
 FACT_NUMBER_LIMIT: Final = 10**12

@@ -40,6 +40,10 @@ ORDINARY: Final = frozenset(
         Action.PAYMENTS_HOLD_CHANGED,
         Action.PAYMENTS_PAYMENT_CANCELED,
         Action.PAYMENTS_PAYMENT_CREATED,
+        # What differs is counted and alerted by metrics of its own: strongroom_reconciliation…
+        Action.PAYMENTS_RECONCILIATION_ENDED,
+        Action.PAYMENTS_RECONCILIATION_FAILED,
+        Action.PAYMENTS_RECONCILIATION_STARTED,
         Action.VAULT_CVC_DISCARDED,
         Action.VAULT_CVC_SEALED,
         Action.VAULT_CVC_USED,

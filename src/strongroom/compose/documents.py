@@ -25,6 +25,8 @@ from strongroom.payments import books_api, connections_api, disputes_api, holds_
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
 from strongroom.payments.events_wire import EVENT_DATA
 from strongroom.payments.routing import api as routing_api
+from strongroom.payments.settlement import api as settlement_api
+from strongroom.payments.settlement.wire import EVENT_DATA as SETTLEMENT_EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
 from strongroom.vault.erasure import api as erasure_api
@@ -62,6 +64,7 @@ GATEWAY_ROUTES: Final = (
     *books_api.ROUTES,
     *disputes_api.ROUTES,
     *holds_api.ROUTES,
+    *settlement_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
     *routing_api.ROUTES,
     *webhooks_api.ROUTES,
@@ -112,7 +115,7 @@ def gateway_document() -> bytes:
 
 def events_document() -> bytes:
     """Return the JSON schema of every event, by its type."""
-    known = {**EVENT_DATA, **DISPUTE_EVENT_DATA, **VAULT_EVENT_DATA}
+    known = {**DISPUTE_EVENT_DATA, **EVENT_DATA, **SETTLEMENT_EVENT_DATA, **VAULT_EVENT_DATA}
     return json.dumps(event_schemas(known), indent=2, sort_keys=True).encode() + b"\n"
 
 

@@ -40,6 +40,10 @@ from strongroom.payments.routing.breakers import Breakers
 from strongroom.payments.routing.router import Router
 from strongroom.payments.routing.service import RoutingService
 from strongroom.payments.service import LEASE_SLACK_SECONDS, PaymentService
+from strongroom.payments.settlement.api import ReportDesk
+from strongroom.payments.settlement.comparing import Comparing, ComparingParts
+from strongroom.payments.settlement.retention import LOOK_SECONDS, Retention
+from strongroom.payments.settlement.uploads import Reports
 from strongroom.payments.store import ChangeSink, PaymentReader
 from strongroom.vault.events import EVENT_DATA
 from strongroom.webhooks.deliver import Deliverer
@@ -55,6 +59,8 @@ from strongroom.webhooks.relay import Relay
 
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
+#: The job that compares a settlement report (`settlement.uploads` puts it). One at a time: it fills a processor.
+SETTLEMENT: Final = "settlement"
 #: How often the ledger is compared with the payments.
 BOOKS_SECONDS: Final = 3_600.0
 #: How often the vault's outbox is looked into.
@@ -135,6 +141,17 @@ def gateway_state(
     return {
         "books": Books(database),
         "disputes": Disputes(database),
+        "reconciliations": ReportDesk(
+            Reports(
+                database=database,
+                connections=book,
+                recorder=recorder,
+                clock=site.clock,
+                wake=lambda: process.wake(SETTLEMENT),
+            ),
+            recorder,
+            site.clock,
+        ),
         "payments": Desk(service, Payments(database), recorder, site.clock),
         "holds": HoldChanges(changes, scribe, site.clock),
         "connections": ConnectionDesk(
@@ -231,6 +248,7 @@ def start_worker(
             LOOKUP: Handler(LookUps(changes, attempts, scribe, site.clock).run),
             NOTICE: Handler(notices.run),
             DELIVERY: deliverer.handler(),
+            SETTLEMENT: Handler(_comparing(process, database, recorder).run, at_once_max=1),
         },
         poll_seconds=site.settings.worker_poll_ms / 1_000,
         log=site.log,
@@ -240,6 +258,8 @@ def start_worker(
     process.on_close(worker.stop)
     _compare_books(process, database)
     _bring_vault_events(process, database)
+    reports = Retention(database, site.clock, site.settings.settlement_kept_days)
+    process.periodic([Task("settlement-retention", LOOK_SECONDS, reports.run)])
     return worker
 
 
@@ -249,6 +269,21 @@ def _hold_parts(
     site = process.site
     lease = timedelta(seconds=site.settings.processor_timeout_seconds + LEASE_SLACK_SECONDS)
     return HoldParts(changes, attempts, scribe, site.clock, lease)
+
+
+def _comparing(process: Process, database: Database, recorder: EventRecorder) -> Comparing:
+    """Compose what compares settlement reports."""
+    site = process.site
+    return Comparing(
+        ComparingParts(
+            database=database,
+            recorder=recorder,
+            clock=site.clock,
+            log=site.log,
+            metrics=site.metrics.payments,
+            wake=lambda: process.wake(DELIVERY),
+        )
+    )
 
 
 def _bring_vault_events(process: Process, database: Database) -> None:

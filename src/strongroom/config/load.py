@@ -364,6 +364,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "hold_soon_seconds": _count_or_zero,
     "hold_on_expiry": _cancel_or_leave,
     "delivery_delays_seconds": _counts,
+    "settlement_kept_days": _count,
     "worker": _truth,
     "worker_poll_ms": _count,
     "key_backup_days": _count,

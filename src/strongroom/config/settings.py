@@ -347,6 +347,13 @@ class Settings(VaultSettings):
             "Waits between two tries to deliver an event to an endpoint; behind the last one it is given up."
         ),
     )
+    settlement_kept_days: int = field(
+        default=400,
+        metadata=says(
+            "Days after which a settlement report goes, with what its lines were found to be. Its audit record, with "
+            "digest and counts, stays."
+        ),
+    )
     worker: bool = field(
         default=True,
         metadata=says(

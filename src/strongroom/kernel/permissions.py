@@ -49,6 +49,8 @@ class Permission(enum.StrEnum):
     PAYMENTS_PAYMENT_CREATE = "payments:payment:create"
     PAYMENTS_PAYMENT_INCREMENT = "payments:payment:increment"
     PAYMENTS_PAYMENT_READ = "payments:payment:read"
+    PAYMENTS_RECONCILIATION_CREATE = "payments:reconciliation:create"
+    PAYMENTS_RECONCILIATION_READ = "payments:reconciliation:read"
     PAYMENTS_REFUND_CREATE = "payments:refund:create"
     PAYMENTS_REFUND_READ = "payments:refund:read"
     PAYMENTS_ROUTING_READ = "payments:routing:read"

@@ -233,6 +233,19 @@ class PaymentMetrics:
             ["result"],
             registry=registry,
         )
+        self._lines = Counter(
+            "strongroom_reconciliation_lines",
+            "Lines of settlement reports, and attempts that none names, by what they were found to be.",
+            ["result"],
+            registry=registry,
+        )
+        #: `outcome`: agreed, differed (somebody must look), failed.
+        self._reconciliations = Counter(
+            "strongroom_reconciliations",
+            "Settlement reports that were compared to their end, or could not be.",
+            ["outcome"],
+            registry=registry,
+        )
 
     def connections_by_breaker(self, counts: Mapping[str, int]) -> None:
         """Say how many connections there are with each state of a breaker."""
@@ -246,6 +259,16 @@ class PaymentMetrics:
     def routed(self, result: str) -> None:
         """Count what a rule decided."""
         self._routed.labels(result).inc()
+
+    def reconciled(self, lines: Mapping[str, int]) -> None:
+        """Count lines of a report; one that is found to be something else later is counted as that, too."""
+        for result, count in lines.items():
+            if count > 0:
+                self._lines.labels(result).inc(count)
+
+    def reconciliations(self, outcome: str) -> None:
+        """Count a report."""
+        self._reconciliations.labels(outcome).inc()
 
     def settled(self, operation: str, outcome: str) -> None:
         """Count an attempt that came into a state."""

@@ -84,6 +84,22 @@ grant execute on function webhooks.publish(text, text, text, text, text, text, t
 grant select, insert on webhooks.event, webhooks.delivery to strongroom_gateway, strongroom_worker;
 grant select on webhooks.endpoint to strongroom_gateway, strongroom_worker;
 
+-- Settlement reports come in through the gateway; the worker compares them, and alone lets them go. What a line says
+-- stays as it came: the worker changes only what it is found to be.
+grant select, insert,
+      update (state, received, next_line, pieces, header, run, step, next_piece, next_attempt, first_attempt, last_attempt,
+              lines, matched, missing_here, missing_there, amount_differs, currency_differs, doubled, kept, totals, problem,
+              updated_at, ended_at)
+    on payments.settlement_report to strongroom_gateway;
+grant select, insert, delete on payments.settlement_piece to strongroom_gateway;
+grant select on payments.settlement_line to strongroom_gateway;
+grant select, delete,
+      update (state, step, next_piece, next_attempt, first_attempt, last_attempt, lines, matched, missing_here,
+              missing_there, amount_differs, currency_differs, doubled, kept, totals, problem, updated_at, ended_at)
+    on payments.settlement_report to strongroom_worker;
+grant select, delete on payments.settlement_piece to strongroom_worker;
+grant select, insert, update (result), delete on payments.settlement_line to strongroom_worker;
+
 -- Alone the gateway makes payments, connections and endpoints. A job it puts, hastens and removes; it claims none.
 grant insert on payments.payment to strongroom_gateway;
 -- A version of routing rules is written once; which one holds is changed. Ranges of card numbers are loaded and cleared.
