@@ -235,7 +235,7 @@ def test_whatever_is_done_to_a_report_is_found_exactly(
                 await ground.move(move)
                 row = move.row() if by_us else move.row(our_reference="")
                 sign = -1 if operation == "refund" else 1
-                made: list[tuple[Row, Result]] = {
+                made: list[tuple[dict[str, str], Result]] = {
                     "keep": [(row, R.MATCHED)],
                     "drop": [],
                     "double": [(row, R.MATCHED), (row, R.DOUBLED)],
@@ -259,8 +259,8 @@ def test_whatever_is_done_to_a_report_is_found_exactly(
             by_line = {each.line: each.result for each in found if each.line is not None}
             said: dict[int, Result] = {}
             seen: set[str] = set()
-            for line, (row, result) in enumerate(rows, start=2):
-                text = repr(sorted(row.items()))
+            for line, (each, result) in enumerate(rows, start=2):
+                text = repr(sorted(each.items()))
                 if result in (R.DOUBLED, R.MATCHED) and text in seen:
                     said[line] = R.DOUBLED
                 else:
