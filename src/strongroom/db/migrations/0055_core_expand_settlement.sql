@@ -100,7 +100,7 @@ create index settlement_line_by_result on payments.settlement_line (report_id, r
 alter table payments.settlement_line add primary key (merchant_id, mode, report_id, run, place);
 
 -- How a processor calls what it did for us leads to the attempt.
-create index attempt_by_processor_reference on payments.attempt (processor_reference, connection_id, merchant_id, mode)
+create index attempt_by_movement on payments.attempt (processor_reference, connection_id, merchant_id, mode)
     where processor_reference is not null and operation in ('capture', 'refund', 'sale');
 
 do $$
