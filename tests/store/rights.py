@@ -392,6 +392,7 @@ ROWS: Final[dict[str, str]] = {
     ),
     "payments.routing_active": (
         "(merchant_id, mode, version, activated_by, activated_at) values ('{m}', 'test', 1, 'x', now())"
+        " on conflict do nothing"  # one a tenant and mode
     ),
     "payments.refund": (
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"

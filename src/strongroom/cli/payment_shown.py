@@ -87,7 +87,7 @@ def print_payment(payment: Mapping[str, Any]) -> None:
 
 def print_attempts(attempts: Sequence[Mapping[str, Any]]) -> None:
     """Print attempts, a line each."""
-    table = _table("id", "operation", "amount", "outcome", "basis", "why", "made")
+    table = _table("id", "operation", "amount", "outcome", "basis", "why", "connection", "made")
     for each in attempts:
         table.add_row(
             each["id"],
@@ -96,9 +96,19 @@ def print_attempts(attempts: Sequence[Mapping[str, Any]]) -> None:
             each["outcome"] or "not answered yet",
             each["basis"] or "",
             each["decline_code"] or each["reason"] or "",
+            _where(each),
             each["created_at"][:19].replace("T", " "),
         )
     print_table(table)
+
+
+def _where(attempt: Mapping[str, Any]) -> str:
+    """Say where an attempt went, by which rule, and whether the request went on from there."""
+    route = attempt.get("route") or {}
+    said = f"{attempt['connection']}"
+    if route.get("rule"):
+        said += f"\n{route['rule']} (version {route['version']})"
+    return said + "\nwent on" if route.get("onward") == "failed_over" else said
 
 
 def print_refunds(refunds: Sequence[Mapping[str, Any]]) -> None:
