@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from contracts.stripe_stand_in import CHALLENGED
 from contracts.stripe_words import made
 from database import Server
 from stripe_shop import StripeGround, open_stripe_shop, stripe_ground
@@ -109,3 +110,32 @@ async def test_a_dispute_is_followed_by_stripes_name_of_the_payment(ground: Stri
     (dispute,) = (await shop.gateway.get(f"/v1/disputes?payment={payment}")).json()["data"]
     assert (dispute["status"], dispute["counted"], dispute["reason"]) == ("won", 0, "general")
     assert dispute["evidence_due_by"] == "2024-08-14T23:59:59.000000Z"
+
+
+async def test_a_challenge_is_found_passed_when_its_customer_is_back(ground: StripeGround) -> None:
+    """No event comes: the PaymentIntent is asked for by its name."""
+    shop = await open_stripe_shop(ground.living, ground.there)
+    shown = (await shop.pay(CHALLENGED)).json()
+    assert shown["status"] == "requires_action"
+    (attempt,) = await shop.attempts(shown["id"])
+    there = ground.there.intents[attempt["processor_reference"]]
+    there |= {"status": "requires_capture", "amount_capturable": 1_000, "next_action": None}
+    back = await shop.service.public.send("GET", f"/v1/returns/{shown['id']}", idempotency=None)
+    assert back.status_code == 200
+    found = await shop.until_settled(shown["id"])
+    assert (found["status"], found["balances"]["authorized"]) == ("requires_capture", 1_000)
+    (attempt,) = await shop.attempts(shown["id"])
+    assert (attempt["outcome"], attempt["basis"]) == ("approved", "lookup")
+
+
+async def test_a_challenge_that_nobody_took_is_found_ended(ground: StripeGround) -> None:
+    shop = await open_stripe_shop(ground.living, ground.there)
+    shown = (await shop.pay(CHALLENGED)).json()
+    (attempt,) = await shop.attempts(shown["id"])
+    there = ground.there.intents[attempt["processor_reference"]]
+    there |= {"status": "canceled", "next_action": None, "latest_charge": None}
+    found = await shop.until_settled(shown["id"])
+    assert (found["status"], found["decline_code"]) == (
+        "requires_payment_method",
+        "canceled_by_customer",
+    )

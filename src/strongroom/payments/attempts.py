@@ -35,7 +35,14 @@ from strongroom.payments.model import (
     Loaded,
     Outcome,
 )
-from strongroom.payments.ports import Adapter, AnswerSurprising, Command, FindsAtPayment, Increments
+from strongroom.payments.ports import (
+    Adapter,
+    AnswerSurprising,
+    Command,
+    FindsAtPayment,
+    FindsByName,
+    Increments,
+)
 from strongroom.payments.preparing import (
     NOT_PREPARED,
     Preparations,
@@ -170,6 +177,10 @@ class Attempts:
             return brought
         if connection.finding is Finding.BY_REFERENCE:
             found = await self._found_by_reference(loaded, attempt, connection, adapter, act)
+        elif attempt.outcome is Outcome.PENDING and isinstance(adapter, FindsByName):
+            named = adapter.find_by_name(attempt)
+            if named is not None:
+                found = await self._found_by(named, attempt, connection, adapter, act)
         elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:
             # A replay would only say "pending" again: what a processor promised to tell, it tells by a notice.
             found = await self._found_by_replay(loaded, attempt, adapter, act)
@@ -277,6 +288,20 @@ class Attempts:
         """Ask for our reference; None: the processor knows nothing of it."""
         try:
             template = question(adapter, loaded, attempt)
+        except StrongroomError as error:
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=told(error).code)
+        return await self._found_by(template, attempt, connection, adapter, act)
+
+    async def _found_by(
+        self,
+        template: Template,
+        attempt: Attempt,
+        connection: Connection,
+        adapter: Adapter,
+        act: Act,
+    ) -> Found | None:
+        """Ask, and read what is there."""
+        try:
             reply = await self.ask(connection, attempt, template, act)
         except StrongroomError as error:
             return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=told(error).code)

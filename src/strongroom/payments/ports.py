@@ -155,6 +155,14 @@ class FindsAtPayment(Protocol):
 
 
 @runtime_checkable
+class FindsByName(Protocol):
+    """An adapter whose processor is asked for what it named in an earlier answer, whatever its connection declares."""
+
+    def find_by_name(self, attempt: Attempt) -> Template | None:
+        """Return the request; None: nothing was named that says more than is known. `found` reads the answer."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """What an adapter has besides, where a card goes into an instrument first that the call which moves money names.
 

@@ -181,7 +181,14 @@ def _processed_known(attempt: Attempt, payment: ProcessedOut) -> Found:
         told = told_beside(found, payment)
         return replace(told, capture_before=_until(payment.expires_on))
     if not payment.approved and not coded and payment.status == "Declined":
-        found = _declined(payment.id, payment.currency, payment.response_code, Basis.ANSWER)
+        said = payment.processing
+        found = _declined(
+            payment.id,
+            payment.currency,
+            payment.response_code,
+            Basis.ANSWER,
+            None if said is None else said.advice_code,
+        )
         return told_beside(found, payment)
     raise AnswerSurprising
 
@@ -385,8 +392,14 @@ def _approved(
     )
 
 
-def _declined(payment: str, currency: str, code: str | None, basis: Basis) -> Found:
-    why = declined(code)
+def _declined(
+    payment: str,
+    currency: str,
+    code: str | None,
+    basis: Basis,
+    advice_code: str | None = None,
+) -> Found:
+    why = declined(code, advice_code)
     return Found(
         Outcome.DECLINED,
         basis,

@@ -224,7 +224,8 @@ def _authorization(kind: str, data: EventData) -> Found:
         )
     if data.response_code is not None and data.response_code.startswith(APPROVED):
         raise AnswerSurprising
-    why = declined(data.response_code)
+    said = data.processing
+    why = declined(data.response_code, None if said is None else said.advice_code)
     return Found(
         outcome,
         Basis.NOTICE,

@@ -76,6 +76,14 @@ class SourceOut(msgspec.Struct, frozen=True):
     cvv_check: str | None = None
 
 
+class ProcessingOut(msgspec.Struct, frozen=True):
+    """What the network said besides: Mastercard's merchant advice code (`ProcessingData`)."""
+
+    advice_code: Annotated[str, Meta(max_length=100)] | None = msgspec.field(
+        name="partner_merchant_advice_code", default=None
+    )
+
+
 class ProcessedOut(msgspec.Struct, frozen=True):
     """201 of `POST /payments`: the issuer has answered."""
 
@@ -91,6 +99,7 @@ class ProcessedOut(msgspec.Struct, frozen=True):
     scheme_id: str | None = None
     source: SourceOut | None = None
     expires_on: Text | None = None
+    processing: ProcessingOut | None = None
 
 
 class IncrementedOut(msgspec.Struct, frozen=True):
@@ -214,6 +223,7 @@ class EventData(msgspec.Struct, frozen=True):
     response_code: Code | None = None
     balances: Balances | None = None
     metadata: Marks | None = None
+    processing: ProcessingOut | None = None
     event_links: EventLinks | None = None
 
 

@@ -173,6 +173,12 @@ class StripeAdapter:
         path = f"/v1/{kind}/{attempt.processor_reference}"
         return Template("find", path, {}, self._versioned(), None)
 
+    def find_by_name(self, attempt: Attempt) -> Template | None:
+        """Return the request for what is pending: a challenge, a refund under way."""
+        if attempt.processor_reference is None or attempt.operation is Operation.INCREMENT:
+            return None
+        return self.find(attempt)
+
     def probe(self) -> Template:
         """Return the request that asks for the account of the key."""
         return Template("account", "/v1/account", {}, self._versioned(), None)

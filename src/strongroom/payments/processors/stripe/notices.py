@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.ids import is_id
-from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import (
     Basis,
     DisputeStatus,
@@ -32,6 +31,7 @@ from strongroom.payments.processors.stripe.reading import (
     authorization_known,
     capture_known,
     decoded,
+    ended,
     increment_known,
     operation_of,
     refund_known,
@@ -174,16 +174,7 @@ def _canceled(event: EventOut) -> Report | None:
         return _report(event, asked, Operation.VOID, amount, void_known(intent, Basis.NOTICE))
     if intent.latest_charge is not None:
         return None
-    code = DeclineCode.CANCELED_BY_CUSTOMER
-    found = Found(
-        Outcome.DECLINED,
-        Basis.NOTICE,
-        processor_reference=intent.id,
-        decline_code=code.value,
-        advice=ADVICE[code].value,
-        reason="canceled",
-    )
-    return _report(event, began, operation_of(intent), amount, found)
+    return _report(event, began, operation_of(intent), amount, ended(intent, Basis.NOTICE))
 
 
 def _released(event: EventOut) -> Report | None:

@@ -4,6 +4,7 @@
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Basis, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
@@ -48,6 +49,19 @@ def operation_of(intent: IntentOut) -> Operation:
     return Operation.AUTHORIZE if intent.capture_method == "manual" else Operation.SALE
 
 
+def ended(intent: IntentOut, basis: Basis) -> Found:
+    """Say what a PaymentIntent says that was canceled before it charged anybody: a challenge that nobody took."""
+    code = DeclineCode.CANCELED_BY_CUSTOMER
+    return Found(
+        Outcome.DECLINED,
+        basis,
+        processor_reference=intent.id,
+        decline_code=code.value,
+        advice=ADVICE[code].value,
+        reason="canceled",
+    )
+
+
 def authorization_known(intent: IntentOut, basis: Basis) -> Found:
     """Say what a PaymentIntent says of the authorization or sale that began it.
 
@@ -68,6 +82,9 @@ def authorization_known(intent: IntentOut, basis: Basis) -> Found:
             currency=currency,
             action_url=action.redirect_to_url.url,
         )
+    canceled = intent.status == "canceled" and intent.latest_charge is None
+    if canceled and basis is not Basis.ANSWER:  # which is about what was just begun
+        return ended(intent, basis)
     if intent.status == "requires_payment_method" and intent.last_payment_error is not None:
         return decline_of(intent.last_payment_error, basis, intent.id)
     held = {
@@ -196,6 +213,7 @@ __all__ = [
     "capture_known",
     "decline_of",
     "decoded",
+    "ended",
     "increment_known",
     "operation_of",
     "refund_known",
