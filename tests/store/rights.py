@@ -117,6 +117,12 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.reseal": _MOVE,  # of the columns that it may write itself
         "payments.attempt": _CHANGE,
         "payments.bin_range": _CHANGE | {"delete"},
+        "payments.brake_count": frozenset({"select", "insert", "update"}),
+        "payments.brake_entry": frozenset({"select", "insert", "delete"}),
+        "payments.brake_incident": _CHANGE,
+        "payments.brake_pass": frozenset({"select", "insert", "update"}),
+        "payments.brake_seen": frozenset({"select", "insert", "update"}),
+        "payments.brake_setting": _ADD,
         "payments.connection": _CHANGE,
         "payments.dispute": _CHANGE,
         "payments.payment": _CHANGE,
@@ -143,6 +149,12 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.data_key": _ADD,
         "keys.reseal": _MOVE,
         "payments.attempt": _CHANGE,
+        "payments.brake_count": frozenset({"select", "insert", "update", "delete"}),
+        "payments.brake_entry": _READ,
+        "payments.brake_incident": _CHANGE,
+        "payments.brake_pass": frozenset({"select", "insert", "update", "delete"}),
+        "payments.brake_seen": frozenset({"select", "insert", "update", "delete"}),
+        "payments.brake_setting": _READ,
         "payments.connection": _READ,
         "payments.dispute": _CHANGE,
         "payments.payment": _MOVE,
@@ -371,6 +383,30 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, attempt_id, payment_id, operation, wish, connection_id, amount, currency, created_at,"
         " lease_until)"
         " values ('{m}', 'test', '{aud}', 'pay_{m}', 'capture', '{aud}', 'con_{m}', 1, 'AED', now(), now())"
+    ),
+    "payments.brake_setting": (
+        "(merchant_id, mode, version, config, set_by, set_at) values ('{m}', 'test', 1, '{{}}', 'x', now())"
+        " on conflict (merchant_id, mode, version) do nothing"
+    ),
+    "payments.brake_entry": (
+        "(merchant_id, mode, entry_id, list, kind, value, enforced, reason, made_by, made_at)"
+        " values ('{m}', 'test', '{aud}', 'block', 'bin', '424242', false, 'r', 'x', now())"
+    ),
+    "payments.brake_count": (
+        "(merchant_id, mode, subject, value, window_seconds, part, tries, declines, cards, small, expires_at)"
+        " values ('{m}', 'test', 'key', '{aud}', 60, 1, '{{}}', '{{}}', '{{}}', '{{}}', now())"
+    ),
+    "payments.brake_seen": (
+        "(merchant_id, mode, subject, value, card, seen_at, expires_at)"
+        " values ('{m}', 'test', 'key', '{aud}', 'c', now(), now())"
+    ),
+    "payments.brake_pass": (
+        "(merchant_id, mode, payment_id, counters, expires_at) values ('{m}', 'test', '{aud}', '[]', now())"
+    ),
+    "payments.brake_incident": (
+        "(merchant_id, mode, incident_id, subject, value, signs, tries, declines, cards, started_at,"
+        " last_sign_at, until, next_pass_at)"
+        " values ('{m}', 'test', '{aud}', 'key', '{aud}', 's', 1, 1, 1, now(), now(), now(), now())"
     ),
     "payments.connection": (
         "(merchant_id, mode, connection_id, name, processor, account, finding, status, created_at, updated_at)"

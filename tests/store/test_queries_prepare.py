@@ -36,6 +36,8 @@ SCHEMAS: Final = {
     "payments.routing": {"payments"},
     # A report's end commits with its event, and its arrival with the job that compares it.
     "payments.settlement": {"payments", "jobs", "webhooks"},
+    # An incident is told in the transaction that begins or ends it.
+    "payments.brakes": {"payments", "webhooks"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
@@ -100,6 +102,7 @@ RUN_BY: Final = {
     "payments": _PAYMENTS,
     "payments.routing": _GATEWAY,
     "payments.settlement": _PAYMENTS,
+    "payments.brakes": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
@@ -192,6 +195,13 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "keys.reseal.begin_reseal": _OPERATORS,
     "keys.reseal.lock_key": _EVERYBODY,  # names no table
     "keys.reseal.take_time": _EVERYBODY,  # likewise
+    "payments.brakes.add_entry": _GATEWAY,
+    "payments.brakes.add_setting": _GATEWAY,
+    "payments.brakes.remove_entry": _GATEWAY,
+    "payments.brakes.be_brakes": _EVERYBODY,  # names no table
+    "payments.brakes.sweep_counts": _WORKER,
+    "payments.brakes.sweep_passes": _WORKER,
+    "payments.brakes.sweep_seen": _WORKER,
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,
     "payments.attempt_by_processor_reference": _SERVING,

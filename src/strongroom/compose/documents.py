@@ -22,6 +22,8 @@ from strongroom.identity.sessions import api as sessions_api
 from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
 from strongroom.payments import books_api, connections_api, disputes_api, holds_api
+from strongroom.payments.brakes import api as brakes_api
+from strongroom.payments.brakes.wire import EVENT_DATA as BRAKE_EVENT_DATA
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
 from strongroom.payments.events_wire import EVENT_DATA
 from strongroom.payments.routing import api as routing_api
@@ -61,6 +63,7 @@ VAULT_ROUTES: Final = (
 GATEWAY_ROUTES: Final = (
     *identity_api.ROUTES,
     *payments_api.ROUTES,
+    *brakes_api.ROUTES,
     *books_api.ROUTES,
     *disputes_api.ROUTES,
     *holds_api.ROUTES,
@@ -115,7 +118,13 @@ def gateway_document() -> bytes:
 
 def events_document() -> bytes:
     """Return the JSON schema of every event, by its type."""
-    known = {**DISPUTE_EVENT_DATA, **EVENT_DATA, **SETTLEMENT_EVENT_DATA, **VAULT_EVENT_DATA}
+    known = {
+        **BRAKE_EVENT_DATA,
+        **DISPUTE_EVENT_DATA,
+        **EVENT_DATA,
+        **SETTLEMENT_EVENT_DATA,
+        **VAULT_EVENT_DATA,
+    }
     return json.dumps(event_schemas(known), indent=2, sort_keys=True).encode() + b"\n"
 
 

@@ -14,6 +14,12 @@ from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.books import Books
+from strongroom.payments.brakes.api import BrakeDesk
+from strongroom.payments.brakes.guard import Brakes, GuardParts
+from strongroom.payments.brakes.releasing import ReleaseParts, Releases
+from strongroom.payments.brakes.service import BrakeService, Round
+from strongroom.payments.brakes.store import AskSink, BrakeStore
+from strongroom.payments.braking import Braking
 from strongroom.payments.calls import Parts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook, ConnectionService
@@ -30,7 +36,7 @@ from strongroom.payments.processors.checkout import CheckoutAdapter
 from strongroom.payments.processors.simulator import SimulatorAdapter
 from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.payments.reading import Payments
-from strongroom.payments.records import HOLD, LOOKUP, NOTICE, Scribe
+from strongroom.payments.records import HOLD, LOOKUP, NOTICE, RELEASE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
 from strongroom.payments.repeats import Repeats
 from strongroom.payments.returns import Returns
@@ -61,6 +67,8 @@ from strongroom.webhooks.relay import Relay
 DELIVERY: Final = "delivery"
 #: The job that compares a settlement report (`settlement.uploads` puts it). One at a time: it fills a processor.
 SETTLEMENT: Final = "settlement"
+#: How often incidents that are over are ended, and counts that are over removed.
+BRAKES_SECONDS: Final = 5.0
 #: How often the ledger is compared with the payments.
 BOOKS_SECONDS: Final = 3_600.0
 #: How often the vault's outbox is looked into.
@@ -73,10 +81,11 @@ ADAPTERS: Final[Adapters] = {
 
 
 def _attempts(
-    process: Process, database: Database, recorder: EventRecorder, family: str
-) -> tuple[Changes, Scribe, ConnectionBook, Attempts, Breakers]:
+    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder, family: str
+) -> tuple[Changes, Scribe, ConnectionBook, Attempts, Breakers, Brakes]:
     """Compose what both the gateway and the worker do with payments, under the login of either."""
     site = process.site
+    brakes = _brakes(process, database, keyring, recorder, f"{family}_brakes")
     changes = Changes(
         PaymentReader(database),
         # One batch at a time: what comes meanwhile goes together, and a row of many costs a third of a row alone.
@@ -105,9 +114,29 @@ def _attempts(
             metrics=site.metrics.payments,
             public_url=site.settings.public_url.rstrip("/"),
             timeout_seconds=site.settings.processor_timeout_seconds,
+            watch=brakes.settled,
         )
     )
-    return changes, scribe, book, attempts, breakers
+    return changes, scribe, book, attempts, breakers, brakes
+
+
+def _brakes(
+    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder, family: str
+) -> Brakes:
+    """Compose what merchants hold payments back by."""
+    site = process.site
+    return Brakes(
+        GuardParts(
+            store=BrakeStore(database),
+            # As payments: a tenant's take turns in the database, so a second batch would only wait there.
+            writer=process.writer(AskSink(database), family, rows_max=64, in_flight_max=1),
+            recorder=recorder,
+            keys=keyring,
+            clock=site.clock,
+            log=site.log,
+            metrics=site.metrics.brakes,
+        )
+    )
 
 
 def gateway_state(
@@ -115,16 +144,20 @@ def gateway_state(
 ) -> Mapping[str, Any]:
     """Return what the gateway's routes call."""
     site = process.site
-    changes, scribe, book, attempts, breakers = _attempts(process, database, recorder, "payments")
+    changes, scribe, book, attempts, breakers, brakes = _attempts(
+        process, database, keyring, recorder, "payments"
+    )
     rules = RuleBook(database)
     router = Router(rules, book, breakers, site.metrics.payments)
+    repeats = Repeats(changes, attempts, keyring, site.clock)
     service = PaymentService(
         changes=changes,
         scribe=scribe,
         attempts=attempts,
         router=router,
         forwarder=process.forwarder,
-        repeats=Repeats(changes, attempts, keyring, site.clock),
+        repeats=repeats,
+        braking=Braking(brakes, changes, scribe, repeats, site.clock),
         clock=site.clock,
         timeout_seconds=site.settings.processor_timeout_seconds,
     )
@@ -148,6 +181,17 @@ def gateway_state(
                 recorder=recorder,
                 clock=site.clock,
                 wake=lambda: process.wake(SETTLEMENT),
+            ),
+            recorder,
+            site.clock,
+        ),
+        "brakes": BrakeDesk(
+            BrakeService(
+                store=BrakeStore(database),
+                brakes=brakes,
+                forwarder=process.forwarder,
+                recorder=recorder,
+                clock=site.clock,
             ),
             recorder,
             site.clock,
@@ -214,7 +258,20 @@ def start_worker(
 ) -> Worker:
     """Compose the worker's jobs, and let them run until the process closes."""
     site = process.site
-    changes, scribe, book, attempts, _ = _attempts(process, database, recorder, "worker_payments")
+    changes, scribe, book, attempts, _, _ = _attempts(
+        process, database, keyring, recorder, "worker_payments"
+    )
+    releases = Releases(
+        ReleaseParts(
+            changes=changes,
+            attempts=attempts,
+            scribe=scribe,
+            clock=site.clock,
+            log=site.log,
+            metrics=site.metrics.brakes,
+            lease=timedelta(seconds=site.settings.processor_timeout_seconds + LEASE_SLACK_SECONDS),
+        )
+    )
     notices = Notices(
         NoticeParts(
             open=KeptNotices(database, keyring).open,
@@ -249,6 +306,7 @@ def start_worker(
             NOTICE: Handler(notices.run),
             DELIVERY: deliverer.handler(),
             SETTLEMENT: Handler(_comparing(process, database, recorder).run, at_once_max=1),
+            RELEASE: Handler(releases.run),
         },
         poll_seconds=site.settings.worker_poll_ms / 1_000,
         log=site.log,
@@ -257,6 +315,8 @@ def start_worker(
     worker.start()
     process.on_close(worker.stop)
     _compare_books(process, database)
+    brake_round = Round(BrakeStore(database), recorder, site.clock)
+    process.periodic([Task("brakes", BRAKES_SECONDS, brake_round.run)])
     _bring_vault_events(process, database)
     reports = Retention(database, site.clock, site.settings.settlement_kept_days)
     process.periodic([Task("settlement-retention", LOOK_SECONDS, reports.run)])

@@ -41,6 +41,8 @@ _ABOUT_CARDS: Final = frozenset(
     {
         Permission.KEYS_KEY_DESTROY,
         Permission.KEYS_KEY_ROTATE,
+        # What holds against every allowance is a person's decision.
+        Permission.PAYMENTS_BLOCK_ENFORCE,
         Permission.VAULT_ACCESS_RULE_UPDATE,
         Permission.VAULT_DESTINATION_UPDATE,
         Permission.VAULT_EXPORT_CREATE,
@@ -61,6 +63,7 @@ GRANTABLE: Final[Mapping[KeyKind, frozenset[Permission]]] = {
             Permission.AUDIT_CHECKPOINT_READ,
             Permission.AUDIT_RECORD_READ,
             Permission.IDENTITY_MERCHANT_READ,
+            Permission.PAYMENTS_BRAKE_READ,
             Permission.PAYMENTS_CONNECTION_READ,
             Permission.PAYMENTS_DISPUTE_READ,
             Permission.PAYMENTS_LEDGER_READ,
@@ -118,6 +121,8 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.IDENTITY_SERVICE_CREATE,
         Permission.IDENTITY_SERVICE_READ,
         Permission.IDENTITY_SERVICE_REVOKE,
+        Permission.PAYMENTS_BRAKE_READ,
+        Permission.PAYMENTS_BRAKE_UPDATE,
         Permission.PAYMENTS_CONNECTION_CREATE,
         Permission.PAYMENTS_CONNECTION_READ,
         Permission.PAYMENTS_DISPUTE_READ,
@@ -160,6 +165,7 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.IDENTITY_PROVIDER_READ,
         Permission.IDENTITY_SERVICE_READ,
         Permission.IDENTITY_SESSION_READ,
+        Permission.PAYMENTS_BRAKE_READ,
         Permission.PAYMENTS_CONNECTION_READ,
         Permission.PAYMENTS_DISPUTE_READ,
         Permission.PAYMENTS_LEDGER_READ,
@@ -181,6 +187,7 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.DEVELOPER: _ANYBODY
     | {
         Permission.IDENTITY_KEY_READ,
+        Permission.PAYMENTS_BRAKE_READ,
         Permission.PAYMENTS_CONNECTION_READ,
         Permission.PAYMENTS_DISPUTE_READ,
         Permission.PAYMENTS_LEDGER_READ,
@@ -195,6 +202,8 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     | {
         Permission.IDENTITY_APPROVAL_READ,
         Permission.IDENTITY_BREAK_GLASS_START,
+        Permission.PAYMENTS_BRAKE_READ,
+        Permission.PAYMENTS_BRAKE_UPDATE,
         Permission.PAYMENTS_CONNECTION_READ,
         Permission.PAYMENTS_DISPUTE_READ,
         Permission.PAYMENTS_LEDGER_READ,
@@ -221,6 +230,7 @@ TEST_MODE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         {
             Permission.IDENTITY_KEY_CREATE,
             Permission.IDENTITY_KEY_REVOKE,
+            Permission.PAYMENTS_BRAKE_UPDATE,
             Permission.PAYMENTS_CONNECTION_CREATE,
             Permission.PAYMENTS_CONNECTION_UPDATE,
             Permission.PAYMENTS_ROUTING_UPDATE,

@@ -42,7 +42,7 @@ ReportId = NewType("ReportId", str)
 PREFIXES: Final = frozenset(
     (
         "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc svc inv psk net sso rvw brk "
-        "rul dst job ers imp imk obx rcn"
+        "rul dst job ers imp imk obx rcn blk inc"
     ).split()
 )
 

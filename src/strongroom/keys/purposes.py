@@ -47,6 +47,8 @@ class KeyName(enum.StrEnum):
     CARD = "card"
     CHECKPOINT_SEED = "checkpoint_seed"
     CREDENTIALS = "credentials"
+    #: Hashes the e-mail addresses of customers, where they are looked for.
+    CUSTOMER_HASH = "customer_hash"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
     REFRESH_TOKENS = "refresh_tokens"
@@ -90,6 +92,7 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.CARD: Purpose.CARD,
     KeyName.CHECKPOINT_SEED: Purpose.AUDIT,
     KeyName.CREDENTIALS: Purpose.CREDENTIAL,
+    KeyName.CUSTOMER_HASH: Purpose.IDENTITY,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
     KeyName.LOGIN_HASH: Purpose.IDENTITY,

@@ -21,6 +21,7 @@ from strongroom.payments.calls import (
     is_too_late,
     surprised,
 )
+from strongroom.payments.checks import is_to_be_released
 from strongroom.payments.continuing import Continuations
 from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import CommandNotTaken
@@ -49,9 +50,9 @@ from strongroom.payments.preparing import (
     is_prepared_since,
     never_prepared,
 )
-from strongroom.payments.records import RECOVERY, Act, Extras
+from strongroom.payments.records import RECOVERY, RELEASE, Act, Extras
 from strongroom.payments.routing.way import Onward
-from strongroom.payments.store import Change, KeyDone, Taken
+from strongroom.payments.store import Change, JobChange, KeyDone, Taken
 from strongroom.vault import Forward, Forwarded, StoredCredentialFacts, Template
 
 #: Makes the answer to a request's key from the payment as it then is.
@@ -135,6 +136,8 @@ class Attempts:
                 decided, ends = onward.after(known, attempt, decided, now)
             saw.append(decided)
             more = extras or Extras()
+            if releases := released_for_checks(attempt, decided, now):
+                more = replace(more, jobs=[*more.jobs, *releases])
             if finish is not None and ends:
                 more = replace(more, done=finish(after(known, decided), attempt_id))
             if not decided.changed and more == Extras():
@@ -143,6 +146,9 @@ class Attempts:
 
         settled = await parts.changes.apply(loaded, decide, also_attempt=attempt_id)
         self._tell(saw, loaded)
+        for each in saw:
+            for saved in each.attempts:
+                await self._parts.watch(saved)
         if isinstance(settled, Taken):
             raise Bug("settling claims no key")
         return settled
@@ -413,3 +419,14 @@ def _not_there(attempt: Attempt, adapter: Adapter, now: datetime) -> Found:
     if attempt.lease_until + timedelta(seconds=adapter.visibility_seconds) > now:
         return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="not_visible_yet")
     return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason="not_found")
+
+
+def released_for_checks(before: Attempt, decided: Decided, now: datetime) -> list[JobChange]:
+    """Return the job that releases an approval whose checks failed, in the commit that saves the approval."""
+    return [
+        JobChange(RELEASE, each.attempt_id, now)
+        for each in decided.attempts
+        if each.attempt_id == before.attempt_id
+        and is_to_be_released(each)
+        and not is_to_be_released(before)
+    ]

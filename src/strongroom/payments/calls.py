@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One call to a processor for an attempt: what it takes, and how long after it was saved it may still go out."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -39,6 +40,8 @@ class Parts:
     #: Where the public listener is reached: the processor sends customers back there.
     public_url: str
     timeout_seconds: int
+    #: Is told each attempt whose state was saved, before whoever waits for it goes on.
+    watch: Callable[[Attempt], Awaitable[None]]
 
 
 def command_of(parts: Parts, loaded: Loaded, attempt: Attempt, *, with_cvc: bool) -> Command:

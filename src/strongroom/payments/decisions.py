@@ -23,6 +23,7 @@ from strongroom.payments.model import (
     Posting,
     Refund,
     Status,
+    ThreeDs,
 )
 from strongroom.payments.route import Route
 from strongroom.payments.states import moved
@@ -56,6 +57,8 @@ class Asking:
     lease_until: datetime
     step: int = 1
     route: Route | None = None
+    three_ds: ThreeDs = ThreeDs.AUTOMATIC
+    checks_policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

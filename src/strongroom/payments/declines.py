@@ -44,6 +44,7 @@ class DeclineCode(enum.StrEnum):
     AUTHENTICATION_FAILED = "authentication_failed"
     AUTHENTICATION_REQUIRED = "authentication_required"
     AVS_MISMATCH = "avs_mismatch"
+    BLOCKED_BY_MERCHANT = "blocked_by_merchant"
     BLOCKED_BY_PROCESSOR = "blocked_by_processor"
     CALL_ISSUER = "call_issuer"
     CANCELED_BY_CUSTOMER = "canceled_by_customer"
@@ -81,6 +82,8 @@ ADVICE: Final[Mapping[DeclineCode, Advice]] = {
     DeclineCode.AUTHENTICATION_FAILED: Advice.AUTHENTICATE,
     DeclineCode.AUTHENTICATION_REQUIRED: Advice.AUTHENTICATE,
     DeclineCode.AVS_MISMATCH: Advice.NEW_CARD,
+    # Ours, no processor's: a brake refused it, and nothing was sent. A block says `never`.
+    DeclineCode.BLOCKED_BY_MERCHANT: Advice.LATER,
     # Not another processor: what one takes for fraud is not tried at the next.
     DeclineCode.BLOCKED_BY_PROCESSOR: Advice.NEVER,
     DeclineCode.CALL_ISSUER: Advice.NEW_CARD,

@@ -7,13 +7,18 @@ Refused
 │   ├── DisputeUnknown
 │   ├── RefundUnknown
 │   ├── AttemptUnknown
+│   ├── EntryUnknown
+│   ├── IncidentUnknown
 │   └── RulesUnknown
 ├── Conflict
 │   ├── PaymentNotReady        its state does not allow this
 │   ├── PaymentBusy            something is under way that must end first
 │   ├── PaymentUnresolved      whether an earlier attempt happened is not known yet
 │   ├── RulesChanged           somebody else changed the routing rules first
+│   ├── BrakesChanged          somebody else has set the brakes meanwhile
+│   ├── ListFull               no more entries may be put
 │   └── IdempotencyKeySpent    the key made an attempt of this payment long ago
+├── PaymentThrottled  429      the merchant's brakes let it wait; nothing was sent
 ├── AmountBeyond      422      more than is left
 ├── CommandNotTaken   422      this processor does not take it; nothing was sent
 ├── NoConnection      422      no processor is connected
@@ -72,6 +77,42 @@ class IdempotencyKeySpent(Conflict):
     """This Idempotency-Key made an attempt of this payment before, longer ago than answers are kept."""
 
     code = "idempotency_key_spent"
+
+
+class PaymentThrottled(Refused):
+    """The merchant's brakes let no more of these through for now; nothing was sent."""
+
+    code = "payment_throttled"
+    status = 429
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        super().__init__()
+        #: When asking again may help.
+        self.better_after_seconds = retry_after_seconds
+
+
+class EntryUnknown(NotThere):
+    """There is no such entry on either list."""
+
+    code = "entry_unknown"
+
+
+class IncidentUnknown(NotThere):
+    """There is no such incident that lasts."""
+
+    code = "incident_unknown"
+
+
+class BrakesChanged(Conflict):
+    """Somebody else has set the brakes since that version was read: read them again."""
+
+    code = "brakes_changed"
+
+
+class ListFull(Conflict):
+    """The lists have as many entries as they may have; remove some, or let some expire."""
+
+    code = "list_full"
 
 
 class AmountBeyond(Refused):

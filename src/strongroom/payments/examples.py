@@ -46,6 +46,7 @@ ATTEMPT: Final[dict[str, Any]] = {
         "after": None,
         "onward": None,
     },
+    "three_ds": "automatic",
     "created_at": _WHEN,
     "settled_at": _WHEN,
     "initial_transaction_id": None,

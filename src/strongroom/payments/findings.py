@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.events import EventType
+from strongroom.payments.checks import failed_checks
 from strongroom.payments.decisions import (
     CAPTURE_FAILED,
     Decided,
@@ -117,6 +118,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
     )
     if decided.payment.status is Status.CANCELED is not payment.status:
         decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CANCELED))
+    if failed_checks(known) and not failed_checks(attempt):
+        decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CHECK_FAILED))
     broken = breaks_a_sum(decided.payment) and not payment.discrepancy
     if broken:
         decided = replace(

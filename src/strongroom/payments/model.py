@@ -122,6 +122,15 @@ class Finding(enum.StrEnum):
     BY_REPLAY = "by_replay"
 
 
+class ThreeDs(enum.StrEnum):
+    """What a processor is asked about 3-D Secure."""
+
+    #: As the processor and the issuer see fit.
+    AUTOMATIC = "automatic"
+    #: The customer has to prove who they are.
+    CHALLENGE = "challenge"
+
+
 class RefundStatus(enum.StrEnum):
     """Where a refund stands."""
 
@@ -260,6 +269,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     #: What the issuer said of the address and of the security code (`Check`), where it was told.
     avs_result: str | None = None
     cvc_result: str | None = None
+    #: What was asked about 3-D Secure. None: of before it was kept, and of what begins no payment.
+    three_ds: ThreeDs | None = None
+    #: What is to become of an approval whose checks say no, as `avs_void cvc_mark`; never changes once it is saved.
+    checks_policy: str | None = None
     created_at: datetime
     #: Until then it may still be on its way, or its answer be waited for.
     lease_until: datetime

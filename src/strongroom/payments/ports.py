@@ -13,6 +13,7 @@ from strongroom.payments.model import (
     Found,
     Operation,
     Payment,
+    ThreeDs,
 )
 from strongroom.vault import Destination, Forwarded, Template
 
@@ -35,6 +36,13 @@ class Command:
         """Whether the merchant begins it: no security code goes along, and nobody can pass a challenge."""
         stored = self.payment.stored_credential
         return stored is not None and stored.by_merchant
+
+    @property
+    def three_ds(self) -> ThreeDs:
+        """What is asked about 3-D Secure; the attempt keeps it, so that a replay asks the same."""
+        if self.nobody_there:
+            return ThreeDs.AUTOMATIC
+        return self.attempt.three_ds or ThreeDs.AUTOMATIC
 
 
 @dataclass(frozen=True, slots=True)

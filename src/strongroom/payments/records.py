@@ -24,6 +24,8 @@ from strongroom.webhooks import NewEvent, make_event
 
 #: The job that looks at an attempt whose outcome is not known.
 LOOKUP: Final = "lookup"
+#: The job that releases an approval whose checks failed.
+RELEASE: Final = "release"
 #: The job that deals with a notice.
 NOTICE: Final = "notice"
 #: The job that sees to a payment's hold: tells that it ends soon, captures as scheduled, releases at its end.
@@ -124,6 +126,13 @@ class Scribe:
             payment.payment_id,
             act,
             {"reason": payment.cancel_reason or "none"},
+        )
+
+    def refused(self, payment: Payment, brake: str, act: Act) -> NewRecord:
+        """Record that a brake of the merchant's refused a payment, and which."""
+        details: Details = {"reason": brake, "amount": payment.amount, "currency": payment.currency}
+        return self.record(
+            Action.PAYMENTS_PAYMENT_REFUSED, payment, payment.payment_id, act, details
         )
 
     def handled(self, payment: Payment, notice_id: str, result: str, act: Act) -> NewRecord:

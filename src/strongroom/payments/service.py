@@ -23,18 +23,19 @@ from strongroom.crypto.ids import new_id
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.events import EventType
-from strongroom.kernel.ids import AttemptId, ConnectionId, PaymentId, RefundId, TokenId, is_id
-from strongroom.kernel.mode import Mode
+from strongroom.kernel.ids import AttemptId, ConnectionId, RefundId, TokenId, is_id
 from strongroom.kernel.money import Money
-from strongroom.payments.answers import Answered, answer_of, kept_answer
+from strongroom.payments.answers import Answered, answer_of, kept_answer, kept_status
 from strongroom.payments.attempts import Attempts
+from strongroom.payments.beginning import new_payment
+from strongroom.payments.braking import Braking, Made, braked
 from strongroom.payments.calls import SENDING_SECONDS_MAX
 from strongroom.payments.changes import Changes
 from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.errors import PaymentUnknown
-from strongroom.payments.holds import HoldPolicy, require_hold, require_schedule
+from strongroom.payments.holds import require_hold, require_schedule
 from strongroom.payments.holds_wire import IncrementIn
-from strongroom.payments.model import CaptureMethod, Loaded, OnExpiry, Payment, Status
+from strongroom.payments.model import CaptureMethod, Loaded, Payment
 from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.repeats import Repeats, Wish
 from strongroom.payments.returns import read_return_url
@@ -96,10 +97,12 @@ class PaymentService:
         router: Router,
         forwarder: Forwarder,
         repeats: Repeats,
+        braking: Braking,
         clock: Clock,
         timeout_seconds: int,
     ) -> None:
         self.repeats = repeats
+        self._braking = braking
         self._changes = changes
         self._scribe = scribe
         self._attempts = attempts
@@ -131,7 +134,7 @@ class PaymentService:
         card = await self._card(wish, wanted.token)
         now = self._clock.now()
         made = msgspec.structs.replace(
-            _new_payment(wanted, wish, card, return_url, now, self._scribe.holds),
+            new_payment(wanted, wish, card, return_url, now, self._scribe.holds),
             stored_credential=stored,
         )
         act = Act(wish.principal.actor, wish.origin, now)
@@ -140,8 +143,18 @@ class PaymentService:
             return await self._made(made, wish, act, created)
         way = await self._router.way(made, card, wanted.connection)
         connection, route = way.first()
+        guarded = await self._braking.ask(made, card, wanted, wish)
         asking = self._asking(AttemptId(new_id("att")), wish, connection, now, route)
+        asking = braked(asking, guarded, wanted)
         nothing = Loaded(msgspec.structs.replace(made, version=0), (), ())
+        if guarded.refused is not None:
+            return await self._braking.refused_new(
+                asking,
+                _card_of(card, stored),
+                guarded.refused,
+                wish,
+                Made(nothing, act, created),
+            )
         started = start_authorization(nothing, _card_of(card, stored), asking)
         decided = replace(started, happened=(EventType.PAYMENT_CREATED, *started.happened))
         change = self._scribe.change(
@@ -172,7 +185,16 @@ class PaymentService:
         way = await self._router.way(loaded.payment, card, wanted.connection)
         connection, route = way.first()
 
+        guarded = await self._braking.ask(loaded.payment, card, wanted, wish)
+        if guarded.refused is not None:
+            never = AttemptId(new_id("att"))
+            asking = self._asking(never, wish, connection, self._clock.now(), route)
+            return await self._braking.refused(
+                loaded, _card_of(card, stored), asking, guarded.refused, wish
+            )
+
         def start(known: Loaded, asking: Asking) -> Decided:
+            asking = braked(asking, guarded, wanted)
             if return_url is not None:
                 changed = msgspec.structs.replace(known.payment, return_url=return_url)
                 known = Loaded(changed, known.attempts, known.refunds)
@@ -336,7 +358,7 @@ class PaymentService:
 
         def finish(known: Loaded, attempt: str) -> KeyDone:
             answer = kept_answer(known, attempt, created=created, claim=wish.claim)
-            return KeyDone(wish.route, wish.key, answer.status, answer.body)
+            return KeyDone(wish.route, wish.key, kept_status(known, attempt, answer), answer.body)
 
         async def to_its_end() -> Answered:
             known, current, cvc = saved, attempt, carried.cvc
@@ -383,40 +405,6 @@ class PaymentService:
         route: Route | None = None,
     ) -> Asking:
         return Asking(attempt, wish.name, connection, now, now + self._lease, route=route)
-
-
-def _new_payment(
-    wanted: PaymentIn,
-    wish: Wish,
-    card: CardFacts | None,
-    return_url: str | None,
-    now: datetime,
-    holds: HoldPolicy,
-) -> Payment:
-    held = wanted.capture_method == "manual"
-    return Payment(
-        merchant_id=wish.principal.merchant,
-        mode=Mode(wish.principal.mode),
-        payment_id=PaymentId(new_id("pay")),
-        version=1,
-        status=Status.REQUIRES_PAYMENT_METHOD if card is None else Status.REQUIRES_CONFIRMATION,
-        amount=wanted.amount,
-        currency=wanted.currency,
-        capture_method=CaptureMethod(wanted.capture_method),
-        token_id=None if card is None else card.token,
-        brand=None if card is None else card.brand,
-        bin=None if card is None else card.bin,
-        last4=None if card is None else card.last4,
-        reference=wanted.reference,
-        metadata=wanted.metadata or {},
-        return_url=return_url,
-        estimated=wanted.estimated,
-        capture_at=wanted.capture_at,
-        on_expiry=OnExpiry(wanted.on_expiry or holds.on_expiry) if held else None,
-        created_by=wish.principal.actor,
-        created_at=now,
-        updated_at=now,
-    )
 
 
 def _stored(wanted: PaymentIn) -> StoredCredential | None:

@@ -23,8 +23,15 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
             Status.SUCCEEDED,
         }
     ),
+    # To requires_payment_method where the merchant's own brakes refuse the card: no processor is asked.
     Status.REQUIRES_CONFIRMATION: frozenset(
-        {Status.CANCELED, Status.PROCESSING, Status.REQUIRES_CAPTURE, Status.SUCCEEDED}
+        {
+            Status.CANCELED,
+            Status.PROCESSING,
+            Status.REQUIRES_CAPTURE,
+            Status.REQUIRES_PAYMENT_METHOD,
+            Status.SUCCEEDED,
+        }
     ),
     Status.PROCESSING: frozenset(
         {

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from strongroom.kernel.clock import rfc3339
+from strongroom.payments.customer_wire import OfCustomer
 from strongroom.payments.model import Attempt, Payment, Refund
 from strongroom.payments.route import Route
 
@@ -38,9 +39,7 @@ TokenText = Annotated[str, Meta(min_length=30, max_length=30, description="a tok
 CvcText = Annotated[
     str,
     Meta(
-        pattern=r"^cvc_[A-Za-z0-9_-]+$(?!\n)",
-        max_length=1_024,
-        description="a CVC as the vault sealed it (cvc_…)",
+        pattern=r"^cvc_[A-Za-z0-9_-]+$(?!\n)", max_length=1_024, description="a sealed CVC (cvc_…)"
     ),
 ]
 Url = Annotated[str, Meta(min_length=8, max_length=2_000)]
@@ -61,7 +60,7 @@ class StoredCredentialIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     ) = None
 
 
-class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PaymentIn(OfCustomer, frozen=True, forbid_unknown_fields=True):
     """A wish for a payment."""
 
     amount: AmountOrNone
@@ -83,7 +82,7 @@ class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_expiry: Expiry | None = None
 
 
-class ConfirmIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ConfirmIn(OfCustomer, frozen=True, forbid_unknown_fields=True):
     """A wish to charge it now; what is given here replaces what was given before."""
 
     token: TokenText | None = None
@@ -205,6 +204,7 @@ class AttemptOut(msgspec.Struct, frozen=True):
     step: int
     #: Of authorizations and sales.
     route: RouteOut | None
+    three_ds: str | None
     created_at: str
     settled_at: str | None
     #: What a later payment with a stored card refers to, as the processor was told.
@@ -401,6 +401,7 @@ def attempt_out(attempt: Attempt) -> AttemptOut:
         reason=attempt.reason,
         step=attempt.step,
         route=None if attempt.route is None else route_out(attempt.route),
+        three_ds=attempt.three_ds,
         created_at=rfc3339(attempt.created_at),
         settled_at=_moment(attempt.settled_at),
         initial_transaction_id=attempt.initial_transaction_id,

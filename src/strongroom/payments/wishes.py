@@ -204,6 +204,8 @@ def _attempt(
         currency=payment.currency,
         releases=releases,
         refund_id=refund_id,
+        three_ds=asking.three_ds if operation.authorizes else None,
+        checks_policy=asking.checks_policy if operation.authorizes else None,
         created_at=asking.now,
         lease_until=asking.lease_until,
         step=asking.step,

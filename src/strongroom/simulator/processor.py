@@ -96,7 +96,11 @@ class Processor:
         """
         now = self._clock.now()
         card = read_card(
-            wish.card.number, exp_month=wish.card.exp_month, exp_year=wish.card.exp_year, now=now
+            wish.card.number,
+            exp_month=wish.card.exp_month,
+            exp_year=wish.card.exp_year,
+            now=now,
+            challenge=wish.three_ds == "challenge",
         )
         if asked.declined is not None:
             card = replace(card, declined=asked.declined)
@@ -311,7 +315,8 @@ class Processor:
 def _cvc_check(wish: PaymentWish, card: Card) -> str | None:
     if wish.card.cvc is None:
         return None
-    return "mismatch" if card.declined == "incorrect_cvc" else "match"
+    wrong = card.cvc_fails or card.declined == "incorrect_cvc"
+    return "mismatch" if wrong else "match"
 
 
 def _stage_of(dispute: Operation) -> Stage:

@@ -89,6 +89,7 @@ class PaymentWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capture: bool
     card: CardWish
     return_url: Url | None = None
+    three_ds: Literal["automatic", "challenge"] = "automatic"
     descriptor: Annotated[str, msgspec.Meta(max_length=100)] | None = None
     stored: StoredWish | None = None
 
@@ -158,6 +159,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     #: What the scheme calls it: later payments with a stored card refer to that.
     network_transaction_id: str | None
     cvc_check: str | None
+    avs_check: str | None
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -342,6 +344,7 @@ def payment_view(payment: Payment, url: str) -> PaymentView:
         created=payment.created,
         network_transaction_id=payment.network_transaction_id,
         cvc_check=payment.cvc_check,
+        avs_check=payment.card.avs,
     )
 
 

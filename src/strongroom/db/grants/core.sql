@@ -73,6 +73,20 @@ grant select, insert, update (status, step, amount, counted, reason, evidence_du
     on payments.dispute to strongroom_gateway, strongroom_worker;
 -- What customers brought back is used up.
 grant select, delete on payments.returned to strongroom_gateway, strongroom_worker;
+-- Brakes are set at the gateway; both count, and see how an incident begins and ends. The worker's round removes what has
+-- expired.
+grant execute on function payments.brake_ask(jsonb), payments.brake_declined(text, text, text, timestamptz),
+    payments.brake_moved(integer[], bigint), payments.brake_sum(integer[])
+    to strongroom_gateway, strongroom_worker;
+grant select on payments.brake_setting, payments.brake_entry to strongroom_gateway, strongroom_worker;
+grant insert on payments.brake_setting to strongroom_gateway;
+grant insert, delete on payments.brake_entry to strongroom_gateway;
+grant select, insert, update on payments.brake_count, payments.brake_seen, payments.brake_pass
+    to strongroom_gateway, strongroom_worker;
+grant select, insert,
+      update (signs, tries, declines, cards, held, passed, last_sign_at, until, next_pass_at, ended_at, ended_by)
+    on payments.brake_incident to strongroom_gateway, strongroom_worker;
+grant delete on payments.brake_count, payments.brake_seen, payments.brake_pass to strongroom_worker;
 -- Postings are added and read; nobody changes or removes one.
 grant select, insert on payments.posting to strongroom_gateway, strongroom_worker;
 grant select, update (status, object_id, response, lease_until) on idempotency.request

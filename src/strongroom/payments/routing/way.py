@@ -17,7 +17,7 @@ from strongroom.kernel.errors import Refused
 from strongroom.kernel.ids import AttemptId, ConnectionId
 from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.errors import ConnectionsResting, NoConnection
-from strongroom.payments.model import Attempt, Loaded, Outcome
+from strongroom.payments.model import Attempt, Loaded, Outcome, ThreeDs
 from strongroom.payments.route import Route
 from strongroom.payments.routing.breakers import Breakers
 from strongroom.payments.routing.failover import (
@@ -161,6 +161,9 @@ class GoingOn:
             now + self._lease,
             before.step + 1,
             msgspec.structs.replace(route, after=before.attempt_id),
+            # Whatever the brakes asked for holds at the next processor, too.
+            before.three_ds or ThreeDs.AUTOMATIC,
+            before.checks_policy,
         )
         try:
             both = fail_over(

@@ -19,6 +19,7 @@ from strongroom.payments.model import (
     Found,
     Operation,
     Outcome,
+    ThreeDs,
 )
 from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
 from strongroom.payments.processors.adyen.notices import (
@@ -305,6 +306,8 @@ def _authorization(command: Command) -> dict[str, Json]:
     if command.with_cvc:
         card["cvc"] = slot(Slot.CARD_CVC)
     body: dict[str, Json] = {"paymentMethod": card, "returnUrl": command.return_url}
+    if command.three_ds is ThreeDs.CHALLENGE:
+        body["authenticationData"] = {"attemptAuthentication": "always"}
     _say_stored(command, card, body)
     if command.attempt.operation is Operation.VERIFY:
         return body  # there is nothing to capture

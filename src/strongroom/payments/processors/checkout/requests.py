@@ -4,7 +4,7 @@
 from typing import Final
 
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Attempt, Operation
+from strongroom.payments.model import Attempt, Operation, ThreeDs
 from strongroom.payments.ports import Command
 from strongroom.payments.stored import StoredReason
 from strongroom.vault import Destination, Json, Route, Slot, Template, TemplateRefused, slot
@@ -131,6 +131,10 @@ def _authorization(command: Command) -> dict[str, Json]:
     if command.return_url is None or command.nobody_there:
         # Nobody is there to be sent anywhere.
         body["3ds"] = {"enabled": False, "allow_upgrade": False}
+    elif command.three_ds is ThreeDs.CHALLENGE:
+        body["3ds"] = {"enabled": True, "challenge_indicator": "challenge_requested"}
+        body["success_url"] = command.return_url
+        body["failure_url"] = command.return_url
     else:
         # Where the issuer insists on authentication, it becomes a redirect instead of a decline.
         body["3ds"] = {"enabled": False, "allow_upgrade": True}

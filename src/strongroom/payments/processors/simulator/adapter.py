@@ -16,6 +16,7 @@ from strongroom.payments.model import (
     Found,
     Operation,
     Outcome,
+    ThreeDs,
 )
 from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
 from strongroom.payments.processors.simulator.wire import (
@@ -206,6 +207,8 @@ def _authorization(command: Command) -> dict[str, Json]:
     stored = command.payment.stored_credential
     if stored is not None:
         body["stored"] = _stored(stored, attempt)
+    if command.three_ds is ThreeDs.CHALLENGE and not command.nobody_there:
+        body["three_ds"] = "challenge"
     if command.return_url is not None and not command.nobody_there:
         body["return_url"] = command.return_url
     return body
@@ -330,6 +333,7 @@ def _payment_known(payment: PaymentOut, basis: Basis) -> Found:
         cvc_result=None if payment.cvc_check is None else Check(payment.cvc_check),
         captured=payment.captured if outcome is Outcome.APPROVED and payment.capture else None,
         capture_before=payment.capture_before if outcome is Outcome.APPROVED else None,
+        avs_result=payment.avs_check,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from strongroom.payments.model import Check
+
 Amount = Annotated[int, Meta(ge=0, lt=10**12)]
 #: Printable ASCII: what is kept of it is never a control character that a database refuses.
 Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[ -~]+$(?!\n)")]
@@ -53,6 +55,7 @@ class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment")
         None
     )
     cvc_check: Literal["match", "mismatch"] | None = None
+    avs_check: Check | None = None
 
 
 class Totals(msgspec.Struct, frozen=True):

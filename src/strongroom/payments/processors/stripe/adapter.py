@@ -10,7 +10,7 @@ from typing import Final
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
 from strongroom.payments.errors import CommandNotTaken
-from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation
+from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, ThreeDs
 from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
 from strongroom.payments.processors.stripe import answers, setups
 from strongroom.payments.processors.stripe.amounts import amount_for_stripe
@@ -243,6 +243,8 @@ def _authorization(command: Command, amount: int) -> dict[str, Json]:
         "payment_method_types": ["card"],
         "metadata": {ATTEMPT: attempt.attempt_id, PAYMENT: attempt.payment_id},
     }
+    if command.three_ds is ThreeDs.CHALLENGE:
+        body["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
     stored = command.payment.stored_credential
     if command.nobody_there:
         # Declines where the issuer wants to see the customer, instead of asking for them.
