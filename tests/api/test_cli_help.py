@@ -146,6 +146,7 @@ def test_the_commands_are_those_that_are_documented() -> None:
         "payment hold",
         "payment increment",
         "payment list",
+        "payment resolve",
         "payment show",
         "person enable",
         "person invite",

@@ -211,6 +211,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.keep_returned": core(Login.WEBHOOKS),
     "payments.list_payments": _SERVING,
     "payments.returned_results": _SERVING,
+    "payments.open_attempt": _SERVING,
     "payments.open_authorization": _SERVING,
     "payments.payment_by_id": _SERVING,
     "payments.present_payment": _EVERYBODY,  # names no table

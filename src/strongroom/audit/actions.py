@@ -72,6 +72,7 @@ class Action(enum.StrEnum):
     KEYS_SECRET_ROTATED = "keys.secret.rotated"  # noqa: S105 - an action's name
     PAYMENTS_ATTEMPT_CALLED_BACK = "payments.attempt.called_back"
     PAYMENTS_ATTEMPT_PREPARED = "payments.attempt.prepared"
+    PAYMENTS_ATTEMPT_RESOLVED = "payments.attempt.resolved"
     PAYMENTS_ATTEMPT_SETTLED = "payments.attempt.settled"
     PAYMENTS_ATTEMPT_STARTED = "payments.attempt.started"
     PAYMENTS_BIN_RANGES_LOADED = "payments.bin_ranges.loaded"

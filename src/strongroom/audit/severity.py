@@ -31,6 +31,7 @@ ORDINARY: Final = frozenset(
         Action.IDENTITY_TOKEN_ISSUED,
         Action.PAYMENTS_ATTEMPT_CALLED_BACK,
         Action.PAYMENTS_ATTEMPT_PREPARED,
+        Action.PAYMENTS_ATTEMPT_RESOLVED,
         Action.PAYMENTS_ATTEMPT_SETTLED,
         Action.PAYMENTS_ATTEMPT_STARTED,
         # Counted and alerted by a metric of its own: strongroom_payment_discrepancies.

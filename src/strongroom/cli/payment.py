@@ -15,6 +15,7 @@ from strongroom.cli.console import print_json
 from strongroom.cli.lists import newest, print_list
 from strongroom.cli.payment_asked import amount_of, end, minor_units, moment_of, payment_id
 from strongroom.cli.payment_hold import hold, increment
+from strongroom.cli.payment_resolve import resolve
 from strongroom.cli.payment_shown import (
     print_attempts,
     print_payment,
@@ -54,6 +55,11 @@ def register(app: typer.Typer) -> None:
         ("show", show, f"{_EXAMPLE} --json"),
         ("list", list_, "--reference order-1042 --status requires_capture"),
         ("attempts", attempts, _EXAMPLE),
+        (
+            "resolve",
+            resolve,
+            f"{_EXAMPLE} att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB --outcome not_sent --evidence 'their case 4711'",
+        ),
     ):
         noun.command(name, epilog=f"Example: strongroom payment {name} {example}")(command)
     app.add_typer(noun, name="payment")

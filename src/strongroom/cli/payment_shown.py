@@ -66,6 +66,10 @@ def print_payment(payment: Mapping[str, Any]) -> None:
     )
     if payment["capture_before"] and balances["capturable"]:
         _line("capture before", f"{payment['capture_before'][:19]}Z, then {payment['on_expiry']}")
+    if waits := payment.get("processing"):
+        said = f"{waits['reason']} of {waits['attempt']} since {waits['since'][:19]}Z"
+        again = waits["next_look_at"]
+        _line("waits for", said + (f", looked for again {again[:19]}Z" if again else ""))
     if payment["capture_at"]:
         _line("captured by itself at", f"{payment['capture_at'][:19]}Z")
     for name in ("connection", "token", "decline_code", "advice", "cancellation_reason"):

@@ -21,7 +21,7 @@ from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
-from strongroom.payments import books_api, connections_api, disputes_api, holds_api
+from strongroom.payments import books_api, connections_api, disputes_api, holds_api, resolving_api
 from strongroom.payments.brakes import api as brakes_api
 from strongroom.payments.brakes.wire import EVENT_DATA as BRAKE_EVENT_DATA
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
@@ -68,6 +68,7 @@ GATEWAY_ROUTES: Final = (
     *disputes_api.ROUTES,
     *holds_api.ROUTES,
     *settlement_api.ROUTES,
+    *resolving_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
     *routing_api.ROUTES,
     *webhooks_api.ROUTES,

@@ -39,6 +39,7 @@ from strongroom.payments.reading import Payments
 from strongroom.payments.records import HOLD, LOOKUP, NOTICE, RELEASE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
 from strongroom.payments.repeats import Repeats
+from strongroom.payments.resolving import Resolutions
 from strongroom.payments.returns import Returns
 from strongroom.payments.routing.api import RoutingDesk
 from strongroom.payments.routing.book import RuleBook
@@ -197,6 +198,7 @@ def gateway_state(
             site.clock,
         ),
         "payments": Desk(service, Payments(database), recorder, site.clock),
+        "resolutions": Resolutions(changes, attempts, scribe, site.clock),
         "holds": HoldChanges(changes, scribe, site.clock),
         "connections": ConnectionDesk(
             connections,
@@ -302,7 +304,7 @@ def start_worker(
         JobQueue(database, site.clock),
         {
             HOLD: Handler(Holds(_hold_parts(process, changes, attempts, scribe)).run),
-            LOOKUP: Handler(LookUps(changes, attempts, scribe, site.clock).run),
+            LOOKUP: Handler(_look_ups(process, changes, attempts, scribe).run),
             NOTICE: Handler(notices.run),
             DELIVERY: deliverer.handler(),
             SETTLEMENT: Handler(_comparing(process, database, recorder).run, at_once_max=1),
@@ -321,6 +323,12 @@ def start_worker(
     reports = Retention(database, site.clock, site.settings.settlement_kept_days)
     process.periodic([Task("settlement-retention", LOOK_SECONDS, reports.run)])
     return worker
+
+
+def _look_ups(process: Process, changes: Changes, attempts: Attempts, scribe: Scribe) -> LookUps:
+    site = process.site
+    people = site.settings.recovery_people_seconds
+    return LookUps(changes, attempts, scribe, site.clock, site.log, people_seconds=people)
 
 
 def _hold_parts(

@@ -360,6 +360,7 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "egress_ca": _path,
     "processor_timeout_seconds": _count,
     "recovery_delays_seconds": _counts,
+    "recovery_people_seconds": _count,
     "hold_default_seconds": _count,
     "hold_soon_seconds": _count_or_zero,
     "hold_on_expiry": _cancel_or_leave,

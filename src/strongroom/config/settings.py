@@ -323,6 +323,12 @@ class Settings(VaultSettings):
             "Waits between two looks at an attempt whose outcome is not known; the last one repeats."
         ),
     )
+    recovery_people_seconds: int = field(
+        default=604_800,
+        metadata=says(
+            "After so long an attempt whose outcome nobody found out is left to people (payment.unresolved)."
+        ),
+    )
     hold_default_seconds: int = field(
         default=432_000,
         metadata=says(

@@ -121,6 +121,7 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.IDENTITY_SERVICE_CREATE,
         Permission.IDENTITY_SERVICE_READ,
         Permission.IDENTITY_SERVICE_REVOKE,
+        Permission.PAYMENTS_ATTEMPT_RESOLVE,
         Permission.PAYMENTS_BRAKE_READ,
         Permission.PAYMENTS_BRAKE_UPDATE,
         Permission.PAYMENTS_CONNECTION_CREATE,

@@ -38,6 +38,7 @@ class Permission(enum.StrEnum):
     KEYS_KEY_DESTROY = "keys:key:destroy"
     KEYS_KEY_READ = "keys:key:read"
     KEYS_KEY_ROTATE = "keys:key:rotate"
+    PAYMENTS_ATTEMPT_RESOLVE = "payments:attempt:resolve"
     PAYMENTS_BLOCK_ENFORCE = "payments:block:enforce"
     PAYMENTS_BRAKE_READ = "payments:brake:read"
     PAYMENTS_BRAKE_UPDATE = "payments:brake:update"

@@ -29,6 +29,7 @@ from strongroom.payments import examples
 from strongroom.payments.answers import Answered
 from strongroom.payments.holds_wire import IncrementIn
 from strongroom.payments.model import Status
+from strongroom.payments.processing_wire import processing_out
 from strongroom.payments.reading import PAGE_ROWS_MAX, Payments, Search
 from strongroom.payments.repeats import CREATE, Wish
 from strongroom.payments.service import PaymentService
@@ -226,9 +227,15 @@ async def read_payment(
 ) -> PaymentOut:
     """Return a payment."""
     principal = principal_of(request)
-    return payment_out(
-        await state.payments.payments.one(principal.merchant, principal.mode, payment_id)
-    )
+    payments: Payments = state.payments.payments
+    payment = await payments.one(principal.merchant, principal.mode, payment_id)
+    waits = None
+    if payment.status is Status.PROCESSING:
+        waits = await payments.waited_for(payment)
+    shown = payment_out(payment)
+    if waits is None:
+        return shown
+    return msgspec.structs.replace(shown, processing=processing_out(*waits))
 
 
 @get(

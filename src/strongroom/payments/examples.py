@@ -96,6 +96,10 @@ PAYMENT: Final[dict[str, Any]] = {
     "attempt": ATTEMPT,
     "stored_credential": None,
 }
+RESOLVE_IN: Final[dict[str, Any]] = {
+    "outcome": "not_sent",
+    "evidence": "asked the processor's support, case 4711: no request with this reference reached them",
+}
 HELD: Final[dict[str, Any]] = {
     **PAYMENT,
     "capture_at": "2026-11-24T09:30:00.000000Z",

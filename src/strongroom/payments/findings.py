@@ -120,7 +120,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CANCELED))
     if failed_checks(known) and not failed_checks(attempt):
         decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CHECK_FAILED))
-    broken = breaks_a_sum(decided.payment) and not payment.discrepancy
+    wrong = breaks_a_sum(decided.payment) or _contradicts_people(attempt, found)
+    broken = wrong and not payment.discrepancy
     if broken:
         decided = replace(
             decided,
@@ -180,6 +181,16 @@ def _tells_nothing_new(payment: Payment, attempt: Attempt, found: Found) -> bool
     if found.outcome is Outcome.UNKNOWN:
         return True
     return agrees(payment, attempt, found)
+
+
+def _contradicts_people(attempt: Attempt, found: Found) -> bool:
+    """Tell whether a processor says otherwise than two people did: it is recorded, and somebody looks."""
+    if attempt.basis is not Basis.PERSON or found.basis is Basis.PERSON:
+        return False
+    approved = Outcome.APPROVED
+    return found.outcome.is_final and (attempt.outcome is approved) is not (
+        found.outcome is approved
+    )
 
 
 def _of_the_first(payment: Payment, attempt: Attempt, found: Found) -> Found:
@@ -269,6 +280,7 @@ def is_overtaken(attempt: Attempt, found: Found) -> bool:
         and attempt.outcome is Outcome.DECLINED
         and found.outcome is Outcome.APPROVED
         and found.basis is Basis.NOTICE
+        and attempt.basis is not Basis.PERSON
     )
 
 
@@ -350,4 +362,7 @@ def _happened(
         return (failed,)
     if before.operation.authorizes and outcome is Outcome.DECLINED:
         return (EventType.PAYMENT_DECLINED,)
+    told = before.outcome in (Outcome.UNKNOWN, Outcome.PENDING)
+    if before.operation.authorizes and told and outcome is Outcome.NOT_SENT:
+        return (EventType.PAYMENT_NOT_SENT,)
     return ()

@@ -49,7 +49,6 @@ class Operation(enum.StrEnum):
 
     AUTHORIZE = "authorize"
     CAPTURE = "capture"
-    #: Raises what is authorized.
     INCREMENT = "increment"
     REFUND = "refund"
     SALE = "sale"
@@ -88,6 +87,8 @@ class Basis(enum.StrEnum):
     ANSWER = "answer"
     LOOKUP = "lookup"
     NOTICE = "notice"
+    #: Two people said so, with evidence: nobody could find it out otherwise.
+    PERSON = "person"
     REPLAY = "replay"
 
 
@@ -277,6 +278,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     #: Until then it may still be on its way, or its answer be waited for.
     lease_until: datetime
     settled_at: datetime | None = None
+    #: When the schedule looked last; what two people decided on, and who said it.
+    looked_at: datetime | None = None
+    evidence: str | None = None
+    resolved_by: str | None = None
     #: Which attempt of its wish it is; the one before is final (ADR 16).
     step: int = 1
     #: Of an authorization: why it went to this connection.

@@ -43,6 +43,20 @@ select row_to_json(p)::text as row
  order by payment_id desc
  limit $11;
 
+-- name: note_look (merchant, mode, attempt, now)
+-- Somebody looked for an attempt's outcome, by the schedule.
+update payments.attempt set looked_at = $4 where merchant_id = $1 and mode = $2 and attempt_id = $3;
+
+-- name: open_attempt (merchant, mode, payment)
+-- What a payment waits for, the oldest first, and when the schedule looks again.
+select row_to_json(a)::text as row,
+       (select j.run_at from jobs.job j
+         where j.object_id = a.attempt_id and j.kind = 'lookup' and j.merchant_id = $1 and j.mode = $2) as next_look
+  from payments.attempt a
+ where a.merchant_id = $1 and a.mode = $2 and a.payment_id = $3
+   and (a.outcome is null or a.outcome in ('pending', 'unknown'))
+ order by a.attempt_id limit 1;
+
 -- name: attempts_of_payment (merchant, mode, payment)
 -- Every attempt of a payment, oldest first.
 select row_to_json(a)::text as row from payments.attempt a

@@ -17,6 +17,7 @@ from strongroom.payments.decisions import Decided
 from strongroom.payments.disputes_wire import DisputeEvent, dispute_out
 from strongroom.payments.events_wire import PaymentEvent, RefundEvent
 from strongroom.payments.holds import HoldPolicy, is_over
+from strongroom.payments.leaving import LEFT_TO_PEOPLE
 from strongroom.payments.model import Attempt, Dispute, Operation, Payment, Status
 from strongroom.payments.store import Change, JobChange, KeyClaim, KeyDone, NoticeDone
 from strongroom.payments.wire import payment_out, refund_out
@@ -174,7 +175,7 @@ class Scribe:
 
     def look(self, attempt: Attempt, now: datetime) -> JobChange:
         """Say when somebody has to look at an attempt: never again, at its lease's end, or after the first delay."""
-        if not attempt.is_open:
+        if not attempt.is_open or attempt.reason == LEFT_TO_PEOPLE:
             return JobChange(LOOKUP, attempt.attempt_id, None)
         if attempt.outcome is None:
             return JobChange(LOOKUP, attempt.attempt_id, attempt.lease_until)
@@ -212,6 +213,14 @@ class Scribe:
             payment.payment_id,
             act,
             _hold_facts(payment, payment.capture_at),
+        )
+
+    def resolved(self, payment: Payment, attempt: Attempt, act: Act) -> NewRecord:
+        """Record that people said what became of an attempt; who approved it stands in the approval's record."""
+        word = attempt.outcome.value if attempt.outcome else "none"
+        facts: Details = {"operation": attempt.operation.value, "result": word}
+        return self.record(
+            Action.PAYMENTS_ATTEMPT_RESOLVED, payment, attempt.attempt_id, act, facts
         )
 
     def next_look(self, tries: int, now: datetime) -> datetime:

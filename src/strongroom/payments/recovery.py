@@ -17,11 +17,13 @@ from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
+from strongroom.payments.decisions import Decided
 from strongroom.payments.dispute_notices import AGREES, BELIEVED, LATER, DisputeNotices
 from strongroom.payments.findings import agrees, is_early, is_of_another_try, is_overtaken
+from strongroom.payments.leaving import leave
 from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome, Payment
 from strongroom.payments.ports import AnswerSurprising, Report
-from strongroom.payments.records import NOTICE, NOTICES, Act, Extras, Scribe
+from strongroom.payments.records import NOTICE, NOTICES, RECOVERY, Act, Extras, Scribe
 from strongroom.payments.store import Change, JobChange, NoticeDone
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.work_metrics import PaymentMetrics
@@ -36,11 +38,22 @@ OVERTOOK_SECONDS: Final = 1.0
 class LookUps:
     """The job `lookup`: finds out what became of an attempt."""
 
-    def __init__(self, changes: Changes, attempts: Attempts, scribe: Scribe, clock: Clock) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        attempts: Attempts,
+        scribe: Scribe,
+        clock: Clock,
+        log: Log,
+        *,
+        people_seconds: int,
+    ) -> None:
         self._changes = changes
         self._attempts = attempts
         self._scribe = scribe
         self._clock = clock
+        self._log = log
+        self._people_after = timedelta(seconds=people_seconds)
 
     async def run(self, job: Claimed) -> JobResult:
         """Look once. What stays unknown is looked at again, later and later, and never called failed."""
@@ -58,7 +71,32 @@ class LookUps:
         if attempt is None or not attempt.is_open:
             return Done()
         await self._attempts.continuations.call_back(loaded, attempt)
-        return Again(self._scribe.next_look(job.tries - 1, self._clock.now()))
+        now = self._clock.now()
+        await self._changes.reader.note_look(attempt, now)
+        if now - attempt.created_at >= self._people_after and attempt.outcome is not None:
+            await self._leave(loaded, attempt.attempt_id)
+            return Kept()
+        return Again(self._scribe.next_look(job.tries - 1, now))
+
+    async def _leave(self, loaded: Loaded, attempt_id: str) -> None:
+        """Leave an attempt to people; the job ends in the same commit, and the merchant hears."""
+
+        def decide(known: Loaded) -> tuple[Decided, Change] | None:
+            attempt, now = known.attempt(attempt_id), self._clock.now()
+            decided = None if attempt is None else leave(known, attempt, now)
+            if decided is None or not decided.changed:
+                return None
+            return decided, self._scribe.change(decided, Act(RECOVERY, Origin(), now), Extras())
+
+        await self._changes.apply(loaded, decide, also_attempt=attempt_id)
+        self._log.emit(
+            "error",
+            "payments.attempt_left",
+            {
+                "transaction_id": loaded.payment.payment_id,
+                "merchant_id": loaded.payment.merchant_id,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
     ),
     # To requires_payment_method where the merchant's own brakes refuse the card: no processor is asked.
     Status.REQUIRES_CONFIRMATION: frozenset(
+        # Without a card any more: a decline of an attempt that was called not sent.
         {
             Status.CANCELED,
             Status.PROCESSING,

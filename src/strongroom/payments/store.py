@@ -246,6 +246,13 @@ class PaymentReader:
         """Return a payment with what decisions need; it may be named by one of its attempts."""
         return await self._loads.write(_Asked(merchant, mode, payment, also_attempt))
 
+    async def note_look(self, attempt: Attempt, now: datetime) -> None:
+        """Note that somebody looked for an attempt: no change of its payment."""
+        async with self.database.transaction([attempt.merchant_id]) as tx:
+            await tx.run(
+                QUERIES["note_look"], attempt.merchant_id, attempt.mode, attempt.attempt_id, now
+            )
+
     async def key(self, merchant: MerchantId, mode: Mode, route: str, key: str) -> Taken | None:
         """Return what a key was claimed or answered with."""
         async with self.database.transaction([merchant]) as read:

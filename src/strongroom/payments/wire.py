@@ -10,6 +10,7 @@ from msgspec import Meta
 from strongroom.kernel.clock import rfc3339
 from strongroom.payments.customer_wire import OfCustomer
 from strongroom.payments.model import Attempt, Payment, Refund
+from strongroom.payments.processing_wire import ProcessingOut
 from strongroom.payments.route import Route
 
 AMOUNT_MAX = 999_999_999_999
@@ -239,7 +240,6 @@ class PaymentOut(msgspec.Struct, frozen=True):
     cancellation_reason: str | None
     #: What a processor reported does not add up: it is recorded, and a person looks.
     discrepancy: bool
-    #: Whether the amount is an estimate, which may be raised.
     estimated: bool
     #: Until when what is held may be captured, as the processor says or its scheme's published time does.
     capture_before: str | None
@@ -251,6 +251,7 @@ class PaymentOut(msgspec.Struct, frozen=True):
     updated_at: str
     #: The attempt that this request made.
     attempt: AttemptOut | None = None
+    processing: ProcessingOut | None = None
     stored_credential: StoredCredentialOut | None = None
 
 

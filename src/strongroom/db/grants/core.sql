@@ -65,7 +65,8 @@ grant update (version, status, capture_method, token_id, brand, bin, last4, conn
               incremented)
     on payments.payment to strongroom_gateway, strongroom_worker;
 grant select, insert, update (outcome, basis, processor_reference, settled_amount, decline_code, advice, reason, action_url,
-                              lease_until, settled_at, instrument, route, scheme_transaction_id, avs_result, cvc_result)
+                              lease_until, settled_at, instrument, route, scheme_transaction_id, avs_result, cvc_result,
+                              looked_at, evidence, resolved_by)
     on payments.attempt to strongroom_gateway, strongroom_worker;
 grant select, insert, update (status, failure_code, updated_at)
     on payments.refund to strongroom_gateway, strongroom_worker;
