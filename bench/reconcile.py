@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench.importing import peak_mib
 from bench.instance import Instance, processor_seconds, serving
 from bench.rig import rig
 from strongroom.db.logins import Domain, Login
@@ -32,7 +31,8 @@ from strongroom.db.pool import connect
 PART_BYTES: Final = 1024 * 1024
 #: A time-ordered id as ours are: letters among the digits, so that the detector has no more to look at than in real ones.
 _ID: Final = "'01KAHX' || upper(lpad(to_hex(n), 8, '0') || left(md5(n::text), 12))"
-_LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")
+#: Processors' references have letters among their digits, so that few begin with thirteen digits.
+_LETTERS: Final = str.maketrans("01289", "ghijk")
 CONNECTION: Final = "con_01KAHX" + "0" * 19 + "1"
 HEADER: Final = b"kind,booked_at,currency,gross,fee,net,processor_reference,payment_reference,our_reference,batch\n"
 #: Of so many lines one is not as it should be, each in its own way.
@@ -49,7 +49,7 @@ _SEEDS: Final = (
     f"""insert into payments.attempt (merchant_id, mode, attempt_id, payment_id, operation, wish, connection_id, amount,
        currency, outcome, basis, processor_reference, settled_amount, created_at, lease_until, settled_at)
        select $1, 'test', 'att_' || {_ID}, 'pay_' || {_ID}, 'sale',
-              'w' || n, $2, 1000 + n % 100, 'AED', 'approved', 'answer', 'act_' || md5(n::text), 1000 + n % 100, now(),
+              'w' || n, $2, 1000 + n % 100, 'AED', 'approved', 'answer', 'act_' || translate(md5(n::text), '01289', 'ghijk'), 1000 + n % 100, now(),
               now(), now() from generate_series($3::int, $4::int) n""",  # noqa: S608
 )
 
@@ -69,7 +69,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with serving(worker_apart=True) as instance:
         asyncio.run(seed(instance, chosen.rows))
-        rest = peak_mib(instance.worker), peak_mib(instance.process)
+        rest = resident_mib(instance.worker), resident_mib(instance.process)
         results = measure(instance, chosen.rows, ours=not chosen.by_processor)
         results["rows"] = chosen.rows
         results["worker_at_rest_mib"], results["gateway_at_rest_mib"] = rest
@@ -117,7 +117,8 @@ def report(rows: int, *, ours: bool) -> Iterator[bytes]:
         reference = hashlib.md5(str(n).encode(), usedforsecurity=False).hexdigest()
         attempt = f"att_01KAHX{n:08x}{reference[:12]}".upper().replace("ATT", "att") if ours else ""
         line = (
-            f"capture,2026-11-20T09:{n // 60 % 60:02}:{n % 60:02}Z,{currency},{gross},0.35,{net},act_{reference},"
+            f"capture,2026-11-20T09:{n // 60 % 60:02}:{n % 60:02}Z,{currency},{gross},0.35,{net},"
+            f"act_{reference.translate(_LETTERS)},"
             f"pay_{reference[8:24].translate(_LETTERS)},{attempt},2026-11-{1 + n * 28 // (rows + 1):02}\n"
         )
         if fault == "missing_here":
@@ -158,18 +159,21 @@ def measure(instance: Instance, rows: int, *, ours: bool) -> dict[str, Any]:
         "application/json",
     )
     path = f"/v1/reconciliations/{begun['id']}"
-    started = time.perf_counter()
+    started, sending = time.perf_counter(), 0.0
     at: dict[str, Any] = begun
     while at["state"] == "open":
         part = content[at["offset"] : at["offset"] + PART_BYTES]
         last = str(at["offset"] + len(part) == len(content)).lower()
         at = ask("PUT", f"{path}/content?offset={at['offset']}&last={last}", part, "text/csv")
+        sending = max(sending, resident_mib(instance.process))
     sent = time.perf_counter()
     before = processor_seconds(instance.worker), instance.database_seconds()
+    comparing = 0.0
     with Progress() as progress:
         task = progress.add_task("comparing", total=rows)
         while at["state"] == "received":
             time.sleep(0.1)
+            comparing = max(comparing, resident_mib(instance.worker))
             at = ask("GET", path, b"", "text/csv")
             progress.update(task, completed=at["lines"])
     ended = time.perf_counter()
@@ -182,11 +186,19 @@ def measure(instance: Instance, rows: int, *, ours: bool) -> dict[str, Any]:
         "compared_per_second": round(rows / (ended - sent)),
         "worker_us_a_line": round((processor_seconds(instance.worker) - before[0]) / rows * 1e6, 1),
         "postgresql_us_a_line": round((instance.database_seconds() - before[1]) / rows * 1e6, 1),
-        "worker_peak_mib": peak_mib(instance.worker),
-        "gateway_peak_mib": peak_mib(instance.process),
+        "worker_peak_mib": comparing,
+        "gateway_peak_mib": sending,
         "found": at["counts"],
         "made": faults(rows),
     }
+
+
+def resident_mib(process: int) -> float:
+    """Return the memory that a process has now, in MiB: its most so far was at its start."""
+    for line in Path(f"/proc/{process}/status").read_text("utf-8").splitlines():
+        if line.startswith("VmRSS:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    return 0.0
 
 
 def _asking(instance: Instance) -> Any:

@@ -6,8 +6,8 @@ from typing import Final
 
 from strongroom.payments.reconciliation import Line, Reading
 
-#: Bytes that are given to the reader at once: its detector looks at each row of what is worth a look.
-BITE_BYTES: Final = 64 * 1024
+#: Bytes that are given to the reader at once: where one of them is worth a look, the detector looks at all of it.
+BITE_BYTES: Final = 16 * 1024
 
 
 def read_piece(reading: Reading, content: bytes) -> Iterator[Line]:
