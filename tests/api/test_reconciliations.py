@@ -108,7 +108,8 @@ async def test_a_report_of_payments_is_compared_by_the_worker(
     told = [each for each in events.json()["data"] if each["type"] == "reconciliation.differed"]
     assert [each["data"]["reconciliation"]["id"] for each in told] == [found["id"]]
     records = (await shop.gateway.get("/v1/audit/records?limit=100")).json()["data"]
-    (ended,) = [each for each in records if each["action"] == "payments.reconciliation.ended"]
+    made = [each["record"] for each in records]
+    (ended,) = [each for each in made if each["action"] == "payments.reconciliation.ended"]
     assert ended["details"] == {
         "digest": hashlib.sha256(written(rows)).hexdigest(),
         "lines": 3,
