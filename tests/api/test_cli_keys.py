@@ -64,6 +64,7 @@ ROTATED: list[tuple[str, str, int | str]] = [
     ("login_hash", "--platform", "key_not_rotated"),
     ("password_pepper", "--platform", "key_version_unknown"),  # nobody has a password yet
     ("provider_secrets", "--merchant", 1),
+    ("receipt_signing_seed", "--platform", "key_version_unknown"),  # no receipt was given yet
     ("refresh_tokens", "--platform", "key_not_rotated"),
     ("request_fingerprint", "--merchant", 1),
     ("setup_link_hash", "--platform", "key_not_rotated"),

@@ -115,6 +115,7 @@ PUBLIC_PATHS = {
     "/metrics",
     "/openapi.json",
     "/v1/inbound/{connection_id}",
+    "/v1/receipts/jwks",
     "/v1/returns/{payment_id}",
     "/v1/login",
     "/v1/login/passkey",

@@ -125,6 +125,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.brake_setting": _ADD,
         "payments.connection": _CHANGE,
         "payments.dispute": _CHANGE,
+        "payments.connection_probe": _CHANGE,
         "payments.payment": _CHANGE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
@@ -157,6 +158,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.brake_setting": _READ,
         "payments.connection": _READ,
         "payments.dispute": _CHANGE,
+        "payments.connection_probe": _CHANGE,
         "payments.payment": _MOVE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
@@ -442,6 +444,9 @@ ROWS: Final[dict[str, str]] = {
     "payments.returned": (
         "(merchant_id, mode, attempt_id, digest, result, returned_at)"
         " values ('{m}', 'test', 'att_{m}', encode(sha256('{own}'::bytea), 'hex'), 'x', now())"
+    ),
+    "payments.connection_probe": (
+        "(merchant_id, mode, connection_id, probed_at, failures) values ('{m}', 'test', 'con_{own}', now(), 0)"
     ),
     "payments.posting": (
         "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"

@@ -38,6 +38,7 @@ SCHEMAS: Final = {
     "payments.settlement": {"payments", "jobs", "webhooks"},
     # An incident is told in the transaction that begins or ends it.
     "payments.brakes": {"payments", "webhooks"},
+    "payments.health": {"payments"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
@@ -103,6 +104,7 @@ RUN_BY: Final = {
     "payments.routing": _GATEWAY,
     "payments.settlement": _PAYMENTS,
     "payments.brakes": _PAYMENTS,
+    "payments.health": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
@@ -122,6 +124,7 @@ RUN_BY: Final = {
 ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.count_unsealed": _RECORDS,
     "audit.event_by_id": _RECORDS,
+    "audit.events_about": _RECORDS,
     "audit.events_by_ids": _RECORDS,
     "audit.events_of_merchant": _RECORDS,
     "audit.insert_address": {
@@ -219,6 +222,8 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.returned_payment": _SERVING,
     "payments.be_bookkeeper": _EVERYBODY,  # names no table
     "payments.state_merchant": _EVERYBODY,  # names no table
+    "payments.health.be_prober": _EVERYBODY,  # names no table
+    "payments.health.count_outcomes": _SERVING,
     "payments.touch_connection": _GATEWAY,
     # Reports come in through the gateway; the worker compares them.
     **{

@@ -241,6 +241,47 @@ class Proven:
     keys: Sequence[VerifierKey]
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which record is meant: the one of this thing (an id) whose time is this moment."""
+
+    thing: str
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A record's exact bytes, its leaf hash and its proof."""
+
+    payload: bytes
+    leaf_hash: bytes
+    proof: TlogProof
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenTogether:
+    """Records that one signed head covers."""
+
+    records: Sequence[Shown]
+    origin: str
+    size: int
+    note: bytes
+
+
+class Evidence(Protocol):
+    """A tenant's records with their proofs, for what is handed to others. Whoever asks records that it was shown."""
+
+    async def proven(
+        self, merchant: MerchantId, mode: Mode, wanted: Sequence[About]
+    ) -> ProvenTogether:
+        """Return these records in order, all proven under one head.
+
+        Raises:
+            NotSealedYet: one of them is not in the signed tree yet, or not found at its moment.
+            TreeDamaged: the tiles do not lead to the head.
+        """
+
+
 class LogView(Protocol):
     """One log as its operators see it. Reading records is itself recorded, before they are handed out."""
 

@@ -21,11 +21,20 @@ from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
-from strongroom.payments import books_api, connections_api, disputes_api, holds_api, resolving_api
+from strongroom.payments import (
+    books_api,
+    connections_api,
+    credentials_api,
+    disputes_api,
+    holds_api,
+    resolving_api,
+)
 from strongroom.payments.brakes import api as brakes_api
 from strongroom.payments.brakes.wire import EVENT_DATA as BRAKE_EVENT_DATA
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
 from strongroom.payments.events_wire import EVENT_DATA
+from strongroom.payments.health import api as health_api
+from strongroom.payments.receipts import api as receipts_api
 from strongroom.payments.routing import api as routing_api
 from strongroom.payments.settlement import api as settlement_api
 from strongroom.payments.settlement.wire import EVENT_DATA as SETTLEMENT_EVENT_DATA
@@ -69,8 +78,11 @@ GATEWAY_ROUTES: Final = (
     *holds_api.ROUTES,
     *settlement_api.ROUTES,
     *resolving_api.ROUTES,
+    *receipts_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
     *routing_api.ROUTES,
+    *credentials_api.ROUTES,
+    *health_api.ROUTES,
     *webhooks_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,

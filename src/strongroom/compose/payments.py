@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from strongroom.audit.evidence import DatabaseEvidence
 from strongroom.audit.recorder import EventRecorder
 from strongroom.compose.process import Process
 from strongroom.db.pool import Database
 from strongroom.egress import check_url
+from strongroom.identity.access_tokens import names_of
 from strongroom.jobs import Handler, JobQueue, Task, Worker
 from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
@@ -24,8 +26,11 @@ from strongroom.payments.calls import Parts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook, ConnectionService
 from strongroom.payments.connections_api import ConnectionDesk
+from strongroom.payments.credentials import ConnectionCredentials
 from strongroom.payments.dispute_notices import DisputeNotices
 from strongroom.payments.disputes_reading import Disputes
+from strongroom.payments.health.probes import Probes, ProbeSchedule
+from strongroom.payments.health.reading import HealthReader
 from strongroom.payments.holding import HoldChanges, HoldParts, Holds
 from strongroom.payments.holds import HoldPolicy
 from strongroom.payments.model import OnExpiry
@@ -36,6 +41,9 @@ from strongroom.payments.processors.checkout import CheckoutAdapter
 from strongroom.payments.processors.simulator import SimulatorAdapter
 from strongroom.payments.processors.stripe import StripeAdapter
 from strongroom.payments.reading import Payments
+from strongroom.payments.receipts.api import ReceiptDesk
+from strongroom.payments.receipts.keys import ReceiptKeys
+from strongroom.payments.receipts.making import Receipts
 from strongroom.payments.records import HOLD, LOOKUP, NOTICE, RELEASE, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
 from strongroom.payments.repeats import Repeats
@@ -72,6 +80,8 @@ SETTLEMENT: Final = "settlement"
 BRAKES_SECONDS: Final = 5.0
 #: How often the ledger is compared with the payments.
 BOOKS_SECONDS: Final = 3_600.0
+#: How often it is looked which connections are due for a test.
+PROBES_SECONDS: Final = 60.0
 #: How often the vault's outbox is looked into.
 RELAY_SECONDS: Final = 1.0
 #: Every processor, by the name that connections have. A new adapter is one line here.
@@ -163,12 +173,14 @@ def gateway_state(
         timeout_seconds=site.settings.processor_timeout_seconds,
     )
     process.on_close(service.drain)
+    probes = Probes(database)
+    sources = Sources(database, keyring, site.clock, VERIFIERS)
     connections = ConnectionService(
         database=database,
         book=book,
         adapters=ADAPTERS,
         vault=process.vault_connections,
-        sources=Sources(database, keyring, site.clock, VERIFIERS),
+        sources=sources,
         recorder=recorder,
         clock=site.clock,
     )
@@ -197,15 +209,24 @@ def gateway_state(
             recorder,
             site.clock,
         ),
+        "receipts": _receipts(process, database, keyring, recorder),
         "payments": Desk(service, Payments(database), recorder, site.clock),
         "resolutions": Resolutions(changes, attempts, scribe, site.clock),
         "holds": HoldChanges(changes, scribe, site.clock),
         "connections": ConnectionDesk(
             connections,
-            ConnectionTests(book, attempts, site.clock),
+            ConnectionTests(book, attempts, site.clock, probes),
             recorder,
             site.clock,
             site.settings.public_url.rstrip("/"),
+            ConnectionCredentials(
+                database=database,
+                book=book,
+                vault=process.vault_connections,
+                sources=sources,
+                recorder=recorder,
+                clock=site.clock,
+            ),
         ),
         "routing": RoutingDesk(
             RoutingService(
@@ -219,6 +240,7 @@ def gateway_state(
             recorder,
             site.clock,
         ),
+        "connection_health": HealthReader(database, book, probes, site.clock, breakers.shown),
         "webhooks": Webhooks(
             Endpoints(
                 database=database,
@@ -238,6 +260,23 @@ def gateway_state(
             site.clock,
         ),
     }
+
+
+def _receipts(
+    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder
+) -> ReceiptDesk:
+    """Compose what gives receipts."""
+    site = process.site
+    receipts = Receipts(
+        database=database,
+        payments=Payments(database),
+        evidence=DatabaseEvidence(database),
+        keys=ReceiptKeys(keyring, site.clock),
+        recorder=recorder,
+        clock=site.clock,
+        issuer=names_of(site.settings.audit_origin).issuer,
+    )
+    return ReceiptDesk(receipts, recorder, site.clock)
 
 
 def webhooks_state(process: Process, database: Database, keyring: Keyring) -> Mapping[str, Any]:
@@ -319,6 +358,9 @@ def start_worker(
     _compare_books(process, database)
     brake_round = Round(BrakeStore(database), recorder, site.clock)
     process.periodic([Task("brakes", BRAKES_SECONDS, brake_round.run)])
+    _probe_connections(
+        process, database, ConnectionTests(book, attempts, site.clock, Probes(database))
+    )
     _bring_vault_events(process, database)
     reports = Retention(database, site.clock, site.settings.settlement_kept_days)
     process.periodic([Task("settlement-retention", LOOK_SECONDS, reports.run)])
@@ -366,6 +408,23 @@ def _bring_vault_events(process: Process, database: Database) -> None:
         wake=lambda: process.wake(DELIVERY),
     )
     process.periodic([Task("vault-events", RELAY_SECONDS, relay.run)])
+
+
+def _probe_connections(process: Process, database: Database, tests: ConnectionTests) -> None:
+    """Let connections be tested on a schedule, where the settings want it."""
+    site = process.site
+    every = site.settings.connection_probe_seconds
+    if not every:
+        return
+    schedule = ProbeSchedule(
+        Probes(database),
+        tests.probe,
+        site.clock,
+        site.log,
+        site.metrics.connections.show,
+        every,
+    )
+    process.periodic([Task("connection-probes", min(every, PROBES_SECONDS), schedule.run)])
 
 
 def _compare_books(process: Process, database: Database) -> None:

@@ -317,6 +317,13 @@ class Settings(VaultSettings):
         default=20,
         metadata=says("How long a processor may take to answer; then the outcome is unknown."),
     )
+    connection_probe_seconds: int = field(
+        default=0,
+        metadata=says(
+            "How often each active connection is tested by itself, in seconds, at least 60; 0: never. A test asks the "
+            "processor for the account and moves no money."
+        ),
+    )
     recovery_delays_seconds: tuple[int, ...] = field(
         default=(5, 30, 300, 3_600, 86_400),
         metadata=says(

@@ -51,6 +51,8 @@ class KeyName(enum.StrEnum):
     CUSTOMER_HASH = "customer_hash"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
+    #: Signs receipts of payments; its older versions go on being published.
+    RECEIPT_SIGNING_SEED = "receipt_signing_seed"
     REFRESH_TOKENS = "refresh_tokens"
     REQUEST_FINGERPRINT = "request_fingerprint"
     TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
@@ -96,6 +98,7 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
     KeyName.LOGIN_HASH: Purpose.IDENTITY,
+    KeyName.RECEIPT_SIGNING_SEED: Purpose.IDENTITY,
     KeyName.REFRESH_TOKENS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
     KeyName.TOKEN_SIGNING_SEED: Purpose.IDENTITY,

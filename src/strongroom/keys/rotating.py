@@ -38,6 +38,7 @@ ROTATING: Final[Mapping[KeyName, Rotating]] = {
     KeyName.LOGIN_HASH: Rotating.ENDS,
     KeyName.PASSWORD_PEPPER: Rotating.VERIFIES,
     KeyName.PROVIDER_SECRETS: Rotating.MOVES,
+    KeyName.RECEIPT_SIGNING_SEED: Rotating.VERIFIES,
     KeyName.REFRESH_TOKENS: Rotating.ENDS,
     KeyName.REQUEST_FINGERPRINT: Rotating.VERIFIES,
     KeyName.SETUP_LINK_HASH: Rotating.ENDS,

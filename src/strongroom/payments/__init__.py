@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Payments: values and errors. Never a card number, never the service or the store."""
+"""Payments: values, errors, and how a receipt is verified. Never a card number, never the service or the store."""
 
 from strongroom.payments.errors import (
     AmountBeyond,
@@ -16,6 +16,20 @@ from strongroom.payments.errors import (
     RulesChanged,
     RulesUnknown,
 )
+from strongroom.payments.receipts.errors import (
+    JwksRefused,
+    ReceiptFault,
+    ReceiptFinding,
+    ReceiptNotYet,
+    ReceiptRefused,
+    ReceiptTooLong,
+)
+from strongroom.payments.receipts.verify import (
+    ReceiptKeySet,
+    VerifiedReceipt,
+    read_jwks,
+    verify_receipt,
+)
 
 __all__ = [
     "AmountBeyond",
@@ -23,12 +37,22 @@ __all__ = [
     "ConnectionRefused",
     "ConnectionsResting",
     "IdempotencyKeySpent",
+    "JwksRefused",
     "NoConnection",
     "PaymentBusy",
     "PaymentNotReady",
     "PaymentUnknown",
     "PaymentUnresolved",
+    "ReceiptFault",
+    "ReceiptFinding",
+    "ReceiptKeySet",
+    "ReceiptNotYet",
+    "ReceiptRefused",
+    "ReceiptTooLong",
     "RefundUnknown",
     "RulesChanged",
     "RulesUnknown",
+    "VerifiedReceipt",
+    "read_jwks",
+    "verify_receipt",
 ]

@@ -53,7 +53,13 @@ from strongroom.payments.preparing import (
 from strongroom.payments.records import RECOVERY, RELEASE, Act, Extras
 from strongroom.payments.routing.way import Onward
 from strongroom.payments.store import Change, JobChange, KeyDone, Taken
-from strongroom.vault import Forward, Forwarded, StoredCredentialFacts, Template
+from strongroom.vault import (
+    CredentialSlot,
+    Forward,
+    Forwarded,
+    StoredCredentialFacts,
+    Template,
+)
 
 #: Makes the answer to a request's key from the payment as it then is.
 Finish = Callable[[Loaded, str], KeyDone]
@@ -209,7 +215,13 @@ class Attempts:
         return loaded
 
     async def ask(
-        self, connection: Connection, attempt: Attempt | None, template: Template, act: Act
+        self,
+        connection: Connection,
+        attempt: Attempt | None,
+        template: Template,
+        act: Act,
+        *,
+        credentials: CredentialSlot = "current",
     ) -> Forwarded:
         """Send a request that carries no card: a look, a probe."""
         return await self._parts.forwarder.forward(
@@ -225,6 +237,7 @@ class Attempts:
                 payment=None if attempt is None else attempt.payment_id,
                 attempt=None if attempt is None else attempt.attempt_id,
                 timeout_seconds=self._parts.timeout_seconds,
+                credentials=credentials,
             )
         )
 

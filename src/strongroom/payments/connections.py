@@ -215,6 +215,8 @@ class ConnectionService:
     async def rotate(self, connection_id: str, wish: RotateIn, by: By) -> Connection:
         """Take new credentials at once, and a new webhook secret beside the old one for a while.
 
+        Credentials from before can be brought back for as long (`payments.credentials`).
+
         Raises:
             ConnectionUnknown, Invalid: see each.
         """
@@ -230,6 +232,7 @@ class ConnectionService:
                 _secrets(wish.credentials),
                 actor=by.actor,
                 origin=by.origin,
+                keep_seconds=wish.overlap_seconds,
             )
         source = None
         if wish.webhook_secret is not None:

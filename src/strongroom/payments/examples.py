@@ -226,3 +226,19 @@ CONNECTION_TEST: Final[dict[str, Any]] = {
     "missing": ["the account has no webhook: notices will not come"],
     "duration_ms": 104,
 }
+NEXT_IN: Final[dict[str, Any]] = {
+    "credentials": {"api_key": "sim_sk_another_example_and_no_secret"}
+}
+CREDENTIALS: Final[dict[str, Any]] = {
+    "object": "connection_credentials",
+    "connection": _CONNECTION,
+    "staged_at": _WHEN,
+    "former_until": None,
+    "webhook_secrets_until": [None],
+}
+PROMOTE_IN: Final[dict[str, Any]] = {"staged_at": _WHEN, "keep_seconds": 86_400}
+PROMOTED: Final[dict[str, Any]] = {
+    **CREDENTIALS,
+    "staged_at": None,
+    "former_until": "2026-11-21T09:30:00.000000Z",
+}

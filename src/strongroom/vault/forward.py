@@ -141,8 +141,10 @@ class VaultForwarder:
         #  4. Open the card and the CVC; fill the slots.
         #  5. Send, once.
         #  6. Drop everything, and take card data out of the answer.
+        if request.credentials == "next" and (request.token or request.cvc):
+            raise TemplateRefused("credentials that are only tried go with no card")
         connection = await self._connections.open(
-            request.merchant, request.mode, request.connection
+            request.merchant, request.mode, request.connection, request.credentials
         )  # (1)
         matched = self._destinations.matched(
             connection.destination.processor, request.mode, request.template

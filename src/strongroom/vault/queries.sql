@@ -219,10 +219,10 @@ values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8)
     on conflict do nothing
 returning connection_id;
 
--- name: rotate_connection (merchant, mode, connection, sealed, key_version, now)
--- Puts other credentials in the place of the present ones.
-update vault.connection set sealed_credentials = $4, key_version = $5, updated_at = $6
- where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
+-- name: change_credentials (merchant, mode, connection, sealed_before, sealed, key_version, now)
+-- Puts what was decided over the sealed credentials in their place; no row when somebody else was first, or it ended.
+update vault.connection set sealed_credentials = $5, key_version = $6, updated_at = $7
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and sealed_credentials = $4 and status = 'active'
 returning processor;
 
 -- name: disable_connection (merchant, mode, connection, now)

@@ -125,6 +125,9 @@ grant select, insert, update (status, updated_at) on payments.connection to stro
 grant select, insert, update (sealed_secrets, key_version, status, updated_at) on webhooks.source to strongroom_gateway;
 grant insert, update (url, description, types, sealed_secrets, key_version, status, disabled_reason, updated_at)
     on webhooks.endpoint to strongroom_gateway;
+-- Whoever tests a connection keeps what it found.
+grant select, insert, update (probed_at, reason, failing_since, failures) on payments.connection_probe
+    to strongroom_gateway, strongroom_worker;
 grant select on webhooks.delivery_try to strongroom_gateway;
 grant select, insert, update (run_at), delete on jobs.job to strongroom_gateway;
 

@@ -101,6 +101,11 @@ class Breakers:
             },
         )
 
+    def shown(self, connection: ConnectionId) -> str | None:
+        """Say how a connection's breaker stands in this process; None: nothing went through it here lately."""
+        breaker = self._breakers.get(connection)
+        return None if breaker is None else breaker.state.value
+
     def _made(self, connection: ConnectionId) -> Breaker:
         while len(self._breakers) >= REMEMBERED_MAX:
             _, gone = self._breakers.popitem(last=False)

@@ -20,7 +20,9 @@ _SEALING: Final = frozenset(
     }
 )
 #: Signs for others to verify.
-_SIGNING: Final = frozenset({KeyName.CHECKPOINT_SEED, KeyName.TOKEN_SIGNING_SEED})
+_SIGNING: Final = frozenset(
+    {KeyName.CHECKPOINT_SEED, KeyName.RECEIPT_SIGNING_SEED, KeyName.TOKEN_SIGNING_SEED}
+)
 
 
 @dataclass(frozen=True, slots=True)
