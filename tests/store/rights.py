@@ -384,7 +384,7 @@ ROWS: Final[dict[str, str]] = {
     "payments.attempt": (
         "(merchant_id, mode, attempt_id, payment_id, operation, wish, connection_id, amount, currency, created_at,"
         " lease_until)"
-        " values ('{m}', 'test', '{aud}', 'pay_{m}', 'capture', '{aud}', 'con_{m}', 1, 'AED', now(), now())"
+        " values ('{m}', 'test', 'att_{own}', 'pay_{m}', 'capture', '{aud}', 'con_{m}', 1, 'AED', now(), now())"
     ),
     "payments.brake_setting": (
         "(merchant_id, mode, version, config, set_by, set_at) values ('{m}', 'test', 1, '{{}}', 'x', now())"
@@ -563,6 +563,7 @@ REFERRED_TO: Final = (
     "identity.provider",
     "payments.connection",
     "payments.payment",
+    "payments.attempt",
     "payments.routing_rules",
     "webhooks.source",
     "webhooks.event",

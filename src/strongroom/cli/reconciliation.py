@@ -135,7 +135,7 @@ def list_(
 
 
 def show(
-    reconciliation: str = typer.Argument(metavar="ID"),
+    reconciliation: str = typer.Argument(metavar="ID", help="The reconciliation's id (rcn_…)."),
     *,
     results: Path | None = _RESULTS,
     differing: bool = typer.Option(
@@ -155,7 +155,7 @@ def show(
 
 
 def lines(
-    reconciliation: str = typer.Argument(metavar="ID"),
+    reconciliation: str = typer.Argument(metavar="ID", help="The reconciliation's id (rcn_…)."),
     *,
     result: str = typer.Option(
         "",
@@ -177,7 +177,7 @@ def lines(
 
 
 def again(
-    reconciliation: str = typer.Argument(metavar="ID"),
+    reconciliation: str = typer.Argument(metavar="ID", help="The reconciliation's id (rcn_…)."),
     *,
     url: str = URL,
     ca: Path | None = CA,
