@@ -124,14 +124,18 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.brake_seen": frozenset({"select", "insert", "update"}),
         "payments.brake_setting": _ADD,
         "payments.connection": _CHANGE,
+        "payments.customer": _CHANGE,
         "payments.dispute": _CHANGE,
         "payments.connection_probe": _CHANGE,
+        "payments.mandate": _CHANGE,
         "payments.payment": _CHANGE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
         "payments.returned": frozenset({"select", "delete"}),
         "payments.routing_active": _CHANGE,
         "payments.routing_rules": _ADD,
+        "payments.retry_policy": _CHANGE,
+        "payments.saved_card": _CHANGE | {"delete"},
         "payments.settlement_line": _READ,
         "payments.settlement_piece": frozenset({"select", "insert", "delete"}),
         "payments.settlement_report": _CHANGE,
@@ -159,6 +163,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "payments.connection": _READ,
         "payments.dispute": _CHANGE,
         "payments.connection_probe": _CHANGE,
+        "payments.mandate": frozenset({"select*"}),  # whether one holds
+        "payments.retry_policy": _READ,
         "payments.payment": _MOVE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
@@ -225,6 +231,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.rewrap": frozenset({"select", "insert", "update", "delete"}),
         "strongroom.migration": _READ,
         # Counts what a key still seals, and sees nothing that is sealed.
+        "payments.customer": frozenset({"select*"}),  # which keys seal there, as of the three below
+        "payments.mandate": frozenset({"select*"}),
         "webhooks.endpoint": frozenset({"select*"}),
         "webhooks.notice": frozenset({"select*"}),
         "webhooks.source": frozenset({"select*"}),
@@ -414,6 +422,23 @@ ROWS: Final[dict[str, str]] = {
         "(merchant_id, mode, connection_id, name, processor, account, finding, status, created_at, updated_at)"
         " values ('{m}', 'test', 'con_{own}', 'n', 'simulator', 'a', 'by_reference', 'active', now(), now())"
     ),
+    "payments.customer": (
+        "(merchant_id, mode, customer_id, status, sealed_personal, key_version, created_at, updated_at)"
+        " values ('{m}', 'test', 'cus_{own}', 'active', '', 1, now(), now())"
+    ),
+    "payments.mandate": (
+        "(merchant_id, mode, mandate_id, customer_id, token_id, status, method, text_version, agreed_at,"
+        " sealed_evidence, key_version, created_at)"
+        " values ('{m}', 'test', '{aud}', 'cus_{m}', 't', 'active', 'web', '1', now(), '', 1, now())"
+    ),
+    "payments.retry_policy": (
+        "(merchant_id, mode, enabled, delays_hours, updated_at) values ('{m}', 'test', true, '{{24}}', now())"
+        " on conflict (merchant_id, mode) do update set enabled = true"
+    ),
+    "payments.saved_card": (
+        "(merchant_id, mode, customer_id, token_id, brand, bin, last4, exp_month, exp_year, is_default, created_at)"
+        " values ('{m}', 'test', 'cus_{m}', '{aud}', 'visa', '424242', '4242', 12, 2034, false, now())"
+    ),
     "payments.payment": (
         "(merchant_id, mode, payment_id, version, status, amount, currency, capture_method, created_by, created_at,"
         " updated_at)"
@@ -562,6 +587,7 @@ REFERRED_TO: Final = (
     "identity.access_review",
     "identity.provider",
     "payments.connection",
+    "payments.customer",
     "payments.payment",
     "payments.attempt",
     "payments.routing_rules",

@@ -53,6 +53,8 @@ START: Final = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 WHERE: Final[dict[str, tuple[Login, str]]] = {
     "identity.provider.sealed_secret": (Login.CONSOLE, "live"),
     "identity.totp.sealed_secret": (Login.CONSOLE, ""),
+    "payments.customer.sealed_personal": (Login.GATEWAY, "test"),
+    "payments.mandate.sealed_evidence": (Login.GATEWAY, "test"),
     "webhooks.endpoint.sealed_secrets": (Login.GATEWAY, "test"),
     "webhooks.notice.sealed": (Login.WORKER, "test"),
     "webhooks.source.sealed_secrets": (Login.GATEWAY, "test"),
@@ -212,6 +214,10 @@ class Ground:
                 await self.run(
                     f"update webhooks.source set key_version = 2 where merchant_id = '{self.merchant}'"
                 )
+            if table == "payments.mandate":
+                made = row_of("payments.customer", self.merchant, own=self.merchant)
+                made = made.replace("'', 1, now()", "null, null, now()")
+                await self.run(f"{made} on conflict do nothing")
             await self.run(row_of(table, self.merchant, own=own))
         if table == "webhooks.endpoint":
             await self.delete_one(key)

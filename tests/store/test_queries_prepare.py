@@ -34,6 +34,8 @@ SCHEMAS: Final = {
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
     "payments.routing": {"payments"},
+    "payments.customers": {"payments", "webhooks"},  # what is told of one commits with it
+    "payments.retries": {"payments"},
     # A report's end commits with its event, and its arrival with the job that compares it.
     "payments.settlement": {"payments", "jobs", "webhooks"},
     # An incident is told in the transaction that begins or ends it.
@@ -101,6 +103,8 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "keys.reseal": core(Login.GATEWAY, Login.CONSOLE, Login.WORKER),
     "payments": _PAYMENTS,
+    "payments.customers": _GATEWAY,
+    "payments.retries": _PAYMENTS,
     "payments.routing": _GATEWAY,
     "payments.settlement": _PAYMENTS,
     "payments.brakes": _PAYMENTS,
@@ -209,6 +213,10 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.attempt_by_wish": _SERVING,
     "payments.attempt_by_processor_reference": _SERVING,
     "payments.attempts_of_payment": _SERVING,
+    "payments.customers.count_evidence": _GATEWAY_AND_OPERATORS,
+    "payments.customers.count_personal": _GATEWAY_AND_OPERATORS,
+    "payments.customers.mandates_of_token": _PAYMENTS,
+    "payments.customers.publish": _PAYMENTS,
     "payments.disable_connection": _GATEWAY,
     "payments.insert_connection": _GATEWAY,
     "payments.keep_returned": core(Login.WEBHOOKS),
@@ -221,6 +229,9 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.record_is_there": _RECORDS,
     "payments.returned_payment": _SERVING,
     "payments.be_bookkeeper": _EVERYBODY,  # names no table
+    "payments.retries.asked_with": _SERVING,
+    "payments.retries.put_policy": _GATEWAY,
+    "payments.retries.tries_of_payment": _SERVING,
     "payments.state_merchant": _EVERYBODY,  # names no table
     "payments.health.be_prober": _EVERYBODY,  # names no table
     "payments.health.count_outcomes": _SERVING,

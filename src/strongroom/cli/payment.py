@@ -67,9 +67,17 @@ def register(app: typer.Typer) -> None:
 
 def create(
     *,
-    amount: str = typer.Option(help=_AMOUNT_HELP),
+    amount: str = typer.Option(help=f"{_AMOUNT_HELP} 0 asks whether the card is good."),
     currency: str = typer.Option(help="ISO 4217, upper case: AED."),
     token: str = typer.Option("", help="The card's token (tok_…)."),
+    customer: str = typer.Option(
+        "", help="Who pays (cus_…); without a token their default card is charged."
+    ),
+    stored: str = typer.Option(
+        "",
+        metavar="INITIATOR:REASON:STAGE",
+        help="That the card is stored: customer:recurring:initial, then merchant:recurring:later.",
+    ),
     cvc: bool = _CVC,
     manual: bool = typer.Option(
         False, "--manual", help="Authorize only; the money moves when you capture."
@@ -77,7 +85,7 @@ def create(
     confirm: bool | None = typer.Option(
         None,
         "--confirm/--no-confirm",
-        help="Charge it now, or later; with a token it is charged now.",
+        help="Charge it now, or later; with a token or a customer it is charged now.",
         show_default=False,
     ),
     connection: str = _CONNECTION,
@@ -104,12 +112,14 @@ def create(
 ) -> None:
     """Make a payment, and charge its token unless told not to."""
     body: dict[str, Any] = {
-        "amount": minor_units(amount, currency),
+        "amount": 0 if amount == "0" else minor_units(amount, currency),
         "currency": currency,
         "capture_method": "manual" if manual else "automatic",
-        "confirm": bool(token) if confirm is None else confirm,
+        "confirm": bool(token or customer) if confirm is None else confirm,
         **_given(
             token=_of("tok", token),
+            customer=_of("cus", customer),
+            stored_credential=_stored(stored),
             connection=_of("con", connection),
             reference=reference,
             return_url=return_url,
@@ -272,10 +282,20 @@ def attempts(
 
 def _of(prefix: str, text: str) -> str:
     if text and not is_id(prefix, text):
-        thing = {"tok": "token", "con": "connection"}[prefix]
+        thing = {"tok": "token", "con": "connection", "cus": "customer"}[prefix]
         raise typer.BadParameter(f"a {thing} is {prefix}_ and 26 letters and digits")
     return text
 
 
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
+
+
+def _stored(text: str) -> dict[str, str] | None:
+    """Read what is said of a stored card."""
+    if not text:
+        return None
+    words = text.split(":")
+    if len(words) != 3:  # noqa: PLR2004 - its three members
+        raise typer.BadParameter("--stored is INITIATOR:REASON:STAGE, as merchant:recurring:later")
+    return dict(zip(("initiator", "reason", "stage"), words, strict=True))

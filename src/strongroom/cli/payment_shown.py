@@ -72,11 +72,20 @@ def print_payment(payment: Mapping[str, Any]) -> None:
         _line("waits for", said + (f", looked for again {again[:19]}Z" if again else ""))
     if payment["capture_at"]:
         _line("captured by itself at", f"{payment['capture_at'][:19]}Z")
-    for name in ("connection", "token", "decline_code", "advice", "cancellation_reason"):
+    for name in (
+        "connection",
+        "customer",
+        "token",
+        "decline_code",
+        "advice",
+        "cancellation_reason",
+    ):
         if payment[name]:
             _line(name.replace("_", " "), payment[name])
     for key, value in payment["metadata"].items():
         _line(key, value)
+    if payment["next_retry_at"]:
+        _line("tried again at", payment["next_retry_at"][:16].replace("T", " "))
     if payment.get("attempt"):
         _line("attempt", _attempt_sentence(payment["attempt"]))
     if payment["discrepancy"]:

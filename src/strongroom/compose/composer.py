@@ -51,6 +51,7 @@ from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.payments.customers.columns import COLUMNS as CUSTOMER_COLUMNS
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.outbox.service import VaultOutbox
@@ -122,7 +123,8 @@ class Composer(Operators):
         await self._core_role(database)
         await self.sealer(Domain.CORE)
         self.periodic([Task("core-partitions", PARTITION_SECONDS, partitions_of(database))])
-        reseal_in(self, "gateway", database, keyring, recorder, GATEWAY_COLUMNS)
+        columns = (*GATEWAY_COLUMNS, *CUSTOMER_COLUMNS)
+        reseal_in(self, "gateway", database, keyring, recorder, columns)
         state = payment_parts.gateway_state(self, database, keyring, recorder)
         return await self._listener(
             "gateway",

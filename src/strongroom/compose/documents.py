@@ -31,10 +31,13 @@ from strongroom.payments import (
 )
 from strongroom.payments.brakes import api as brakes_api
 from strongroom.payments.brakes.wire import EVENT_DATA as BRAKE_EVENT_DATA
+from strongroom.payments.customers import api as customers_api
+from strongroom.payments.customers.wire import EVENT_DATA as CUSTOMER_EVENT_DATA
 from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
 from strongroom.payments.events_wire import EVENT_DATA
 from strongroom.payments.health import api as health_api
 from strongroom.payments.receipts import api as receipts_api
+from strongroom.payments.retries import api as retries_api
 from strongroom.payments.routing import api as routing_api
 from strongroom.payments.settlement import api as settlement_api
 from strongroom.payments.settlement.wire import EVENT_DATA as SETTLEMENT_EVENT_DATA
@@ -80,6 +83,8 @@ GATEWAY_ROUTES: Final = (
     *resolving_api.ROUTES,
     *receipts_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
+    *customers_api.ROUTES,
+    *retries_api.ROUTES,
     *routing_api.ROUTES,
     *credentials_api.ROUTES,
     *health_api.ROUTES,
@@ -133,6 +138,7 @@ def events_document() -> bytes:
     """Return the JSON schema of every event, by its type."""
     known = {
         **BRAKE_EVENT_DATA,
+        **CUSTOMER_EVENT_DATA,
         **DISPUTE_EVENT_DATA,
         **EVENT_DATA,
         **SETTLEMENT_EVENT_DATA,

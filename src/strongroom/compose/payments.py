@@ -27,6 +27,10 @@ from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook, ConnectionService
 from strongroom.payments.connections_api import ConnectionDesk
 from strongroom.payments.credentials import ConnectionCredentials
+from strongroom.payments.customers.api import CustomerDesk
+from strongroom.payments.customers.sealing import CustomerSealer
+from strongroom.payments.customers.service import CustomerService
+from strongroom.payments.customers.store import StoredCards
 from strongroom.payments.dispute_notices import DisputeNotices
 from strongroom.payments.disputes_reading import Disputes
 from strongroom.payments.health.probes import Probes, ProbeSchedule
@@ -44,10 +48,14 @@ from strongroom.payments.reading import Payments
 from strongroom.payments.receipts.api import ReceiptDesk
 from strongroom.payments.receipts.keys import ReceiptKeys
 from strongroom.payments.receipts.making import Receipts
-from strongroom.payments.records import HOLD, LOOKUP, NOTICE, RELEASE, Scribe
+from strongroom.payments.records import HOLD, LOOKUP, NOTICE, RELEASE, RETRY, Scribe
 from strongroom.payments.recovery import LookUps, NoticeParts, Notices
 from strongroom.payments.repeats import Repeats
 from strongroom.payments.resolving import Resolutions
+from strongroom.payments.retries.api import RetryDesk
+from strongroom.payments.retries.job import RetryJob, RetryParts
+from strongroom.payments.retries.service import RetryService
+from strongroom.payments.retries.store import RetryFacts
 from strongroom.payments.returns import Returns
 from strongroom.payments.routing.api import RoutingDesk
 from strongroom.payments.routing.book import RuleBook
@@ -169,12 +177,20 @@ def gateway_state(
         forwarder=process.forwarder,
         repeats=repeats,
         braking=Braking(brakes, changes, scribe, repeats, site.clock),
+        cards=StoredCards(database),
         clock=site.clock,
         timeout_seconds=site.settings.processor_timeout_seconds,
     )
     process.on_close(service.drain)
     probes = Probes(database)
     sources = Sources(database, keyring, site.clock, VERIFIERS)
+    customers = CustomerService(
+        database=database,
+        sealer=CustomerSealer(keyring),
+        forwarder=process.forwarder,
+        recorder=recorder,
+        clock=site.clock,
+    )
     connections = ConnectionService(
         database=database,
         book=book,
@@ -210,6 +226,18 @@ def gateway_state(
             site.clock,
         ),
         "receipts": _receipts(process, database, keyring, recorder),
+        "customers": CustomerDesk(customers, recorder, site.clock),
+        "retries": RetryDesk(
+            RetryService(
+                database=database,
+                changes=changes,
+                scribe=scribe,
+                recorder=recorder,
+                clock=site.clock,
+            ),
+            recorder,
+            site.clock,
+        ),
         "payments": Desk(service, Payments(database), recorder, site.clock),
         "resolutions": Resolutions(changes, attempts, scribe, site.clock),
         "holds": HoldChanges(changes, scribe, site.clock),
@@ -328,6 +356,19 @@ def start_worker(
             ),
         )
     )
+    retries = RetryJob(
+        RetryParts(
+            changes=changes,
+            attempts=attempts,
+            connections=book,
+            forwarder=process.forwarder,
+            cards=StoredCards(database),
+            facts=RetryFacts(database),
+            scribe=scribe,
+            clock=site.clock,
+            timeout_seconds=site.settings.processor_timeout_seconds,
+        )
+    )
     deliverer = Deliverer(
         database=database,
         keys=keyring,
@@ -345,6 +386,7 @@ def start_worker(
             HOLD: Handler(Holds(_hold_parts(process, changes, attempts, scribe)).run),
             LOOKUP: Handler(_look_ups(process, changes, attempts, scribe).run),
             NOTICE: Handler(notices.run),
+            RETRY: Handler(retries.run),
             DELIVERY: deliverer.handler(),
             SETTLEMENT: Handler(_comparing(process, database, recorder).run, at_once_max=1),
             RELEASE: Handler(releases.run),

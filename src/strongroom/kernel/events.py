@@ -12,6 +12,7 @@ from strongroom.kernel.mode import Mode
 class EventType(enum.StrEnum):
     """`<object>.<what happened>`; sorted; each has a JSON schema."""
 
+    CUSTOMER_ERASED = "customer.erased"
     DISPUTE_EVIDENCE_NEEDED = "dispute.evidence_needed"
     DISPUTE_LOST = "dispute.lost"
     DISPUTE_OPENED = "dispute.opened"
@@ -27,6 +28,7 @@ class EventType(enum.StrEnum):
     IMPORT_FAILED = "import.failed"
     INCIDENT_BEGAN = "incident.began"
     INCIDENT_ENDED = "incident.ended"
+    MANDATE_REVOKED = "mandate.revoked"
     PAYMENT_ACTION_REQUIRED = "payment.action_required"
     PAYMENT_AUTHORIZED = "payment.authorized"
     PAYMENT_CANCELED = "payment.canceled"
@@ -41,6 +43,9 @@ class EventType(enum.StrEnum):
     PAYMENT_INCREMENTED = "payment.incremented"
     PAYMENT_NOT_SENT = "payment.not_sent"
     PAYMENT_PROCESSING = "payment.processing"
+    PAYMENT_RETRIES_ENDED = "payment.retries_ended"
+    PAYMENT_RETRY_CANCELED = "payment.retry_canceled"
+    PAYMENT_RETRY_SCHEDULED = "payment.retry_scheduled"
     PAYMENT_UNRESOLVED = "payment.unresolved"
     PAYMENT_VERIFIED = "payment.verified"
     PAYMENT_VOID_FAILED = "payment.void_failed"

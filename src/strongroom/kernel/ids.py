@@ -37,12 +37,14 @@ ImportKeyId = NewType("ImportKeyId", str)
 ErasureId = NewType("ErasureId", str)
 OutboxId = NewType("OutboxId", str)
 ReportId = NewType("ReportId", str)
+CustomerId = NewType("CustomerId", str)
+MandateId = NewType("MandateId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
     (
         "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc svc inv psk net sso rvw brk "
-        "rul dst job ers imp imk obx rcn blk inc"
+        "rul dst job ers imp imk obx rcn blk inc mnd"
     ).split()
 )
 

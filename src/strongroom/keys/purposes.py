@@ -47,6 +47,8 @@ class KeyName(enum.StrEnum):
     CARD = "card"
     CHECKPOINT_SEED = "checkpoint_seed"
     CREDENTIALS = "credentials"
+    #: Seals who a merchant's customers are, and from where they agreed.
+    CUSTOMER_DATA = "customer_data"
     #: Hashes the e-mail addresses of customers, where they are looked for.
     CUSTOMER_HASH = "customer_hash"
     FINGERPRINT = "fingerprint"
@@ -94,6 +96,7 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.CARD: Purpose.CARD,
     KeyName.CHECKPOINT_SEED: Purpose.AUDIT,
     KeyName.CREDENTIALS: Purpose.CREDENTIAL,
+    KeyName.CUSTOMER_DATA: Purpose.IDENTITY,
     KeyName.CUSTOMER_HASH: Purpose.IDENTITY,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,

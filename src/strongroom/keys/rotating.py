@@ -32,6 +32,7 @@ ROTATING: Final[Mapping[KeyName, Rotating]] = {
     KeyName.CARD: Rotating.MOVES,
     KeyName.CHECKPOINT_SEED: Rotating.VERIFIES,
     KeyName.CREDENTIALS: Rotating.MOVES,
+    KeyName.CUSTOMER_DATA: Rotating.MOVES,
     KeyName.CUSTOMER_HASH: Rotating.ENDS,
     KeyName.FINGERPRINT: Rotating.MOVES,
     KeyName.IDEMPOTENCY: Rotating.VERIFIES,

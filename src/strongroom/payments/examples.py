@@ -95,6 +95,8 @@ PAYMENT: Final[dict[str, Any]] = {
     "updated_at": _WHEN,
     "attempt": ATTEMPT,
     "stored_credential": None,
+    "customer": None,
+    "next_retry_at": None,
 }
 RESOLVE_IN: Final[dict[str, Any]] = {
     "outcome": "not_sent",

@@ -14,6 +14,7 @@ import msgspec
 from strongroom.kernel.ids import (
     AttemptId,
     ConnectionId,
+    CustomerId,
     DisputeId,
     MerchantId,
     PaymentId,
@@ -194,6 +195,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str] = {}
     return_url: str | None = None
     stored_credential: StoredCredential | None = None
+    customer_id: CustomerId | None = None
+    #: When a payment that the merchant began is tried again.
+    retry_at: datetime | None = None
     action_url: str | None = None
     decline_code: str | None = None
     advice: str | None = None
@@ -265,6 +269,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     instrument: str | None = None
     #: Of a later payment with a stored card: what the scheme called the first, as the processor is told.
     initial_transaction_id: str | None = None
+    #: Of what the merchant begins: with which card it is asked. Schemes count those.
+    token_id: TokenId | None = None
     #: What the scheme calls this one, where the processor told it.
     scheme_transaction_id: str | None = None
     #: What the issuer said of the address and of the security code (`Check`), where it was told.

@@ -19,6 +19,7 @@ from strongroom.payments.events_wire import PaymentEvent, RefundEvent
 from strongroom.payments.holds import HoldPolicy, is_over
 from strongroom.payments.leaving import LEFT_TO_PEOPLE
 from strongroom.payments.model import Attempt, Dispute, Operation, Payment, Status
+from strongroom.payments.soft import is_soft_decline
 from strongroom.payments.store import Change, JobChange, KeyClaim, KeyDone, NoticeDone
 from strongroom.payments.wire import payment_out, refund_out
 from strongroom.webhooks import NewEvent, make_event
@@ -35,6 +36,9 @@ HOLD: Final = "hold"
 RECOVERY: Final = "system:recovery"
 NOTICES: Final = "system:notices"
 HOLDS: Final = "system:holds"
+#: Who tries again what a merchant began, and the job that does.
+RETRIES: Final = "system:retries"
+RETRY: Final = "retry"
 
 Details = Mapping[str, str | int]
 
@@ -107,6 +111,7 @@ class Scribe:
             jobs=[
                 *(self.look(each, act.now) for each in decided.attempts),
                 *self.hold(decided, act.now),
+                *retry_looks(decided, act.now),
                 *extras.jobs,
             ],
             notice=extras.notice,
@@ -276,3 +281,12 @@ def _hold_facts(payment: Payment, moment: datetime | None) -> Details:
     if moment is not None:
         facts["due_at"] = rfc3339(moment)[:19] + "Z"
     return facts
+
+
+def retry_looks(decided: Decided, now: datetime) -> Sequence[JobChange]:
+    """Have somebody look whether what the merchant began, and was declined softly, is tried again."""
+    stored, payment = decided.payment.stored_credential, decided.payment
+    soft = stored is not None and stored.by_merchant
+    if not soft or not any(map(is_soft_decline, decided.attempts)):
+        return ()
+    return (JobChange(RETRY, payment.payment_id, now),)

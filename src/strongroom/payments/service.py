@@ -21,9 +21,15 @@ import msgspec
 from strongroom.audit import NewRecord
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.events import EventType
-from strongroom.kernel.ids import AttemptId, ConnectionId, RefundId, TokenId, is_id
+from strongroom.kernel.ids import (
+    AttemptId,
+    ConnectionId,
+    CustomerId,
+    RefundId,
+    TokenId,
+    is_id,
+)
 from strongroom.kernel.money import Money
 from strongroom.payments.answers import Answered, answer_of, kept_answer, kept_status
 from strongroom.payments.attempts import Attempts
@@ -31,11 +37,13 @@ from strongroom.payments.beginning import new_payment
 from strongroom.payments.braking import Braking, Made, braked
 from strongroom.payments.calls import SENDING_SECONDS_MAX
 from strongroom.payments.changes import Changes
-from strongroom.payments.decisions import Asking, Card, Decided
+from strongroom.payments.customers import CardsOnFile
+from strongroom.payments.decisions import Asking, Decided
 from strongroom.payments.errors import PaymentUnknown
 from strongroom.payments.holds import require_hold, require_schedule
 from strongroom.payments.holds_wire import IncrementIn
 from strongroom.payments.model import CaptureMethod, Loaded, Payment
+from strongroom.payments.payers import Payers, charged_card
 from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.repeats import Repeats, Wish
 from strongroom.payments.returns import read_return_url
@@ -44,10 +52,10 @@ from strongroom.payments.routing.router import Router
 from strongroom.payments.routing.way import GoingOn, Way
 from strongroom.payments.store import Change, KeyDone, Taken
 from strongroom.payments.stored import (
+    CARD_ON_FILE,
     StoredCredential,
-    checked,
-    reference_for,
     require_nobody_asked,
+    wished,
 )
 from strongroom.payments.wire import (
     CancelIn,
@@ -98,6 +106,7 @@ class PaymentService:
         forwarder: Forwarder,
         repeats: Repeats,
         braking: Braking,
+        cards: CardsOnFile,
         clock: Clock,
         timeout_seconds: int,
     ) -> None:
@@ -108,6 +117,7 @@ class PaymentService:
         self._attempts = attempts
         self._router = router
         self._forwarder = forwarder
+        self._payers = Payers(cards)
         self._clock = clock
         self._lease = timedelta(seconds=timeout_seconds + LEASE_SLACK_SECONDS)
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -129,18 +139,26 @@ class PaymentService:
             on_expiry=wanted.on_expiry,
         )
         require_schedule(wanted.capture_at, self._clock.now())
-        stored = _stored(wanted)
+        stored = wished(wanted.stored_credential, wanted.amount, wanted.capture_method, wanted.cvc)
         return_url = read_return_url(wanted.return_url, wish.principal.mode)
-        card = await self._card(wish, wanted.token)
+        token = wanted.token
+        if wanted.customer is not None and token is None:
+            token = await self._payers.default_card(wish, wanted.customer)
+            stored = stored or CARD_ON_FILE
+        elif wanted.customer is not None:
+            await self._payers.default_card(wish, wanted.customer)  # whoever pays is there
+        card = await self._card(wish, token)
         now = self._clock.now()
         made = msgspec.structs.replace(
             new_payment(wanted, wish, card, return_url, now, self._scribe.holds),
             stored_credential=stored,
+            customer_id=None if wanted.customer is None else CustomerId(wanted.customer),
         )
         act = Act(wish.principal.actor, wish.origin, now)
         created = self._scribe.created(made, act)
         if not wanted.confirm:
             return await self._made(made, wish, act, created)
+        await self._payers.require_agreed(wish, stored, wanted.customer, token, card)
         way = await self._router.way(made, card, wanted.connection)
         connection, route = way.first()
         guarded = await self._braking.ask(made, card, wanted, wish)
@@ -150,12 +168,12 @@ class PaymentService:
         if guarded.refused is not None:
             return await self._braking.refused_new(
                 asking,
-                _card_of(card, stored),
+                charged_card(card, stored),
                 guarded.refused,
                 wish,
                 Made(nothing, act, created),
             )
-        started = start_authorization(nothing, _card_of(card, stored), asking)
+        started = start_authorization(nothing, charged_card(card, stored), asking)
         decided = replace(started, happened=(EventType.PAYMENT_CREATED, *started.happened))
         change = self._scribe.change(
             decided,
@@ -181,7 +199,11 @@ class PaymentService:
         loaded = await self._loaded(payment, wish)
         stored = loaded.payment.stored_credential
         require_nobody_asked(stored, wanted.cvc)
-        card = await self._card(wish, wanted.token or loaded.payment.token_id)
+        customer, token = loaded.payment.customer_id, wanted.token or loaded.payment.token_id
+        if customer is not None and token is None:
+            token = await self._payers.default_card(wish, customer)
+        card = await self._card(wish, token)
+        await self._payers.require_agreed(wish, stored, customer, token, card)
         way = await self._router.way(loaded.payment, card, wanted.connection)
         connection, route = way.first()
 
@@ -190,7 +212,7 @@ class PaymentService:
             never = AttemptId(new_id("att"))
             asking = self._asking(never, wish, connection, self._clock.now(), route)
             return await self._braking.refused(
-                loaded, _card_of(card, stored), asking, guarded.refused, wish
+                loaded, charged_card(card, stored), asking, guarded.refused, wish
             )
 
         def start(known: Loaded, asking: Asking) -> Decided:
@@ -198,7 +220,7 @@ class PaymentService:
             if return_url is not None:
                 changed = msgspec.structs.replace(known.payment, return_url=return_url)
                 known = Loaded(changed, known.attempts, known.refunds)
-            return start_authorization(known, _card_of(card, stored), asking)
+            return start_authorization(known, charged_card(card, stored), asking)
 
         carried = _Carried(card, wanted.cvc, way, route, stored)
         return await self._started(loaded, start, wish, connection, carried)
@@ -391,7 +413,7 @@ class PaymentService:
 
     def _onward(self, carried: "_Carried") -> GoingOn | None:
         """Return what lets an authorization go on elsewhere; None for all else."""
-        card = _card_of(carried.card, carried.stored)
+        card = charged_card(carried.card, carried.stored)
         if carried.way is None or card is None:
             return None
         return GoingOn(carried.way, card, cvc=carried.cvc, lease=self._lease)
@@ -405,30 +427,6 @@ class PaymentService:
         route: Route | None = None,
     ) -> Asking:
         return Asking(attempt, wish.name, connection, now, now + self._lease, route=route)
-
-
-def _stored(wanted: PaymentIn) -> StoredCredential | None:
-    """Read what a payment says of a stored card. Raises Invalid."""
-    if not wanted.amount and wanted.capture_method != "automatic":
-        raise Invalid(
-            FieldError("/capture_method", "nothing_to_capture", "an amount of 0 is never captured")
-        )
-    given = wanted.stored_credential
-    stored = (
-        None if given is None else msgspec.convert(given, StoredCredential, from_attributes=True)
-    )
-    require_nobody_asked(stored, wanted.cvc)
-    return checked(stored)
-
-
-def _card_of(card: CardFacts | None, stored: StoredCredential | None) -> Card | None:
-    """Say what may be known of a card, and what a later payment with it refers to. Raises Invalid."""
-    if card is None:
-        return None
-    agreed = card.stored_credential
-    known = None if agreed is None else agreed.scheme_transaction_id
-    first = reference_for(stored, known)
-    return Card(card.token, card.brand, card.bin, card.last4, first)
 
 
 def _connection_of(loaded: Loaded) -> ConnectionId:

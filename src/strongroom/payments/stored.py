@@ -65,6 +65,10 @@ class StoredCredential(msgspec.Struct, frozen=True):
         return self.stage is Stage.INITIAL
 
 
+#: What is said of a card that a customer saved, where nothing else is said of it.
+CARD_ON_FILE: Final = StoredCredential(Initiator.CUSTOMER, StoredReason.ONE_OFF, Stage.LATER)
+
+
 def checked(wanted: StoredCredential | None) -> StoredCredential | None:
     """Return what a merchant says of a stored card, if it can be.
 
@@ -92,6 +96,25 @@ def checked(wanted: StoredCredential | None) -> StoredCredential | None:
     if wrong:
         raise Invalid(*wrong)
     return wanted
+
+
+def wished(
+    given: msgspec.Struct | None, amount: int, capture_method: str, cvc: str | None
+) -> StoredCredential | None:
+    """Read what a wish for a payment says of a stored card.
+
+    Raises:
+        Invalid: it cannot be; or an amount of 0 is to be captured later.
+    """
+    if not amount and capture_method != "automatic":
+        raise Invalid(
+            FieldError("/capture_method", "nothing_to_capture", "an amount of 0 is never captured")
+        )
+    stored = (
+        None if given is None else msgspec.convert(given, StoredCredential, from_attributes=True)
+    )
+    require_nobody_asked(stored, cvc)
+    return checked(stored)
 
 
 def reference_for(stored: StoredCredential | None, known: str | None) -> str | None:

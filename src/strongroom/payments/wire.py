@@ -12,6 +12,7 @@ from strongroom.payments.customer_wire import OfCustomer
 from strongroom.payments.model import Attempt, Payment, Refund
 from strongroom.payments.processing_wire import ProcessingOut
 from strongroom.payments.route import Route
+from strongroom.payments.stored_wire import StoredCredentialIn, StoredCredentialOut, stored_out
 
 AMOUNT_MAX = 999_999_999_999
 
@@ -49,18 +50,6 @@ Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offse
 Expiry = Literal["cancel", "leave"]
 
 
-class StoredCredentialIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That a card is stored, or was: who begins the payment, why, and whether it is the first of its series."""
-
-    initiator: Literal["customer", "merchant"]
-    reason: Literal["instalment", "one_off", "recurring", "unscheduled"]
-    stage: Literal["initial", "later"]
-    #: Of the first payment, as the scheme named it; absent: what the token knows.
-    scheme_transaction_id: (
-        Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 ]+$(?!\n)")] | None
-    ) = None
-
-
 class PaymentIn(OfCustomer, frozen=True, forbid_unknown_fields=True):
     """A wish for a payment."""
 
@@ -81,6 +70,8 @@ class PaymentIn(OfCustomer, frozen=True, forbid_unknown_fields=True):
     capture_at: Moment | None = None
     #: What is done with a hold that nobody captured when its time is over; the installation's setting without it.
     on_expiry: Expiry | None = None
+    #: Whoever pays; without a token their default card is charged.
+    customer: Annotated[str, Meta(min_length=30, max_length=30)] | None = None
 
 
 class ConfirmIn(OfCustomer, frozen=True, forbid_unknown_fields=True):
@@ -148,15 +139,6 @@ class Balances(msgspec.Struct, frozen=True):
     incrementing: int
     #: What increments have added; it is in `authorized`.
     incremented: int
-
-
-class StoredCredentialOut(msgspec.Struct, frozen=True):
-    """What a payment says of its stored card."""
-
-    initiator: str
-    reason: str
-    stage: str
-    scheme_transaction_id: str | None
 
 
 class ListedOut(msgspec.Struct, frozen=True):
@@ -253,6 +235,9 @@ class PaymentOut(msgspec.Struct, frozen=True):
     attempt: AttemptOut | None = None
     processing: ProcessingOut | None = None
     stored_credential: StoredCredentialOut | None = None
+    customer: str | None = None
+    #: When it is tried again, where you began it and its decline was a soft one.
+    next_retry_at: str | None = None
 
 
 class RefundOut(msgspec.Struct, frozen=True):
@@ -344,7 +329,9 @@ def payment_out(payment: Payment, attempt: Attempt | None = None) -> PaymentOut:
         created_at=rfc3339(payment.created_at),
         updated_at=rfc3339(payment.updated_at),
         attempt=None if attempt is None else attempt_out(attempt),
-        stored_credential=_stored(payment),
+        stored_credential=stored_out(payment.stored_credential),
+        customer=payment.customer_id,
+        next_retry_at=_moment(payment.retry_at),
     )
 
 
@@ -370,15 +357,6 @@ def _card(payment: Payment) -> CardOut | None:
     if payment.brand is None or payment.bin is None or payment.last4 is None:
         return None
     return CardOut(payment.brand, payment.bin, payment.last4)
-
-
-def _stored(payment: Payment) -> StoredCredentialOut | None:
-    stored = payment.stored_credential
-    if stored is None:
-        return None
-    return StoredCredentialOut(
-        stored.initiator, stored.reason, stored.stage, stored.scheme_transaction_id
-    )
 
 
 def attempt_out(attempt: Attempt) -> AttemptOut:

@@ -43,7 +43,12 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
     if card is None:
         raise Invalid(FieldError("/token", "field_missing", "a token is needed to confirm"))
     attempt = _attempt(payment, _beginning(payment), payment.amount, asking)
-    attempt = _replace(attempt, initial_transaction_id=card.initial_transaction_id)
+    stored = payment.stored_credential
+    attempt = _replace(
+        attempt,
+        initial_transaction_id=card.initial_transaction_id,
+        token_id=card.token if stored is not None and stored.by_merchant else None,
+    )
     asked = _replace(
         payment,
         token_id=card.token,
@@ -54,6 +59,7 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
         decline_code=None,
         advice=None,
         action_url=None,
+        retry_at=None,
     )
     return decided_over(loaded, asked, attempt, now=asking.now)
 
@@ -179,7 +185,7 @@ def call_off(loaded: Loaded, reason: str, now: datetime) -> Decided:
     _require_resolved(loaded)
     if payment.authorized or payment.status not in _CONFIRMABLE:
         raise PaymentNotReady
-    ended = _replace(payment, cancel_reason=reason)
+    ended = _replace(payment, cancel_reason=reason, retry_at=None)
     return decided_over(loaded, ended, None, now=now, happened=(EventType.PAYMENT_CANCELED,))
 
 

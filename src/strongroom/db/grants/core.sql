@@ -62,7 +62,7 @@ grant select on payments.payment to strongroom_gateway, strongroom_worker;
 grant update (version, status, capture_method, token_id, brand, bin, last4, connection_id, return_url, action_url,
               decline_code, advice, cancel_reason, authorized, capturing, captured, voiding, voided, refunding, refunded,
               disputed, discrepancy, updated_at, capture_before, on_expiry, capture_at, due_told_at, incrementing,
-              incremented)
+              incremented, retry_at)
     on payments.payment to strongroom_gateway, strongroom_worker;
 grant select, insert, update (outcome, basis, processor_reference, settled_amount, decline_code, advice, reason, action_url,
                               lease_until, settled_at, instrument, route, scheme_transaction_id, avs_result, cvc_result,
@@ -114,6 +114,19 @@ grant select, delete,
     on payments.settlement_report to strongroom_worker;
 grant select, delete on payments.settlement_piece to strongroom_worker;
 grant select, insert, update (result), delete on payments.settlement_line to strongroom_worker;
+
+-- Customers are the gateway's; the worker looks whether what it is to try again is still agreed to.
+grant select on payments.customer, payments.saved_card, payments.mandate to strongroom_gateway;
+grant select (merchant_id, mode, customer_id, token_id, status) on payments.mandate to strongroom_worker;
+grant usage on schema payments to strongroom_console;
+grant select (merchant_id, mode, key_version) on payments.customer, payments.mandate to strongroom_console;
+grant insert, update (status, reference, metadata, sealed_personal, key_version, updated_at)
+    on payments.customer to strongroom_gateway;
+grant insert, update (exp_month, exp_year, is_default), delete on payments.saved_card to strongroom_gateway;
+grant insert, update (status, revoked_at, sealed_evidence, key_version) on payments.mandate to strongroom_gateway;
+
+grant select on payments.retry_policy to strongroom_gateway, strongroom_worker;
+grant insert, update (enabled, delays_hours, updated_at) on payments.retry_policy to strongroom_gateway;
 
 -- Alone the gateway makes payments, connections and endpoints. A job it puts, hastens and removes; it claims none.
 grant insert on payments.payment to strongroom_gateway;

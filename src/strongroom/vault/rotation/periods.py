@@ -13,6 +13,7 @@ _SEALING: Final = frozenset(
     {
         KeyName.CARD,
         KeyName.CREDENTIALS,
+        KeyName.CUSTOMER_DATA,
         KeyName.PROVIDER_SECRETS,
         KeyName.TOTP_SECRETS,
         KeyName.TRANSFER,
