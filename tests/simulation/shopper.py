@@ -32,7 +32,7 @@ _PAUSE_SECONDS_MAX: Final = 1.0
 
 @dataclass(slots=True)
 class Shop:
-    """A merchant with its till, and its connections to accounts at the processor."""
+    """A merchant with its till and its connections to accounts at the processor. Its rules may name one that is away."""
 
     name: str
     till: Till
@@ -94,8 +94,8 @@ class Shopper:
         if body["capture_method"] == "manual" and chance.random() < 0.1:
             soon = datetime.now(UTC) + timedelta(seconds=chance.uniform(0.5, 6.0))
             body["capture_at"] = soon.isoformat()
-        if not body["confirm"]:
-            del body["connection"]
+        if not body["confirm"] or chance.random() < 0.5:
+            del body["connection"]  # the merchant's rules choose
         if chance.random() < 0.5:
             body["return_url"] = "https://shop.example/thanks"
         token = await self._token(self._card())
@@ -152,7 +152,9 @@ class Shopper:
             if confirmed and self.chance.random() < 0.2:
                 await self._ask(f"/v1/payments/{payment}/cancel", {"reason": "abandoned"})
                 return {}
-            body: dict[str, Any] = {"connection": self.chance.choice(self.shop.connections)}
+            body: dict[str, Any] = {}
+            if self.chance.random() < 0.5:
+                body["connection"] = self.chance.choice(self.shop.connections)
             if now.get("status") == "requires_payment_method" or self.chance.random() < 0.2:
                 other = await self._token((self._good_card(self.chance.random()), None))
                 body |= other or {}
