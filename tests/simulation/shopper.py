@@ -32,7 +32,7 @@ _PAUSE_SECONDS_MAX: Final = 1.0
 
 @dataclass(slots=True)
 class Shop:
-    """A merchant with its till and its connections to accounts at the processor. Its rules may name one that is away."""
+    """A merchant with its till and its connections to accounts. Its rules may name one more, which is away."""
 
     name: str
     till: Till

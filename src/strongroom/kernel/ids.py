@@ -70,6 +70,24 @@ def encode_id(prefix: str, milliseconds: int, entropy: bytes) -> str:
     )
 
 
+#: From a random byte to a character: five of its bits.
+_CHARACTERS: Final = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+
+
+def id_start(milliseconds: int) -> str:
+    """Return the first ten characters of the ids of a millisecond."""
+    pairs = _PAIRS
+    return (
+        f"{pairs[milliseconds >> 40]}{pairs[(milliseconds >> 30) & 1023]}{pairs[(milliseconds >> 20) & 1023]}"
+        f"{pairs[(milliseconds >> 10) & 1023]}{pairs[milliseconds & 1023]}"
+    )
+
+
+def print_id(prefix: str, start: str, entropy: bytes) -> str:
+    """Print an id from `id_start` and sixteen random bytes, of each of which five bits are used."""
+    return f"{prefix}_{start}{entropy.translate(_CHARACTERS).decode()}"
+
+
 def is_id(prefix: str, text: str) -> bool:
     """Tell whether the text has the form of an id of that prefix."""
     return text.startswith(prefix + "_") and _BODY.fullmatch(text, len(prefix) + 1) is not None
