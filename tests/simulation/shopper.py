@@ -37,6 +37,7 @@ class Shop:
     name: str
     till: Till
     connections: list[str]
+    away: str
     finding: str
     account: str
 

@@ -25,6 +25,7 @@ from simulation.shopper import Shop, Shopper
 from simulation.till import Memory, Till, Wire
 from strongroom.crypto.random import random_bytes
 from strongroom.db.logins import Domain
+from strongroom.simulator.control import SimulatorControlFailed
 
 #: Each merchant, with how its processor can be asked, whether its notices are encrypted, and whether it listens.
 SHOPS: Final = (
@@ -47,6 +48,9 @@ select (select count(*) from payments.attempt a
        (select count(*) from webhooks.notice where state = 'kept') as notices,
        (select count(*) from webhooks.delivery where status = 'pending') as deliveries
 """
+_CHALLENGES: Final = (
+    "select action_url from payments.attempt where outcome = 'pending' and action_url is not null"
+)
 Say = Callable[[str], None]
 
 
@@ -120,7 +124,9 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
             storm_seconds = time.monotonic() - stormed
             say(f"storm over after {storm_seconds:.1f} s; calm")
             listener.unwell = 0.0
-            quiet = [
+            # Who cannot be asked: a processor that tells by itself alone, and one where nobody is.
+            quiet = [shop.away for shop in shops.values()]
+            quiet += [
                 connection
                 for shop in shops.values()
                 if shop.finding == "by_notice"
@@ -168,7 +174,7 @@ async def _open_shops(storm: Storm, wire: Wire, listener: Listener) -> dict[str,
         if listens:
             endpoint = await _made(till, "/v1/endpoints", {"url": f"{listener.url}/{name}"})
             listener.secrets[name] = endpoint["secret"]
-        shops[name] = Shop(name, till, connections, finding, merchant)
+        shops[name] = Shop(name, till, connections, away, finding, merchant)
     return shops
 
 
@@ -313,6 +319,10 @@ async def _calm(storm: Storm, quiet: list[str]) -> float:
     await control.faults(pending_seconds=0.2)
     for process in storm.ground.processes.values():
         await process.until_ready()
+    # A customer whose challenge came when the merchant's patience was over answers now.
+    for row in await storm.ground.look(Domain.CORE, _CHALLENGES):
+        with contextlib.suppress(SimulatorControlFailed):
+            await control.challenge(str(row["action_url"]), approve=True)
     last = ""
 
     async def all_quiet() -> bool | None:
