@@ -21,7 +21,8 @@ from strongroom.kernel.ids import DisputeId
 from strongroom.payments.decisions import after
 from strongroom.payments.disputes import Opening, settle_dispute
 from strongroom.payments.ledger import DISPUTE as DISPUTE_MOVE
-from strongroom.payments.model import Account, DisputeStatus, DisputeTold, Loaded, Status
+from strongroom.payments.model import DisputeStatus, DisputeTold, Loaded, Status
+from strongroom.payments.postings import Account
 from strongroom.payments.processors.stripe import StripeAdapter
 
 STRIPE: Final = StripeAdapter()

@@ -28,6 +28,7 @@ from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.key_periods import watch_periods
 from strongroom.compose.key_schedule import core_schedule, on_schedule
 from strongroom.compose.operators import Operators
+from strongroom.compose.payment_work import start_worker
 from strongroom.compose.process import present
 from strongroom.compose.site import (
     answers_of,
@@ -196,7 +197,7 @@ class Composer(Operators):
         recorder = await self.recorder(database, keyring)
         await self._core_role(database)
         reseal_in(self, "worker", database, keyring, recorder, WORKER_COLUMNS)
-        self._worker = payment_parts.start_worker(self, database, keyring, recorder)
+        self._worker = start_worker(self, database, keyring, recorder)
         self._worker_recorder = recorder
 
     async def operations(self) -> Edge:

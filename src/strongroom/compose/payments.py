@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joins payments and webhooks, per role: what the gateway offers, the public listener takes, and the worker does."""
+"""Joins payments and webhooks, per role: what the gateway offers and the public listener takes."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from strongroom.audit.evidence import DatabaseEvidence
@@ -11,15 +10,13 @@ from strongroom.compose.process import Process
 from strongroom.db.pool import Database
 from strongroom.egress import check_url
 from strongroom.identity.access_tokens import names_of
-from strongroom.jobs import Handler, JobQueue, Task, Worker
 from strongroom.keys.keyring import Keyring
 from strongroom.payments.api import Desk
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.books import Books
 from strongroom.payments.brakes.api import BrakeDesk
 from strongroom.payments.brakes.guard import Brakes, GuardParts
-from strongroom.payments.brakes.releasing import ReleaseParts, Releases
-from strongroom.payments.brakes.service import BrakeService, Round
+from strongroom.payments.brakes.service import BrakeService
 from strongroom.payments.brakes.store import AskSink, BrakeStore
 from strongroom.payments.braking import Braking
 from strongroom.payments.calls import Parts
@@ -31,11 +28,10 @@ from strongroom.payments.customers.api import CustomerDesk
 from strongroom.payments.customers.sealing import CustomerSealer
 from strongroom.payments.customers.service import CustomerService
 from strongroom.payments.customers.store import StoredCards
-from strongroom.payments.dispute_notices import DisputeNotices
 from strongroom.payments.disputes_reading import Disputes
-from strongroom.payments.health.probes import Probes, ProbeSchedule
+from strongroom.payments.health.probes import Probes
 from strongroom.payments.health.reading import HealthReader
-from strongroom.payments.holding import HoldChanges, HoldParts, Holds
+from strongroom.payments.holding import HoldChanges
 from strongroom.payments.holds import HoldPolicy
 from strongroom.payments.model import OnExpiry
 from strongroom.payments.ports import Adapters
@@ -48,50 +44,34 @@ from strongroom.payments.reading import Payments
 from strongroom.payments.receipts.api import ReceiptDesk
 from strongroom.payments.receipts.keys import ReceiptKeys
 from strongroom.payments.receipts.making import Receipts
-from strongroom.payments.records import HOLD, LOOKUP, NOTICE, RELEASE, RETRY, Scribe
-from strongroom.payments.recovery import LookUps, NoticeParts, Notices
+from strongroom.payments.records import NOTICE, Scribe
 from strongroom.payments.repeats import Repeats
 from strongroom.payments.resolving import Resolutions
 from strongroom.payments.retries.api import RetryDesk
-from strongroom.payments.retries.job import RetryJob, RetryParts
 from strongroom.payments.retries.service import RetryService
-from strongroom.payments.retries.store import RetryFacts
 from strongroom.payments.returns import Returns
 from strongroom.payments.routing.api import RoutingDesk
 from strongroom.payments.routing.book import RuleBook
 from strongroom.payments.routing.breakers import Breakers
 from strongroom.payments.routing.router import Router
 from strongroom.payments.routing.service import RoutingService
-from strongroom.payments.service import LEASE_SLACK_SECONDS, PaymentService
+from strongroom.payments.service import PaymentService
 from strongroom.payments.settlement.api import ReportDesk
-from strongroom.payments.settlement.comparing import Comparing, ComparingParts
-from strongroom.payments.settlement.retention import LOOK_SECONDS, Retention
 from strongroom.payments.settlement.uploads import Reports
 from strongroom.payments.store import ChangeSink, PaymentReader
-from strongroom.vault.events import EVENT_DATA
-from strongroom.webhooks.deliver import Deliverer
 from strongroom.webhooks.endpoints import Endpoints
 from strongroom.webhooks.events import Events
-from strongroom.webhooks.inbound import VERIFIERS, KeptNotices
+from strongroom.webhooks.inbound import VERIFIERS
 from strongroom.webhooks.inbound.inbox import Inbox
 from strongroom.webhooks.inbound.restated import Restated
 from strongroom.webhooks.inbound.sources import OpenSources, Sources
 from strongroom.webhooks.inbound.store import NoticeSink
 from strongroom.webhooks.ports import Webhooks
-from strongroom.webhooks.relay import Relay
 
 #: The job that delivers an event (`webhooks.publish` puts it).
 DELIVERY: Final = "delivery"
 #: The job that compares a settlement report (`settlement.uploads` puts it). One at a time: it fills a processor.
 SETTLEMENT: Final = "settlement"
-#: How often incidents that are over are ended, and counts that are over removed.
-BRAKES_SECONDS: Final = 5.0
-#: How often the ledger is compared with the payments.
-BOOKS_SECONDS: Final = 3_600.0
-#: How often it is looked which connections are due for a test.
-PROBES_SECONDS: Final = 60.0
-#: How often the vault's outbox is looked into.
-RELAY_SECONDS: Final = 1.0
 #: Every processor, by the name that connections have. A new adapter is one line here.
 ADAPTERS: Final[Adapters] = {
     each.name: each
@@ -99,7 +79,7 @@ ADAPTERS: Final[Adapters] = {
 }
 
 
-def _attempts(
+def attempts_of(
     process: Process, database: Database, keyring: Keyring, recorder: EventRecorder, family: str
 ) -> tuple[Changes, Scribe, ConnectionBook, Attempts, Breakers, Brakes]:
     """Compose what both the gateway and the worker do with payments, under the login of either."""
@@ -163,7 +143,7 @@ def gateway_state(
 ) -> Mapping[str, Any]:
     """Return what the gateway's routes call."""
     site = process.site
-    changes, scribe, book, attempts, breakers, brakes = _attempts(
+    changes, scribe, book, attempts, breakers, brakes = attempts_of(
         process, database, keyring, recorder, "payments"
     )
     rules = RuleBook(database)
@@ -320,163 +300,3 @@ def webhooks_state(process: Process, database: Database, keyring: Keyring) -> Ma
         on_kept=lambda: process.wake(NOTICE),
     )
     return {"inbox": inbox, "returns": Returns(database, site.clock)}
-
-
-def start_worker(
-    process: Process, database: Database, keyring: Keyring, recorder: EventRecorder
-) -> Worker:
-    """Compose the worker's jobs, and let them run until the process closes."""
-    site = process.site
-    changes, scribe, book, attempts, _, _ = _attempts(
-        process, database, keyring, recorder, "worker_payments"
-    )
-    releases = Releases(
-        ReleaseParts(
-            changes=changes,
-            attempts=attempts,
-            scribe=scribe,
-            clock=site.clock,
-            log=site.log,
-            metrics=site.metrics.brakes,
-            lease=timedelta(seconds=site.settings.processor_timeout_seconds + LEASE_SLACK_SECONDS),
-        )
-    )
-    notices = Notices(
-        NoticeParts(
-            open=KeptNotices(database, keyring).open,
-            changes=changes,
-            attempts=attempts,
-            connections=book,
-            scribe=scribe,
-            clock=site.clock,
-            log=site.log,
-            metrics=site.metrics.payments,
-            disputes=DisputeNotices(
-                changes, Disputes(database), scribe, site.clock, site.log, site.metrics.payments
-            ),
-        )
-    )
-    retries = RetryJob(
-        RetryParts(
-            changes=changes,
-            attempts=attempts,
-            connections=book,
-            forwarder=process.forwarder,
-            cards=StoredCards(database),
-            facts=RetryFacts(database),
-            scribe=scribe,
-            clock=site.clock,
-            timeout_seconds=site.settings.processor_timeout_seconds,
-        )
-    )
-    deliverer = Deliverer(
-        database=database,
-        keys=keyring,
-        recorder=recorder,
-        send=process.egress().send,
-        clock=site.clock,
-        delays_seconds=site.settings.delivery_delays_seconds,
-        log=site.log,
-        metrics=site.metrics.webhooks,
-    )
-    process.on_close(deliverer.close)
-    worker = Worker(
-        JobQueue(database, site.clock),
-        {
-            HOLD: Handler(Holds(_hold_parts(process, changes, attempts, scribe)).run),
-            LOOKUP: Handler(_look_ups(process, changes, attempts, scribe).run),
-            NOTICE: Handler(notices.run),
-            RETRY: Handler(retries.run),
-            DELIVERY: deliverer.handler(),
-            SETTLEMENT: Handler(_comparing(process, database, recorder).run, at_once_max=1),
-            RELEASE: Handler(releases.run),
-        },
-        poll_seconds=site.settings.worker_poll_ms / 1_000,
-        log=site.log,
-        metrics=site.metrics.jobs,
-    )
-    worker.start()
-    process.on_close(worker.stop)
-    _compare_books(process, database)
-    brake_round = Round(BrakeStore(database), recorder, site.clock)
-    process.periodic([Task("brakes", BRAKES_SECONDS, brake_round.run)])
-    _probe_connections(
-        process, database, ConnectionTests(book, attempts, site.clock, Probes(database))
-    )
-    _bring_vault_events(process, database)
-    reports = Retention(database, site.clock, site.settings.settlement_kept_days)
-    process.periodic([Task("settlement-retention", LOOK_SECONDS, reports.run)])
-    return worker
-
-
-def _look_ups(process: Process, changes: Changes, attempts: Attempts, scribe: Scribe) -> LookUps:
-    site = process.site
-    people = site.settings.recovery_people_seconds
-    return LookUps(changes, attempts, scribe, site.clock, site.log, people_seconds=people)
-
-
-def _hold_parts(
-    process: Process, changes: Changes, attempts: Attempts, scribe: Scribe
-) -> HoldParts:
-    site = process.site
-    lease = timedelta(seconds=site.settings.processor_timeout_seconds + LEASE_SLACK_SECONDS)
-    return HoldParts(changes, attempts, scribe, site.clock, lease)
-
-
-def _comparing(process: Process, database: Database, recorder: EventRecorder) -> Comparing:
-    """Compose what compares settlement reports."""
-    site = process.site
-    return Comparing(
-        ComparingParts(
-            database=database,
-            recorder=recorder,
-            clock=site.clock,
-            log=site.log,
-            metrics=site.metrics.payments,
-            wake=lambda: process.wake(DELIVERY),
-        )
-    )
-
-
-def _bring_vault_events(process: Process, database: Database) -> None:
-    """Let what happens in the vault become events, whichever process the vault is in."""
-    site = process.site
-    relay = Relay(
-        source=process.vault_outbox,
-        database=database,
-        clock=site.clock,
-        shapes=EVENT_DATA,
-        log=site.log,
-        wake=lambda: process.wake(DELIVERY),
-    )
-    process.periodic([Task("vault-events", RELAY_SECONDS, relay.run)])
-
-
-def _probe_connections(process: Process, database: Database, tests: ConnectionTests) -> None:
-    """Let connections be tested on a schedule, where the settings want it."""
-    site = process.site
-    every = site.settings.connection_probe_seconds
-    if not every:
-        return
-    schedule = ProbeSchedule(
-        Probes(database),
-        tests.probe,
-        site.clock,
-        site.log,
-        site.metrics.connections.show,
-        every,
-    )
-    process.periodic([Task("connection-probes", min(every, PROBES_SECONDS), schedule.run)])
-
-
-def _compare_books(process: Process, database: Database) -> None:
-    """Let every payment be compared with the ledger now and then. Every worker says the same."""
-    site, books = process.site, Books(database)
-
-    async def compare() -> None:
-        differing = await books.count_differences()
-        site.metrics.payments.differences.set(differing)
-        if differing:
-            site.log.emit("critical", "payments.ledger_differs", {"total": differing})
-
-    process.periodic([Task("ledger-check", BOOKS_SECONDS, compare)])

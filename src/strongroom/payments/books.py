@@ -11,7 +11,7 @@ import msgspec
 from strongroom.db.pool import Database
 from strongroom.kernel.ids import MerchantId, PaymentId
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Account, Posting
+from strongroom.payments.postings import Account, Posting
 from strongroom.payments.store import QUERIES
 
 PAGE_ROWS_MAX: Final = 100

@@ -7,7 +7,7 @@ import msgspec
 
 from strongroom.kernel.clock import rfc3339
 from strongroom.payments.books import Balance, Difference
-from strongroom.payments.model import Account, Posting
+from strongroom.payments.postings import Account, Posting
 
 
 class BalanceOut(msgspec.Struct, frozen=True):

@@ -20,11 +20,11 @@ from strongroom.payments.model import (
     Operation,
     Outcome,
     Payment,
-    Posting,
     Refund,
     Status,
     ThreeDs,
 )
+from strongroom.payments.postings import Posting
 from strongroom.payments.route import Route
 from strongroom.payments.states import moved
 

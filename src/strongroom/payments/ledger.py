@@ -11,15 +11,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from strongroom.payments.decisions import CAPTURE_FAILED, contribution
-from strongroom.payments.model import (
-    Account,
-    Attempt,
-    Dispute,
-    Operation,
-    Outcome,
-    Payment,
-    Posting,
-)
+from strongroom.payments.model import Attempt, Dispute, Operation, Outcome, Payment
+from strongroom.payments.postings import Account, Posting
 
 
 class Move(NamedTuple):

@@ -158,23 +158,6 @@ class DisputeStatus(enum.StrEnum):
     WON = "won"
 
 
-class Account(enum.StrEnum):
-    """An account of a merchant, kept in each currency by itself."""
-
-    #: What issuers hold for the merchant; the other side of `holds`.
-    AUTHORIZATIONS = "authorizations"
-    #: What cardholders took back, or claim.
-    DISPUTES = "disputes"
-    #: Authorized, and neither captured nor released.
-    HOLDS = "holds"
-    #: What processors owe: captured, and neither given back nor taken back. Fees and payouts are not in it.
-    RECEIVABLE = "receivable"
-    #: What was given back.
-    REFUNDS = "refunds"
-    #: What was captured.
-    SALES = "sales"
-
-
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as its row is. `version` counts changes; one is saved only over the version that it was made from."""
 
@@ -357,22 +340,6 @@ class DisputeTold:
     evidence_due_by: datetime | None = None
     #: The processor's name of the payment, where its notices have no reference of ours.
     payment: str | None = None
-
-
-class Posting(msgspec.Struct, frozen=True, kw_only=True):
-    """One posting as its row is. `amount` is in minor units and above zero; `cause` is unique in its payment."""
-
-    merchant_id: MerchantId
-    mode: Mode
-    payment_id: PaymentId
-    #: The attempt or the dispute, the payment's version, and the move: a fact is posted once.
-    cause: str
-    debit: Account
-    credit: Account
-    amount: int
-    currency: str
-    connection_id: ConnectionId
-    made_at: datetime
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -20,7 +20,8 @@ from strongroom.db.queries import load_queries
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Attempt, Dispute, Loaded, Payment, Posting, Refund
+from strongroom.payments.model import Attempt, Dispute, Loaded, Payment, Refund
+from strongroom.payments.postings import Posting
 from strongroom.webhooks import NewEvent
 
 QUERIES: Final = load_queries("strongroom.payments")
