@@ -216,6 +216,25 @@ async def test_while_an_outcome_is_not_known_nothing_is_tried(shop: Shop) -> Non
     assert len(await shop.attempts(payment)) == 2
 
 
+async def test_a_card_whose_bin_was_blocked_since_is_not_tried_again(
+    service: Service, simulated: Simulated
+) -> None:
+    shop = await wanting(service, simulated, [1, 2])
+    payment = await declined(shop)
+    await scheduled(shop, payment)
+    entry = {"list": "block", "reason": "stolen cards", "kind": "bin", "value": "424242"}
+    blocked = await shop.gateway.post("/v1/brakes/entries", entry)
+    assert blocked.status_code == 201, blocked.text
+    await make_due(shop, payment)
+
+    async def ended() -> bool | None:
+        return "payment.retries_ended" in await shop.events(payment) or None
+
+    await until(ended, what=f"the retries of {payment} to end", seconds=PATIENCE_SECONDS)
+    await looked_at(shop, payment)
+    assert [each["outcome"] for each in await shop.attempts(payment)] == ["declined"]
+
+
 async def test_a_scheduled_retry_can_be_canceled(shop: Shop) -> None:
     payment = await declined(shop)
     await scheduled(shop, payment)

@@ -332,9 +332,9 @@ async def test_versions_are_kept_activated_and_recorded(ground: Ground) -> None:
         ("payments.routing.activated", "1"),
         ("payments.routing.activated", "1"),
         ("payments.routing.activated", "2"),
-        ("payments.routing.written", "1"),
-        ("payments.routing.written", "2"),
-        ("payments.routing.written", "3"),
+        ("payments.routing.revised", "1"),
+        ("payments.routing.revised", "2"),
+        ("payments.routing.revised", "3"),
     ]
 
 

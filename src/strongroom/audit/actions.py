@@ -70,8 +70,8 @@ class Action(enum.StrEnum):
     KEYS_RESEAL_STARTED = "keys.reseal.started"
     KEYS_ROOT_ROTATED = "keys.root.rotated"
     KEYS_SECRET_ROTATED = "keys.secret.rotated"  # noqa: S105 - an action's name
-    PAYMENTS_ATTEMPT_CALLED_BACK = "payments.attempt.called_back"
     PAYMENTS_ATTEMPT_PREPARED = "payments.attempt.prepared"
+    PAYMENTS_ATTEMPT_RECALLED = "payments.attempt.recalled"
     PAYMENTS_ATTEMPT_RESOLVED = "payments.attempt.resolved"
     PAYMENTS_ATTEMPT_SETTLED = "payments.attempt.settled"
     PAYMENTS_ATTEMPT_STARTED = "payments.attempt.started"
@@ -107,7 +107,7 @@ class Action(enum.StrEnum):
     PAYMENTS_RETRY_SCHEDULED = "payments.retry.scheduled"
     PAYMENTS_RETRY_POLICY_CHANGED = "payments.retry_policy.changed"
     PAYMENTS_ROUTING_ACTIVATED = "payments.routing.activated"
-    PAYMENTS_ROUTING_WRITTEN = "payments.routing.written"
+    PAYMENTS_ROUTING_REVISED = "payments.routing.revised"
     VAULT_ACCESS_RULE_CHANGED = "vault.access_rule.changed"
     VAULT_BACKUP_MADE = "vault.backup.made"
     VAULT_BACKUP_RESTORED = "vault.backup.restored"

@@ -29,8 +29,8 @@ ORDINARY: Final = frozenset(
     {
         Action.AUDIT_RECORD_READ,
         Action.IDENTITY_TOKEN_ISSUED,
-        Action.PAYMENTS_ATTEMPT_CALLED_BACK,
         Action.PAYMENTS_ATTEMPT_PREPARED,
+        Action.PAYMENTS_ATTEMPT_RECALLED,
         Action.PAYMENTS_ATTEMPT_RESOLVED,
         Action.PAYMENTS_ATTEMPT_SETTLED,
         Action.PAYMENTS_ATTEMPT_STARTED,
@@ -145,7 +145,7 @@ SEVERITY: Final[Mapping[Action, Severity]] = {
     Action.PAYMENTS_CUSTOMER_ERASED: Severity.LOW,
     Action.PAYMENTS_RETRY_POLICY_CHANGED: Severity.LOW,
     Action.PAYMENTS_ROUTING_ACTIVATED: Severity.MEDIUM,
-    Action.PAYMENTS_ROUTING_WRITTEN: Severity.LOW,
+    Action.PAYMENTS_ROUTING_REVISED: Severity.LOW,
     Action.VAULT_ACCESS_RULE_CHANGED: Severity.HIGH,
     # A container's retention deletes cards.
     Action.VAULT_CONTAINER_CHANGED: Severity.MEDIUM,

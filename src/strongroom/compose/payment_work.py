@@ -49,7 +49,7 @@ def start_worker(
 ) -> Worker:
     """Compose the worker's jobs, and let them run until the process closes."""
     site = process.site
-    changes, scribe, book, attempts, _, _ = attempts_of(
+    changes, scribe, book, attempts, _, brakes = attempts_of(
         process, database, keyring, recorder, "worker_payments"
     )
     releases = Releases(
@@ -82,6 +82,7 @@ def start_worker(
         RetryParts(
             changes=changes,
             attempts=attempts,
+            brakes=brakes,
             connections=book,
             forwarder=process.forwarder,
             cards=StoredCards(database),

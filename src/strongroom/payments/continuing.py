@@ -83,7 +83,7 @@ class Continuations:
             taken = False
         act = Act(RECOVERY, Origin(), parts.clock.now())
         record = parts.scribe.record(
-            Action.PAYMENTS_ATTEMPT_CALLED_BACK,
+            Action.PAYMENTS_ATTEMPT_RECALLED,
             loaded.payment,
             attempt.attempt_id,
             act,

@@ -181,6 +181,15 @@ class Brakes:
             raise PaymentThrottled(verdict.retry_after_seconds)
         return guarded
 
+    async def blocks_again(self, merchant: MerchantId, mode: Mode, card: CardFacts) -> bool:
+        """Tell whether a list refuses that a card is tried again, by its token or its BIN.
+
+        For the worker, which has no key for fingerprints (ADR 10): entries of kind `card` are not seen.
+        """
+        _, entries = await self._in_force(merchant, mode)
+        facts = Facts(amount=0, exponent=0, token=card.token, bin=card.bin, card="", key=None)
+        return listed(entries, facts, self._parts.clock.now()) is Listing.BLOCK
+
     async def settled(self, attempt: Attempt) -> None:
         """Count the decline of an authorization, once, however it was learnt. What fails here holds nobody up."""
         if not attempt.operation.authorizes or attempt.outcome is not Outcome.DECLINED:

@@ -171,17 +171,22 @@ class Facts:
     bin: str
     #: BIN, last four and expiry: what may be shown of a card, and the same for each of its tokens.
     card: str
-    #: Who asks: the key's, person's or service's id.
-    key: str
+    #: Who asks: the key's, person's or service's id; None: nobody does, it is a retry.
+    key: str | None
     #: The customer's, as the merchant gave it.
     address: str | None = None
     email_hash: str | None = None
     customer: str | None = None
 
     def subjects(self) -> Mapping[Subject, str]:
-        """Say under what it is counted; an address that was not given is not."""
-        found = {Subject.BIN: self.bin, Subject.CARD: self.card, Subject.KEY: self.key}
-        return found if self.address is None else {**found, Subject.ADDRESS: self.address}
+        """Say under what it is counted; what is not known is not."""
+        known = {
+            Subject.BIN: self.bin,
+            Subject.CARD: self.card,
+            Subject.KEY: self.key,
+            Subject.ADDRESS: self.address,
+        }
+        return {subject: value for subject, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ To deal with a payment:
  1. Load it, its attempts, its merchant's policy, and how often its card was asked with.
  2. While an attempt's outcome is not known, nothing is decided: nothing is sent under another key (promise 4).
  3. Decide. A schedule and its end are changes of the payment, with a record and an event.
- 4. When it is due: the card is still there, its mandate holds, its first payment is known, its connection is active.
+ 4. When it is due: the card is still there and on no list, its mandate holds, its first payment is known, its
+    connection is active.
  5. Save the attempt under the wish `retry n`, which a payment has once; then ask, as any attempt is asked.
 
 It may run twice, and beside a merchant who confirms: whoever saves first wins, and the other decides anew.
@@ -25,11 +26,13 @@ from strongroom.kernel.errors import Refused, Unavailable
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import AttemptId, TokenId
 from strongroom.payments.attempts import Attempts
+from strongroom.payments.brakes.guard import Brakes
 from strongroom.payments.calls import SENDING_SECONDS_MAX
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.customers import CardsOnFile
 from strongroom.payments.decisions import Asking, Card, Decided, decided_over
+from strongroom.payments.declines import DeclineCode
 from strongroom.payments.errors import IdempotencyKeySpent, PaymentUnknown
 from strongroom.payments.model import Loaded
 from strongroom.payments.records import RETRIES, RETRY, Act, Extras, Scribe
@@ -50,6 +53,7 @@ class RetryParts:
 
     changes: Changes
     attempts: Attempts
+    brakes: Brakes
     connections: ConnectionBook
     forwarder: Forwarder
     cards: CardsOnFile
@@ -131,10 +135,13 @@ class RetryJob:
             scheme = None if agreed is None else agreed.scheme_transaction_id
             first = reference_for(payment.stored_credential, scheme)
             connection = await parts.connections.chosen(merchant, mode, payment.connection_id)
+            blocked = await parts.brakes.blocks_again(merchant, mode, card)
         except Unavailable:
             raise  # the vault does not answer: not now
         except Refused as refused:
             return await self._ended(loaded, refused.code)
+        if blocked:
+            return await self._ended(loaded, DeclineCode.BLOCKED_BY_MERCHANT)
         attempt = AttemptId(new_id("att"))
         given = Card(card.token, card.brand, card.bin, card.last4, first)
         act = Act(RETRIES, Origin(), parts.clock.now())

@@ -101,7 +101,7 @@ class RoutingService:
                     now,
                 )
                 version = int(row["version"]) if row else 0
-                await self._record(tx, by, Action.PAYMENTS_ROUTING_WRITTEN, version, now)
+                await self._record(tx, by, Action.PAYMENTS_ROUTING_REVISED, version, now)
                 if activate:
                     await self._activated(tx, by, version, now)
         except ConstraintBroken:
