@@ -54,6 +54,8 @@ ROTATED: list[tuple[str, str, int | str]] = [
     ("card", "--platform", 2),
     ("checkpoint_seed", "--platform", 2),
     ("credentials", "--merchant", 1),
+    ("customer_data", "--merchant", 1),
+    ("customer_hash", "--merchant", "key_not_rotated"),
     ("fingerprint", "--merchant", 1),
     ("idempotency", "--merchant", 1),
     ("keyring_mac_audit", "--platform", "key_not_rotated"),

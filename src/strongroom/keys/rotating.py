@@ -55,7 +55,7 @@ INSTEAD: Final[Mapping[KeyName, str]] = {
     KeyName.API_KEY_HASH: "every API key would end: give out new ones, and revoke the old ones",
     KeyName.APPROVAL_FINGERPRINT: "every request that waits for its second person would be asked again",
     KeyName.AUDIT_ROW_MAC: "records that are not sealed yet would pass for altered until every process knows of it",
-    KeyName.CUSTOMER_HASH: "every block and allowance of an e-mail address would end: put them anew",
+    KeyName.CUSTOMER_HASH: "every block and allowance of a card or an e-mail address would end: put them anew",
     KeyName.LOGIN_HASH: "every recovery code would end",
     KeyName.REFRESH_TOKENS: "every session would end: end those that should, by person",
     KeyName.SETUP_LINK_HASH: "every set-up link would end: withdraw those that should",
