@@ -66,6 +66,7 @@ async def test_a_payment_is_authorized_and_read_again(shop: Shop) -> None:
         "created": payment["created"],
         "network_transaction_id": payment["id"].removeprefix("sp_"),
         "cvc_check": "match",
+        "avs_check": None,
     }
     assert (await shop.http.get(f"/v1/payments/{payment['id']}")).json() == payment
     assert await shop.find(payment["reference"]) == [payment]
