@@ -16,7 +16,15 @@ from api.test_cross_tenant import ROUTES, Route, own_body
 from api.test_openapi import EVERY, Operation, body_of, destined, ids_of, is_for_people
 from database import Databases, Server, fresh_databases
 from elsewhere import World as Persons
-from elsewhere import erasure_under_way, exporting_job, open_report, waiting_job, world_of
+from elsewhere import (
+    customer_and_brakes,
+    disputed,
+    erasure_under_way,
+    exporting_job,
+    open_report,
+    waiting_job,
+    world_of,
+)
 from paying import Shop, open_shop
 from polling import until
 from service import Caller, Service, Tenant, running
@@ -78,7 +86,12 @@ CHANGEABLE = {
     "keys.data_key": "mac = mac",
     "keys.reseal": "total = total",
     "payments.attempt": "advice = advice",
+    "payments.bin_range": "country = country",
+    "payments.brake_incident": "held = held",
     "payments.connection": "status = status",
+    "payments.connection_probe": "reason = reason",
+    "payments.dispute": "status = status",
+    "payments.routing_active": "version = version",
     "payments.customer": "reference = reference",
     "payments.mandate": "status = status",
     "payments.payment": "status = status",
@@ -282,6 +295,7 @@ AT_THE_CONSOLE = [route for route in ROUTES if route.listener == "console"]
 PUBLIC = {
     "POST /v1/inbound/{connection_id}",  # a processor's signature
     "GET /v1/returns/{payment_id}",  # nothing, and it tells nothing
+    "GET /v1/receipts/jwks",  # public keys
     "POST /v1/login",
     "POST /v1/login/passkey",
     "POST /v1/login/passkey/options",
@@ -333,6 +347,7 @@ class World:
             "erasure_id": await erasure_under_way(service, tenant.merchant, Mode.TEST),
         }
         ids["destination_id"] = await destined(service, tenant.merchant)
+        ids |= await customer_and_brakes(service, tenant.merchant, Mode.TEST)
         for listener, domain in (("vault", Domain.VAULT), ("gateway", Domain.CORE)):
             (row,) = await service.look(
                 domain,
@@ -385,6 +400,7 @@ async def market(service: Service, processor: Simulated) -> Market:
         "connection_id": mine.connection["id"],
         "endpoint_id": endpoint.json()["id"],
         "gateway event_id": events.json()["data"][0]["id"],
+        **await disputed(service, world.tenant.merchant, paid["id"], mine.connection["id"]),
     }
     return Market(world, mine, others)
 

@@ -41,6 +41,8 @@ _ABOUT_CARDS: Final = frozenset(
     {
         Permission.KEYS_KEY_DESTROY,
         Permission.KEYS_KEY_ROTATE,
+        # What became of money is said by people.
+        Permission.PAYMENTS_ATTEMPT_RESOLVE,
         # What holds against every allowance is a person's decision.
         Permission.PAYMENTS_BLOCK_ENFORCE,
         Permission.VAULT_ACCESS_RULE_UPDATE,
