@@ -219,8 +219,8 @@ def probe(
     path = f"/v1/connections/{connection_id(connection)}"
     with gateway(url, ca, key_file) as client:
         expected = client.ask("GET", path)
-        query = "?credentials=next" if following else ""
-        found = client.ask("POST", f"{path}/test{query}")
+        query = {"credentials": "next"} if following else None
+        found = client.ask("POST", f"{path}/test", query=query)
     if as_json:
         print_json(found)
     else:
