@@ -23,8 +23,7 @@ class ForgetfulComposer(ComposerWithStore):
 
     async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
         real = await super().recorder(database, keyring)
-        real.__class__ = ForgetfulRecorder
-        return real
+        return ForgetfulRecorder(database, real._row_key, self.site.clock)
 
 
 async def forget_in(databases: Databases, domain: Domain, *functions: str) -> None:

@@ -79,7 +79,6 @@ TOTALS = [
         status="captured",
         amount=1_000,
         currency="AED",
-        disputed=0,
         **BALANCES,
     )
 ]

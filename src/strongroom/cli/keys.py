@@ -133,7 +133,6 @@ def destroy(
     *,
     merchant: str = _MERCHANT,
     mode: str = _MODE,
-    platform: bool = _PLATFORM,
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     as_json: bool = _JSON,
 ) -> None:
@@ -142,10 +141,9 @@ def destroy(
     from strongroom.kernel.mode import Mode
 
     _require(name, mode)
-    owner = _owner(merchant, platform=platform)
+    owner = _owner(merchant, platform=False)
     if not yes:
-        whose = owner or "the installation"
-        typer.confirm(f"Destroy version {version} of {name} of {whose}?", abort=True, err=True)
+        typer.confirm(f"Destroy version {version} of {name} of {owner}?", abort=True, err=True)
 
     async def work(keys: "OperatorKeys") -> None:
         await keys.destroy(owner, Mode(mode), name, version, actor())

@@ -15,17 +15,14 @@ from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import AttemptId, ConnectionId, TokenId
 from strongroom.payments.model import (
     Attempt,
-    Dispute,
     Loaded,
     Operation,
     Outcome,
     Payment,
+    Posting,
     Refund,
     Status,
-    ThreeDs,
 )
-from strongroom.payments.postings import Posting
-from strongroom.payments.route import Route
 from strongroom.payments.states import moved
 
 _replace: Final = msgspec.structs.replace
@@ -42,8 +39,6 @@ class Card:
     brand: str
     bin: str
     last4: str
-    #: What a later payment with it refers to.
-    initial_transaction_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +50,6 @@ class Asking:
     connection: ConnectionId
     now: datetime
     lease_until: datetime
-    step: int = 1
-    route: Route | None = None
-    three_ds: ThreeDs = ThreeDs.AUTOMATIC
-    checks_policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +65,6 @@ class Decided:
     changed: bool = True
     #: What the ledger keeps of it.
     postings: tuple[Posting, ...] = ()
-    disputes: tuple[Dispute, ...] = ()
 
 
 def contribution(attempt: Attempt) -> dict[str, int]:
@@ -85,18 +75,14 @@ def contribution(attempt: Attempt) -> dict[str, int]:
             return {"capturing": amount, "voiding": attempt.releases}
         if operation is Operation.VOID:
             return {"voiding": amount}
-        if operation is Operation.INCREMENT:
-            return {"incrementing": amount}
         return {"refunding": amount} if operation is Operation.REFUND else {}
-    if attempt.outcome is not Outcome.APPROVED or operation is Operation.VERIFY:
+    if attempt.outcome is not Outcome.APPROVED:
         return {}
     settled = amount if attempt.settled_amount is None else attempt.settled_amount
     if operation is Operation.CAPTURE:
         return {"captured": settled, "voided": attempt.releases}
     if operation is Operation.SALE:
         return {"authorized": settled, "captured": settled}
-    if operation is Operation.INCREMENT:
-        return {"authorized": settled, "incremented": settled}
     word = {Operation.AUTHORIZE: "authorized", Operation.VOID: "voided"}.get(operation, "refunded")
     return {word: settled}
 
@@ -107,14 +93,7 @@ def after(before: Loaded, decided: Decided) -> Loaded:
     attempts |= {each.attempt_id: each for each in decided.attempts}
     refunds: dict[str, Refund] = {each.refund_id: each for each in before.refunds}
     refunds |= {each.refund_id: each for each in decided.refunds}
-    disputes: dict[str, Dispute] = {each.dispute_id: each for each in before.disputes}
-    disputes |= {each.dispute_id: each for each in decided.disputes}
-    return Loaded(
-        decided.payment,
-        tuple(attempts.values()),
-        tuple(refunds.values()),
-        tuple(disputes.values()),
-    )
+    return Loaded(decided.payment, tuple(attempts.values()), tuple(refunds.values()))
 
 
 def decided_over(

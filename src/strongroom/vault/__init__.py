@@ -31,7 +31,6 @@ from strongroom.vault.containers.wire import (
     rule_out,
     rules_out,
 )
-from strongroom.vault.credential_slots import CredentialChange, CredentialSlot, CredentialState
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.discovery import (
     BaselineRefused,
@@ -59,9 +58,6 @@ from strongroom.vault.errors import (
     CvcExpired,
     CvcInvalid,
     CvcUsed,
-    NothingStaged,
-    NothingToRestore,
-    StagedMeanwhile,
     TemplateRefused,
     TokenUnknown,
 )
@@ -95,9 +91,6 @@ __all__ = [
     "Container",
     "ContainerChanger",
     "Containers",
-    "CredentialChange",
-    "CredentialSlot",
-    "CredentialState",
     "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
@@ -111,8 +104,6 @@ __all__ = [
     "GranteeKind",
     "Json",
     "NetworkTokenFacts",
-    "NothingStaged",
-    "NothingToRestore",
     "OperatedDestinations",
     "Outbox",
     "Route",
@@ -124,7 +115,6 @@ __all__ = [
     "ScanProgress",
     "ScanReport",
     "Slot",
-    "StagedMeanwhile",
     "StoredCredentialFacts",
     "Template",
     "TemplateRefused",
