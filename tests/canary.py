@@ -67,7 +67,10 @@ class Canary:
         report = search_tree(folder, self.wanted)
         found = [f"{each.place}: the number, {each.form}" for each in report.findings]
         for each in report.unread:
-            found += self._again(Path(each.place))
+            if each.reason == FileNotFoundError.__name__:
+                found += self._again(Path(each.place))
+            elif Path(each.place).exists():
+                found.append(f"{each.place}: unread, {each.reason}")
         for path in _files(folder):
             with suppress(FileNotFoundError), path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size:

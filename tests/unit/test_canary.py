@@ -19,6 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import canary as tests_search
+from canary import Canary
 from strongroom.kernel.published import TEST_NUMBERS
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.telemetry import card_forms
@@ -26,6 +28,8 @@ from strongroom.telemetry.canary import (
     CanaryRefused,
     Finding,
     Progress,
+    Report,
+    Unread,
     Wanted,
     decoys,
     needles,
@@ -306,3 +310,22 @@ def test_a_file_that_goes_away_is_said(tmp_path: Path) -> None:
 def test_forms_agree_with_their_layouts_in_size() -> None:
     for layout in card_forms.layouts([VISA.encode()]):
         assert 8 <= layout.size <= 16 * 6
+
+
+def test_what_cannot_be_read_counts_as_found_by_the_tests_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a server remade meanwhile is read again; one that is broken is told, and one that is gone is not."""
+    remade, broken, gone = (tmp_path / name for name in ("remade", "broken", "gone"))
+    remade.write_bytes(VISA.encode())
+    broken.write_bytes(b"nothing")
+    unread = [
+        Unread(str(remade), "FileNotFoundError"),
+        Unread(str(broken), "EOFError"),
+        Unread(str(gone), "FileNotFoundError"),
+    ]
+    monkeypatch.setattr(tests_search, "search_tree", lambda *_: Report([], unread))
+    found = Canary(VISA, "907").in_folder(tmp_path)
+    assert [each for each in found if "broken" in each] == [f"{broken}: unread, EOFError"]
+    assert any(each.startswith(str(remade)) for each in found)
+    assert not any("gone" in each for each in found)
