@@ -60,6 +60,7 @@ async def everything_of(shop: Shop) -> Made:
         "connection_id": shop.connection["id"],
         "endpoint_id": endpoint.json()["id"],
         "gateway event_id": events.json()["data"][0]["id"],
+        **await disputed(service, shop.tenant.merchant, paid["id"], shop.connection["id"]),
         **await read_and_kept(service, shop.tenant, Mode.TEST),
     }
 
@@ -76,6 +77,8 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
     }
     begun = await service.vault(tenant.keys[mode]).post("/v1/imports", {"format": "csv"})
     found["import_id"] = begun.json()["id"]
+    found["reconciliation_id"] = await open_report(service, tenant.merchant, mode)
+    found |= await customer_and_brakes(service, tenant.merchant, mode)
     for listener, caller in (
         ("vault", service.vault(tenant.keys[mode])),
         ("gateway", service.gateway(tenant.keys[mode])),
@@ -84,6 +87,92 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
         page = (await caller.get("/v1/audit/records?limit=1")).json()
         found[f"{listener} record_id"] = page["data"][0]["id"]
     return {**found, "console record_id": found["gateway record_id"]}
+
+
+async def customer_and_brakes(service: Service, merchant: MerchantId, mode: Mode) -> Made:
+    """A customer who agreed to be charged, somebody who is blocked, and somebody who tries cards."""
+    customer, mandate, entry, incident = (new_id(kind) for kind in ("cus", "mnd", "blk", "inc"))
+    for sql, *more in (
+        (
+            "insert into payments.customer (merchant_id, mode, customer_id, status, created_at, updated_at)"
+            " values ($1, $2, $3, 'active', now(), now())",
+            customer,
+        ),
+        (
+            "insert into payments.mandate (merchant_id, mode, mandate_id, customer_id, token_id, status, method,"
+            " text_version, agreed_at, created_at)"
+            " values ($1, $2, $3, $4, 'tok_of_nobody', 'active', 'web', '1', now(), now())",
+            mandate,
+            customer,
+        ),
+        (
+            "insert into payments.brake_entry (merchant_id, mode, entry_id, list, kind, value, enforced, reason, made_by,"
+            " made_at) values ($1, $2, $3, 'block', 'bin', '999999', false, 'a test', 'x', now())",
+            entry,
+        ),
+        (
+            "insert into payments.brake_incident (merchant_id, mode, incident_id, subject, value, signs, tries, declines,"
+            " cards, started_at, last_sign_at, until, next_pass_at)"
+            " values ($1, $2, $3, 'bin', '999999', 'cards', 1, 1, 1, now(), now(), now() + interval '1 day', now())",
+            incident,
+        ),
+    ):
+        await service.look(Domain.CORE, sql, merchant, mode.value, *more)
+    return {
+        "customer_id": customer,
+        "mandate_id": mandate,
+        "entry_id": entry,
+        "incident_id": incident,
+    }
+
+
+async def disputed(service: Service, merchant: MerchantId, payment: str, connection: str) -> Made:
+    """A dispute that takes nothing yet of a payment in test mode, and the payment's attempt."""
+    dispute = new_id("dsp")
+    await service.look(
+        Domain.CORE,
+        "insert into payments.dispute (merchant_id, mode, dispute_id, payment_id, connection_id, processor_reference,"
+        " status, step, amount, currency, counted, created_at, updated_at)"
+        " values ($1, 'test', $2, $3, $4, $2, 'inquiry', 1, 1, 'AED', 0, now(), now())",
+        merchant,
+        dispute,
+        payment,
+        connection,
+    )
+    (row,) = await service.look(
+        Domain.CORE,
+        "select min(attempt_id) as id from payments.attempt where payment_id = $1",
+        payment,
+    )
+    return {"dispute_id": dispute, "attempt_id": row["id"]}
+
+
+async def open_report(
+    service: Service, merchant: MerchantId, mode: Mode, state: str = "open"
+) -> str:
+    """A settlement report whose file has not come, of a connection of its own; or one that was compared."""
+    connection, report = new_id("con"), new_id("rcn")
+    await service.look(
+        Domain.CORE,
+        """insert into payments.connection values ($1, $2, $3, 'n', 'checkout', 'a', 'by_reference', 'disabled', now(),
+                                                   now())""",
+        merchant,
+        mode.value,
+        connection,
+    )
+    await service.look(
+        Domain.CORE,
+        """insert into payments.settlement_report (merchant_id, mode, report_id, connection_id, format, state, digest,
+                                                   created_by, created_at, updated_at)
+           values ($1, $2, $3, $4, 'generic', $6, sha256($5), 'x', now(), now())""",
+        merchant,
+        mode.value,
+        report,
+        connection,
+        report.encode(),
+        state,
+    )
+    return report
 
 
 async def access_rule(service: Service, merchant: MerchantId, mode: Mode) -> str:

@@ -15,6 +15,7 @@ EXECUTED: Final = {
     "captured": {"capture", "sale"},
     "voided": {"void"},
     "refunded": {"refund"},
+    "incremented": {"increment"},
 }
 
 #: What a processor takes back by itself, after it had said yes.
@@ -39,8 +40,15 @@ def doubled(attempts: Iterable[Mapping[str, Any]], journal: Iterable[Any]) -> li
     """Promise 4: a wish was executed at most once, and only under the one key that its attempt was saved with."""
     attempts = list(attempts)
     wish_of = {each["attempt_id"]: (each["payment_id"], each["wish"]) for each in attempts}
-    wishes = Counter(wish_of.values())
-    found = [f"two attempts of one wish: {wish}" for wish, count in wishes.items() if count > 1]
+    # Only what certainly moved nothing is followed by another attempt of its wish.
+    wishes = Counter(
+        wish_of[each["attempt_id"]]
+        for each in attempts
+        if each["outcome"] not in ("declined", "not_sent")
+    )
+    found = [f"two attempts of one wish live: {wish}" for wish, n in wishes.items() if n > 1]
+    steps = Counter((*wish_of[each["attempt_id"]], each["step"]) for each in attempts)
+    found += [f"two attempts are one step: {step}" for step, count in steps.items() if count > 1]
     executed: Counter[tuple[str, str]] = Counter()
     for entry in journal:
         if entry.kind not in EXECUTED:
@@ -135,7 +143,8 @@ def misposted(
             authorizations=-(authorized - captured - voided),
             sales=-captured,
             refunds=refunded,
-            receivable=captured - refunded,
+            receivable=captured - refunded - payment["disputed"],
+            disputes=payment["disputed"],
         )
         if any(ours[name] != theirs[name] for name in ours | theirs):
             found.append(f"{payment['payment_id']}: posted {dict(ours)}, theirs {dict(theirs)}")
@@ -152,7 +161,12 @@ def impossible(payments: Iterable[Mapping[str, Any]]) -> list[str]:
         back = each["refunding"] + each["refunded"]
         if back > each["captured"] and not each["discrepancy"]:
             found.append(f"{each['payment_id']}: {back} back of {each['captured']}")
-        if min(each["capturing"], each["voiding"], each["refunding"]) < 0:
+        if each["authorized"] > each["amount"] + each["incremented"] and not each["discrepancy"]:
+            found.append(f"{each['payment_id']}: {each['authorized']} held, which nobody asked for")
+        if each["incrementing"] and (each["capturing"] or each["voiding"]):
+            found.append(f"{each['payment_id']}: raised while it is taken or released")
+        asked_for = ("capturing", "voiding", "refunding", "incrementing")
+        if min(each[name] for name in asked_for) < 0:
             found.append(f"{each['payment_id']}: less than nothing is asked for")
     return found
 
@@ -268,20 +282,30 @@ def recounted(
         counted = sums.setdefault(each["payment_id"], Counter())
         operation, outcome, amount = each["operation"], each["outcome"], each["amount"]
         if outcome in (None, "unknown", "pending"):
-            reserved = {"capture": "capturing", "void": "voiding", "refund": "refunding"}
+            reserved = {
+                "capture": "capturing",
+                "increment": "incrementing",
+                "refund": "refunding",
+                "void": "voiding",
+            }
             counted[reserved.get(operation, "")] += amount
             counted["voiding"] += each["releases"]
         elif outcome == "approved":
             settled = amount if each["settled_amount"] is None else each["settled_amount"]
-            if operation in ("authorize", "sale"):
+            if operation in ("authorize", "sale", "increment"):
                 counted["authorized"] += settled
+            if operation == "increment":
+                counted["incremented"] += settled
             if operation == "capture" or (
                 operation == "sale" and each["reason"] != "capture_failed"
             ):
                 counted["captured"] += settled
             if operation == "refund":
                 counted["refunded"] += settled
-    names = ("authorized", "capturing", "captured", "voiding", "refunding", "refunded")
+    names = (
+        *("authorized", "capturing", "captured", "voiding", "refunding", "refunded"),
+        *("incrementing", "incremented"),
+    )
     found = []
     for payment in payments:
         counted = sums.get(payment["payment_id"], Counter())

@@ -54,6 +54,8 @@ ROTATED: list[tuple[str, str, int | str]] = [
     ("card", "--platform", 2),
     ("checkpoint_seed", "--platform", 2),
     ("credentials", "--merchant", 1),
+    ("customer_data", "--merchant", 1),
+    ("customer_hash", "--merchant", "key_not_rotated"),
     ("fingerprint", "--merchant", 1),
     ("idempotency", "--merchant", 1),
     ("keyring_mac_audit", "--platform", "key_not_rotated"),
@@ -64,6 +66,7 @@ ROTATED: list[tuple[str, str, int | str]] = [
     ("login_hash", "--platform", "key_not_rotated"),
     ("password_pepper", "--platform", "key_version_unknown"),  # nobody has a password yet
     ("provider_secrets", "--merchant", 1),
+    ("receipt_signing_seed", "--platform", "key_version_unknown"),  # no receipt was given yet
     ("refresh_tokens", "--platform", "key_not_rotated"),
     ("request_fingerprint", "--merchant", 1),
     ("setup_link_hash", "--platform", "key_not_rotated"),

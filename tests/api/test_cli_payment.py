@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -400,3 +401,24 @@ async def test_an_answer_that_is_lost_names_what_to_repeat(till: Till) -> None:
         ended = await till.script(*CREATE, "1", STRONGROOM_GATEWAY_URL=f"http://127.0.0.1:{port}")
     assert ended.code == 1
     assert re.search(r"repeat this with --idempotency-key cli-[0-9A-Za-z]{22}\n", ended.err)
+
+
+async def test_what_is_held_is_raised_scheduled_and_left(till: Till) -> None:
+    payment = (await till.paid("--manual", "--estimated", "--on-expiry", "leave"))["id"]
+    raised = await till("payment", "increment", payment, "--amount", "2.50")
+    assert raised.code == 0, raised.err
+    assert "authorized 13.00 AED" in raised.out
+    assert re.search(r"capture before: \S+Z, then leave", raised.out)
+    soon = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+    scheduled = await till.done("payment", "hold", payment, "--capture-at", soon)
+    assert scheduled["capture_at"] is not None
+    off = await till.done("payment", "hold", payment, "--no-capture", "--on-expiry", "cancel")
+    assert (off["capture_at"], off["on_expiry"]) == (None, "cancel")
+    both = await till("payment", "hold", payment, "--no-capture", "--capture-at", soon)
+    assert both.code == 2
+    late = await till("payment", "hold", payment, "--capture-at", "2034-01-01")
+    assert late.code == 1
+    assert "/capture_at" in late.err
+    fixed = (await till.paid("--manual"))["id"]
+    refused = await till("payment", "increment", fixed, "--amount", "1.00")
+    assert (refused.code, "payment_not_ready" in refused.err) == (1, True)

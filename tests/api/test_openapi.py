@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 
 from api.test_services import machine
 from approving import Two
-from elsewhere import exporting_job, waiting_job
+from elsewhere import exporting_job, open_report, waiting_job
 from jwt_maker import EdKey
 from members import ACT, Member
 from oidc_provider import SECRET, OidcProvider, oidc_provider
@@ -115,6 +115,7 @@ PUBLIC_PATHS = {
     "/metrics",
     "/openapi.json",
     "/v1/inbound/{connection_id}",
+    "/v1/receipts/jwks",
     "/v1/returns/{payment_id}",
     "/v1/login",
     "/v1/login/passkey",
@@ -206,6 +207,7 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         "token_id": token["id"],
         "cvc": token["cvc"],
         "import_id": await importing(shop),
+        "reconciliation_id": await reported(shop),
         "export_id": await exporting_job(service, tenant.merchant, Mode.TEST),
         "key_id": key.key.key_id,
         "payment_id": paid["id"],
@@ -272,6 +274,15 @@ async def erased(shop: Shop) -> str:
 async def importing(shop: Shop) -> str:
     await shop.vault.post("/v1/imports/key")
     return str((await shop.vault.post("/v1/imports", {"format": "csv"})).json()["id"])
+
+
+async def reported(shop: Shop) -> str:
+    """A settlement report whose file has not come."""
+    return await open_report(shop.service, shop.tenant.merchant, Mode.TEST)
+
+
+async def compared(shop: Shop) -> str:
+    return await open_report(shop.service, shop.tenant.merchant, Mode.TEST, "done")
 
 
 async def unconfirmed(shop: Shop) -> str:
@@ -425,6 +436,12 @@ async def brought_back(shop: Shop) -> str:
     return json.dumps({**back, "ticket": started["ticket"]})
 
 
+async def routed(shop: Shop) -> str:
+    """Write a version of routing rules, so that there is one; they narrow nothing that other operations do."""
+    body: dict[str, Any] = {"rules": []}
+    return str((await shop.gateway.post("/v1/routing/rules", body)).json()["version"])
+
+
 #: What an operation uses up or changes is made for it: which id, and how.
 FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "vault DELETE /v1/tokens/{token_id}": ("token_id", tokenized),
@@ -443,11 +460,15 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
             *(f"POST /v1/jobs/{{job_id}}/{act}" for act in ("cancel", "pause", "rate", "resume")),
         )
     },
+    "gateway PUT /v1/reconciliations/{reconciliation_id}/content": ("reconciliation_id", reported),
+    "gateway POST /v1/reconciliations/{reconciliation_id}/again": ("reconciliation_id", compared),
     "gateway POST /v1/payments/{payment_id}/confirm": ("payment_id", unconfirmed),
     "gateway POST /v1/payments/{payment_id}/capture": ("payment_id", authorized),
     "gateway POST /v1/payments/{payment_id}/cancel": ("payment_id", authorized),
     "gateway POST /v1/payments/{payment_id}/refunds": ("payment_id", captured),
     "gateway POST /v1/connections/{connection_id}/disable": ("connection_id", connected),
+    "gateway GET /v1/routing/rules": ("rules_version", routed),
+    "gateway POST /v1/routing/rules/activate": ("rules_version", routed),
     "gateway POST /v1/endpoints/{endpoint_id}": ("endpoint_id", listening),
     "gateway POST /v1/endpoints/{endpoint_id}/rotate": ("endpoint_id", listening),
     "gateway POST /v1/endpoints/{endpoint_id}/test": ("endpoint_id", listening),
@@ -475,7 +496,13 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
 #: What stands in a body and is made for it.
 MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
 #: An id in an example stands for one of the reader's own.
-OWN = {"dst_": "destination_id", "sso_": "provider_id", "tok_": "token_id", "whe_": "endpoint_id"}
+OWN = {
+    "con_": "connection_id",
+    "dst_": "destination_id",
+    "sso_": "provider_id",
+    "tok_": "token_id",
+    "whe_": "endpoint_id",
+}
 
 
 def ids_of(operation: Operation, ids: Mapping[str, str]) -> dict[str, str]:
@@ -504,6 +531,10 @@ def body_of(operation: Operation, ids: Mapping[str, str]) -> Any:
     example = operation.example(operation.says.get("requestBody", {}))
     if not isinstance(example, dict):
         return example
+    if operation.path == "/v1/routing/rules":  # where payments may go is the reader's own
+        own = [{"connection": ids["connection_id"]}]
+        rules = [{**each, "connections": own} for each in example["rules"]]
+        return {**example, "rules": rules, "activate": False}
     if operation.path == "/v1/forward":
         example = {**example, "tokens": {"card": ids["token_id"]}}
     return {
@@ -615,6 +646,7 @@ UNKNOWN = {
     "token_id": "tok",
     "job_id": "job",
     "import_id": "imp",
+    "reconciliation_id": "rcn",
     "export_id": "job",
     "key_id": "key",
     "payment_id": "pay",

@@ -252,7 +252,7 @@ async def test_a_public_keys_token_becomes_lasting_with_its_first_success(
 
 #: (what is wrong, status, code or pointer)
 WRONG: list[tuple[dict[str, Any], int, str]] = [
-    ({"amount": 0}, 422, "/amount"),
+    ({"amount": 0, "capture_method": "manual"}, 422, "/capture_method"),
     ({"amount": -5}, 422, "/amount"),
     ({"amount": 10.5}, 422, "/amount"),
     ({"amount": "100"}, 422, "/amount"),

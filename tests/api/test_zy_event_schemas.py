@@ -47,6 +47,15 @@ async def test_every_event_is_what_its_schema_says(service: Service, tmp_path: P
         await shop.gateway.post(f"/v1/payments/{failing}/capture", {})
         capture = (await shop.attempts(failing))[-1]["id"]
         await simulated.control.happen("capture_failed", capture)
+        await shop.pay(amount=0)
+        customer = (await shop.gateway.post("/v1/customers", {"name": "Amal"})).json()["id"]
+        token = (await shop.token())["id"]
+        path = f"/v1/customers/{customer}"
+        await shop.gateway.post(f"{path}/cards", {"token": token})
+        agreed = {"token": token, "method": "web", "text_version": "1"}
+        mandate = await shop.gateway.post(f"{path}/mandates", agreed)
+        await shop.gateway.post(f"{path}/mandates/{mandate.json()['id']}/revoke")
+        await shop.gateway.delete(path)
         await shop.pay(amount=1_088)
         await shop.until_told()
     rows = [

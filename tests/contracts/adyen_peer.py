@@ -13,8 +13,10 @@ from strongroom.vault import Forwarded
 KINDS: Final = {
     Operation.AUTHORIZE: "AUTHORISATION",
     Operation.CAPTURE: "CAPTURE",
+    Operation.INCREMENT: "AUTHORISATION_ADJUSTMENT",
     Operation.REFUND: "REFUND",
     Operation.SALE: "AUTHORISATION",
+    Operation.VERIFY: "AUTHORISATION",
     Operation.VOID: "CANCELLATION",
 }
 RESULTS: Final = {
@@ -30,7 +32,8 @@ class AdyenPeer:
     adapter: Adapter = ADAPTER
     never: Final = frozenset(
         (operation, outcome)
-        for operation in (Operation.CAPTURE, Operation.REFUND, Operation.VOID)
+        for operation in Operation
+        if not operation.authorizes
         for outcome in (Outcome.APPROVED, Outcome.DECLINED)
     )
     untold: Final[frozenset[tuple[Operation, Outcome]]] = frozenset()
@@ -71,7 +74,7 @@ class AdyenPeer:
             reference_of(attempt),
             success="true" if outcome is Outcome.APPROVED else "false",
             merchantAccountCode=account,
-            amount={"value": attempt.amount, "currency": attempt.currency},
+            amount={"value": attempt.raises_to or attempt.amount, "currency": attempt.currency},
         )
 
     def prepared(self, command: Command) -> Forwarded:

@@ -47,6 +47,9 @@ JUDGED: Final = {
     "capture": "/payments/{paymentPspReference}/captures",
     "void": "/payments/{paymentPspReference}/cancels",
     "refund": "/payments/{paymentPspReference}/refunds",
+    "continue": "/payments/details",
+    "call_back": "/cancels",
+    "increment": "/payments/{paymentPspReference}/amountUpdates",
     "methods": "/paymentMethods",
 }
 ADAPTER: Final = AdyenAdapter().bound(CONNECTION)
@@ -83,7 +86,7 @@ def attempt(operation: Operation, **more: Any) -> Attempt:
             "operation": operation,
             "wish": "w",
             "connection_id": CONNECTION.connection_id,
-            "amount": 1_000,
+            "amount": 0 if operation is Operation.VERIFY else 1_000,
             "currency": "AED",
             "created_at": NOW,
             "lease_until": NOW + timedelta(seconds=25),
@@ -127,7 +130,7 @@ def received(command: Command, **other: Any) -> dict[str, Any]:
     }
     if command.attempt.operation is not Operation.VOID:
         body["amount"] = {
-            "value": command.attempt.amount,
+            "value": command.attempt.raises_to or command.attempt.amount,
             "currency": command.attempt.currency,
         }
     return {**body, **other}

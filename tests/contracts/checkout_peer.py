@@ -11,6 +11,7 @@ from contracts.checkout_reference import (
     ACTED,
     ACTION,
     EVENT,
+    INCREMENTED,
     LISTED,
     PAY,
     PREFIX,
@@ -99,6 +100,7 @@ KINDS: Final = {
     Operation.CAPTURE: ("payment_captured", "payment_capture_declined"),
     Operation.REFUND: ("payment_refunded", "payment_refund_declined"),
     Operation.SALE: ("payment_approved", "payment_declined"),
+    Operation.VERIFY: ("card_verified", "card_verification_declined"),
     Operation.VOID: ("payment_voided", "payment_void_declined"),
 }
 REFUSED: Final[dict[str, Any]] = {"approved": False, "response_code": "20051"}
@@ -114,8 +116,11 @@ class CheckoutPeer:
         (operation, outcome)
         for operation in (Operation.CAPTURE, Operation.REFUND, Operation.VOID)
         for outcome in (Outcome.APPROVED, Outcome.DECLINED)
+    ) | {(Operation.INCREMENT, Outcome.PENDING)}
+    #: Its events of raises name no reference.
+    untold: Final[frozenset[tuple[Operation, Outcome]]] = frozenset(
+        (Operation.INCREMENT, outcome) for outcome in Outcome
     )
-    untold: Final[frozenset[tuple[Operation, Outcome]]] = frozenset()
     keyed_only: Final[frozenset[Operation]] = frozenset()
     refusal: Final = json.dumps(
         {"error_type": "request_invalid", "error_codes": ["amount_invalid"]}
@@ -124,6 +129,11 @@ class CheckoutPeer:
     def answered(self, command: Command, outcome: Outcome) -> Forwarded:
         """Answer a command."""
         made = command.attempt
+        if made.operation is Operation.INCREMENT:
+            refused = REFUSED if outcome is Outcome.DECLINED else {}
+            return reply(
+                201, about(made, INCREMENTED, balances=sums(made.raises_to or 0), **refused)
+            )
         if not made.operation.authorizes:
             return reply(202, about(made, ACTED))
         if outcome is Outcome.PENDING:
@@ -131,7 +141,8 @@ class CheckoutPeer:
             return reply(202, about(made, ACCEPTED, **sums_told))
         if outcome is Outcome.DECLINED:
             return reply(201, about(made, PROCESSED, status="Declined", **REFUSED))
-        return reply(201, about(made, PROCESSED, balances=sums(made.amount)))
+        more = {"status": "Card Verified"} if made.operation is Operation.VERIFY else {}
+        return reply(201, about(made, PROCESSED, balances=sums(made.amount), **more))
 
     def found(self, attempt: Attempt, outcome: Outcome | None) -> Forwarded:
         """Answer a look: payments by their reference, and the actions of a payment."""
@@ -143,6 +154,8 @@ class CheckoutPeer:
                 Outcome.DECLINED: "Declined",
                 Outcome.PENDING: "Pending",
             }
+            if attempt.operation is Operation.VERIFY:
+                status[Outcome.APPROVED] = "Card Verified"
             approved = {Outcome.APPROVED: True, Outcome.DECLINED: False}.get(outcome, ...)
             told = about(attempt, LISTED, status=status[outcome], approved=approved)
             return reply(200, listed(told))
@@ -152,7 +165,9 @@ class CheckoutPeer:
         verdict: dict[str, Any] = {Outcome.DECLINED: REFUSED, Outcome.PENDING: UNDECIDED}.get(
             outcome, {}
         )
-        mine = {**ACTION, "id": ACT, "type": attempt.operation.value.title()}
+        word = attempt.operation.value.title()
+        kind = "Authorization" if attempt.operation is Operation.INCREMENT else word
+        mine = {**ACTION, "id": ACT, "type": kind}
         return reply(200, [about(attempt, mine, **verdict), first])
 
     def notice(self, attempt: Attempt, outcome: Outcome, account: str) -> bytes:

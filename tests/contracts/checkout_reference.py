@@ -33,6 +33,7 @@ _METADATA: Final = {
     "additionalProperties": {"type": ["string", "integer", "boolean"], "maxLength": 100},
 }
 #: `PaymentRequest` and `PaymentRequestCardSource`; page "Request a card payment", page "Manage SCA compliance" (`3ds`).
+#: An amount of 0: page "Verify a card". Stored cards: page "Recurring payments with stored card details".
 PAYMENT_REQUEST: Final = _strict(
     "source amount currency reference",
     source=_strict(
@@ -43,11 +44,19 @@ PAYMENT_REQUEST: Final = _strict(
         expiry_year={"type": "integer", "minimum": 1_000, "maximum": 9_999},
         name={"type": "string", "maxLength": 255},
         cvv={"type": "string", "pattern": "^[0-9]{3,4}$"},
+        stored={"type": "boolean"},
     ),
-    amount=_AMOUNT,
+    amount={**_AMOUNT, "minimum": 0},
+    payment_type={
+        "enum": ["Regular", "Recurring", "MOTO", "Installment", "PayLater", "Unscheduled"]
+    },
+    merchant_initiated={"type": "boolean"},
+    previous_payment_id={"type": "string", "maxLength": 100},
     currency={"type": "string", "pattern": "^[A-Z]{3}$"},
     reference=_REFERENCE,
     capture={"type": "boolean"},
+    # Page "Authorize a payment".
+    authorization_type={"enum": ["Final", "Estimated"]},
     metadata=_METADATA,
     success_url=_URL,
     failure_url=_URL,
@@ -71,6 +80,8 @@ CAPTURE_REQUEST: Final = _strict(
 )
 #: `VoidRequest`; page "Void a payment". There is no amount: a void is of whatever is left.
 VOID_REQUEST: Final = _strict("", reference=_REFERENCE, metadata=_METADATA)
+#: Page "Adjust an estimated authorization"; `AuthorizationRequest` of the Python SDK.
+INCREMENT_REQUEST: Final = _strict("", amount=_AMOUNT, reference=_REFERENCE, metadata=_METADATA)
 #: `RefundRequest`; page "Refund a payment".
 REFUND_REQUEST: Final = _strict("", amount=_AMOUNT, reference=_REFERENCE, metadata=_METADATA)
 #: By the name of our route: method, path (of the API description) and body.
@@ -79,6 +90,7 @@ REQUESTS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
     "capture": ("POST", r"/payments/(pay)_(\w{26})/captures", CAPTURE_REQUEST),
     "void": ("POST", r"/payments/(pay)_(\w{26})/voids", VOID_REQUEST),
     "refund": ("POST", r"/payments/(pay)_(\w{26})/refunds", REFUND_REQUEST),
+    "increment": ("POST", r"/payments/(pay)_(\w{26})/authorizations", INCREMENT_REQUEST),
 }
 
 #: The example of 201 in `nas_spec/paths/payments.yaml`.
@@ -131,6 +143,30 @@ ACTED: Final[dict[str, Any]] = {
     "action_id": "act_y3oqhf46pyzuxjbcn2giaqnb44",
     "reference": "ORD-5023-4E89",
     "_links": {"payment": {"href": f"{SANDBOX}/payments/{PAY}"}},
+}
+#: Page "Adjust an estimated authorization". `expires_on` is of page "Authorize a payment".
+INCREMENTED: Final[dict[str, Any]] = {
+    "action_id": "act_oqpt7d4wacaexa7aoupddxlvtm",
+    "amount": 100,
+    "currency": "USD",
+    "approved": True,
+    "auth_code": "410961",
+    "scheme_id": "168679383391401",
+    "response_code": "10000",
+    "response_summary": "Approved",
+    "risk": {"flagged": False},
+    "reference": "ORD-5023-4E89",
+    "processed_on": "2023-06-21T17:17:25.4737666Z",
+    "expires_on": "2023-06-28T17:17:25Z",
+    "balances": {
+        "total_authorized": 200,
+        "total_voided": 0,
+        "available_to_void": 200,
+        "total_captured": 0,
+        "available_to_capture": 200,
+        "total_refunded": 0,
+        "available_to_refund": 0,
+    },
 }
 #: Page "Get payment actions", the action of an authorization.
 ACTION: Final[dict[str, Any]] = {

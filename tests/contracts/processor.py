@@ -78,13 +78,19 @@ def attempt(operation: Operation, **more: Any) -> Attempt:
             "operation": operation,
             "wish": "w",
             "connection_id": ConnectionId(new_id("con")),
-            "amount": 1_000,
+            "amount": amount_of(operation),
             "currency": "AED",
+            "raises_to": 3_000 if operation is Operation.INCREMENT else None,
             "created_at": NOW,
             "lease_until": NOW + timedelta(seconds=25),
             **more,
         }
     )
+
+
+def amount_of(operation: Operation) -> int:
+    """What a test asks for: nothing, where it is only asked whether a card is good."""
+    return 0 if operation is Operation.VERIFY else 1_000
 
 
 def command(asked: Attempt, authorization: str) -> Command:
@@ -184,7 +190,7 @@ class ProcessorContract:
         assert found.outcome is outcome
         assert found.basis is Basis.ANSWER
         if outcome is Outcome.APPROVED:
-            assert found.amount == 1_000
+            assert found.amount == amount_of(operation)
             assert found.processor_reference
         if outcome is Outcome.DECLINED:
             assert found.decline_code
@@ -213,7 +219,10 @@ class ProcessorContract:
             with pytest.raises(AnswerSurprising):
                 self.adapter.answer(made, reply)
         if operation is not Operation.VOID:
-            more = self.asked(operation, attempt_id=made.attempt.attempt_id, amount=1_001)
+            other_amount = {"amount": 1_001}
+            if operation is Operation.INCREMENT:
+                other_amount["raises_to"] = 3_001
+            more = self.asked(operation, attempt_id=made.attempt.attempt_id, **other_amount)
             reply = self.case.peer.answered(more, Outcome.APPROVED)
             if reply.body == self.case.peer.answered(made, Outcome.APPROVED).body:
                 return  # its answers say no amount: what was taken is told later
@@ -278,7 +287,8 @@ class ProcessorContract:
             "test",
             asked.attempt_id,
         )
-        assert (report.operation, report.amount, report.currency) == (operation, 1_000, "AED")
+        amount = asked.raises_to if report.of_total else amount_of(operation)
+        assert (report.operation, report.amount, report.currency) == (operation, amount, "AED")
         assert (report.found.outcome, report.found.basis) == (outcome, Basis.NOTICE)
 
     def test_what_is_documented_as_not_executed_is_not_sent(self) -> None:

@@ -197,7 +197,7 @@ def test_its_answers_are_read(operation: Operation, outcome: Outcome) -> None:
     found = ADAPTER.answer(command, PEER.answered(command, outcome))
     assert (found.outcome, found.basis) == (outcome, Basis.ANSWER)
     if outcome is Outcome.APPROVED:
-        assert (found.amount, found.currency) == (1_000, "AED")
+        assert (found.amount, found.currency) == (command.attempt.amount, "AED")
         assert found.processor_reference
     assert (found.decline_code is None) is (outcome is not Outcome.DECLINED)
 
@@ -229,7 +229,7 @@ def test_its_notices_say_what_they_are_about(operation: Operation, outcome: Outc
     report = ADAPTER.report(PEER.notice(made, outcome, "acct_shop"))
     assert report is not None
     assert (report.account, report.mode, report.reference) == ("acct_shop", "test", made.attempt_id)
-    assert (report.operation, report.amount, report.currency) == (operation, 1_000, "AED")
+    assert (report.operation, report.amount, report.currency) == (operation, made.amount, "AED")
     assert (report.found.outcome, report.found.basis) == (outcome, Basis.NOTICE)
 
 

@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 
 from contracts.adyen_words import ADAPTER, asked, complaints, reply
-from strongroom.payments.declines import ADVICE, Advice, DeclineCode
+from strongroom.payments.declines import ADVICE, ADVICE_CODES, Advice, DeclineCode
 from strongroom.payments.model import Operation, Outcome
-from strongroom.payments.processors.adyen.declines import ADVICE_CODES, DECLINES
+from strongroom.payments.processors.adyen.declines import DECLINES
 
 PSP: Final = "993617895204576J"
 #: As Adyen's page of refusal reasons numbers them; 0 comes with approvals.

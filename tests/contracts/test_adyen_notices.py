@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.adyen_words import ACCOUNT, ADAPTER, AUTHORIZATION, attempt, notification, vectors
-from strongroom.payments.model import Basis, Found, Operation, Outcome
+from strongroom.payments.model import Basis, DisputeStatus, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.processors.adyen.notices import (
+    DISPUTES,
     MEANINGS,
     UNASKED,
     concerns_payments,
@@ -30,7 +31,7 @@ def read(body: bytes) -> Report:
 # --- examples ---------------------------------------------------------------------------------------
 
 #: Kinds that are read. Every other published kind says nothing of a payment of ours.
-CONCERN: Final = set(MEANINGS) | UNASKED
+CONCERN: Final = set(MEANINGS) | set(DISPUTES) | UNASKED
 #: Notifications without items: they are of bank accounts, and no HMAC of this kind signs them.
 WITHOUT_ITEMS: Final = {
     "post-ACH_NOTIFICATION_OF_CHANGE-ach_notification_of_change",
@@ -60,6 +61,30 @@ def test_a_published_example_is_read(name: str) -> None:
             item["amount"]["currency"],
         )
         assert report.event_type == item["eventCode"]
+        told = report.dispute
+        assert (told is not None) is (item["eventCode"] in DISPUTES)
+        if told is not None:
+            assert (told.processor_reference, told.amount, told.currency) == (
+                item["pspReference"],
+                item["amount"]["value"],
+                item["amount"]["currency"],
+            )
+            # Neither `reason` nor `defensePeriodEndsAt` is signed.
+            assert (told.reason, told.evidence_due_by) == (None, None)
+
+
+#: From the first word to the last, in the order in which Adyen's guide to disputes has them.
+STEPS: Final = (
+    "REQUEST_FOR_INFORMATION NOTIFICATION_OF_CHARGEBACK CHARGEBACK CHARGEBACK_REVERSED SECOND_CHARGEBACK "
+    "PREARBITRATION_LOST SCHEME_ARBITRATION_LOST"
+).split()
+
+
+def test_a_disputes_words_go_one_way() -> None:
+    steps = [DISPUTES[word][1] for word in STEPS]
+    assert steps == sorted(set(steps))
+    assert {DISPUTES[word][0] for word in DISPUTES if word.endswith("_WON")} == {DisputeStatus.WON}
+    assert DISPUTES["SECOND_CHARGEBACK"][0] is DISPUTES["CHARGEBACK"][0] is DisputeStatus.OPENED
 
 
 def test_every_kind_that_moves_money_is_read() -> None:
@@ -90,13 +115,16 @@ def test_an_item_of_the_python_librarys_tests_is_read(name: str) -> None:
 # --- the table --------------------------------------------------------------------------------------
 
 APPROVED, DECLINED = Outcome.APPROVED, Outcome.DECLINED
-AUTHORIZE, SALE = Operation.AUTHORIZE, Operation.SALE
+AUTHORIZE, SALE, VERIFY = Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY
+INCREMENT = Operation.INCREMENT
 CAPTURE, VOID, REFUND = Operation.CAPTURE, Operation.VOID, Operation.REFUND
 
 #: kind, succeeded, operation → outcome, captured, released, whose reference Adyen's is.
 SAID: Final[list[tuple[str, str, Operation, Outcome, int | None, int | None, str | None]]] = [
     ("AUTHORISATION", "true", AUTHORIZE, APPROVED, None, None, OWN),
     ("AUTHORISATION", "true", SALE, APPROVED, None, None, OWN),
+    ("AUTHORISATION", "true", VERIFY, APPROVED, None, None, OWN),
+    ("AUTHORISATION", "false", VERIFY, DECLINED, None, None, OWN),
     ("AUTHORISATION", "false", AUTHORIZE, DECLINED, None, None, OWN),
     ("AUTHORISATION", "false", SALE, DECLINED, None, None, OWN),
     ("CAPTURE", "true", CAPTURE, APPROVED, None, None, OWN),
@@ -105,7 +133,9 @@ SAID: Final[list[tuple[str, str, Operation, Outcome, int | None, int | None, str
     ("CAPTURE", "false", SALE, APPROVED, 0, None, AUTHORIZATION),
     ("CAPTURE_FAILED", "true", CAPTURE, DECLINED, None, None, OWN),
     ("CAPTURE_FAILED", "true", SALE, APPROVED, 0, None, AUTHORIZATION),
-    ("CANCELLATION", "true", VOID, APPROVED, None, None, OWN),
+    ("AUTHORISATION_ADJUSTMENT", "true", INCREMENT, APPROVED, None, None, OWN),
+    ("AUTHORISATION_ADJUSTMENT", "false", INCREMENT, DECLINED, None, None, OWN),
+    ("CANCELLATION", "true", VOID, APPROVED, None, None, OWN),  # of what we asked for
     ("CANCELLATION", "false", VOID, DECLINED, None, None, OWN),
     ("TECHNICAL_CANCEL", "true", AUTHORIZE, APPROVED, 0, 1_000, AUTHORIZATION),
     ("TECHNICAL_CANCEL", "true", SALE, APPROVED, 0, 1_000, AUTHORIZATION),
@@ -113,6 +143,7 @@ SAID: Final[list[tuple[str, str, Operation, Outcome, int | None, int | None, str
     ("EXPIRE", "true", SALE, APPROVED, None, 1_000, AUTHORIZATION),
     ("OFFER_CLOSED", "true", AUTHORIZE, DECLINED, None, None, OWN),
     ("OFFER_CLOSED", "true", SALE, DECLINED, None, None, OWN),
+    ("OFFER_CLOSED", "true", VERIFY, DECLINED, None, None, OWN),
     ("REFUND", "true", REFUND, APPROVED, None, None, OWN),
     ("REFUND", "false", REFUND, DECLINED, None, None, OWN),
     ("REFUND_FAILED", "true", REFUND, DECLINED, None, None, OWN),
@@ -142,7 +173,9 @@ def test_a_notification_says(
     assert (found.outcome, found.basis) == (outcome, Basis.NOTICE)
     assert (found.captured, found.released) == (captured, released)
     assert found.processor_reference == named
-    assert found.amount == (1_000 if outcome is APPROVED else None)
+    # Which may name the whole payment; and of a raise it says what it came to, not what was added.
+    told = outcome is APPROVED and kind != "CANCELLATION" and not report.of_total
+    assert found.amount == (1_000 if told else None)
     if outcome is DECLINED:
         assert (found.decline_code is not None, found.reason) == (True, kind.lower())
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkout.com's adapter against what Checkout.com publishes (`checkout_reference`): requests, answers, declines."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any, Final
@@ -26,6 +27,7 @@ from contracts.checkout_reference import (
     ACCEPTED,
     ACTED,
     CODES,
+    EVENT,
     LIVE,
     PAY,
     PROCESSED,
@@ -238,6 +240,7 @@ def test_an_approval_says_how_much_and_under_which_name() -> None:
         currency="AED",
         released=0,
         captured=None,  # its capture comes by itself, later
+        scheme_transaction_id="489341065491658",
     )
 
 
@@ -398,3 +401,44 @@ def test_a_hard_decline_allows_another_card_at_most(code: str) -> None:
         assert why.advice in (Advice.NEVER, Advice.NEW_CARD)
     else:
         assert why.advice is ADVICE[why.code]
+
+
+@pytest.mark.parametrize(
+    ("code", "advice_code", "advice"),
+    [
+        ("20051", None, Advice.LATER),
+        ("20051", "24", Advice.LATER),
+        ("20051", "03", Advice.NEVER),
+        ("20051", "01", Advice.NEW_CARD),
+        ("20103", "99", Advice.LATER),
+        ("30041", "02", Advice.NEVER),
+    ],
+)
+def test_mastercards_advice_counts_where_it_allows_less(
+    code: str, advice_code: str | None, advice: Advice
+) -> None:
+    """`processing.partner_merchant_advice_code`, in an answer and in an event alike."""
+    made = asked(Operation.AUTHORIZE)
+    processing = {**PROCESSED["processing"], "partner_merchant_advice_code": advice_code}
+    told = about(
+        made.attempt,
+        PROCESSED,
+        status="Declined",
+        approved=False,
+        response_code=code,
+        processing=processing,
+    )
+    found = ADAPTER.answer(made, reply(201, told))
+    assert (found.outcome, found.advice) == (Outcome.DECLINED, advice.value)
+    data = {
+        **EVENT["data"],
+        "reference": made.attempt.attempt_id,
+        "response_code": code,
+        "processing": processing,
+        "metadata": {"strongroom": "authorize"},
+    }
+    report = ADAPTER.report(
+        json.dumps({**EVENT, "type": "payment_declined", "data": data}).encode()
+    )
+    assert report is not None
+    assert report.found.advice == advice.value

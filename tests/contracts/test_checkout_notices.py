@@ -3,6 +3,7 @@
 
 import itertools
 import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
@@ -15,7 +16,16 @@ from contracts.processor import attempt
 from payment_makers import payment
 from strongroom.payments.decisions import after
 from strongroom.payments.findings import agrees, settle
-from strongroom.payments.model import Attempt, Basis, Loaded, Operation, Outcome, Status
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    DisputeStatus,
+    DisputeTold,
+    Loaded,
+    Operation,
+    Outcome,
+    Status,
+)
 from strongroom.payments.ports import AnswerSurprising, Report
 
 A: Final = Operation.AUTHORIZE
@@ -124,12 +134,53 @@ def test_the_published_examples_are_read() -> None:
     assert (report.operation, report.reference, report.amount) == (C, "ORD-5023-4E89", 20)
     dispute = read(json.dumps(DISPUTE).encode())
     assert isinstance(dispute, Report)
-    # It names no operation of ours, so it changes nothing, and somebody is told.
     assert (dispute.operation, dispute.reference) == (None, "some-company-ref")
     assert (dispute.found.outcome, dispute.event_type) == (
         Outcome.UNKNOWN,
         "dispute_evidence_submitted",
     )
+    assert dispute.dispute == DisputeTold(
+        processor_reference="dsp_9rjdlsd4epepfjyyf9vl",
+        status=DisputeStatus.UNDER_REVIEW,
+        step=35,
+        amount=20_020,
+        currency="USD",
+        reason="10.4",
+    )
+
+
+#: An event of a dispute, and what it says of it.
+DISPUTED: Final = {
+    "dispute_received": (DisputeStatus.OPENED, 30),
+    "dispute_evidence_required": (DisputeStatus.OPENED, 31),
+    "dispute_evidence_submitted": (DisputeStatus.UNDER_REVIEW, 35),
+    "dispute_evidence_acknowledged_by_scheme": (DisputeStatus.UNDER_REVIEW, 36),
+    "dispute_accepted": (DisputeStatus.LOST, 60),
+    "dispute_canceled": (DisputeStatus.WON, 60),
+    "dispute_expired": (DisputeStatus.LOST, 60),
+    "dispute_lost": (DisputeStatus.LOST, 60),
+    "dispute_resolved": (DisputeStatus.WON, 60),
+    "dispute_won": (DisputeStatus.WON, 60),
+    "dispute_arbitration_lost": (DisputeStatus.LOST, 70),
+    "dispute_arbitration_won": (DisputeStatus.WON, 70),
+}
+
+
+@pytest.mark.parametrize("kind", DISPUTED)
+def test_an_event_of_a_dispute_says_where_it_stands(kind: str) -> None:
+    # Page "Dispute evidence required" has the day.
+    more = {"evidence_required_by": "2023-10-31T18:00:00+00:00"}
+    report = read(json.dumps({**DISPUTE, "type": kind, "data": DISPUTE["data"] | more}).encode())
+    assert isinstance(report, Report)
+    assert report.dispute is not None
+    assert (report.dispute.status, report.dispute.step) == DISPUTED[kind]
+    assert report.dispute.evidence_due_by == datetime(2023, 10, 31, 18, tzinfo=UTC)
+
+
+def test_an_event_of_a_dispute_that_is_not_known_moves_nothing_and_is_told() -> None:
+    report = read(json.dumps({**DISPUTE, "type": "dispute_arbitration_sent_to_scheme"}).encode())
+    assert isinstance(report, Report)
+    assert (report.operation, report.dispute) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ class SimulatorPeer:
             Outcome.DECLINED: "declined",
             Outcome.PENDING: "pending",
         }
+        if attempt.operation is Operation.VERIFY:
+            status[Outcome.APPROVED] = "verified"
         approved = attempt.amount if outcome is Outcome.APPROVED else 0
         return {
             "id": _id("sp"),
@@ -122,8 +124,11 @@ class StripePeer:
 
     adapter = StripeAdapter()
     refusal = json.dumps(error("invalid_request_error", "parameter_missing")).encode()
-    untold = frozenset({(Operation.CAPTURE, Outcome.DECLINED), (Operation.VOID, Outcome.DECLINED)})
-    never = frozenset({(Operation.VOID, Outcome.PENDING)})
+    untold = frozenset(
+        (operation, Outcome.DECLINED)
+        for operation in (Operation.CAPTURE, Operation.INCREMENT, Operation.VOID)
+    )
+    never = frozenset({(Operation.VOID, Outcome.PENDING), (Operation.INCREMENT, Outcome.PENDING)})
     keyed_only = frozenset({Operation.VOID})
     authorization = named("pi")
 
@@ -139,9 +144,11 @@ class StripePeer:
         attempt = command.attempt
         if attempt.operation is Operation.REFUND:
             return reply(200, self._refund(attempt, outcome))
-        thing = self._intent(attempt, outcome)
+        verifies = attempt.operation is Operation.VERIFY
+        thing = self._setup(attempt, outcome) if verifies else self._intent(attempt, outcome)
         if outcome is Outcome.DECLINED:
-            told = {"payment_intent": thing} if attempt.operation.authorizes else {}
+            name = "setup_intent" if verifies else "payment_intent"
+            told = {name: thing} if attempt.operation.authorizes else {}
             return reply(
                 402, error("card_error", "card_declined", decline_code="lost_card", **told)
             )
@@ -163,15 +170,38 @@ class StripePeer:
             status=words[outcome],
         )
 
+    def _setup(self, attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
+        words = {
+            Outcome.APPROVED: "succeeded",
+            Outcome.DECLINED: "requires_payment_method",
+            Outcome.PENDING: "processing",
+        }
+        failed = {"type": "card_error", "code": "card_declined", "decline_code": "lost_card"}
+        return made(
+            "setup_intent",
+            id=named("seti"),
+            status=words[outcome],
+            metadata={
+                "strongroom_attempt": attempt.attempt_id,
+                "strongroom_payment": attempt.payment_id,
+                "strongroom_currency": attempt.currency,
+            },
+            next_action=None,
+            last_setup_error=failed if outcome is Outcome.DECLINED else None,
+        )
+
     def _intent(self, attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
         operation = attempt.operation
         metadata = {"strongroom_payment": attempt.payment_id, "strongroom_attempt": "att_first"}
         if operation is Operation.CAPTURE:
             metadata["strongroom_capture"] = attempt.attempt_id
+        if operation is Operation.INCREMENT:
+            metadata["strongroom_increment"] = attempt.attempt_id
         if operation.authorizes:
             metadata["strongroom_attempt"] = attempt.attempt_id
         status = {
             Operation.AUTHORIZE: "requires_capture",
+            Operation.INCREMENT: "requires_capture",
             Operation.VOID: "canceled",
         }.get(operation, "succeeded")
         if outcome is Outcome.PENDING:
@@ -182,7 +212,7 @@ class StripePeer:
         return intent(
             status,
             id=named("pi") if operation.authorizes else self.authorization,
-            amount=attempt.amount,
+            amount=attempt.raises_to or attempt.amount,
             currency=attempt.currency.lower(),
             capture_method="automatic" if operation is Operation.SALE else "manual",
             metadata=metadata,
@@ -196,8 +226,12 @@ class StripePeer:
         if attempt.operation is Operation.REFUND:
             kind = "refund.updated" if outcome is Outcome.APPROVED else "refund.failed"
             return event(kind, self._refund(attempt, outcome), account=account)
+        if attempt.operation is Operation.VERIFY:
+            kind = "succeeded" if outcome is Outcome.APPROVED else "setup_failed"
+            return event(f"setup_intent.{kind}", self._setup(attempt, outcome), account=account)
         approved = {
             Operation.AUTHORIZE: "payment_intent.amount_capturable_updated",
+            Operation.INCREMENT: "payment_intent.amount_capturable_updated",
             Operation.VOID: "payment_intent.canceled",
         }.get(attempt.operation, "payment_intent.succeeded")
         kind = "payment_intent.payment_failed" if outcome is Outcome.DECLINED else approved

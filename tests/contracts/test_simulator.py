@@ -53,14 +53,20 @@ async def test_a_payment_is_authorized_and_read_again(shop: Shop) -> None:
         "currency": "AED",
         "capture": False,
         "authorized": 1050,
+        "incremented": 0,
         "captured": 0,
         "voided": 0,
         "refunded": 0,
+        "disputed": 0,
+        "capture_before": payment["capture_before"],
         "decline_code": None,
         "advice": None,
         "action": None,
         "card": {"brand": "visa", "last4": "4242"},
         "created": payment["created"],
+        "network_transaction_id": payment["id"].removeprefix("sp_"),
+        "cvc_check": "match",
+        "avs_check": None,
     }
     assert (await shop.http.get(f"/v1/payments/{payment['id']}")).json() == payment
     assert await shop.find(payment["reference"]) == [payment]
@@ -167,7 +173,15 @@ async def test_an_account_sees_itself_and_no_other(simulated: Simulated, shop: S
 #: What is wrong; status, code, param.
 WRONG: list[tuple[str, dict[str, Any], int, str, str | None]] = [
     ("amount is text", {"amount": "10"}, 422, "type_wrong", "amount"),
-    ("amount is nothing", {"amount": 0}, 422, "type_wrong", "amount"),
+    ("nothing is captured", {"amount": 0, "capture": True}, 422, "value_wrong", "capture"),
+    ("an amount below nothing", {"amount": -1}, 422, "type_wrong", "amount"),
+    (
+        "a merchant with a code",
+        {"stored": {"initiator": "merchant", "reason": "recurring", "stage": "later"}},
+        422,
+        "value_wrong",
+        "card.cvc",
+    ),
     ("amount is a fraction", {"amount": 1.5}, 422, "type_wrong", "amount"),
     ("currency", {"currency": "aed"}, 422, "currency_unknown", "currency"),
     ("no reference", {"reference": ""}, 422, "type_wrong", "reference"),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,39 @@ async def test_a_seed_replays_whatever_the_order(shop: Shop) -> None:
     assert len(kinds) <= 20, "each key at most once"
 
 
+async def test_a_seed_replays_for_a_client_whose_keys_are_others(shop: Shop) -> None:
+    """Named by what is wished for, the same amounts meet the same faults, and so do looks at what came of them."""
+
+    async def meets(asking: Awaitable[httpx.Response]) -> str:
+        try:
+            return str((await asking).status_code)
+        except httpx.HTTPError as error:
+            return type(error).__name__
+
+    rates = {Fault.CUT_BEFORE: 0.2, Fault.ERROR_500_AFTER: 0.3}
+    met = []
+    for run in ("first", "second"):
+        await shop.control.no_faults()
+        await shop.control.faults(seed=11, draw_by="wish", rates=rates)
+        seen: list[list[str]] = []
+        for amount in range(5_000, 5_020):
+            name = f"{run}-{amount}"
+            row = [
+                await meets(shop.pay(amount=amount, key=f"{name}-{repeat}", reference=name))
+                for repeat in range(2)
+            ]
+            if set(row) != {
+                "RemoteProtocolError"
+            }:  # what never came has no other name than its own
+                looks = {"reference": name}
+                row.append(await meets(shop.http.get("/v1/operations", params=looks)))
+            seen.append(row)
+        met.append(seen)
+    await shop.control.no_faults()
+    assert met[0] == met[1]
+    assert {each for row in met[0] for each in row} == {"200", "201", "500", "RemoteProtocolError"}
+
+
 async def test_wrong_settings_are_refused(shop: Shop) -> None:
     wrong: list[dict[str, Any]] = [
         {"rates": {"slow": 0.6, "cut_after": 0.6}, "seed": 1},
@@ -191,7 +224,10 @@ async def test_wrong_settings_are_refused(shop: Shop) -> None:
     for settings in wrong:
         with pytest.raises(SimulatorControlFailed):
             await shop.control.faults(**settings)
-    assert (await shop.control.faults(seed=3)).rates.keys() == set(Fault)
+    assert (await shop.control.faults(seed=3)).rates.keys() == set(Fault) - {
+        Fault.ACQUIRER_AWAY,
+        Fault.BUSY,
+    }
     assert (await shop.control.no_faults()).seed is None
 
 

@@ -228,7 +228,7 @@ async def test_captures_and_refunds_fail_afterwards(shop: Shop) -> None:
             300,
             disputed["id"],
         )
-        assert await shop.find(disputed["reference"]) == [disputed]
+        assert await shop.find(disputed["reference"]) == [{**disputed, "disputed": 300}]
         await shop.control.until_told()
         assert Counter(receiver.types)["capture.failed"] == 2
         assert "dispute.opened" in receiver.types

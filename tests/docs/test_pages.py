@@ -27,6 +27,7 @@ HOSTS = {
     "127.0.0.1:9000",
     "127.0.0.1:8200",
     "api.stripe.com",
+    "processor.example",  # of a reserved name: nobody answers
     "PREFIX-checkout-live.adyenpayments.com",
     "bao.example:8200",
     "checkout-test.adyen.com",

@@ -23,7 +23,8 @@ class ForgetfulComposer(ComposerWithStore):
 
     async def recorder(self, database: Database, keyring: Keyring) -> EventRecorder:
         real = await super().recorder(database, keyring)
-        return ForgetfulRecorder(database, real._row_key, self.site.clock)
+        real.__class__ = ForgetfulRecorder
+        return real
 
 
 async def forget_in(databases: Databases, domain: Domain, *functions: str) -> None:

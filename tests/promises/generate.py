@@ -106,7 +106,6 @@ PROMISES: Final = (
         "under any concurrency and for every login; what a processor reports is recorded, and where it breaks a "
         "sum the payment is marked, the merchant is told and a line at level critical is written. Every amount that "
         "moves is posted in a ledger that nobody may change, and both are compared with the processor's own sums.",
-        "Disputes are not followed yet. "
         "An authorization is bounded by the payment's amount, not by anything that the processor knows.",
     ),
     Promise(

@@ -32,6 +32,7 @@ from strongroom.simulator import Fault, Simulated
 
 ROUNDS = 3
 AT_ONCE = 200
+PART: dict[str, Any] = {"amount": 200, "final_capture": False}
 
 PAYMENTS = """
 select p.*, (select a.attempt_id from payments.attempt a
@@ -91,6 +92,8 @@ def storm(seed: int, payment: str) -> list[tuple[str, dict[str, Any]]]:
         if dice < 0.5:
             body = {"amount": chance.randint(1, 90), "final_capture": chance.random() < 0.02}
             wanted.append((f"/v1/payments/{payment}/capture", body))
+        elif dice < 0.6:
+            wanted.append((f"/v1/payments/{payment}/increment", {"amount": chance.randint(1, 90)}))
         elif dice < 0.95:
             wanted.append((f"/v1/payments/{payment}/refunds", {"amount": chance.randint(1, 60)}))
         else:
@@ -98,16 +101,16 @@ def storm(seed: int, payment: str) -> list[tuple[str, dict[str, Any]]]:
     return wanted
 
 
+@pytest.mark.parametrize("estimated", [False, True])
 @pytest.mark.parametrize("seed", range(ROUNDS))
-async def test_two_hundred_captures_refunds_and_voids_at_once(
-    service: Service, simulated: Simulated, seed: int
+async def test_two_hundred_captures_refunds_voids_and_increments_at_once(
+    service: Service, simulated: Simulated, seed: int, *, estimated: bool
 ) -> None:
     """On one payment, all at once: what does not fit is refused, sums hold, and both books are the same."""
     shop = await open_shop(service, simulated)
-    payment = (await shop.authorized(1_000))["id"]
-    await shop.gateway.post(
-        f"/v1/payments/{payment}/capture", {"amount": 200, "final_capture": False}
-    )
+    payment = (await shop.authorized(1_000, estimated=estimated))["id"]
+    first = ("increment", {"amount": 77}) if estimated else ("capture", PART)
+    await shop.gateway.post(f"/v1/payments/{payment}/{first[0]}", first[1])
     answers = await asyncio.gather(
         *(shop.gateway.post(path, body) for path, body in storm(seed, payment))
     )
@@ -128,7 +131,7 @@ async def test_two_processes_at_once(
         running(databases, tmp_path) as second,
     ):
         shop = await open_shop(first, simulated)
-        payment = (await shop.authorized(1_000))["id"]
+        payment = (await shop.authorized(1_000, estimated=True))["id"]
         key = shop.tenant.keys[Mode.TEST]
         callers = [first.gateway(key), second.gateway(key)]
         answers = await asyncio.gather(
@@ -150,7 +153,16 @@ REFUSED = [
     ("captured = 500, disputed = 100, refunding = 401", "reservation_beyond_captured"),
     ("captured = 1001", "money_is_not_made_capturing"),
     ("captured = 100, refunded = 101", "money_is_not_made_refunding"),
+    ("captured = 500, disputed = 400, refunded = 101", "money_is_not_made_refunding"),
+    ("captured = 500, disputed = 501", "money_is_not_made_refunding"),
     ("authorized = 1001", "money_is_not_made_authorizing"),
+    ("authorized = 1501, incremented = 500", "money_is_not_made_authorizing"),
+    ("captured = 1, incrementing = 1", "increment_beside_others"),
+    ("voided = 1, incrementing = 1", "increment_beside_others"),
+    ("capturing = 1, incrementing = 1", "increment_beside_others"),
+    ("voiding = 1, incrementing = 1", "increment_beside_others"),
+    ("authorized = 0, incrementing = 1", "increment_beside_others"),
+    ("incrementing = -1", "payment_incrementing_check"),
     ("voiding = -1", "payment_voiding_check"),
 ]
 

@@ -16,7 +16,15 @@ from api.test_cross_tenant import ROUTES, Route, own_body
 from api.test_openapi import EVERY, Operation, body_of, destined, ids_of, is_for_people
 from database import Databases, Server, fresh_databases
 from elsewhere import World as Persons
-from elsewhere import erasure_under_way, exporting_job, waiting_job, world_of
+from elsewhere import (
+    customer_and_brakes,
+    disputed,
+    erasure_under_way,
+    exporting_job,
+    open_report,
+    waiting_job,
+    world_of,
+)
 from paying import Shop, open_shop
 from polling import until
 from service import Caller, Service, Tenant, running
@@ -78,9 +86,20 @@ CHANGEABLE = {
     "keys.data_key": "mac = mac",
     "keys.reseal": "total = total",
     "payments.attempt": "advice = advice",
+    "payments.bin_range": "country = country",
+    "payments.brake_incident": "held = held",
     "payments.connection": "status = status",
+    "payments.connection_probe": "reason = reason",
+    "payments.dispute": "status = status",
+    "payments.routing_active": "version = version",
+    "payments.customer": "reference = reference",
+    "payments.mandate": "status = status",
     "payments.payment": "status = status",
     "payments.refund": "status = status",
+    "payments.retry_policy": "enabled = enabled",
+    "payments.saved_card": "is_default = is_default",
+    "payments.settlement_line": "result = result",
+    "payments.settlement_report": "state = state",
     "vault.card_identity": "token_id = token_id",
     "vault.connection": "status = status",
     "vault.erasure": "state = state",
@@ -276,6 +295,7 @@ AT_THE_CONSOLE = [route for route in ROUTES if route.listener == "console"]
 PUBLIC = {
     "POST /v1/inbound/{connection_id}",  # a processor's signature
     "GET /v1/returns/{payment_id}",  # nothing, and it tells nothing
+    "GET /v1/receipts/jwks",  # public keys
     "POST /v1/login",
     "POST /v1/login/passkey",
     "POST /v1/login/passkey/options",
@@ -320,12 +340,14 @@ class World:
             "cvc": token["cvc"],
             "key_id": key.key.key_id,
             "payment_id": payment.json()["id"],
+            "reconciliation_id": await open_report(service, tenant.merchant, Mode.TEST),
             "import_id": (await vault.post("/v1/imports", {"format": "csv"})).json()["id"],
             "export_id": await exporting_job(service, tenant.merchant, Mode.TEST),
             "job_id": await waiting_job(service, tenant.merchant, Mode.TEST),
             "erasure_id": await erasure_under_way(service, tenant.merchant, Mode.TEST),
         }
         ids["destination_id"] = await destined(service, tenant.merchant)
+        ids |= await customer_and_brakes(service, tenant.merchant, Mode.TEST)
         for listener, domain in (("vault", Domain.VAULT), ("gateway", Domain.CORE)):
             (row,) = await service.look(
                 domain,
@@ -378,6 +400,7 @@ async def market(service: Service, processor: Simulated) -> Market:
         "connection_id": mine.connection["id"],
         "endpoint_id": endpoint.json()["id"],
         "gateway event_id": events.json()["data"][0]["id"],
+        **await disputed(service, world.tenant.merchant, paid["id"], mine.connection["id"]),
     }
     return Market(world, mine, others)
 

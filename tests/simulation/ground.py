@@ -37,7 +37,7 @@ from strongroom.telemetry.metrics import Metrics
 from strongroom.telemetry.sink import MemorySink
 
 TIMEOUT_SECONDS: Final = 1
-READY_SECONDS_MAX: Final = 60.0
+READY_SECONDS_MAX: Final = 300.0
 #: A compressed page in the write-ahead log would hide what is searched for afterwards.
 SIZES: Final = {
     "shared_buffers": "128MB",

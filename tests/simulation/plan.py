@@ -13,6 +13,8 @@ from strongroom.simulator.faults import Fault
 
 #: Of each request to the processor; the rest is answered as it should be.
 RATES: Final = {
+    Fault.ACQUIRER_AWAY: 0.02,
+    Fault.BUSY: 0.02,
     Fault.TIMEOUT_BEFORE: 0.015,
     Fault.ERROR_500_BEFORE: 0.015,
     Fault.CUT_BEFORE: 0.015,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import canary
@@ -31,11 +32,12 @@ _PAUSE_SECONDS_MAX: Final = 1.0
 
 @dataclass(slots=True)
 class Shop:
-    """A merchant with its till, and its connection to an account at the processor."""
+    """A merchant with its till and its connections to accounts. Its rules may name one more, which is away."""
 
     name: str
     till: Till
-    connection: str
+    connections: list[str]
+    away: str
     finding: str
     account: str
 
@@ -85,11 +87,16 @@ class Shopper:
             "currency": chance.choice(("AED", "EUR", "USD", "JPY")),
             "capture_method": "manual" if chance.random() < 0.65 else "automatic",
             "confirm": chance.random() < 0.85,
-            "connection": self.shop.connection,
+            "connection": chance.choice(self.shop.connections),
             "reference": self.order,
         }
-        if not body["confirm"]:
-            del body["connection"]
+        if body["capture_method"] == "manual" and chance.random() < 0.5:
+            body["estimated"] = True
+        if body["capture_method"] == "manual" and chance.random() < 0.1:
+            soon = datetime.now(UTC) + timedelta(seconds=chance.uniform(0.5, 6.0))
+            body["capture_at"] = soon.isoformat()
+        if not body["confirm"] or chance.random() < 0.5:
+            del body["connection"]  # the merchant's rules choose
         if chance.random() < 0.5:
             body["return_url"] = "https://shop.example/thanks"
         token = await self._token(self._card())
@@ -146,7 +153,9 @@ class Shopper:
             if confirmed and self.chance.random() < 0.2:
                 await self._ask(f"/v1/payments/{payment}/cancel", {"reason": "abandoned"})
                 return {}
-            body: dict[str, Any] = {"connection": self.shop.connection}
+            body: dict[str, Any] = {}
+            if self.chance.random() < 0.5:
+                body["connection"] = self.chance.choice(self.shop.connections)
             if now.get("status") == "requires_payment_method" or self.chance.random() < 0.2:
                 other = await self._token((self._good_card(self.chance.random()), None))
                 body |= other or {}
@@ -182,7 +191,9 @@ class Shopper:
         for _ in range(chance.randint(0, 4)):
             now = await self.shop.till.read(payment)
             status = now.get("status")
-            if status == "requires_capture":
+            if status == "requires_capture" and now["estimated"] and chance.random() < 0.5:
+                await self._increments(payment)
+            elif status == "requires_capture":
                 await self._captures(payment, int(now["balances"]["capturable"]))
             elif status == "succeeded":
                 await self._refunds(payment, int(now["balances"]["refundable"]))
@@ -194,6 +205,17 @@ class Shopper:
             await self._ask(f"/v1/payments/{payment}/refunds", {"amount": authorized + 1})
         if chance.random() < 0.15:
             await self._reversed(payment)
+
+    async def _increments(self, payment: str) -> None:
+        """Raise what is held, now and then twice at once, or beside a capture."""
+        path = f"/v1/payments/{payment}"
+        wishes = [(f"{path}/increment", {"amount": self.chance.randint(1, 9_000)})]
+        dice = self.chance.random()
+        if dice < 0.2:
+            wishes *= 2
+        elif dice < 0.4:
+            wishes.append((f"{path}/capture", {"amount": 1, "final_capture": False}))
+        await asyncio.gather(*(self._ask(*each) for each in wishes))
 
     async def _captures(self, payment: str, left: int) -> None:
         chance = self.chance
@@ -230,7 +252,7 @@ class Shopper:
         """Days later, as it were: a capture fails at the processor, or an authorization expires."""
         now = await self._settled(payment)
         balances = now.get("balances") or {}
-        under_way = ("capturing", "voiding", "refunding", "refunded")
+        under_way = ("capturing", "voiding", "refunding", "refunded", "incrementing")
         if not balances or any(balances[name] for name in under_way):
             return
         attempts = await self._attempts(payment)

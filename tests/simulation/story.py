@@ -25,6 +25,7 @@ from simulation.shopper import Shop, Shopper
 from simulation.till import Memory, Till, Wire
 from strongroom.crypto.random import random_bytes
 from strongroom.db.logins import Domain
+from strongroom.simulator.control import SimulatorControlFailed
 
 #: Each merchant, with how its processor can be asked, whether its notices are encrypted, and whether it listens.
 SHOPS: Final = (
@@ -33,10 +34,12 @@ SHOPS: Final = (
     ("noticed", "by_notice", False, False),
     ("encrypted", "by_reference", True, False),
 )
-CALM_SECONDS_MAX: Final = 90.0
+CALM_SECONDS_MAX: Final = 300.0
 #: Of one request, longer than the gateway takes for any; a till asks again.
 ANSWER_SECONDS_MAX: Final = 35.0
 CONNECTIONS_MAX: Final = 400
+#: Nobody listens there (the discard service's port).
+_NOWHERE: Final = "http://127.0.0.1:9"
 #: What still waits, after the storm. A look at what nobody will ever tell of waits for ever.
 _WAITING: Final = """
 select (select count(*) from payments.attempt a
@@ -45,6 +48,9 @@ select (select count(*) from payments.attempt a
        (select count(*) from webhooks.notice where state = 'kept') as notices,
        (select count(*) from webhooks.delivery where status = 'pending') as deliveries
 """
+_CHALLENGES: Final = (
+    "select action_url from payments.attempt where outcome = 'pending' and action_url is not null"
+)
 Say = Callable[[str], None]
 
 
@@ -109,6 +115,7 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
             stormed = time.monotonic()
             await ground.simulated.control.faults(
                 seed=plan.seed,
+                draw_by="wish",
                 rates={fault.value: rate for fault, rate in plans.RATES.items()},
                 seconds={fault.value: seconds for fault, seconds in plans.SECONDS.items()},
                 visibility=plans.VISIBILITY_SECONDS,
@@ -117,7 +124,14 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
             storm_seconds = time.monotonic() - stormed
             say(f"storm over after {storm_seconds:.1f} s; calm")
             listener.unwell = 0.0
-            quiet = [shop.connection for shop in shops.values() if shop.finding == "by_notice"]
+            # Who cannot be asked: a processor that tells by itself alone, and one where nobody is.
+            quiet = [shop.away for shop in shops.values()]
+            quiet += [
+                connection
+                for shop in shops.values()
+                if shop.finding == "by_notice"
+                for connection in shop.connections
+            ]
             calm_seconds = await _calm(storm, quiet)
             books = await read_books(ground, memory)
         books.by_notice = quiet
@@ -140,6 +154,7 @@ async def _simulated(plan: Plan, say: Say) -> Outcome:
 
 
 async def _open_shops(storm: Storm, wire: Wire, listener: Listener) -> dict[str, Shop]:
+    """Open each merchant's shop, with two accounts at the processor: a cart goes through one of them."""
     ground = storm.ground
     made = await ground.merchants([name for name, *_ in SHOPS])
     process = ground.processes["gateway"]
@@ -147,41 +162,60 @@ async def _open_shops(storm: Storm, wire: Wire, listener: Listener) -> dict[str,
     for name, finding, encrypted, listens in SHOPS:
         merchant, key = made[name]
         till = Till(wire, process.vault, process.gateway, key, storm.memory)
-        account = f"acct_{name}"
-        secret = random_bytes(32).hex() if encrypted else f"sim_whsec_{random_bytes(24).hex()}"
-        known = await ground.simulated.control.account(account)
-        connection = await _made(
-            till,
-            "/v1/connections",
-            {
-                "processor": "simulator",
-                "account": account,
-                "base_url": ground.simulated.url,
-                "credentials": {"api_key": known.api_key},
-                "webhook_secret": secret,
-                "finding": finding,
-                **({"webhook_scheme": "aes_gcm_hex"} if encrypted else {}),
-            },
-        )
-        await ground.simulated.control.account(
-            account,
-            api_key=known.api_key,
-            webhook_url=connection["webhook_url"],
-            webhook_secrets=() if encrypted else (secret,),
-            webhook_encryption_key=secret if encrypted else None,
-        )
+        connections = [
+            await _connected(ground, till, f"acct_{name}_{number}", finding, encrypted=encrypted)
+            for number in (1, 2)
+        ]
+        # Whoever leaves it to the rules is sent to where nobody listens first, until the breaker before that is open.
+        away = await _connected(ground, till, f"acct_{name}_away", finding, encrypted=encrypted)
+        chosen = [away, *connections] if listens else connections[::-1]
+        rule = {"name": "all", "connections": [{"connection": each} for each in chosen]}
+        await _made(till, "/v1/routing/rules", {"rules": [rule]})
         if listens:
             endpoint = await _made(till, "/v1/endpoints", {"url": f"{listener.url}/{name}"})
             listener.secrets[name] = endpoint["secret"]
-        shops[name] = Shop(name, till, connection["id"], finding, merchant)
+        shops[name] = Shop(name, till, connections, away, finding, merchant)
     return shops
 
 
-async def _made(till: Till, path: str, body: dict[str, Any]) -> dict[str, Any]:
+async def _connected(
+    ground: Ground, till: Till, account: str, finding: str, *, encrypted: bool
+) -> str:
+    """Connect an account of the simulator's; return the connection."""
+    secret = random_bytes(32).hex() if encrypted else f"sim_whsec_{random_bytes(24).hex()}"
+    known = await ground.simulated.control.account(account)
+    connection = await _made(
+        till,
+        "/v1/connections",
+        {
+            "name": account,
+            "processor": "simulator",
+            "account": account,
+            "base_url": ground.simulated.url if account[-1].isdigit() else _NOWHERE,
+            "credentials": {"api_key": known.api_key},
+            "webhook_secret": secret,
+            "finding": finding,
+            **({"webhook_scheme": "aes_gcm_hex"} if encrypted else {}),
+        },
+        key=f"open-{account}",
+    )
+    await ground.simulated.control.account(
+        account,
+        api_key=known.api_key,
+        webhook_url=connection["webhook_url"],
+        webhook_secrets=() if encrypted else (secret,),
+        webhook_encryption_key=secret if encrypted else None,
+    )
+    return str(connection["id"])
+
+
+async def _made(
+    till: Till, path: str, body: dict[str, Any], *, key: str = "open"
+) -> dict[str, Any]:
     headers = {
         "authorization": f"Bearer {till.key}",
         "content-type": "application/json",
-        "idempotency-key": f"open-{path.rpartition('/')[2]}",
+        "idempotency-key": key,
     }
     answer = await till.wire.send(
         "POST", f"{till.gateway}{path}", headers=headers, content=json.dumps(body).encode()
@@ -228,12 +262,16 @@ async def _weather(storm: Storm, shops: dict[str, Shop]) -> None:
 
 
 async def _tell(storm: Storm) -> None:
-    begun = time.monotonic()
+    """Say every ten seconds how far it is, how fast it goes, and when it will be over at that pace."""
+    begun, payments = time.monotonic(), storm.plan.payments
     while True:
         await asyncio.sleep(10)
+        seconds = time.monotonic() - begun
+        pace = storm.ended / seconds
+        left = f"{(payments - storm.ended) / pace / 60:.1f} min left" if pace else "nothing yet"
         storm.say(
-            f"{time.monotonic() - begun:5.0f} s  {storm.ended} of {storm.plan.payments} payments,"
-            f" killed {dict(storm.kills)}"
+            f"{seconds:5.0f} s  {storm.ended} of {payments} payments ({storm.ended / payments:.0%}),"
+            f" {pace:.1f}/s, {left}, killed {dict(storm.kills)}"
         )
 
 
@@ -281,6 +319,10 @@ async def _calm(storm: Storm, quiet: list[str]) -> float:
     await control.faults(pending_seconds=0.2)
     for process in storm.ground.processes.values():
         await process.until_ready()
+    # A customer whose challenge came when the merchant's patience was over answers now.
+    for row in await storm.ground.look(Domain.CORE, _CHALLENGES):
+        with contextlib.suppress(SimulatorControlFailed):
+            await control.challenge(str(row["action_url"]), approve=True)
     last = ""
 
     async def all_quiet() -> bool | None:
@@ -311,6 +353,7 @@ def _figures(storm: Storm, books: Books, seconds: float) -> dict[str, Any]:
         "kills": dict(storm.kills),
         "attempts": len(books.attempts),
         "outcomes": dict(bases.most_common()),
+        "went_on": sum(each["step"] > 1 for each in books.attempts),
         "stay_unknown": sum(each["outcome"] in (None, "unknown") for each in books.attempts),
         "statuses": dict(Counter(each["status"] for each in books.payments).most_common()),
         "answers": dict(storm.memory.answers.most_common()),

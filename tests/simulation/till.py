@@ -106,7 +106,7 @@ class Till:
                     (payment, found["updated_at"], found["status"], found["balances"]["captured"])
                 )
                 return found
-            if answer is not None and answer.status < 500:
+            if answer is not None and answer.status < 500 and answer.status != 429:
                 self.memory.surprises.append(f"GET {payment} was answered {answer.status}")
                 return {}
             await asyncio.sleep(pause)

@@ -59,6 +59,7 @@ from strongroom.vault.diagnosis import Diagnosis
 from strongroom.vault.forward import VaultForwarder
 from strongroom.vault.held import HeldCvcs
 from strongroom.vault.sealing import NUMBER_FIELD, CardSealer
+from strongroom.vault.uses import UseRows
 from strongroom.vault.wire import CardIn, TokenIn
 from strongroom.vault.writes import TokenSink, TokenWrite, Written
 
@@ -305,6 +306,7 @@ async def started(
     rules = RuleFeed(rules_database)
     forwarder = VaultForwarder(
         database=database,
+        uses=GroupWriter(UseRows(database)),
         sealer=sealer,
         details=DetailSealer(sealer),
         epochs=epochs,

@@ -116,10 +116,29 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.data_key": _ADD,
         "keys.reseal": _MOVE,  # of the columns that it may write itself
         "payments.attempt": _CHANGE,
+        "payments.bin_range": _CHANGE | {"delete"},
+        "payments.brake_count": frozenset({"select", "insert", "update"}),
+        "payments.brake_entry": frozenset({"select", "insert", "delete"}),
+        "payments.brake_incident": _CHANGE,
+        "payments.brake_pass": frozenset({"select", "insert", "update"}),
+        "payments.brake_seen": frozenset({"select", "insert", "update"}),
+        "payments.brake_setting": _ADD,
         "payments.connection": _CHANGE,
+        "payments.customer": _CHANGE,
+        "payments.dispute": _CHANGE,
+        "payments.connection_probe": _CHANGE,
+        "payments.mandate": _CHANGE,
         "payments.payment": _CHANGE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
+        "payments.returned": frozenset({"select", "delete"}),
+        "payments.routing_active": _CHANGE,
+        "payments.routing_rules": _ADD,
+        "payments.retry_policy": _CHANGE,
+        "payments.saved_card": _CHANGE | {"delete"},
+        "payments.settlement_line": _READ,
+        "payments.settlement_piece": frozenset({"select", "insert", "delete"}),
+        "payments.settlement_report": _CHANGE,
         "strongroom.migration": _READ,
         "webhooks.delivery": _ADD,
         "webhooks.delivery_try": _READ,
@@ -135,10 +154,24 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.data_key": _ADD,
         "keys.reseal": _MOVE,
         "payments.attempt": _CHANGE,
+        "payments.brake_count": frozenset({"select", "insert", "update", "delete"}),
+        "payments.brake_entry": _READ,
+        "payments.brake_incident": _CHANGE,
+        "payments.brake_pass": frozenset({"select", "insert", "update", "delete"}),
+        "payments.brake_seen": frozenset({"select", "insert", "update", "delete"}),
+        "payments.brake_setting": _READ,
         "payments.connection": _READ,
+        "payments.dispute": _CHANGE,
+        "payments.connection_probe": _CHANGE,
+        "payments.mandate": frozenset({"select*"}),  # whether one holds
+        "payments.retry_policy": _READ,
         "payments.payment": _MOVE,
         "payments.posting": _ADD,
         "payments.refund": _CHANGE,
+        "payments.returned": frozenset({"select", "delete"}),
+        "payments.settlement_line": _CHANGE | {"delete"},
+        "payments.settlement_piece": frozenset({"select", "delete"}),
+        "payments.settlement_report": _MOVE | {"delete"},
         "strongroom.migration": _READ,
         "webhooks.delivery": _CHANGE,
         "webhooks.delivery_try": _ADD,
@@ -155,6 +188,7 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.data_key": _ADD,
         "payments.attempt": _READ,
         "payments.payment": _READ,
+        "payments.returned": _ADD,
         "strongroom.migration": _READ,
         "webhooks.notice": _ADD,
         "webhooks.source": _READ,
@@ -197,6 +231,8 @@ RIGHTS: Final[dict[tuple[Domain, Login], dict[str, frozenset[str]]]] = {
         "keys.rewrap": frozenset({"select", "insert", "update", "delete"}),
         "strongroom.migration": _READ,
         # Counts what a key still seals, and sees nothing that is sealed.
+        "payments.customer": frozenset({"select*"}),  # which keys seal there, as of the three below
+        "payments.mandate": frozenset({"select*"}),
         "webhooks.endpoint": frozenset({"select*"}),
         "webhooks.notice": frozenset({"select*"}),
         "webhooks.source": frozenset({"select*"}),
@@ -356,24 +392,101 @@ ROWS: Final[dict[str, str]] = {
     "payments.attempt": (
         "(merchant_id, mode, attempt_id, payment_id, operation, wish, connection_id, amount, currency, created_at,"
         " lease_until)"
-        " values ('{m}', 'test', '{aud}', 'pay_{m}', 'capture', '{aud}', 'con_{m}', 1, 'AED', now(), now())"
+        " values ('{m}', 'test', 'att_{own}', 'pay_{m}', 'capture', '{aud}', 'con_{m}', 1, 'AED', now(), now())"
+    ),
+    "payments.brake_setting": (
+        "(merchant_id, mode, version, config, set_by, set_at) values ('{m}', 'test', 1, '{{}}', 'x', now())"
+        " on conflict (merchant_id, mode, version) do nothing"
+    ),
+    "payments.brake_entry": (
+        "(merchant_id, mode, entry_id, list, kind, value, enforced, reason, made_by, made_at)"
+        " values ('{m}', 'test', '{aud}', 'block', 'bin', '424242', false, 'r', 'x', now())"
+    ),
+    "payments.brake_count": (
+        "(merchant_id, mode, subject, value, window_seconds, part, tries, declines, cards, small, expires_at)"
+        " values ('{m}', 'test', 'key', '{aud}', 60, 1, '{{}}', '{{}}', '{{}}', '{{}}', now())"
+    ),
+    "payments.brake_seen": (
+        "(merchant_id, mode, subject, value, card, seen_at, expires_at)"
+        " values ('{m}', 'test', 'key', '{aud}', 'c', now(), now())"
+    ),
+    "payments.brake_pass": (
+        "(merchant_id, mode, payment_id, counters, expires_at) values ('{m}', 'test', '{aud}', '[]', now())"
+    ),
+    "payments.brake_incident": (
+        "(merchant_id, mode, incident_id, subject, value, signs, tries, declines, cards, started_at,"
+        " last_sign_at, until, next_pass_at)"
+        " values ('{m}', 'test', '{aud}', 'key', '{aud}', 's', 1, 1, 1, now(), now(), now(), now())"
     ),
     "payments.connection": (
         "(merchant_id, mode, connection_id, name, processor, account, finding, status, created_at, updated_at)"
         " values ('{m}', 'test', 'con_{own}', 'n', 'simulator', 'a', 'by_reference', 'active', now(), now())"
+    ),
+    "payments.customer": (
+        "(merchant_id, mode, customer_id, status, sealed_personal, key_version, created_at, updated_at)"
+        " values ('{m}', 'test', 'cus_{own}', 'active', '', 1, now(), now())"
+    ),
+    "payments.mandate": (
+        "(merchant_id, mode, mandate_id, customer_id, token_id, status, method, text_version, agreed_at,"
+        " sealed_evidence, key_version, created_at)"
+        " values ('{m}', 'test', '{aud}', 'cus_{m}', 't', 'active', 'web', '1', now(), '', 1, now())"
+    ),
+    "payments.retry_policy": (
+        "(merchant_id, mode, enabled, delays_hours, updated_at) values ('{m}', 'test', true, '{{24}}', now())"
+        " on conflict (merchant_id, mode) do update set enabled = true"
+    ),
+    "payments.saved_card": (
+        "(merchant_id, mode, customer_id, token_id, brand, bin, last4, exp_month, exp_year, is_default, created_at)"
+        " values ('{m}', 'test', 'cus_{m}', '{aud}', 'visa', '424242', '4242', 12, 2034, false, now())"
     ),
     "payments.payment": (
         "(merchant_id, mode, payment_id, version, status, amount, currency, capture_method, created_by, created_at,"
         " updated_at)"
         " values ('{m}', 'test', 'pay_{own}', 1, 'requires_confirmation', 1, 'AED', 'manual', 'x', now(), now())"
     ),
+    "payments.bin_range": (
+        "(merchant_id, mode, first_bin, last_bin, country, funding)"
+        " values ('{m}', 'test', (random() * 999999)::integer, 999999, 'AE', 'debit')"
+    ),
+    "payments.routing_rules": (
+        "(merchant_id, mode, version, rules, made_by, made_at)"
+        " values ('{m}', 'test', (select 1 + coalesce(max(version), 0) from payments.routing_rules"
+        " where merchant_id = '{m}'), '{{}}', 'x', now())"
+    ),
+    "payments.routing_active": (
+        "(merchant_id, mode, version, activated_by, activated_at) values ('{m}', 'test', 1, 'x', now())"
+        " on conflict do nothing"  # one a tenant and mode
+    ),
     "payments.refund": (
         "(merchant_id, mode, refund_id, payment_id, attempt_id, amount, currency, status, created_at, updated_at)"
         " values ('{m}', 'test', '{aud}', 'pay_{m}', 'a', 1, 'AED', 'pending', now(), now())"
     ),
+    "payments.dispute": (
+        "(merchant_id, mode, dispute_id, payment_id, connection_id, processor_reference, status, step, amount,"
+        " currency, counted, created_at, updated_at)"
+        " values ('{m}', 'test', '{own}', 'pay_{m}', 'con_{m}', '{own}', 'opened', 30, 1, 'AED', 0, now(), now())"
+    ),
+    "payments.returned": (
+        "(merchant_id, mode, attempt_id, digest, result, returned_at)"
+        " values ('{m}', 'test', 'att_{m}', encode(sha256('{own}'::bytea), 'hex'), 'x', now())"
+    ),
+    "payments.connection_probe": (
+        "(merchant_id, mode, connection_id, probed_at, failures) values ('{m}', 'test', 'con_{own}', now(), 0)"
+    ),
     "payments.posting": (
         "(merchant_id, mode, payment_id, cause, debit, credit, amount, currency, connection_id, made_at)"
         " values ('{m}', 'test', 'pay_{m}', '{own}', 'holds', 'authorizations', 1, 'AED', 'con', now())"
+    ),
+    "payments.settlement_report": (
+        "(merchant_id, mode, report_id, connection_id, format, state, digest, created_by, created_at, updated_at)"
+        f" values ('{{m}}', 'test', '{{own}}', 'con_{{m}}', 'generic', 'open', {_HASH}, 'x', now(), now())"
+    ),
+    "payments.settlement_piece": (
+        "(merchant_id, mode, report_id, number, line, bytes, content) values ('{m}', 'test', '{aud}', 0, 1, 0, '')"
+    ),
+    "payments.settlement_line": (
+        "(merchant_id, mode, report_id, run, place, result, kind)"
+        " values ('{m}', 'test', '{aud}', 1, 2, 'kept', 'fee')"
     ),
     "vault.card_identity": (
         f"(merchant_id, mode, key_version, fingerprint, token_id) values ('{{m}}', 'test', 1, {_HASH}, 't')"
@@ -474,7 +587,10 @@ REFERRED_TO: Final = (
     "identity.access_review",
     "identity.provider",
     "payments.connection",
+    "payments.customer",
     "payments.payment",
+    "payments.attempt",
+    "payments.routing_rules",
     "webhooks.source",
     "webhooks.event",
     "webhooks.endpoint",

@@ -53,6 +53,8 @@ START: Final = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 WHERE: Final[dict[str, tuple[Login, str]]] = {
     "identity.provider.sealed_secret": (Login.CONSOLE, "live"),
     "identity.totp.sealed_secret": (Login.CONSOLE, ""),
+    "payments.customer.sealed_personal": (Login.GATEWAY, "test"),
+    "payments.mandate.sealed_evidence": (Login.GATEWAY, "test"),
     "webhooks.endpoint.sealed_secrets": (Login.GATEWAY, "test"),
     "webhooks.notice.sealed": (Login.WORKER, "test"),
     "webhooks.source.sealed_secrets": (Login.GATEWAY, "test"),
@@ -89,6 +91,8 @@ NOT_SEALED: Final[dict[str, str]] = {
     "identity.used_once.value_hash": "a hash",
     "keys.data_key.mac": "a MAC",
     "keys.data_key.wrapped": "wrapped under a root: `rotate-root` wraps it anew",
+    "payments.settlement_piece.content": "a report of a processor, which holds no card number, in clear",
+    "payments.settlement_report.digest": "a hash",
     "vault.canary.sealed": "one row, under the platform's key: its rotation seals it anew at once",
     "vault.card_identity.fingerprint": "a keyed hash: moved by the vault's re-seal of `fingerprint`",
     "vault.cvc_epoch.wrapped": "wrapped under a root, for half an hour",
@@ -210,6 +214,10 @@ class Ground:
                 await self.run(
                     f"update webhooks.source set key_version = 2 where merchant_id = '{self.merchant}'"
                 )
+            if table == "payments.mandate":
+                made = row_of("payments.customer", self.merchant, own=self.merchant)
+                made = made.replace("'', 1, now()", "null, null, now()")
+                await self.run(f"{made} on conflict do nothing")
             await self.run(row_of(table, self.merchant, own=own))
         if table == "webhooks.endpoint":
             await self.delete_one(key)

@@ -30,7 +30,7 @@ POINTS = {
     "after the processor acted": "approved",
     "after the answer is saved": "approved",
 }
-OPERATIONS = ("authorize", "capture", "void", "refund")
+OPERATIONS = ("authorize", "capture", "void", "refund", "increment")
 
 
 class Killed(BaseException):
@@ -95,9 +95,10 @@ async def begun(shop: Shop, operation: str) -> tuple[str, str, dict[str, Any]]:
     if operation == "authorize":
         made = (await shop.pay(confirm=False, capture_method="manual")).json()
         return made["id"], f"/v1/payments/{made['id']}/confirm", {}
-    made = await (shop.captured() if operation == "refund" else shop.authorized())
-    word = {"capture": "capture", "void": "cancel", "refund": "refunds"}[operation]
-    return made["id"], f"/v1/payments/{made['id']}/{word}", {}
+    made = await (shop.captured() if operation == "refund" else shop.authorized(estimated=True))
+    words = {"capture": "capture", "increment": "increment", "void": "cancel", "refund": "refunds"}
+    body = {"amount": 500} if operation == "increment" else {}
+    return made["id"], f"/v1/payments/{made['id']}/{words[operation]}", body
 
 
 async def dies(

@@ -33,6 +33,14 @@ SCHEMAS: Final = {
     "keys.reseal": {"keys"},
     # What a payment's change writes at once is one function of the database; job and record are looked for here.
     "payments": {"payments", "idempotency", "audit", "jobs"},
+    "payments.routing": {"payments"},
+    "payments.customers": {"payments", "webhooks"},  # what is told of one commits with it
+    "payments.retries": {"payments"},
+    # A report's end commits with its event, and its arrival with the job that compares it.
+    "payments.settlement": {"payments", "jobs", "webhooks"},
+    # An incident is told in the transaction that begins or ends it.
+    "payments.brakes": {"payments", "webhooks"},
+    "payments.health": {"payments"},
     "vault.rotation": {"vault"},
     "vault.work": {"vault"},
     "vault.retokenize": {"vault"},
@@ -95,6 +103,12 @@ RUN_BY: Final = {
     "keys": _EVERYBODY,
     "keys.reseal": core(Login.GATEWAY, Login.CONSOLE, Login.WORKER),
     "payments": _PAYMENTS,
+    "payments.customers": _GATEWAY,
+    "payments.retries": _PAYMENTS,
+    "payments.routing": _GATEWAY,
+    "payments.settlement": _PAYMENTS,
+    "payments.brakes": _PAYMENTS,
+    "payments.health": _PAYMENTS,
     "vault": {Domain.VAULT: {Login.VAULT}},
     "vault.rotation": {Domain.VAULT: {Login.VAULT}},
     "vault.work": {Domain.VAULT: {Login.VAULT}},
@@ -114,6 +128,7 @@ RUN_BY: Final = {
 ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "audit.count_unsealed": _RECORDS,
     "audit.event_by_id": _RECORDS,
+    "audit.events_about": _RECORDS,
     "audit.events_by_ids": _RECORDS,
     "audit.events_of_merchant": _RECORDS,
     "audit.insert_address": {
@@ -187,20 +202,52 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "keys.reseal.begin_reseal": _OPERATORS,
     "keys.reseal.lock_key": _EVERYBODY,  # names no table
     "keys.reseal.take_time": _EVERYBODY,  # likewise
+    "payments.brakes.add_entry": _GATEWAY,
+    "payments.brakes.add_setting": _GATEWAY,
+    "payments.brakes.remove_entry": _GATEWAY,
+    "payments.brakes.be_brakes": _EVERYBODY,  # names no table
+    "payments.brakes.sweep_counts": _WORKER,
+    "payments.brakes.sweep_passes": _WORKER,
+    "payments.brakes.sweep_seen": _WORKER,
     "payments.ask_for_a_look": _SERVING,
     "payments.attempt_by_wish": _SERVING,
+    "payments.attempt_by_processor_reference": _SERVING,
     "payments.attempts_of_payment": _SERVING,
+    "payments.customers.count_evidence": _GATEWAY_AND_OPERATORS,
+    "payments.customers.count_personal": _GATEWAY_AND_OPERATORS,
+    "payments.customers.mandates_of_token": _PAYMENTS,
+    "payments.customers.publish": _PAYMENTS,
     "payments.disable_connection": _GATEWAY,
     "payments.insert_connection": _GATEWAY,
+    "payments.keep_returned": core(Login.WEBHOOKS),
     "payments.list_payments": _SERVING,
+    "payments.returned_results": _SERVING,
+    "payments.open_attempt": _SERVING,
     "payments.open_authorization": _SERVING,
     "payments.payment_by_id": _SERVING,
     "payments.present_payment": _EVERYBODY,  # names no table
     "payments.record_is_there": _RECORDS,
     "payments.returned_payment": _SERVING,
     "payments.be_bookkeeper": _EVERYBODY,  # names no table
+    "payments.retries.asked_with": _SERVING,
+    "payments.retries.put_policy": _GATEWAY,
+    "payments.retries.tries_of_payment": _SERVING,
     "payments.state_merchant": _EVERYBODY,  # names no table
+    "payments.health.be_prober": _EVERYBODY,  # names no table
+    "payments.health.count_outcomes": _SERVING,
     "payments.touch_connection": _GATEWAY,
+    # Reports come in through the gateway; the worker compares them.
+    **{
+        f"payments.settlement.{each}": _GATEWAY
+        for each in ("insert_piece", "insert_report", "read_again", "report_taken")
+    },
+    **{
+        f"payments.settlement.{each}": _WORKER
+        for each in ("clear_lines", "compare_lines", "drop_report", "look_for_unnamed", "result_is")
+    },
+    "payments.settlement.be_settlement_retention": _EVERYBODY,  # names no table
+    "payments.settlement.prefer_indexes": _EVERYBODY,  # likewise
+    "payments.settlement.put_job": _SERVING,
     "vault.be_expiry_job": _EVERYBODY,  # names no table
     "vault.rotation.lock_key": _EVERYBODY,  # names no table
     "vault.rotation.take_time": _EVERYBODY,  # names no table

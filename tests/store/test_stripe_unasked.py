@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from contracts.stripe_stand_in import CHALLENGED
 from contracts.stripe_words import made
 from database import Server
 from stripe_shop import StripeGround, open_stripe_shop, stripe_ground
@@ -42,7 +43,11 @@ async def test_a_dashboards_capture_and_refund_and_a_dispute_are_put_aside(
         ("payment_intent.succeeded", captured, "differs"),
         ("charge.refunded", charged, "differs"),
         ("refund.created", made("refund", **of_it), "uncorrelated"),
-        ("charge.dispute.created", made("dispute", **of_it), "uncorrelated"),
+        (
+            "charge.dispute.created",
+            made("dispute", **{**of_it, "payment_intent": "pi_ofsomebodyelse"}),
+            "uncorrelated",
+        ),
     ):
         await shop.tell(kind, thing)
         expected.append(result)
@@ -72,3 +77,65 @@ async def test_a_refund_of_ours_alarms_nobody_by_its_charge(ground: StripeGround
     request = {"id": "req_1", "idempotency_key": refund["attempt_id"]}
     await shop.tell("charge.refunded", charged, request=request)
     assert await shop.results() == ["not_about_a_payment"]
+
+
+async def test_a_dispute_is_followed_by_stripes_name_of_the_payment(ground: StripeGround) -> None:
+    """Opened, told twice, won: what is disputed cannot be refunded, and comes back."""
+    shop = await open_stripe_shop(ground.living, ground.there)
+    payment = (await shop.pay(capture_method="automatic")).json()["id"]
+    (attempt,) = await shop.attempts(payment)
+    of_it = {
+        "amount": 600,
+        "currency": "aed",
+        "payment_intent": attempt["processor_reference"],
+        "livemode": False,
+    }
+    expected = []
+    for kind, status, result, disputed in (
+        ("charge.dispute.created", "needs_response", "believed", 600),
+        ("charge.dispute.funds_withdrawn", "needs_response", "agrees", 600),
+        ("charge.dispute.updated", "under_review", "believed", 600),
+        ("charge.dispute.closed", "won", "believed", 0),
+        ("charge.dispute.funds_reinstated", "won", "agrees", 0),
+        ("charge.dispute.created", "needs_response", "agrees", 0),
+    ):
+        await shop.tell(kind, made("dispute", **of_it, status=status))
+        expected.append(result)
+        assert await shop.results() == expected
+        balances = (await shop.payment(payment))["balances"]
+        assert (balances["disputed"], balances["refundable"]) == (disputed, 1_000 - disputed)
+        if disputed:
+            answer = await shop.gateway.post(f"/v1/payments/{payment}/refunds", {"amount": 500})
+            assert (answer.status_code, answer.json()["code"]) == (422, "amount_beyond_left")
+    (dispute,) = (await shop.gateway.get(f"/v1/disputes?payment={payment}")).json()["data"]
+    assert (dispute["status"], dispute["counted"], dispute["reason"]) == ("won", 0, "general")
+    assert dispute["evidence_due_by"] == "2024-08-14T23:59:59.000000Z"
+
+
+async def test_a_challenge_is_found_passed_when_its_customer_is_back(ground: StripeGround) -> None:
+    """No event comes: the PaymentIntent is asked for by its name."""
+    shop = await open_stripe_shop(ground.living, ground.there)
+    shown = (await shop.pay(CHALLENGED)).json()
+    assert shown["status"] == "requires_action"
+    (attempt,) = await shop.attempts(shown["id"])
+    there = ground.there.intents[attempt["processor_reference"]]
+    there |= {"status": "requires_capture", "amount_capturable": 1_000, "next_action": None}
+    back = await shop.service.public.send("GET", f"/v1/returns/{shown['id']}", idempotency=None)
+    assert back.status_code == 200
+    found = await shop.until_settled(shown["id"])
+    assert (found["status"], found["balances"]["authorized"]) == ("requires_capture", 1_000)
+    (attempt,) = await shop.attempts(shown["id"])
+    assert (attempt["outcome"], attempt["basis"]) == ("approved", "lookup")
+
+
+async def test_a_challenge_that_nobody_took_is_found_ended(ground: StripeGround) -> None:
+    shop = await open_stripe_shop(ground.living, ground.there)
+    shown = (await shop.pay(CHALLENGED)).json()
+    (attempt,) = await shop.attempts(shown["id"])
+    there = ground.there.intents[attempt["processor_reference"]]
+    there |= {"status": "canceled", "next_action": None, "latest_charge": None}
+    found = await shop.until_settled(shown["id"])
+    assert (found["status"], found["decline_code"]) == (
+        "requires_payment_method",
+        "canceled_by_customer",
+    )

@@ -16,7 +16,7 @@ SOME = "pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 #: Arguments, what is said.
 USAGE: list[tuple[tuple[str, ...], str]] = [
     ((*CREATE, "10.5"), "AED has 2 decimals"),
-    ((*CREATE, "0"), "an amount is more than nothing"),
+    (("payment", "capture", SOME, "--amount", "0"), "an amount is more than nothing"),
     ((*CREATE, "ten"), "an amount is whole minor units (1050), or has decimals (10.50)"),
     (("payment", "create", "--currency", "aed", "--amount", "1"), "no ISO 4217 currency"),
     ((*CREATE, "1", "--token", "tok_1"), "a token is tok_ and 26 letters and digits"),

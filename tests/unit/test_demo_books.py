@@ -79,6 +79,7 @@ TOTALS = [
         status="captured",
         amount=1_000,
         currency="AED",
+        disputed=0,
         **BALANCES,
     )
 ]

@@ -8,7 +8,8 @@ from strongroom.crypto.ids import new_id
 from strongroom.kernel.ids import RefundId
 from strongroom.payments.decisions import after
 from strongroom.payments.findings import settle
-from strongroom.payments.model import Basis, CaptureMethod, Found, Loaded, Outcome, Posting
+from strongroom.payments.model import Basis, CaptureMethod, Found, Loaded, Outcome
+from strongroom.payments.postings import Posting
 from strongroom.payments.wishes import start_authorization, start_capture, start_refund, start_void
 
 HOLD = ("holds", "authorizations")

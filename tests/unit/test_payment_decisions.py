@@ -25,7 +25,6 @@ from strongroom.payments.errors import (
 )
 from strongroom.payments.findings import agrees, is_early, settle, told_in_time
 from strongroom.payments.model import (
-    Account,
     Basis,
     CaptureMethod,
     Loaded,
@@ -34,6 +33,7 @@ from strongroom.payments.model import (
     RefundStatus,
     Status,
 )
+from strongroom.payments.postings import Account
 from strongroom.payments.wishes import (
     call_off,
     start_authorization,

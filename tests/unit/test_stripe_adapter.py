@@ -17,7 +17,17 @@ from strongroom.kernel.ids import AttemptId, ConnectionId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
 from strongroom.payments.errors import CommandNotTaken
-from strongroom.payments.model import Attempt, Basis, Connection, Finding, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    Connection,
+    DisputeStatus,
+    DisputeTold,
+    Finding,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import AnswerSurprising, Command, Prepares, Report
 from strongroom.payments.processors.stripe import DECLINES, StripeAdapter
 from strongroom.payments.processors.stripe.declines import read_decline
@@ -47,7 +57,7 @@ def command(operation: Operation, *, capturable: int = 0, **more: Any) -> Comman
             "operation": operation,
             "wish": "w",
             "connection_id": ConnectionId(new_id("con")),
-            "amount": 1_000,
+            "amount": 0 if operation is Operation.VERIFY else 1_000,
             "currency": "AED",
             "instrument": "pm_prepared" if operation.authorizes else None,
             "created_at": NOW,
@@ -97,7 +107,7 @@ def test_a_card_is_prepared_with_its_code_and_a_key_of_its_own() -> None:
 
 def test_only_what_begins_a_payment_is_prepared() -> None:
     prepared = {each for each in Operation if ADAPTER.prepare(command(each)) is not None}
-    assert prepared == {Operation.AUTHORIZE, Operation.SALE}
+    assert prepared == {Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY}
     assert isinstance(ADAPTER, Prepares)
 
 
@@ -106,7 +116,10 @@ def test_only_what_begins_a_payment_is_prepared() -> None:
 )
 def test_a_payment_begins_with_what_was_prepared(operation: Operation, method: str) -> None:
     asked = command(operation)
+    # An authorization asks for its charge in full: it says until when it holds.
+    expanded = {"expand": ["latest_charge"]} if operation is Operation.AUTHORIZE else {}
     assert judge(ADAPTER.template(asked)) == {
+        **expanded,
         "amount": 1_000,
         "currency": "aed",
         "capture_method": method,
@@ -130,6 +143,13 @@ def test_everything_after_it_is_as_published() -> None:
         "metadata": {"strongroom_capture": capture.attempt.attempt_id},
     }
     assert judge(ADAPTER.template(void)) == {}
+    raised = command(Operation.INCREMENT)
+    raised = replace(raised, attempt=msgspec.structs.replace(raised.attempt, raises_to=1_500))
+    assert judge(ADAPTER.template(raised)) == {
+        "amount": 1_500,
+        "metadata": {"strongroom_increment": raised.attempt.attempt_id},
+        "expand": ["latest_charge"],
+    }
     assert judge(ADAPTER.template(refund)) == {
         "payment_intent": PAID,
         "amount": 1_000,
@@ -497,12 +517,67 @@ UNASKED: Final[list[tuple[str, dict[str, Any], dict[str, Any] | None, str]]] = [
     ("charge.refund.updated", told("refund", payment_intent=PAID, metadata=None), None, PAID),
     ("refund.created", told("refund", charge="ch_1"), None, "ch_1"),
     ("refund.created", told("refund", charge=None, id="re_1"), None, "re_1"),
-    ("charge.dispute.created", told("dispute", payment_intent=PAID), None, PAID),
-    ("charge.dispute.updated", told("dispute", payment_intent=PAID), BY_SOMEBODY, PAID),
-    ("charge.dispute.closed", told("dispute", payment_intent=PAID), None, PAID),
-    ("charge.dispute.funds_withdrawn", told("dispute", payment_intent=PAID), None, PAID),
-    ("charge.dispute.funds_reinstated", told("dispute", charge="ch_1"), None, "ch_1"),
+    # What came back of a dispute that is not won is not said.
+    (
+        "charge.dispute.funds_reinstated",
+        told("dispute", charge="ch_1", status="lost"),
+        None,
+        "ch_1",
+    ),
 ]
+_DUE: Final = datetime(2024, 8, 14, 23, 59, 59, tzinfo=UTC)
+#: What a dispute's event tells: its kind, the dispute's status there; then ours and how far that is.
+DISPUTED: Final[list[tuple[str, str, DisputeStatus, int]]] = [
+    ("charge.dispute.created", "warning_needs_response", DisputeStatus.INQUIRY, 10),
+    ("charge.dispute.updated", "warning_under_review", DisputeStatus.INQUIRY, 15),
+    ("charge.dispute.created", "needs_response", DisputeStatus.OPENED, 30),
+    ("charge.dispute.funds_withdrawn", "needs_response", DisputeStatus.OPENED, 30),
+    ("charge.dispute.updated", "under_review", DisputeStatus.UNDER_REVIEW, 35),
+    ("charge.dispute.closed", "warning_closed", DisputeStatus.WON, 60),
+    ("charge.dispute.closed", "won", DisputeStatus.WON, 60),
+    ("charge.dispute.funds_reinstated", "won", DisputeStatus.WON, 60),
+    ("charge.dispute.closed", "lost", DisputeStatus.LOST, 60),
+]
+
+
+@pytest.mark.parametrize(("kind", "there", "status", "step"), DISPUTED)
+def test_a_dispute_is_told_by_stripes_name_of_the_payment(
+    kind: str, there: str, status: DisputeStatus, step: int
+) -> None:
+    """The published Dispute, at each of its statuses."""
+    report = ADAPTER.report(event(kind, told("dispute", payment_intent=PAID, status=there)))
+    assert isinstance(report, Report)
+    assert (report.reference, report.operation, report.found.outcome) == (
+        PAID,
+        None,
+        Outcome.UNKNOWN,
+    )
+    assert report.dispute == DisputeTold(
+        processor_reference=made("dispute")["id"],
+        status=status,
+        step=step,
+        amount=1_000,
+        currency="AED",
+        reason="general",
+        evidence_due_by=_DUE,
+        payment=PAID,
+    )
+
+
+def test_every_status_of_a_dispute_is_one_that_stripe_publishes() -> None:
+    # `components.schemas.dispute.properties.status.enum` of spec3-2023-08-16.json.
+    published = "lost needs_response under_review warning_closed warning_needs_response warning_under_review won"
+    assert sorted({there for _, there, *_ in DISPUTED}) == published.split()
+
+
+def test_no_evidence_is_due_where_the_issuer_takes_none() -> None:
+    details = {**made("dispute")["evidence_details"], "due_by": 0}
+    report = ADAPTER.report(
+        event("charge.dispute.created", told("dispute", evidence_details=details))
+    )
+    assert isinstance(report, Report)
+    assert report.dispute is not None
+    assert report.dispute.evidence_due_by is None
 
 
 @pytest.mark.parametrize(("kind", "thing", "request_told", "named_there"), UNASKED)

@@ -35,29 +35,37 @@ from strongroom.audit.offline import (
 )
 from strongroom.audit.ports import (
     PLATFORM,
+    About,
+    Evidence,
     LogState,
     LogView,
     NewRecord,
     Origin,
     Proven,
+    ProvenTogether,
     PublishedHead,
     ReadRecord,
     Recorder,
+    SeriesMaker,
+    Shown,
     SinkHead,
     SinkState,
 )
+from strongroom.audit.proof import unchecked_proof
 from strongroom.audit.record import AuditRecord, salt_text, salted
 from strongroom.audit.verify import VerifiedExport
 from strongroom.audit.verify_bundle import VerifiedBundle
 
 __all__ = [
     "PLATFORM",
+    "About",
     "Action",
     "AuditError",
     "AuditRecord",
     "AuditRecordUnknown",
     "Checkpoint",
     "CheckpointRefused",
+    "Evidence",
     "ExportRefused",
     "Finding",
     "FindingKind",
@@ -71,6 +79,7 @@ __all__ = [
     "Outcome",
     "ProofRefused",
     "Proven",
+    "ProvenTogether",
     "PublishedHead",
     "ReadRecord",
     "RecordRefused",
@@ -78,6 +87,8 @@ __all__ = [
     "RestartRefused",
     "RowAltered",
     "SealingStopped",
+    "SeriesMaker",
+    "Shown",
     "SinkFailed",
     "SinkHead",
     "SinkState",
@@ -96,6 +107,7 @@ __all__ = [
     "salt_text",
     "salted",
     "trusted_keys",
+    "unchecked_proof",
     "verify_directory",
     "verify_record",
 ]

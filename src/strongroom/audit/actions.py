@@ -71,17 +71,47 @@ class Action(enum.StrEnum):
     KEYS_ROOT_ROTATED = "keys.root.rotated"
     KEYS_SECRET_ROTATED = "keys.secret.rotated"  # noqa: S105 - an action's name
     PAYMENTS_ATTEMPT_PREPARED = "payments.attempt.prepared"
+    PAYMENTS_ATTEMPT_RECALLED = "payments.attempt.recalled"
+    PAYMENTS_ATTEMPT_RESOLVED = "payments.attempt.resolved"
     PAYMENTS_ATTEMPT_SETTLED = "payments.attempt.settled"
     PAYMENTS_ATTEMPT_STARTED = "payments.attempt.started"
+    PAYMENTS_BIN_RANGES_LOADED = "payments.bin_ranges.loaded"
+    PAYMENTS_BRAKES_CHANGED = "payments.brakes.changed"
+    PAYMENTS_CARD_REMOVED = "payments.card.removed"
+    PAYMENTS_CARD_SAVED = "payments.card.saved"
+    PAYMENTS_CARD_TESTING_ENDED = "payments.card_testing.ended"
+    PAYMENTS_CARD_TESTING_NOTICED = "payments.card_testing.noticed"
+    PAYMENTS_CONNECTION_CHANGED = "payments.connection.changed"
     PAYMENTS_CONNECTION_CREATED = "payments.connection.created"
     PAYMENTS_CONNECTION_DISABLED = "payments.connection.disabled"
     PAYMENTS_CONNECTION_ROTATED = "payments.connection.rotated"
+    PAYMENTS_CUSTOMER_CHANGED = "payments.customer.changed"
+    PAYMENTS_CUSTOMER_CREATED = "payments.customer.created"
+    PAYMENTS_CUSTOMER_ERASED = "payments.customer.erased"
     PAYMENTS_DISCREPANCY_RECORDED = "payments.discrepancy.recorded"
+    PAYMENTS_DISPUTE_RECORDED = "payments.dispute.recorded"
+    PAYMENTS_HOLD_ANNOUNCED = "payments.hold.announced"
+    PAYMENTS_HOLD_CHANGED = "payments.hold.changed"
+    PAYMENTS_LIST_CHANGED = "payments.list.changed"
+    PAYMENTS_MANDATE_CREATED = "payments.mandate.created"
+    PAYMENTS_MANDATE_REVOKED = "payments.mandate.revoked"
     PAYMENTS_PAYMENT_CANCELED = "payments.payment.canceled"
     PAYMENTS_PAYMENT_CREATED = "payments.payment.created"
+    PAYMENTS_PAYMENT_REFUSED = "payments.payment.refused"
+    PAYMENTS_RECEIPT_ISSUED = "payments.receipt.issued"
+    PAYMENTS_RECONCILIATION_ENDED = "payments.reconciliation.ended"
+    PAYMENTS_RECONCILIATION_FAILED = "payments.reconciliation.failed"
+    PAYMENTS_RECONCILIATION_STARTED = "payments.reconciliation.started"
+    PAYMENTS_RETRY_CANCELED = "payments.retry.canceled"
+    PAYMENTS_RETRY_ENDED = "payments.retry.ended"
+    PAYMENTS_RETRY_SCHEDULED = "payments.retry.scheduled"
+    PAYMENTS_RETRY_POLICY_CHANGED = "payments.retry_policy.changed"
+    PAYMENTS_ROUTING_ACTIVATED = "payments.routing.activated"
+    PAYMENTS_ROUTING_REVISED = "payments.routing.revised"
     VAULT_ACCESS_RULE_CHANGED = "vault.access_rule.changed"
     VAULT_BACKUP_MADE = "vault.backup.made"
     VAULT_BACKUP_RESTORED = "vault.backup.restored"
+    VAULT_CONNECTION_CHANGED = "vault.connection.changed"
     VAULT_CONNECTION_CREATED = "vault.connection.created"
     VAULT_CONNECTION_DISABLED = "vault.connection.disabled"
     VAULT_CONNECTION_ROTATED = "vault.connection.rotated"
@@ -161,6 +191,7 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "decline_code": _WORD,
         "destination": _GROUPED_DESTINATION,
         "digest": r"[0-9a-f]{64}",
+        "due_at": r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z",
         "event_type": r"[a-z_]{1,32}(?:\.[a-z_]{1,32}){1,3}",
         "key_kind": _WORD,
         "last4": r"[0-9]{4}",
@@ -182,7 +213,10 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
 }
 #: The facts that are whole numbers, likewise.
 NUMBER_FACTS: Final = frozenset(
-    "amount count duplicates key_version lifetime_seconds refused size status window_seconds".split()
+    (
+        "amount amount_differs count currency_differs doubled duplicates kept key_version lifetime_seconds "
+        "lines matched missing_here missing_there refused rules_version size status window_seconds"
+    ).split()
 )
 #: A whole number in a record is below this: twelve digits, so that no card number fits.
 FACT_NUMBER_LIMIT: Final = 10**12

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What other domains ask of the audit log, and what the log asks of its sinks and tells its routes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+import msgspec
 
 from strongroom.audit.actions import Action, Outcome
 from strongroom.audit.checkpoint import Checkpoint
@@ -33,8 +35,7 @@ class Origin:
     address_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecord:
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """A record that is ready to be inserted."""
 
     event_id: AuditId
@@ -45,6 +46,10 @@ class NewRecord:
     row_mac: bytes
     #: What the security stream is told after the commit; None for ordinary business.
     event: SecurityEvent | None = None
+
+
+#: Makes the records of a series, each from its thing and its details.
+SeriesMaker: TypeAlias = Callable[[str, Mapping[str, str | int]], NewRecord]
 
 
 class SecurityStream(Protocol):
@@ -72,6 +77,18 @@ class Recorder(Protocol):
         transaction_id: str | None = None,
     ) -> NewRecord:
         """Make a record. `details` are masked facts of the lists in `actions` only."""
+
+    def series(
+        self,
+        action: Action,
+        *,
+        actor: str,
+        merchant: MerchantId,
+        mode: Mode,
+        origin: Origin,
+        now: datetime,
+    ) -> SeriesMaker:
+        """Return what makes records of one act of ordinary business, done to many things at one moment."""
 
     async def insert(self, tx: "Transaction", record: NewRecord) -> None:
         """Put a record into the transaction of what it records."""
@@ -239,6 +256,47 @@ class Proven:
     payload: bytes
     proof: TlogProof
     keys: Sequence[VerifierKey]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which record is meant: the one of this thing (an id) whose time is this moment."""
+
+    thing: str
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A record's exact bytes, its leaf hash and its proof."""
+
+    payload: bytes
+    leaf_hash: bytes
+    proof: TlogProof
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenTogether:
+    """Records that one signed head covers."""
+
+    records: Sequence[Shown]
+    origin: str
+    size: int
+    note: bytes
+
+
+class Evidence(Protocol):
+    """A tenant's records with their proofs, for what is handed to others. Whoever asks records that it was shown."""
+
+    async def proven(
+        self, merchant: MerchantId, mode: Mode, wanted: Sequence[About]
+    ) -> ProvenTogether:
+        """Return these records in order, all proven under one head.
+
+        Raises:
+            NotSealedYet: one of them is not in the signed tree yet, or not found at its moment.
+            TreeDamaged: the tiles do not lead to the head.
+        """
 
 
 class LogView(Protocol):

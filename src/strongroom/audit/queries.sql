@@ -18,6 +18,21 @@ select event_id, payload, leaf_hash from audit.event
 -- One record of a tenant.
 select event_id, payload, leaf_hash from audit.event where merchant_id = $1 and mode = $2 and event_id = $3;
 
+-- name: events_about (merchant, mode, objects, times, after_ids, before_ids)
+-- For each wanted thing and moment the record that names both, in the order of the wishes. Ids are in order of time, so
+-- few rows are looked at; the leaf's form has one place for either.
+select w.number, e.event_id, e.payload, e.leaf_hash
+  from unnest($3::bytea[], $4::bytea[], $5::text[], $6::text[])
+       with ordinality as w (object, moment, after_id, before_id, number)
+ cross join lateral (
+       select event_id, payload, leaf_hash
+         from audit.event
+        where merchant_id = $1 and mode = $2 and event_id > w.after_id and event_id < w.before_id
+          and position(w.object in payload) > 0 and position(w.moment in payload) > 0
+        order by event_id
+        limit 1) e
+ order by w.number;
+
 -- name: events_of_merchant (merchant, after_event, limit)
 -- A tenant's records of both modes in the order of their ids, for its bundle.
 select event_id from audit.event where merchant_id = $1 and event_id > $2 order by event_id limit $3;

@@ -46,7 +46,7 @@ def list_(
     from strongroom.cli.session import console
 
     with console() as client:
-        found = client.ask("GET", f"/v1/approvals?limit={limit}")
+        found = client.ask("GET", "/v1/approvals", query={"limit": str(limit)})
     if as_json:
         print_json(found["data"])
         return

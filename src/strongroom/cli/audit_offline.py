@@ -65,7 +65,7 @@ def verify(
     """Verify a whole log offline. Exit code 1, and every finding, if it does not hold."""
     from strongroom.audit import VerificationFailed, verify_directory
 
-    keys = _keys(key)
+    keys = read_keys(key)
     failure: VerificationFailed | None = None
     with progress() as bar:
         task = bar.add_task("records", total=_announced(export))
@@ -111,8 +111,8 @@ def verify_proof(
     from strongroom.audit import verify_record
 
     # A record has no newline of its own; an editor or `jq -c` puts one at the end of the file.
-    payload = _read(record).removesuffix(b"\n")
-    held = verify_record(payload, _read(proof), _keys(key), origin=origin or None)
+    payload = read_file(record).removesuffix(b"\n")
+    held = verify_record(payload, read_file(proof), read_keys(key), origin=origin or None)
     facts = {
         "event_id": held.record.event_id,
         "action": held.record.action.value,
@@ -181,13 +181,13 @@ def _print_findings(failure: "VerificationFailed", *, as_json: bool) -> None:
         errors.print(f"what stands before record {failure.first_index} is vouched for")
 
 
-def _keys(given: list[str]) -> "Sequence[VerifierKey]":
+def read_keys(given: list[str]) -> "Sequence[VerifierKey]":
     """Read each as a key, or as a file of keys. A key has two + in it, and no file of that name is likely."""
     from strongroom.audit import trusted_keys
 
     found: dict[VerifierKey, None] = {}
     for text in given:
-        content = _read(Path(text)).decode("utf-8", "replace") if _is_file(text) else text
+        content = read_file(Path(text)).decode("utf-8", "replace") if _is_file(text) else text
         found.update(dict.fromkeys(trusted_keys(content)))
     return list(found)
 
@@ -199,7 +199,8 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes, up to a mebibyte. Raises FileUnreadable."""
     try:
         with path.open("rb") as file:
             return file.read(_FILE_BYTES_MAX)

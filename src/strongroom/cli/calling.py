@@ -42,9 +42,11 @@ class Asked:
     problem: Mapping[str, Any] | None = None
 
 
-def gateway(url: str, ca: Path | None, key_file: Path | None) -> "Client":
-    """Return a client of the gateway that is named, else of this machine's installation."""
-    return _client(url, ca, key_file, is_gateway=True)
+def gateway(
+    url: str, ca: Path | None, key_file: Path | None, *, access: Secret[str] | None = None
+) -> "Client":
+    """Return a client of the gateway that is named, else of this machine's installation. `access`: see `vault`."""
+    return _client(url, ca, key_file, is_gateway=True, access=access)
 
 
 def vault(

@@ -12,24 +12,25 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway, typed
+from strongroom.cli import connection_credentials, connection_health
+from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway
 from strongroom.cli.console import errors, out, print_json, print_table
+from strongroom.cli.credential_files import (
+    CREDENTIAL,
+    ID,
+    connection_id,
+    credentials_of,
+    read_value,
+    sources_of,
+)
 from strongroom.cli.lists import print_list
-from strongroom.kernel.ids import is_id
 
 _EXAMPLE: Final = "con_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _EXAMPLE_CREATE: Final = (
     "--processor simulator --account acct_shop --base-url http://127.0.0.1:8460 "
     "--credential api_key=api.key --webhook-secret-file webhook.key"
 )
-_STANDARD_INPUT: Final = "-"
 _OVERLAP_SECONDS_MAX: Final = 7 * 86_400
-_ID: Final = typer.Argument(metavar="ID", help="The connection's id (con_…).")
-_CREDENTIAL: Final = typer.Option(
-    [],
-    metavar="NAME=FILE",
-    help="A credential, and the file (mode 0600) that holds it; - is a line of standard input. Repeat it.",
-)
 _WEBHOOK_SECRET: Final = typer.Option(
     "",
     metavar="FILE",
@@ -55,6 +56,8 @@ def register(app: typer.Typer) -> None:
         ("test", probe, _EXAMPLE),
     ):
         noun.command(name, epilog=f"Example: strongroom connection {name} {example}")(command)
+    connection_credentials.register(noun)
+    connection_health.register(noun)
     app.add_typer(noun, name="connection")
 
 
@@ -63,7 +66,7 @@ def create(
     processor: str = typer.Option(help="The processor, such as simulator."),
     account: str = typer.Option(help="The account's name at the processor."),
     base_url: str = typer.Option(help="Where the processor is: https://host."),
-    credential: list[str] = _CREDENTIAL,
+    credential: list[str] = CREDENTIAL,
     webhook_secret_file: str = _WEBHOOK_SECRET,
     name: str = typer.Option("default", help="Your own name for it."),
     finding: str = typer.Option(
@@ -83,7 +86,7 @@ def create(
     """Connect an account. Its credentials are sealed and never shown again."""
     if not webhook_secret_file:
         raise typer.BadParameter("--webhook-secret-file is needed: unverified notices are refused")
-    sources = _sources(credential)
+    sources = sources_of(credential)
     if not sources:
         raise typer.BadParameter("--credential NAME=FILE is needed, such as api_key=api.key")
     with gateway(url, ca, key_file) as client:
@@ -92,8 +95,8 @@ def create(
             "account": account,
             "base_url": base_url,
             "name": name,
-            "credentials": _credentials(sources),
-            "webhook_secret": _read("Webhook secret", webhook_secret_file),
+            "credentials": credentials_of(sources),
+            "webhook_secret": read_value("Webhook secret", webhook_secret_file),
         }
         if finding:
             body["finding"] = finding
@@ -131,7 +134,7 @@ def list_(
 
 
 def show(
-    connection: str = _ID,
+    connection: str = ID,
     *,
     url: str = URL,
     ca: Path | None = CA,
@@ -139,7 +142,7 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show a connection, without what is secret."""
-    path = f"/v1/connections/{_connection_id(connection)}"
+    path = f"/v1/connections/{connection_id(connection)}"
     with gateway(url, ca, key_file) as client:
         found = client.ask("GET", path)
     if as_json:
@@ -149,15 +152,15 @@ def show(
 
 
 def rotate(
-    connection: str = _ID,
+    connection: str = ID,
     *,
-    credential: list[str] = _CREDENTIAL,
+    credential: list[str] = CREDENTIAL,
     webhook_secret_file: str = _WEBHOOK_SECRET,
     overlap_seconds: int = typer.Option(
         86_400,
         min=0,
         max=_OVERLAP_SECONDS_MAX,
-        help="How long the old webhook secret holds beside the new one.",
+        help="How long the old webhook secret holds beside the new one, and the old credentials can be restored.",
     ),
     url: str = URL,
     ca: Path | None = CA,
@@ -165,16 +168,16 @@ def rotate(
     as_json: bool = JSON,
 ) -> None:
     """Take new credentials at once, and a new webhook secret beside the old one for a while."""
-    path = f"/v1/connections/{_connection_id(connection)}/rotate"
+    path = f"/v1/connections/{connection_id(connection)}/rotate"
     if not credential and not webhook_secret_file:
         raise typer.BadParameter("nothing to rotate: --credential, --webhook-secret-file, or both")
-    sources = _sources(credential)
+    sources = sources_of(credential)
     with gateway(url, ca, key_file) as client:
         body: dict[str, Any] = {"overlap_seconds": overlap_seconds}
         if sources:
-            body["credentials"] = _credentials(sources)
+            body["credentials"] = credentials_of(sources)
         if webhook_secret_file:
-            body["webhook_secret"] = _read("Webhook secret", webhook_secret_file)
+            body["webhook_secret"] = read_value("Webhook secret", webhook_secret_file)
         rotated = client.ask("POST", path, body=body)
     if as_json:
         print_json(rotated)
@@ -183,7 +186,7 @@ def rotate(
 
 
 def disable(
-    connection: str = _ID,
+    connection: str = ID,
     *,
     url: str = URL,
     ca: Path | None = CA,
@@ -191,7 +194,7 @@ def disable(
     as_json: bool = JSON,
 ) -> None:
     """Choose a connection for no new payment; what was begun through it is finished. Safe to repeat."""
-    path = f"/v1/connections/{_connection_id(connection)}"
+    path = f"/v1/connections/{connection_id(connection)}"
     with gateway(url, ca, key_file) as client:
         client.ask("POST", f"{path}/disable")
         disabled = client.ask("GET", path)
@@ -202,18 +205,22 @@ def disable(
 
 
 def probe(
-    connection: str = _ID,
+    connection: str = ID,
     *,
+    following: bool = typer.Option(
+        False, "--next", help="With the next credentials, before they are promoted."
+    ),
     url: str = URL,
     ca: Path | None = CA,
     key_file: Path | None = KEY_FILE,
     as_json: bool = JSON,
 ) -> None:
     """Ask the processor for the account: reached, the right one, the right mode, what is missing. Moves no money."""
-    path = f"/v1/connections/{_connection_id(connection)}"
+    path = f"/v1/connections/{connection_id(connection)}"
     with gateway(url, ca, key_file) as client:
         expected = client.ask("GET", path)
-        found = client.ask("POST", f"{path}/test")
+        query = {"credentials": "next"} if following else None
+        found = client.ask("POST", f"{path}/test", query=query)
     if as_json:
         print_json(found)
     else:
@@ -242,36 +249,6 @@ def _say(expected: dict[str, Any], found: dict[str, Any]) -> None:
 
 def _yes(holds: bool) -> str:  # noqa: FBT001 - a word for it
     return "[green]yes[/]" if holds else "[bold red]no[/]"
-
-
-def _sources(pairs: list[str]) -> dict[str, str]:
-    """Read NAME=FILE pairs from the command line."""
-    found = {}
-    for pair in pairs:
-        name, equals, source = pair.partition("=")
-        if not equals or not name or not source:
-            raise typer.BadParameter("--credential is NAME=FILE: the value stands in the file")
-        found[name] = source
-    return found
-
-
-def _credentials(sources: dict[str, str]) -> dict[str, str]:
-    return {name: _read(f"Credential {name}", source) for name, source in sources.items()}
-
-
-def _read(what: str, source: str) -> str:
-    """Read a secret from a private file, or the next line of standard input."""
-    from strongroom.cli.client import read_key_file
-
-    if source == _STANDARD_INPUT:
-        return typed(what).expose()
-    return read_key_file(Path(source)).expose()
-
-
-def _connection_id(text: str) -> str:
-    if not is_id("con", text):
-        raise typer.BadParameter("a connection's id is con_ and 26 letters and digits")
-    return text
 
 
 def _show(connection: dict[str, Any]) -> None:

@@ -133,6 +133,7 @@ def destroy(
     *,
     merchant: str = _MERCHANT,
     mode: str = _MODE,
+    platform: bool = _PLATFORM,
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     as_json: bool = _JSON,
 ) -> None:
@@ -141,9 +142,10 @@ def destroy(
     from strongroom.kernel.mode import Mode
 
     _require(name, mode)
-    owner = _owner(merchant, platform=False)
+    owner = _owner(merchant, platform=platform)
     if not yes:
-        typer.confirm(f"Destroy version {version} of {name} of {owner}?", abort=True, err=True)
+        whose = owner or "the installation"
+        typer.confirm(f"Destroy version {version} of {name} of {whose}?", abort=True, err=True)
 
     async def work(keys: "OperatorKeys") -> None:
         await keys.destroy(owner, Mode(mode), name, version, actor())

@@ -12,7 +12,7 @@ from strongroom.cli.amounts import shown
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway
 from strongroom.cli.console import errors, out, print_json, print_table
 from strongroom.cli.lists import newest, print_list
-from strongroom.cli.payment import payment_id
+from strongroom.cli.payment_asked import payment_id
 
 _EXAMPLE: Final = "--payment pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _NOTHING: Final = "nothing was posted: no payment was authorized yet"
@@ -95,7 +95,7 @@ def check(
     else:
         table = Table("payment", "", "payment says", "ledger says")
         for each in found["data"]:
-            for name in ("held", "captured", "refunded"):
+            for name in ("held", "captured", "refunded", "disputed"):
                 figures = each[name]
                 if figures["payment"] != figures["ledger"]:
                     table.add_row(

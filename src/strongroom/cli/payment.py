@@ -5,28 +5,22 @@ A decline prints the payment and ends with 1. An outcome that is not known yet i
 with 0. A sealed CVC is read from standard input; a card number is never taken here.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
-from strongroom.cli.amounts import AmountMalformed, has_decimals, read_amount, read_minor_units
-from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, Asked, gateway, metadata, typed, wish
+from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway, metadata, typed, wish
 from strongroom.cli.console import print_json
 from strongroom.cli.lists import newest, print_list
+from strongroom.cli.payment_asked import amount_of, end, minor_units, moment_of, payment_id
+from strongroom.cli.payment_hold import hold, increment
+from strongroom.cli.payment_resolve import resolve
 from strongroom.cli.payment_shown import (
-    is_not_known,
     print_attempts,
-    print_decline,
     print_payment,
     print_payments,
-    say_not_known,
-    say_not_sent,
-    was_not_sent,
 )
-from strongroom.kernel.clock import rfc3339
-from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import is_id
 
 _EXAMPLE: Final = "pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
@@ -50,14 +44,22 @@ def register(app: typer.Typer) -> None:
     noun = typer.Typer(
         no_args_is_help=True, help="Make, capture, cancel, read and list payments of a gateway."
     )
+
     for name, command, example in (
         ("create", create, "--amount 10.50 --currency AED --token tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"),
         ("confirm", confirm, _EXAMPLE),
         ("capture", capture, f"{_EXAMPLE} --amount 4.00 --not-final"),
+        ("increment", increment, f"{_EXAMPLE} --amount 4.00"),
+        ("hold", hold, f"{_EXAMPLE} --capture-at 2034-01-01T12:00:00Z"),
         ("cancel", cancel, f"{_EXAMPLE} --reason duplicate"),
         ("show", show, f"{_EXAMPLE} --json"),
         ("list", list_, "--reference order-1042 --status requires_capture"),
         ("attempts", attempts, _EXAMPLE),
+        (
+            "resolve",
+            resolve,
+            f"{_EXAMPLE} att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB --outcome not_sent --evidence 'their case 4711'",
+        ),
     ):
         noun.command(name, epilog=f"Example: strongroom payment {name} {example}")(command)
     app.add_typer(noun, name="payment")
@@ -65,9 +67,17 @@ def register(app: typer.Typer) -> None:
 
 def create(
     *,
-    amount: str = typer.Option(help=_AMOUNT_HELP),
+    amount: str = typer.Option(help=f"{_AMOUNT_HELP} 0 asks whether the card is good."),
     currency: str = typer.Option(help="ISO 4217, upper case: AED."),
     token: str = typer.Option("", help="The card's token (tok_…)."),
+    customer: str = typer.Option(
+        "", help="Who pays (cus_…); without a token their default card is charged."
+    ),
+    stored: str = typer.Option(
+        "",
+        metavar="INITIATOR:REASON:STAGE",
+        help="That the card is stored: customer:recurring:initial, then merchant:recurring:later.",
+    ),
     cvc: bool = _CVC,
     manual: bool = typer.Option(
         False, "--manual", help="Authorize only; the money moves when you capture."
@@ -75,7 +85,7 @@ def create(
     confirm: bool | None = typer.Option(
         None,
         "--confirm/--no-confirm",
-        help="Charge it now, or later; with a token it is charged now.",
+        help="Charge it now, or later; with a token or a customer it is charged now.",
         show_default=False,
     ),
     connection: str = _CONNECTION,
@@ -84,6 +94,15 @@ def create(
         [], "--metadata", metavar="KEY=VALUE", help="Shown in clear; repeat it for each."
     ),
     return_url: str = _RETURN_URL,
+    estimated: bool = typer.Option(
+        False, "--estimated", help="The amount is an estimate, and may be raised; with --manual."
+    ),
+    capture_at: str = typer.Option(
+        "", metavar="ISO", help="Capture all of it by itself then; with --manual."
+    ),
+    on_expiry: str = typer.Option(
+        "", help="What nobody captured in time: cancel or leave it; with --manual."
+    ),
     idempotency_key: str = _IDEMPOTENCY,
     quiet: bool = _QUIET,
     url: str = URL,
@@ -93,23 +112,28 @@ def create(
 ) -> None:
     """Make a payment, and charge its token unless told not to."""
     body: dict[str, Any] = {
-        "amount": _amount(amount, currency),
+        "amount": 0 if amount == "0" else minor_units(amount, currency),
         "currency": currency,
         "capture_method": "manual" if manual else "automatic",
-        "confirm": bool(token) if confirm is None else confirm,
+        "confirm": bool(token or customer) if confirm is None else confirm,
         **_given(
             token=_of("tok", token),
+            customer=_of("cus", customer),
+            stored_credential=_stored(stored),
             connection=_of("con", connection),
             reference=reference,
             return_url=return_url,
             metadata=metadata(facts),
+            estimated=estimated,
+            capture_at=moment_of(capture_at) if capture_at else "",
+            on_expiry=on_expiry,
         ),
     }
     with gateway(url, ca, key_file) as client:
         if cvc:
             body["cvc"] = typed("Sealed CVC").expose()
         asked = wish(client, "/v1/payments", body, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def confirm(
@@ -135,7 +159,7 @@ def confirm(
         if cvc:
             body["cvc"] = typed("Sealed CVC").expose()
         asked = wish(client, path, body, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def capture(
@@ -159,7 +183,7 @@ def capture(
         if amount:
             body["amount"] = amount_of(client, path, amount)
         asked = wish(client, f"{path}/capture", body, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def cancel(
@@ -180,7 +204,7 @@ def cancel(
     path = f"/v1/payments/{payment_id(payment)}/cancel"
     with gateway(url, ca, key_file) as client:
         asked = wish(client, path, {"reason": reason}, idempotency_key)
-    _end(asked, as_json=as_json, quiet=quiet)
+    end(asked, as_json=as_json, quiet=quiet)
 
 
 def show(
@@ -220,8 +244,8 @@ def list_(
     filters: dict[str, str] = _given(
         reference=reference,
         status=status,
-        created_from=_moment(since) if since else "",
-        created_to=_moment(until) if until else "",
+        created_from=moment_of(since) if since else "",
+        created_to=moment_of(until) if until else "",
         amount="" if amount is None else str(amount),
         last4=last4,
         token=_of("tok", token),
@@ -256,40 +280,9 @@ def attempts(
     )
 
 
-def payment_id(text: str) -> str:
-    """Read a payment's id from the command line."""
-    if not is_id("pay", text):
-        raise typer.BadParameter("a payment's id is pay_ and 26 letters and digits")
-    return text
-
-
-def amount_of(client: Any, path: str, text: str) -> int:
-    """Read an amount of a payment; where it has decimals, the payment is asked for its currency."""
-    return _amount(text, client.ask("GET", path)["currency"] if has_decimals(text) else None)
-
-
-def _amount(text: str, currency: str | None) -> int:
-    try:
-        return read_minor_units(text) if currency is None else read_amount(text, currency)
-    except AmountMalformed as error:
-        raise typer.BadParameter(f"{error}") from None
-    except Invalid:
-        raise typer.BadParameter("this is no ISO 4217 currency, upper case") from None
-
-
-def _moment(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            "a time is a date or a time in ISO 8601, such as 2034-01-01T12:00:00Z"
-        ) from None
-    return rfc3339(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
-
-
 def _of(prefix: str, text: str) -> str:
     if text and not is_id(prefix, text):
-        thing = {"tok": "token", "con": "connection"}[prefix]
+        thing = {"tok": "token", "con": "connection", "cus": "customer"}[prefix]
         raise typer.BadParameter(f"a {thing} is {prefix}_ and 26 letters and digits")
     return text
 
@@ -298,20 +291,11 @@ def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _end(asked: Asked, *, as_json: bool, quiet: bool) -> None:
-    """Print what came of a wish. 1 where the processor declined, or certainly was not asked."""
-    payment = asked.problem["payment"] if asked.problem else asked.answer
-    if as_json:
-        print_json(asked.problem or payment)
-    elif quiet:
-        typer.echo(payment["id"])
-    else:
-        print_payment(payment)
-    if asked.problem:
-        print_decline(asked.problem)
-        raise typer.Exit(1)
-    if was_not_sent(payment):
-        say_not_sent()
-        raise typer.Exit(1)
-    if is_not_known(payment):
-        say_not_known(f"strongroom payment show {payment['id']}")
+def _stored(text: str) -> dict[str, str] | None:
+    """Read what is said of a stored card."""
+    if not text:
+        return None
+    words = text.split(":")
+    if len(words) != 3:  # noqa: PLR2004 - its three members
+        raise typer.BadParameter("--stored is INITIATOR:REASON:STAGE, as merchant:recurring:later")
+    return dict(zip(("initiator", "reason", "stage"), words, strict=True))

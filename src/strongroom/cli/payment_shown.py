@@ -25,6 +25,8 @@ _BALANCES: Final = (
     "disputed",
     "capturable",
     "refundable",
+    "incrementing",
+    "incremented",
 )
 _ADVICE: Final[Mapping[str, str]] = {
     "authenticate": "the customer's bank wants to see them: give a --return-url",
@@ -62,11 +64,28 @@ def print_payment(payment: Mapping[str, Any]) -> None:
         "balances",
         ", ".join(f"{n} {shown(balances[n], currency)}" for n in _BALANCES if balances[n]) or "0",
     )
-    for name in ("connection", "token", "decline_code", "advice", "cancellation_reason"):
+    if payment["capture_before"] and balances["capturable"]:
+        _line("capture before", f"{payment['capture_before'][:19]}Z, then {payment['on_expiry']}")
+    if waits := payment.get("processing"):
+        said = f"{waits['reason']} of {waits['attempt']} since {waits['since'][:19]}Z"
+        again = waits["next_look_at"]
+        _line("waits for", said + (f", looked for again {again[:19]}Z" if again else ""))
+    if payment["capture_at"]:
+        _line("captured by itself at", f"{payment['capture_at'][:19]}Z")
+    for name in (
+        "connection",
+        "customer",
+        "token",
+        "decline_code",
+        "advice",
+        "cancellation_reason",
+    ):
         if payment[name]:
             _line(name.replace("_", " "), payment[name])
     for key, value in payment["metadata"].items():
         _line(key, value)
+    if payment["next_retry_at"]:
+        _line("tried again at", payment["next_retry_at"][:16].replace("T", " "))
     if payment.get("attempt"):
         _line("attempt", _attempt_sentence(payment["attempt"]))
     if payment["discrepancy"]:
@@ -81,7 +100,7 @@ def print_payment(payment: Mapping[str, Any]) -> None:
 
 def print_attempts(attempts: Sequence[Mapping[str, Any]]) -> None:
     """Print attempts, a line each."""
-    table = _table("id", "operation", "amount", "outcome", "basis", "why", "made")
+    table = _table("id", "operation", "amount", "outcome", "basis", "why", "connection", "made")
     for each in attempts:
         table.add_row(
             each["id"],
@@ -90,9 +109,19 @@ def print_attempts(attempts: Sequence[Mapping[str, Any]]) -> None:
             each["outcome"] or "not answered yet",
             each["basis"] or "",
             each["decline_code"] or each["reason"] or "",
+            _where(each),
             each["created_at"][:19].replace("T", " "),
         )
     print_table(table)
+
+
+def _where(attempt: Mapping[str, Any]) -> str:
+    """Say where an attempt went, by which rule, and whether the request went on from there."""
+    route = attempt.get("route") or {}
+    said = f"{attempt['connection']}"
+    if route.get("rule"):
+        said += f"\n{route['rule']} (version {route['version']})"
+    return said + "\nwent on" if route.get("onward") == "failed_over" else said
 
 
 def print_refunds(refunds: Sequence[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import typer
 from strongroom.cli.calling import CA, JSON, KEY_FILE, URL, gateway, metadata, wish
 from strongroom.cli.console import print_json
 from strongroom.cli.lists import print_list
-from strongroom.cli.payment import amount_of, payment_id
+from strongroom.cli.payment_asked import amount_of, payment_id
 from strongroom.cli.payment_shown import print_decline, print_refunds, say_not_known
 from strongroom.kernel.ids import is_id
 

@@ -37,6 +37,9 @@ def simulator(
         False, "--encrypted", help="Encrypt webhooks (AES-256-GCM) instead of signing them."
     ),
     latency_ms: float = typer.Option(0, min=0, max=60_000, help="How long each answer takes."),
+    hold_seconds: float = typer.Option(
+        604_800, min=1, max=7_776_000, help="How long authorizations hold, it says."
+    ),
     seed: int | None = typer.Option(
         None, help="Let two in a hundred requests meet each fault, drawn by this seed."
     ),
@@ -63,6 +66,7 @@ def simulator(
         host=listen,
         port=port,
         latency_ms=latency_ms,
+        hold_seconds=hold_seconds,
         public_url=public_url or None,
         authority=ca,
     )

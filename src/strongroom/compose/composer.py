@@ -28,6 +28,7 @@ from strongroom.compose.edges import callers_of, gate_of, reached_from
 from strongroom.compose.key_periods import watch_periods
 from strongroom.compose.key_schedule import core_schedule, on_schedule
 from strongroom.compose.operators import Operators
+from strongroom.compose.payment_work import start_worker
 from strongroom.compose.process import present
 from strongroom.compose.site import (
     answers_of,
@@ -51,6 +52,7 @@ from strongroom.jobs import Task
 from strongroom.keys import KeyName, Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.payments.customers.columns import COLUMNS as CUSTOMER_COLUMNS
 from strongroom.vault.internal import api as internal_api
 from strongroom.vault.internal.api import InternalPort
 from strongroom.vault.outbox.service import VaultOutbox
@@ -122,7 +124,8 @@ class Composer(Operators):
         await self._core_role(database)
         await self.sealer(Domain.CORE)
         self.periodic([Task("core-partitions", PARTITION_SECONDS, partitions_of(database))])
-        reseal_in(self, "gateway", database, keyring, recorder, GATEWAY_COLUMNS)
+        columns = (*GATEWAY_COLUMNS, *CUSTOMER_COLUMNS)
+        reseal_in(self, "gateway", database, keyring, recorder, columns)
         state = payment_parts.gateway_state(self, database, keyring, recorder)
         return await self._listener(
             "gateway",
@@ -194,7 +197,7 @@ class Composer(Operators):
         recorder = await self.recorder(database, keyring)
         await self._core_role(database)
         reseal_in(self, "worker", database, keyring, recorder, WORKER_COLUMNS)
-        self._worker = payment_parts.start_worker(self, database, keyring, recorder)
+        self._worker = start_worker(self, database, keyring, recorder)
         self._worker_recorder = recorder
 
     async def operations(self) -> Edge:

@@ -18,10 +18,16 @@ from strongroom.keys.reseal.model import Reseal
 from strongroom.keys.reseal.runner import ROUND_EVERY_SECONDS, Ended, Resealer
 from strongroom.keys.reseal.service import CoreKeys, KeyOf, Record, What
 from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.payments.customers.columns import COLUMNS as CUSTOMER_COLUMNS
 from strongroom.webhooks.columns import GATEWAY_COLUMNS, WORKER_COLUMNS
 
 #: Every column of the core database that holds what is sealed. A test compares it with the schema.
-CORE_COLUMNS: Final = (*IDENTITY_COLUMNS, *GATEWAY_COLUMNS, *WORKER_COLUMNS)
+CORE_COLUMNS: Final = (
+    *IDENTITY_COLUMNS,
+    *CUSTOMER_COLUMNS,
+    *GATEWAY_COLUMNS,
+    *WORKER_COLUMNS,
+)
 _ACTIONS: Final = {
     What.ROTATED: Action.KEYS_DATA_KEY_ROTATED,
     What.RESEAL_STARTED: Action.KEYS_RESEAL_STARTED,

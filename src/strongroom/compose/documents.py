@@ -21,8 +21,26 @@ from strongroom.identity.services import api as services_api
 from strongroom.identity.sessions import api as sessions_api
 from strongroom.identity.sso import api as sso_api
 from strongroom.payments import api as payments_api
-from strongroom.payments import books_api, connections_api
-from strongroom.payments.wire import EVENT_DATA
+from strongroom.payments import (
+    books_api,
+    connections_api,
+    credentials_api,
+    disputes_api,
+    holds_api,
+    resolving_api,
+)
+from strongroom.payments.brakes import api as brakes_api
+from strongroom.payments.brakes.wire import EVENT_DATA as BRAKE_EVENT_DATA
+from strongroom.payments.customers import api as customers_api
+from strongroom.payments.customers.wire import EVENT_DATA as CUSTOMER_EVENT_DATA
+from strongroom.payments.disputes_wire import EVENT_DATA as DISPUTE_EVENT_DATA
+from strongroom.payments.events_wire import EVENT_DATA
+from strongroom.payments.health import api as health_api
+from strongroom.payments.receipts import api as receipts_api
+from strongroom.payments.retries import api as retries_api
+from strongroom.payments.routing import api as routing_api
+from strongroom.payments.settlement import api as settlement_api
+from strongroom.payments.settlement.wire import EVENT_DATA as SETTLEMENT_EVENT_DATA
 from strongroom.vault import api as vault_api
 from strongroom.vault.containers import api as containers_api
 from strongroom.vault.erasure import api as erasure_api
@@ -57,8 +75,19 @@ VAULT_ROUTES: Final = (
 GATEWAY_ROUTES: Final = (
     *identity_api.ROUTES,
     *payments_api.ROUTES,
+    *brakes_api.ROUTES,
     *books_api.ROUTES,
+    *disputes_api.ROUTES,
+    *holds_api.ROUTES,
+    *settlement_api.ROUTES,
+    *resolving_api.ROUTES,
+    *receipts_api.ROUTES,
     *connections_api.CONNECTION_ROUTES,
+    *customers_api.ROUTES,
+    *retries_api.ROUTES,
+    *routing_api.ROUTES,
+    *credentials_api.ROUTES,
+    *health_api.ROUTES,
     *webhooks_api.ROUTES,
     *audit_api.ROUTES,
     *operations.ROUTES,
@@ -107,7 +136,14 @@ def gateway_document() -> bytes:
 
 def events_document() -> bytes:
     """Return the JSON schema of every event, by its type."""
-    known = {**EVENT_DATA, **VAULT_EVENT_DATA}
+    known = {
+        **BRAKE_EVENT_DATA,
+        **CUSTOMER_EVENT_DATA,
+        **DISPUTE_EVENT_DATA,
+        **EVENT_DATA,
+        **SETTLEMENT_EVENT_DATA,
+        **VAULT_EVENT_DATA,
+    }
     return json.dumps(event_schemas(known), indent=2, sort_keys=True).encode() + b"\n"
 
 

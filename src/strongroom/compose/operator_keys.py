@@ -208,6 +208,10 @@ class OperatorKeys:
     async def destroy(self, merchant: str, mode: Mode, name: str, version: int, actor: str) -> None:
         """Destroy a version that nothing is sealed under. Raises as `KeyRotation.destroy` and `CoreKeys.destroy`."""
         key = _rotated(name)
+        if not merchant and key is KeyName.RECEIPT_SIGNING_SEED:
+            of = KeyOf(PLATFORM, "", key)
+            await self._withdraw_receipt_key(version, self._recorded(of, actor))
+            return
         if not merchant:
             raise KeyInUse("older versions of the platform's keys go on verifying")
         if key in ROTATABLE:
@@ -244,6 +248,25 @@ class OperatorKeys:
             vault = self._parts[Domain.VAULT]
             await reseal_canary(vault.database, vault.keyring)
         return newest
+
+    async def _withdraw_receipt_key(self, version: int, record: Record) -> None:
+        """Publish a receipt key no more, and let nobody sign with it: what it has signed is not believed from now on.
+
+        Raises:
+            KeyInUse: it is the newest, which signs, or will.
+            KeyVersionUnknown: there is none of that number.
+        """
+        name, part = KeyName.RECEIPT_SIGNING_SEED, self._parts[Domain.CORE]
+        rows = await part.table.versions(PLATFORM_MERCHANT, PLATFORM_MODE, name)
+        if version not in {row.version for row in rows}:
+            raise KeyVersionUnknown
+        if version == max(row.version for row in rows):
+            raise KeyInUse("it is the newest version: rotate it first")
+
+        async def within(tx: Transaction, row: DataKeyRow) -> None:
+            await record(tx, What.DESTROYED, row.version)
+
+        await part.keyring.destroy(PLATFORM_MERCHANT, PLATFORM_MODE, name, version, within)
 
     def _recorded(self, of: KeyOf, actor: str) -> Record:
         recorder = self._parts[Domain.CORE].recorder

@@ -56,6 +56,7 @@ from strongroom.vault.sealing import NUMBER_FIELD, CardSealer
 from strongroom.vault.search.limiter import NumberLimiter
 from strongroom.vault.search.service import TokenSearch
 from strongroom.vault.tokens import Tokens
+from strongroom.vault.uses import UseRows
 from strongroom.vault.writes import TokenSink
 
 BULK_CALLS_WAITING_MAX: Final = 32
@@ -173,6 +174,8 @@ def forwarding_for_payments(parts: VaultParts) -> tuple[VaultForwarder, VaultCon
     process.on_close(connections.close)
     forwarder = VaultForwarder(
         database=parts.database,
+        # One batch at a time: what comes meanwhile goes together, as payments' own changes do.
+        uses=process.writer(UseRows(parts.database), "card_uses", rows_max=64, in_flight_max=1),
         sealer=parts.sealer,
         details=DetailSealer(parts.sealer),
         epochs=parts.epochs,

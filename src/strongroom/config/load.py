@@ -39,6 +39,8 @@ CLIENT_AUTHORITY: Final = "STRONGROOM_CA"
 #: Only names of nobody's standard: a header that means something else must not be believed as a certificate.
 _HEADER_NAME: Final = re.compile(r"x-[a-z0-9][a-z0-9-]{0,62}")
 #: As browsers print one (RFC 6454 §6.1): a host name, as passkeys belong to no bare address; plain HTTP only here.
+#: A connection is tested no more often.
+PROBE_SECONDS_MIN: Final = 60
 _ORIGIN: Final = re.compile(
     r"(?:https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|http://localhost)"
     r"(?::[1-9][0-9]{0,4})?"
@@ -249,8 +251,21 @@ def _paths(text: str, variables: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(_path(word, variables) for word in _words(text, variables))
 
 
+def _cancel_or_leave(text: str, _variables: Mapping[str, str]) -> str:
+    if text not in {"cancel", "leave"}:
+        raise ValueError("expected cancel or leave")
+    return text
+
+
 def _counts(text: str, variables: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(_count(word, variables) for word in _words(text, variables))
+
+
+def _probe_seconds(text: str, variables: Mapping[str, str]) -> int:
+    seconds = _count_or_zero(text, variables)
+    if 0 < seconds < PROBE_SECONDS_MIN:
+        raise ValueError(f"expected 0 (never), or {PROBE_SECONDS_MIN} seconds at least")
+    return seconds
 
 
 def _origin(text: str, _variables: Mapping[str, str]) -> str:
@@ -353,8 +368,14 @@ _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str]], Any]]] = {
     "egress_loopback": _words,
     "egress_ca": _path,
     "processor_timeout_seconds": _count,
+    "connection_probe_seconds": _probe_seconds,
     "recovery_delays_seconds": _counts,
+    "recovery_people_seconds": _count,
+    "hold_default_seconds": _count,
+    "hold_soon_seconds": _count_or_zero,
+    "hold_on_expiry": _cancel_or_leave,
     "delivery_delays_seconds": _counts,
+    "settlement_kept_days": _count,
     "worker": _truth,
     "worker_poll_ms": _count,
     "key_backup_days": _count,

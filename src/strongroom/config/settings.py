@@ -317,16 +317,54 @@ class Settings(VaultSettings):
         default=20,
         metadata=says("How long a processor may take to answer; then the outcome is unknown."),
     )
+    connection_probe_seconds: int = field(
+        default=0,
+        metadata=says(
+            "How often each active connection is tested by itself, in seconds, at least 60; 0: never. A test asks the "
+            "processor for the account and moves no money."
+        ),
+    )
     recovery_delays_seconds: tuple[int, ...] = field(
         default=(5, 30, 300, 3_600, 86_400),
         metadata=says(
             "Waits between two looks at an attempt whose outcome is not known; the last one repeats."
         ),
     )
+    recovery_people_seconds: int = field(
+        default=604_800,
+        metadata=says(
+            "After so long an attempt whose outcome nobody found out is left to people (payment.unresolved)."
+        ),
+    )
+    hold_default_seconds: int = field(
+        default=432_000,
+        metadata=says(
+            "How long an authorization is taken to hold where neither its processor nor its scheme says so."
+        ),
+    )
+    hold_soon_seconds: int = field(
+        default=86_400,
+        metadata=says(
+            "How long before a hold ends its merchant is told (payment.capture_due_soon)."
+        ),
+    )
+    hold_on_expiry: str = field(
+        default="cancel",
+        metadata=says(
+            "What is done with a hold that nobody captured when it ends, unless its payment says: cancel or leave."
+        ),
+    )
     delivery_delays_seconds: tuple[int, ...] = field(
         default=(5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
         metadata=says(
             "Waits between two tries to deliver an event to an endpoint; behind the last one it is given up."
+        ),
+    )
+    settlement_kept_days: int = field(
+        default=400,
+        metadata=says(
+            "Days after which a settlement report goes, with what its lines were found to be. Its audit record, with "
+            "digest and counts, stays."
         ),
     )
     worker: bool = field(

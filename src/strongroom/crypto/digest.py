@@ -4,6 +4,7 @@
 import hashlib
 import hmac
 from pathlib import Path
+from typing import NoReturn
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -47,6 +48,24 @@ class Sha256:
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the HMAC-SHA-256 of the data under the key (RFC 2104): 32 bytes."""
     return hmac.digest(key, data, "sha256")
+
+
+class HmacSha256:
+    """HMAC-SHA-256 under one key for many short texts (RFC 2104): the key is worked in once."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = hmac.new(key, digestmod=hashlib.sha256)
+
+    def of(self, data: bytes) -> bytes:
+        """Return the MAC of the data: 32 bytes."""
+        mac = self._keyed.copy()
+        mac.update(data)
+        return mac.digest()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key cannot be pickled")
 
 
 def hmac_sha512(key: bytes, data: bytes) -> bytes:

@@ -6,6 +6,7 @@ Reading and writing are different types: a function that takes `ReadOnly` cannot
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from strongroom.db.dial import dial
 from strongroom.db.errors import DatabaseAway, translated
 from strongroom.db.queries import Query
 from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.invariant import invariant
 
 Record: TypeAlias = asyncpg.Record
 Rows: TypeAlias = Sequence[Record]
@@ -29,6 +31,8 @@ IDLE_IN_TRANSACTION_TIMEOUT_SECONDS: Final = 10
 CONNECT_TIMEOUT_SECONDS: Final = 5
 ACQUIRE_TIMEOUT_SECONDS: Final = 3
 POOL_CONNECTIONS_MAX: Final = 8
+#: Ids of merchants, divided by commas.
+_STATED: Final = re.compile(r"[A-Za-z0-9_,]*")
 
 
 class ReadOnly(Protocol):
@@ -139,13 +143,18 @@ async def transaction_on(
     connection: "asyncpg.pool.PoolConnectionProxy", merchants: Sequence[MerchantId]
 ) -> AsyncIterator[Transaction]:
     """Open a transaction on a connection that its user keeps (a session's lock), for these merchants' rows."""
+    stated = ",".join(merchants)
+    invariant(_STATED.fullmatch(stated) is not None, "merchants are stated by their ids")
+    bound = _Bound(connection)
     try:
-        async with connection.transaction():
-            await connection.execute(
-                "select set_config('strongroom.merchants', $1, true)", ",".join(merchants)
-            )
-            bound = _Bound(connection)
+        # Both in one round trip, as text without parameters: ids need no quoting.
+        await connection.execute(f"begin; set local strongroom.merchants = '{stated}'")
+        try:
             yield bound
+        except BaseException:
+            await connection.execute("rollback")
+            raise
+        await connection.execute("commit")
     except Exception as error:
         ours = _ours(error)
         if ours is error:

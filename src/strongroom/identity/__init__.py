@@ -8,6 +8,17 @@ from strongroom.identity.access.model import Due as AccessDue
 from strongroom.identity.access.model import Item as AccessItem
 from strongroom.identity.access.model import Review as AccessReview
 from strongroom.identity.errors import KeyRefused, KeyUnknown, MerchantUnknown
+from strongroom.identity.jose import (
+    EDDSA,
+    Ed25519Signer,
+    JoseRefused,
+    PublicKey,
+    ed25519_public_key,
+    header_of,
+    public_key,
+    strict_json,
+    verified,
+)
 from strongroom.identity.model import ApiKey, KeyWish, Merchant, NewKey
 from strongroom.identity.networks.model import AllowList, ListMode, ListWish
 from strongroom.identity.networks.ports import Changer, Networks
@@ -21,6 +32,7 @@ from strongroom.identity.sso.model import Provider, ProviderBy, ProviderTerms, R
 from strongroom.identity.sso.ports import ProviderBook
 
 __all__ = [
+    "EDDSA",
     "AccessBy",
     "AccessDecision",
     "AccessDue",
@@ -31,7 +43,9 @@ __all__ = [
     "AllowList",
     "ApiKey",
     "Changer",
+    "Ed25519Signer",
     "Identity",
+    "JoseRefused",
     "KeyRefused",
     "KeyUnknown",
     "KeyWish",
@@ -49,10 +63,16 @@ __all__ = [
     "ProviderBook",
     "ProviderBy",
     "ProviderTerms",
+    "PublicKey",
     "RoleRule",
     "Service",
     "ServiceBook",
     "ServiceWish",
     "SigningKeyBook",
     "SigningKeyInfo",
+    "ed25519_public_key",
+    "header_of",
+    "public_key",
+    "strict_json",
+    "verified",
 ]

@@ -124,13 +124,13 @@ def _no_constant(_text: str) -> Any:
     raise JoseRefused("json")  # NaN and Infinity are Python's, not JSON's
 
 
-def split(text: str) -> tuple[str, str, str]:
+def split(text: str, characters_max: int = COMPACT_CHARACTERS_MAX) -> tuple[str, str, str]:
     """Return the three segments of a compact JWS.
 
     Raises:
         JoseRefused: `form`: it is too long, not ASCII, or has another number of parts.
     """
-    if len(text) > COMPACT_CHARACTERS_MAX or not text.isascii():
+    if len(text) > characters_max or not text.isascii():
         raise JoseRefused("form")
     parts = text.split(".")
     if len(parts) != _SEGMENTS or not all(parts):
@@ -138,13 +138,15 @@ def split(text: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-def header_of(text: str, members: frozenset[str]) -> Json:
+def header_of(
+    text: str, members: frozenset[str], characters_max: int = COMPACT_CHARACTERS_MAX
+) -> Json:
     """Return a compact JWS's header, which has these members at most.
 
     Raises:
         JoseRefused: `header`, `algorithm`, or a fault of its form.
     """
-    header = strict_json(decode_segment(split(text)[0]))
+    header = strict_json(decode_segment(split(text, characters_max)[0]))
     if header.keys() - members:  # crit, jku, x5u, x5c, b64 …
         raise JoseRefused("header")
     if header.get("alg") not in ALGORITHMS:
@@ -152,13 +154,13 @@ def header_of(text: str, members: frozenset[str]) -> Json:
     return header
 
 
-def verified(text: str, key: PublicKey) -> bytes:
+def verified(text: str, key: PublicKey, characters_max: int = COMPACT_CHARACTERS_MAX) -> bytes:
     """Return the payload of a compact JWS that this key has signed, with the key's own algorithm.
 
     Raises:
         JoseRefused: `signature`, or a fault of its form.
     """
-    for segment in split(text):
+    for segment in split(text, characters_max):
         decode_segment(segment)
     try:
         checked = jws.deserialize_compact(

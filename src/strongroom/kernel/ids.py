@@ -16,6 +16,7 @@ AuditId = NewType("AuditId", str)
 PaymentId = NewType("PaymentId", str)
 AttemptId = NewType("AttemptId", str)
 RefundId = NewType("RefundId", str)
+DisputeId = NewType("DisputeId", str)
 ConnectionId = NewType("ConnectionId", str)
 EventId = NewType("EventId", str)
 EndpointId = NewType("EndpointId", str)
@@ -35,12 +36,15 @@ ImportId = NewType("ImportId", str)
 ImportKeyId = NewType("ImportKeyId", str)
 ErasureId = NewType("ErasureId", str)
 OutboxId = NewType("OutboxId", str)
+ReportId = NewType("ReportId", str)
+CustomerId = NewType("CustomerId", str)
+MandateId = NewType("MandateId", str)
 
 #: Every prefix that exists. A prefix once shipped is never given another meaning.
 PREFIXES: Final = frozenset(
     (
         "mer tok pay att ref dsp cus con evt whe dlv key usr ses apr aud req cvk ntc svc inv psk net sso rvw brk "
-        "rul dst job ers imp imk obx"
+        "rul dst job ers imp imk obx rcn blk inc mnd"
     ).split()
 )
 
@@ -64,6 +68,24 @@ def encode_id(prefix: str, milliseconds: int, entropy: bytes) -> str:
         f"{pairs[low >> 50]}{pairs[(low >> 40) & 1023]}{pairs[(low >> 30) & 1023]}{pairs[(low >> 20) & 1023]}"
         f"{pairs[(low >> 10) & 1023]}{pairs[low & 1023]}"
     )
+
+
+#: From a random byte to a character: five of its bits.
+_CHARACTERS: Final = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+
+
+def id_start(milliseconds: int) -> str:
+    """Return the first ten characters of the ids of a millisecond."""
+    pairs = _PAIRS
+    return (
+        f"{pairs[milliseconds >> 40]}{pairs[(milliseconds >> 30) & 1023]}{pairs[(milliseconds >> 20) & 1023]}"
+        f"{pairs[(milliseconds >> 10) & 1023]}{pairs[milliseconds & 1023]}"
+    )
+
+
+def print_id(prefix: str, start: str, entropy: bytes) -> str:
+    """Print an id from `id_start` and sixteen random bytes, of each of which five bits are used."""
+    return f"{prefix}_{start}{entropy.translate(_CHARACTERS).decode()}"
 
 
 def is_id(prefix: str, text: str) -> bool:

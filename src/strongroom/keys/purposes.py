@@ -47,8 +47,14 @@ class KeyName(enum.StrEnum):
     CARD = "card"
     CHECKPOINT_SEED = "checkpoint_seed"
     CREDENTIALS = "credentials"
+    #: Seals who a merchant's customers are, and from where they agreed.
+    CUSTOMER_DATA = "customer_data"
+    #: Hashes the e-mail addresses of customers, where they are looked for.
+    CUSTOMER_HASH = "customer_hash"
     FINGERPRINT = "fingerprint"
     IDEMPOTENCY = "idempotency"
+    #: Signs receipts of payments; its older versions go on being published.
+    RECEIPT_SIGNING_SEED = "receipt_signing_seed"
     REFRESH_TOKENS = "refresh_tokens"
     REQUEST_FINGERPRINT = "request_fingerprint"
     TOKEN_SIGNING_SEED = "token_signing_seed"  # noqa: S105 - a key's name
@@ -90,9 +96,12 @@ _PURPOSES: Final[Mapping[KeyName, Purpose]] = {
     KeyName.CARD: Purpose.CARD,
     KeyName.CHECKPOINT_SEED: Purpose.AUDIT,
     KeyName.CREDENTIALS: Purpose.CREDENTIAL,
+    KeyName.CUSTOMER_DATA: Purpose.IDENTITY,
+    KeyName.CUSTOMER_HASH: Purpose.IDENTITY,
     KeyName.FINGERPRINT: Purpose.CARD,
     KeyName.IDEMPOTENCY: Purpose.CARD,
     KeyName.LOGIN_HASH: Purpose.IDENTITY,
+    KeyName.RECEIPT_SIGNING_SEED: Purpose.IDENTITY,
     KeyName.REFRESH_TOKENS: Purpose.IDENTITY,
     KeyName.REQUEST_FINGERPRINT: Purpose.IDENTITY,
     KeyName.TOKEN_SIGNING_SEED: Purpose.IDENTITY,

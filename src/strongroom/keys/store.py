@@ -104,7 +104,7 @@ class PostgresDataKeyTable:
 
     async def destroy(self, row: DataKeyRow, within: Within | None = None) -> None:
         """Keep a version as destroyed; `within` may refuse before."""
-        async with self._database.transaction([MerchantId(row.merchant)]) as tx:
+        async with self._database.transaction([MerchantId(row.merchant), *self.witness_sees]) as tx:
             if within is not None:
                 await within(tx, row)
             await tx.run(_QUERIES["update_data_key"], *_changed(row))

@@ -11,6 +11,8 @@ import msgspec
 
 from strongroom.http.problems import TITLES, TYPE_PREFIX
 from strongroom.http.request import JSON, PROBLEM_JSON
+from strongroom.payments.checks import failed_checks, is_to_be_released
+from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Attempt, Loaded, Outcome, Payment, Refund
 from strongroom.payments.wire import ProblemOfPayment, payment_out, refund_out
 
@@ -46,6 +48,8 @@ def answer_of(
     """Answer with a payment, or with its refund where the request was for one."""
     if attempt is not None and attempt.outcome is Outcome.DECLINED:
         return Answered(DECLINED, _encode(_problem(payment, attempt, refund, claim)))
+    if attempt is not None and is_to_be_released(attempt):
+        return Answered(DECLINED, _encode(_released(payment, attempt, claim)))
     shown = payment_out(payment, attempt) if refund is None else refund_out(refund)
     status = 201 if created or refund is not None else 200
     if attempt is not None and attempt.is_open and attempt.action_url is None:
@@ -67,4 +71,44 @@ def _problem(
         decline_code=attempt.decline_code,
         advice=attempt.advice,
         refund=None if refund is None else refund_out(refund),
+    )
+
+
+def kept_status(loaded: Loaded, attempt_id: str, answer: Answered) -> int:
+    """Return the status that repeats are told; 202 where an approval is about to be released: how it then stands."""
+    attempt = loaded.attempt(attempt_id)
+    releases = attempt is not None and is_to_be_released(attempt)
+    return ACCEPTED if releases else answer.status
+
+
+def refused_answer(payment: Payment, *, claim: str) -> Answered:
+    """Answer with a payment that the merchant's own brakes refused: declined by us, and no more is said of why."""
+    problem = ProblemOfPayment(
+        type=TYPE_PREFIX + "declined",
+        title=TITLES[DECLINED],
+        status=DECLINED,
+        code="declined",
+        detail="refused by your own brakes: no processor was asked",
+        request_id=claim,
+        payment=payment_out(payment),
+        decline_code=payment.decline_code,
+        advice=payment.advice,
+    )
+    return Answered(DECLINED, _encode(problem))
+
+
+def _released(payment: Payment, attempt: Attempt, request_id: str) -> ProblemOfPayment:
+    """Print an approval whose checks failed, and that its merchant has released for that."""
+    avs = any(word.startswith("avs") for word in failed_checks(attempt))
+    code = DeclineCode.AVS_MISMATCH if avs else DeclineCode.INCORRECT_CVC
+    return ProblemOfPayment(
+        type=TYPE_PREFIX + "declined",
+        title=TITLES[DECLINED],
+        status=DECLINED,
+        code="declined",
+        detail="approved, and released by your policy: a check of the address or the CVC failed",
+        request_id=request_id,
+        payment=payment_out(payment, attempt),
+        decline_code=code.value,
+        advice=ADVICE[code].value,
     )

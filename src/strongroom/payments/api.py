@@ -27,7 +27,9 @@ from strongroom.kernel.invariant import Bug
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
 from strongroom.payments.answers import Answered
+from strongroom.payments.holds_wire import IncrementIn
 from strongroom.payments.model import Status
+from strongroom.payments.processing_wire import processing_out
 from strongroom.payments.reading import PAGE_ROWS_MAX, Payments, Search
 from strongroom.payments.repeats import CREATE, Wish
 from strongroom.payments.service import PaymentService
@@ -225,9 +227,15 @@ async def read_payment(
 ) -> PaymentOut:
     """Return a payment."""
     principal = principal_of(request)
-    return payment_out(
-        await state.payments.payments.one(principal.merchant, principal.mode, payment_id)
-    )
+    payments: Payments = state.payments.payments
+    payment = await payments.one(principal.merchant, principal.mode, payment_id)
+    waits = None
+    if payment.status is Status.PROCESSING:
+        waits = await payments.waited_for(payment)
+    shown = payment_out(payment)
+    if waits is None:
+        return shown
+    return msgspec.structs.replace(shown, processing=processing_out(*waits))
 
 
 @get(
@@ -297,6 +305,31 @@ async def capture_payment(
     desk: Desk = state.payments
     wish = await _wish(desk, request_of(request), _route(payment_id, "capture"), data)
     return as_response(_printed(await desk.service.capture(payment_id, data, wish)))
+
+
+@post(
+    "/v1/payments/{payment_id:str}/increment",
+    requires=Permission.PAYMENTS_PAYMENT_INCREMENT,
+    status_code=200,
+    summary="Hold more",
+    description=(
+        "Raises what is authorized by an amount, of a payment that was made with `estimated` and of which nothing was "
+        "captured or released. Whatever comes of it, what was held before stays held."
+    ),
+    tags=["payments"],
+    responses=_outcomes(200, known="The payment as it now is"),
+)
+async def increment_payment(
+    request: LitestarRequest[Any, Any, State],
+    data: Annotated[IncrementIn, Body(examples=[Example(value={"amount": 500})])],
+    state: State,
+    payment_id: str,
+    idempotency_key: IdempotencyKey,  # noqa: ARG001 - documents the header; `_wish` reads it
+) -> Response[bytes]:
+    """Hold more."""
+    desk: Desk = state.payments
+    wish = await _wish(desk, request_of(request), _route(payment_id, "increment"), data)
+    return as_response(_printed(await desk.service.increment(payment_id, data, wish)))
 
 
 @post(
@@ -397,6 +430,7 @@ ROUTES: Final = (
     list_attempts,
     confirm_payment,
     capture_payment,
+    increment_payment,
     cancel_payment,
     create_refund,
     list_refunds,

@@ -21,9 +21,12 @@ from strongroom.payments.calls import (
     is_too_late,
     surprised,
 )
+from strongroom.payments.checks import is_to_be_released
+from strongroom.payments.continuing import Continuations
 from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import CommandNotTaken
 from strongroom.payments.findings import settle, told_in_time
+from strongroom.payments.holds import holds_now
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -33,16 +36,30 @@ from strongroom.payments.model import (
     Loaded,
     Outcome,
 )
-from strongroom.payments.ports import Adapter, AnswerSurprising, Command, FindsAtPayment
+from strongroom.payments.ports import (
+    Adapter,
+    AnswerSurprising,
+    Command,
+    FindsAtPayment,
+    FindsByName,
+    Increments,
+)
 from strongroom.payments.preparing import (
     NOT_PREPARED,
     Preparations,
     is_prepared_since,
     never_prepared,
 )
-from strongroom.payments.records import RECOVERY, Act, Extras
-from strongroom.payments.store import Change, KeyDone, Taken
-from strongroom.vault import Forward, Forwarded, Template
+from strongroom.payments.records import RECOVERY, RELEASE, Act, Extras
+from strongroom.payments.routing.way import Onward
+from strongroom.payments.store import Change, JobChange, KeyDone, Taken
+from strongroom.vault import (
+    CredentialSlot,
+    Forward,
+    Forwarded,
+    StoredCredentialFacts,
+    Template,
+)
 
 #: Makes the answer to a request's key from the payment as it then is.
 Finish = Callable[[Loaded, str], KeyDone]
@@ -54,6 +71,7 @@ class Attempts:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._preparations = Preparations(parts)
+        self.continuations = Continuations(parts)
 
     async def send(
         self,
@@ -64,21 +82,28 @@ class Attempts:
         cvc: str | None,
         single_use: bool,
         finish: Finish | None,
+        onward: Onward | None = None,
     ) -> Loaded:
         """Ask the processor, and save what it answered. `single_use`: a success makes the token lasting.
+
+        Where `onward` begins the next attempt of the wish, that is saved in the same commit, and is not sent yet.
 
         The attempt is committed. Crash here: the processor was never asked, but the row cannot know: `unknown`, found
         out by `look` when the lease is over.
         """
         ready = await self._preparations.ready(loaded, attempt, act, cvc=cvc)
         if isinstance(ready, Found):
-            return await self.settle(loaded, attempt.attempt_id, ready, act, finish=finish)
+            return await self.settle(
+                loaded, attempt.attempt_id, ready, act, finish=finish, onward=onward
+            )
         loaded, attempt = ready.loaded, ready.attempt
         found = await self._asked(loaded, attempt, act, cvc=ready.cvc, saved_at=ready.saved_at)
         # Crash here: the processor may have acted. The same look finds it, under the same reference and key.
-        if single_use and found.outcome is Outcome.APPROVED:
-            await self._keep_token(loaded, attempt, act)
-        return await self.settle(loaded, attempt.attempt_id, found, act, finish=finish)
+        if found.outcome is Outcome.APPROVED and (single_use or _begins(loaded)):
+            await self._keep_token(loaded, attempt, act, found)
+        return await self.settle(
+            loaded, attempt.attempt_id, found, act, finish=finish, onward=onward
+        )
         # Crash after this: the outcome is ours, its event is in the same commit, and the key answers its repeats.
 
     async def settle(
@@ -91,6 +116,7 @@ class Attempts:
         finish: Finish | None = None,
         extras: Extras | None = None,
         waits: Callable[[Loaded, Attempt], bool] | None = None,
+        onward: Onward | None = None,
     ) -> Loaded:
         """Save what is known of an attempt now. Saving the same twice changes nothing the second time.
 
@@ -107,10 +133,18 @@ class Attempts:
             if waits is not None and waits(known, attempt):
                 return None
             now = parts.clock.now()
-            decided = settle(known, attempt, told_in_time(attempt, found, now), now)
+            told = told_in_time(attempt, found, now)
+            if holds_now(attempt.operation, told):
+                told = parts.scribe.holds.completed(known.payment, attempt.created_at, told)
+            decided = settle(known, attempt, told, now)
+            ends = True
+            if onward is not None:
+                decided, ends = onward.after(known, attempt, decided, now)
             saw.append(decided)
             more = extras or Extras()
-            if finish is not None:
+            if releases := released_for_checks(attempt, decided, now):
+                more = replace(more, jobs=[*more.jobs, *releases])
+            if finish is not None and ends:
                 more = replace(more, done=finish(after(known, decided), attempt_id))
             if not decided.changed and more == Extras():
                 return None
@@ -118,9 +152,21 @@ class Attempts:
 
         settled = await parts.changes.apply(loaded, decide, also_attempt=attempt_id)
         self._tell(saw, loaded)
+        for each in saw:
+            for saved in each.attempts:
+                await self._parts.watch(saved)
         if isinstance(settled, Taken):
             raise Bug("settling claims no key")
         return settled
+
+    async def require_raises(self, loaded: Loaded) -> None:
+        """Refuse to raise what is held where its processor raises nothing from here. Raises CommandNotTaken."""
+        payment, book = loaded.payment, self._parts.connections
+        if payment.connection_id is None:
+            return
+        connection = await book.one(payment.merchant_id, payment.mode, payment.connection_id)
+        if not isinstance(book.adapter(connection), Increments):
+            raise CommandNotTaken("this processor raises no authorizations from here")
 
     async def look(self, loaded: Loaded, attempt: Attempt) -> Loaded:
         """Find out what became of an attempt, and save it. Safe to repeat."""
@@ -138,8 +184,15 @@ class Attempts:
         if never_prepared(adapter, command_of(parts, loaded, attempt, with_cvc=False)):
             # What asks for money goes out after the instrument is saved: here is none, so it never did.
             return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason=NOT_PREPARED)
+        brought = await self.continuations.brought(attempt, connection, adapter)
+        if brought is not None:
+            return brought
         if connection.finding is Finding.BY_REFERENCE:
             found = await self._found_by_reference(loaded, attempt, connection, adapter, act)
+        elif attempt.outcome is Outcome.PENDING and isinstance(adapter, FindsByName):
+            named = adapter.find_by_name(attempt)
+            if named is not None:
+                found = await self._found_by(named, attempt, connection, adapter, act)
         elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:
             # A replay would only say "pending" again: what a processor promised to tell, it tells by a notice.
             found = await self._found_by_replay(loaded, attempt, adapter, act)
@@ -149,7 +202,7 @@ class Attempts:
         """Save what was found out about an attempt that nobody waits for any more."""
         act = Act(RECOVERY, Origin(), self._parts.clock.now())
         if found.outcome is Outcome.APPROVED and attempt.operation.authorizes:
-            await self._keep_token(loaded, attempt, act)
+            await self._keep_token(loaded, attempt, act, found)
         return await self.settle(loaded, attempt.attempt_id, found, act)
 
     async def resolved(self, loaded: Loaded) -> Loaded:
@@ -162,7 +215,13 @@ class Attempts:
         return loaded
 
     async def ask(
-        self, connection: Connection, attempt: Attempt | None, template: Template, act: Act
+        self,
+        connection: Connection,
+        attempt: Attempt | None,
+        template: Template,
+        act: Act,
+        *,
+        credentials: CredentialSlot = "current",
     ) -> Forwarded:
         """Send a request that carries no card: a look, a probe."""
         return await self._parts.forwarder.forward(
@@ -178,6 +237,7 @@ class Attempts:
                 payment=None if attempt is None else attempt.payment_id,
                 attempt=None if attempt is None else attempt.attempt_id,
                 timeout_seconds=self._parts.timeout_seconds,
+                credentials=credentials,
             )
         )
 
@@ -247,6 +307,20 @@ class Attempts:
         """Ask for our reference; None: the processor knows nothing of it."""
         try:
             template = question(adapter, loaded, attempt)
+        except StrongroomError as error:
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=told(error).code)
+        return await self._found_by(template, attempt, connection, adapter, act)
+
+    async def _found_by(
+        self,
+        template: Template,
+        attempt: Attempt,
+        connection: Connection,
+        adapter: Adapter,
+        act: Act,
+    ) -> Found | None:
+        """Ask, and read what is there."""
+        try:
             reply = await self.ask(connection, attempt, template, act)
         except StrongroomError as error:
             return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason=told(error).code)
@@ -274,13 +348,22 @@ class Attempts:
             return Found(Outcome.UNKNOWN, Basis.REPLAY, reason=found.reason)
         return found
 
-    async def _keep_token(self, loaded: Loaded, attempt: Attempt, act: Act) -> None:
-        """A first success makes a single-use token lasting. Before the outcome is saved, so that a crash repeats it."""
+    async def _keep_token(self, loaded: Loaded, attempt: Attempt, act: Act, found: Found) -> None:
+        """A first success makes a single-use token lasting, and the first of a series names what later ones refer to.
+
+        Before the outcome is saved, so that a crash repeats it.
+        """
         token = loaded.payment.token_id
         if token is None:
             return
         try:
-            await self._parts.forwarder.keep(attempt.merchant_id, attempt.mode, token, act.actor)
+            await self._parts.forwarder.keep(
+                attempt.merchant_id,
+                attempt.mode,
+                token,
+                act.actor,
+                _agreed(loaded, found, self._parts.clock.now()),
+            )
         except StrongroomError as error:
             self._parts.log.emit(
                 "warning",
@@ -316,6 +399,19 @@ class Attempts:
                 )
 
 
+def _begins(loaded: Loaded) -> bool:
+    stored = loaded.payment.stored_credential
+    return stored is not None and stored.begins
+
+
+def _agreed(loaded: Loaded, found: Found, now: datetime) -> StoredCredentialFacts | None:
+    """Say what the vault keeps beside a card after the first payment of a series."""
+    stored = loaded.payment.stored_credential
+    if stored is None or not stored.begins:
+        return None
+    return StoredCredentialFacts(stored.initiator.value, found.scheme_transaction_id, None, now)
+
+
 def question(adapter: Adapter, loaded: Loaded, attempt: Attempt) -> Template:
     """Return what a processor is asked about an attempt: for our reference, or at the payment that it belongs to."""
     authorization = loaded.authorization
@@ -336,3 +432,14 @@ def _not_there(attempt: Attempt, adapter: Adapter, now: datetime) -> Found:
     if attempt.lease_until + timedelta(seconds=adapter.visibility_seconds) > now:
         return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="not_visible_yet")
     return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason="not_found")
+
+
+def released_for_checks(before: Attempt, decided: Decided, now: datetime) -> list[JobChange]:
+    """Return the job that releases an approval whose checks failed, in the commit that saves the approval."""
+    return [
+        JobChange(RELEASE, each.attempt_id, now)
+        for each in decided.attempts
+        if each.attempt_id == before.attempt_id
+        and is_to_be_released(each)
+        and not is_to_be_released(before)
+    ]

@@ -11,7 +11,7 @@ import msgspec
 from strongroom.db.pool import Database
 from strongroom.kernel.ids import MerchantId, PaymentId
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Account, Posting
+from strongroom.payments.postings import Account, Posting
 from strongroom.payments.store import QUERIES
 
 PAGE_ROWS_MAX: Final = 100
@@ -40,6 +40,7 @@ class Difference:
     held: tuple[int, int]
     captured: tuple[int, int]
     refunded: tuple[int, int]
+    disputed: tuple[int, int]
 
 
 class PlaceOf(NamedTuple):
@@ -110,6 +111,7 @@ class Books:
                 (row["held"], row["posted_held"]),
                 (row["captured"], row["posted_captured"]),
                 (row["refunded"], row["posted_refunded"]),
+                (row["disputed"], row["posted_disputed"]),
             )
             for row in rows
         ]

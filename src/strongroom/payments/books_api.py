@@ -25,7 +25,7 @@ from strongroom.payments.books_wire import (
     posting_out,
     trial_balance_out,
 )
-from strongroom.payments.model import Account
+from strongroom.payments.postings import Account
 
 
 @get(

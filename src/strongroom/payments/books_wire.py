@@ -7,7 +7,7 @@ import msgspec
 
 from strongroom.kernel.clock import rfc3339
 from strongroom.payments.books import Balance, Difference
-from strongroom.payments.model import Account, Posting
+from strongroom.payments.postings import Account, Posting
 
 
 class BalanceOut(msgspec.Struct, frozen=True):
@@ -64,6 +64,7 @@ class DifferenceOut(msgspec.Struct, frozen=True):
     held: Figures
     captured: Figures
     refunded: Figures
+    disputed: Figures
 
 
 class DifferencesOut(msgspec.Struct, frozen=True):
@@ -108,4 +109,5 @@ def difference_out(difference: Difference) -> DifferenceOut:
         Figures(*difference.held),
         Figures(*difference.captured),
         Figures(*difference.refunded),
+        Figures(*difference.disputed),
     )

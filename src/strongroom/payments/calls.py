@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One call to a processor for an attempt: what it takes, and how long after it was saved it may still go out."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,6 +12,7 @@ from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.model import Attempt, Loaded
 from strongroom.payments.ports import Command
 from strongroom.payments.records import Act, Scribe
+from strongroom.payments.routing.breakers import Breakers
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.work_metrics import PaymentMetrics
 from strongroom.vault import Forward, Forwarded, Forwarder, Template
@@ -31,12 +33,15 @@ class Parts:
     scribe: Scribe
     connections: ConnectionBook
     forwarder: Forwarder
+    breakers: Breakers
     clock: Clock
     log: Log
     metrics: PaymentMetrics
     #: Where the public listener is reached: the processor sends customers back there.
     public_url: str
     timeout_seconds: int
+    #: Is told each attempt whose state was saved, before whoever waits for it goes on.
+    watch: Callable[[Attempt], Awaitable[None]]
 
 
 def command_of(parts: Parts, loaded: Loaded, attempt: Attempt, *, with_cvc: bool) -> Command:
@@ -66,22 +71,33 @@ async def call(
     with_card: bool,
     cvc: str | None,
 ) -> Forwarded:
-    """Send a request of an attempt, once. Raises what `Forwarder.forward` raises: then nothing was sent."""
-    return await parts.forwarder.forward(
-        Forward(
-            merchant=attempt.merchant_id,
-            mode=attempt.mode,
-            connection=attempt.connection_id,
-            template=template,
-            token=loaded.payment.token_id if with_card else None,
-            cvc=cvc,
-            actor=act.actor,
-            origin=act.origin,
-            payment=attempt.payment_id,
-            attempt=attempt.attempt_id,
-            timeout_seconds=parts.timeout_seconds,
+    """Send a request of an attempt, once. Whatever it raises, nothing was sent.
+
+    Raises:
+        ConnectionResting: a rule chose the connection, and it is not to be called now.
+        StrongroomError: see `Forwarder.forward`.
+    """
+    ticket = parts.breakers.admit(attempt)
+    reply: Forwarded | None = None
+    try:
+        reply = await parts.forwarder.forward(
+            Forward(
+                merchant=attempt.merchant_id,
+                mode=attempt.mode,
+                connection=attempt.connection_id,
+                template=template,
+                token=loaded.payment.token_id if with_card else None,
+                cvc=cvc,
+                actor=act.actor,
+                origin=act.origin,
+                payment=attempt.payment_id,
+                attempt=attempt.attempt_id,
+                timeout_seconds=parts.timeout_seconds,
+            )
         )
-    )
+    finally:
+        parts.breakers.told(attempt, ticket, reply)
+    return reply
 
 
 def surprised(parts: Parts, processor: str, attempt: Attempt) -> None:

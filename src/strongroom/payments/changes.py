@@ -31,6 +31,8 @@ _REFUSALS: Final = {
     "money_is_not_made_capturing": AmountBeyond,
     "money_is_not_made_refunding": AmountBeyond,
     "one_authorization": PaymentBusy,
+    "one_verification": PaymentBusy,
+    "increment_beside_others": PaymentBusy,
     "attempt_merchant_id_mode_payment_id_wish_key": IdempotencyKeySpent,
 }
 

@@ -5,6 +5,7 @@ Order: the vault first, then core with the webhook source in one transaction. A 
 that nothing names.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -51,23 +52,40 @@ class ConnectionBook:
         self._database = database
         self._adapters = adapters
         self._known: dict[_Scope, tuple[float, Sequence[Connection]]] = {}
+        self._flights: dict[_Scope, asyncio.Task[Sequence[Connection]]] = {}
 
     async def all(self, merchant: MerchantId, mode: Mode) -> Sequence[Connection]:
-        """Return a tenant's connections, newest first."""
-        known = self._known.get((merchant, mode))
+        """Return a tenant's connections, newest first. Who asks while they are being read waits for that reading."""
+        scope = (merchant, mode)
+        known = self._known.get(scope)
         if known is not None and monotonic() - known[0] < REMEMBERED_SECONDS:
             return known[1]
-        async with self._database.transaction([merchant]) as read:
-            rows = await read.rows(QUERIES["connections"], merchant, mode)
-        found = [_connection(row) for row in rows]
-        if len(self._known) > 10_000:  # noqa: PLR2004 - a bound of memory, not of tenants
-            self._known.clear()
-        self._known[merchant, mode] = (monotonic(), found)
-        return found
+        flight = self._flights.get(scope)
+        if flight is None:
+            flight = asyncio.get_running_loop().create_task(self._read(scope))
+            self._flights[scope] = flight
+        return await asyncio.shield(flight)
+
+    async def _read(self, scope: _Scope) -> Sequence[Connection]:
+        # What is remembered is as old as the question, not as its answer.
+        since, this = monotonic(), asyncio.current_task()
+        try:
+            async with self._database.transaction([scope[0]]) as read:
+                rows = await read.rows(QUERIES["connections"], *scope)
+            found = [_connection(row) for row in rows]
+            if self._flights.get(scope) is this:  # else it was changed here meanwhile
+                if len(self._known) > 10_000:  # noqa: PLR2004 - a bound of memory, not of tenants
+                    self._known.clear()
+                self._known[scope] = (since, found)
+            return found
+        finally:
+            if self._flights.get(scope) is this:
+                del self._flights[scope]
 
     def forget(self, merchant: MerchantId, mode: Mode) -> None:
         """Read a tenant's connections anew the next time."""
         self._known.pop((merchant, mode), None)
+        self._flights.pop((merchant, mode), None)
 
     async def one(self, merchant: MerchantId, mode: Mode, connection: str) -> Connection:
         """Return a connection, active or not.
@@ -197,6 +215,8 @@ class ConnectionService:
     async def rotate(self, connection_id: str, wish: RotateIn, by: By) -> Connection:
         """Take new credentials at once, and a new webhook secret beside the old one for a while.
 
+        Credentials from before can be brought back for as long (`payments.credentials`).
+
         Raises:
             ConnectionUnknown, Invalid: see each.
         """
@@ -212,6 +232,7 @@ class ConnectionService:
                 _secrets(wish.credentials),
                 actor=by.actor,
                 origin=by.origin,
+                keep_seconds=wish.overlap_seconds,
             )
         source = None
         if wish.webhook_secret is not None:

@@ -2,13 +2,13 @@
 """Routes of the gateway's listener about connections, and the public listener's route for returning customers."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from litestar import Request as LitestarRequest
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi.spec import Example
-from litestar.params import Body
+from litestar.params import Body, Parameter
 
 from strongroom.audit import Recorder
 from strongroom.http.approval import Approval, in_live_mode
@@ -26,6 +26,7 @@ from strongroom.payments.connections_wire import (
     RotateIn,
     connection_out,
 )
+from strongroom.payments.credentials import ConnectionCredentials
 from strongroom.payments.model import Connection
 from strongroom.payments.probing import ConnectionTests
 from strongroom.payments.returns import Returns
@@ -40,6 +41,7 @@ class ConnectionDesk:
     recorder: Recorder
     clock: Clock
     public_url: str
+    credentials: ConnectionCredentials
 
     def shown(self, connection: Connection) -> ConnectionOut:
         """Print a connection with the address that its processor is to be told."""
@@ -48,7 +50,8 @@ class ConnectionDesk:
         )
 
 
-async def _by(desk: ConnectionDesk, request: LitestarRequest[Any, Any, State]) -> By:
+async def by_of(desk: ConnectionDesk, request: LitestarRequest[Any, Any, State]) -> By:
+    """Return who calls, and whence."""
     principal, ours = principal_of(request), request_of(request)
     origin = await desk.recorder.origin(
         principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
@@ -77,7 +80,7 @@ async def create_connection(
 ) -> ConnectionOut:
     """Connect an account."""
     desk: ConnectionDesk = state.connections
-    return desk.shown(await desk.service.create(data, await _by(desk, request)))
+    return desk.shown(await desk.service.create(data, await by_of(desk, request)))
 
 
 @get(
@@ -127,8 +130,9 @@ async def read_connection(
     status_code=200,
     summary="Rotate credentials",
     description=(
-        "New credentials are used at once; the old webhook secret holds beside the new one for the overlap. A person "
-        "needs another's approval in live mode."
+        "New credentials are used at once, and those from before can be brought back for the overlap; the old webhook "
+        "secret holds beside the new one for it. To try credentials first, set them as the next ones. A person needs "
+        "another's approval in live mode."
     ),
     tags=["connections"],
     responses=answers(
@@ -146,7 +150,7 @@ async def rotate_connection(
 ) -> ConnectionOut:
     """Take new credentials or a new secret."""
     desk: ConnectionDesk = state.connections
-    return desk.shown(await desk.service.rotate(connection_id, data, await _by(desk, request)))
+    return desk.shown(await desk.service.rotate(connection_id, data, await by_of(desk, request)))
 
 
 @post(
@@ -164,7 +168,7 @@ async def disable_connection(
 ) -> None:
     """Choose a connection for no new payment."""
     desk: ConnectionDesk = state.connections
-    await desk.service.disable(connection_id, await _by(desk, request))
+    await desk.service.disable(connection_id, await by_of(desk, request))
 
 
 @post(
@@ -172,18 +176,26 @@ async def disable_connection(
     requires=Permission.PAYMENTS_CONNECTION_READ,
     status_code=200,
     summary="Test a connection",
-    description="Is the processor reached, is it the right account and mode, and what is missing. Moves no money.",
+    description=(
+        "Is the processor reached, is it the right account and mode, and what is missing. Moves no money. With "
+        "`credentials=next` those are tried that are to be promoted."
+    ),
     tags=["connections"],
     responses=answers(
-        200, ConnectionTestOut, examples.CONNECTION_TEST, 401, 403, 404, 415, 429, 503
+        200, ConnectionTestOut, examples.CONNECTION_TEST, 401, 403, 404, 409, 415, 422, 429, 503
     ),
 )
 async def test_connection(
-    request: LitestarRequest[Any, Any, State], state: State, connection_id: str
+    request: LitestarRequest[Any, Any, State],
+    state: State,
+    connection_id: str,
+    credentials: Annotated[
+        Literal["current", "next"], Parameter(description="Which are tried")
+    ] = "current",  # noqa: PT028 - a route, and no test
 ) -> ConnectionTestOut:
     """Ask the processor for the account behind a connection."""
     desk: ConnectionDesk = state.connections
-    return await desk.tests.test(connection_id, await _by(desk, request))
+    return await desk.tests.test(connection_id, await by_of(desk, request), credentials)
 
 
 @get(
@@ -204,10 +216,17 @@ async def test_connection(
         description="The merchant named no page",
     ),
 )
-async def customer_returned(state: State, payment_id: str) -> Response[Any]:
+async def customer_returned(
+    state: State,
+    payment_id: str,
+    result: Annotated[
+        str | None,
+        Parameter(query="redirectResult", description="What Adyen gives customers along"),
+    ] = None,
+) -> Response[Any]:
     """Ask for a look, and send the customer on."""
     returns: Returns = state.returns
-    url = await returns.returned(payment_id)
+    url = await returns.returned(payment_id, result)
     if url is None:
         return Response("You can close this page.", media_type="text/plain")
     return Response(b"", status_code=303, media_type="text/plain", headers={"location": url})

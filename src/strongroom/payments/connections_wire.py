@@ -27,7 +27,10 @@ class ConnectionIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RotateIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """New credentials (used at once), a new webhook secret (the old one holds for the overlap), or both."""
+    """New credentials (used at once), a new webhook secret, or both.
+
+    For the overlap the old secret holds too, and the old credentials can be brought back.
+    """
 
     credentials: (
         Annotated[dict[str, Annotated[str, Meta(max_length=4_096)]], Meta(max_length=10)] | None

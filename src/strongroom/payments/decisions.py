@@ -15,14 +15,17 @@ from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import AttemptId, ConnectionId, TokenId
 from strongroom.payments.model import (
     Attempt,
+    Dispute,
     Loaded,
     Operation,
     Outcome,
     Payment,
-    Posting,
     Refund,
     Status,
+    ThreeDs,
 )
+from strongroom.payments.postings import Posting
+from strongroom.payments.route import Route
 from strongroom.payments.states import moved
 
 _replace: Final = msgspec.structs.replace
@@ -39,6 +42,8 @@ class Card:
     brand: str
     bin: str
     last4: str
+    #: What a later payment with it refers to.
+    initial_transaction_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,10 @@ class Asking:
     connection: ConnectionId
     now: datetime
     lease_until: datetime
+    step: int = 1
+    route: Route | None = None
+    three_ds: ThreeDs = ThreeDs.AUTOMATIC
+    checks_policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Decided:
     changed: bool = True
     #: What the ledger keeps of it.
     postings: tuple[Posting, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
 
 def contribution(attempt: Attempt) -> dict[str, int]:
@@ -75,14 +85,18 @@ def contribution(attempt: Attempt) -> dict[str, int]:
             return {"capturing": amount, "voiding": attempt.releases}
         if operation is Operation.VOID:
             return {"voiding": amount}
+        if operation is Operation.INCREMENT:
+            return {"incrementing": amount}
         return {"refunding": amount} if operation is Operation.REFUND else {}
-    if attempt.outcome is not Outcome.APPROVED:
+    if attempt.outcome is not Outcome.APPROVED or operation is Operation.VERIFY:
         return {}
     settled = amount if attempt.settled_amount is None else attempt.settled_amount
     if operation is Operation.CAPTURE:
         return {"captured": settled, "voided": attempt.releases}
     if operation is Operation.SALE:
         return {"authorized": settled, "captured": settled}
+    if operation is Operation.INCREMENT:
+        return {"authorized": settled, "incremented": settled}
     word = {Operation.AUTHORIZE: "authorized", Operation.VOID: "voided"}.get(operation, "refunded")
     return {word: settled}
 
@@ -93,7 +107,14 @@ def after(before: Loaded, decided: Decided) -> Loaded:
     attempts |= {each.attempt_id: each for each in decided.attempts}
     refunds: dict[str, Refund] = {each.refund_id: each for each in before.refunds}
     refunds |= {each.refund_id: each for each in decided.refunds}
-    return Loaded(decided.payment, tuple(attempts.values()), tuple(refunds.values()))
+    disputes: dict[str, Dispute] = {each.dispute_id: each for each in before.disputes}
+    disputes |= {each.dispute_id: each for each in decided.disputes}
+    return Loaded(
+        decided.payment,
+        tuple(attempts.values()),
+        tuple(refunds.values()),
+        tuple(disputes.values()),
+    )
 
 
 def decided_over(

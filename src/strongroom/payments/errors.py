@@ -4,26 +4,43 @@
 Refused
 ├── NotThere
 │   ├── PaymentUnknown
+│   ├── DisputeUnknown
 │   ├── RefundUnknown
-│   └── AttemptUnknown
+│   ├── AttemptUnknown
+│   ├── EntryUnknown
+│   ├── IncidentUnknown
+│   └── RulesUnknown
 ├── Conflict
 │   ├── PaymentNotReady        its state does not allow this
 │   ├── PaymentBusy            something is under way that must end first
 │   ├── PaymentUnresolved      whether an earlier attempt happened is not known yet
+│   ├── RulesChanged           somebody else changed the routing rules first
+│   ├── BrakesChanged          somebody else has set the brakes meanwhile
+│   ├── ListFull               no more entries may be put
 │   └── IdempotencyKeySpent    the key made an attempt of this payment long ago
+├── PaymentThrottled  429      the merchant's brakes let it wait; nothing was sent
 ├── AmountBeyond      422      more than is left
 ├── CommandNotTaken   422      this processor does not take it; nothing was sent
 ├── NoConnection      422      no processor is connected
 └── ConnectionRefused 422      a connection may not be that
+
+Unavailable
+└── ConnectionsResting 503     those that a rule names do not answer at present
 """
 
-from strongroom.kernel.errors import Conflict, NotThere, Refused
+from strongroom.kernel.errors import Conflict, NotThere, Refused, Unavailable
 
 
 class PaymentUnknown(NotThere):
     """There is no such payment."""
 
     code = "payment_unknown"
+
+
+class DisputeUnknown(NotThere):
+    """There is no such dispute."""
+
+    code = "dispute_unknown"
 
 
 class RefundUnknown(NotThere):
@@ -62,6 +79,42 @@ class IdempotencyKeySpent(Conflict):
     code = "idempotency_key_spent"
 
 
+class PaymentThrottled(Refused):
+    """The merchant's brakes let no more of these through for now; nothing was sent."""
+
+    code = "payment_throttled"
+    status = 429
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        super().__init__()
+        #: When asking again may help.
+        self.better_after_seconds = retry_after_seconds
+
+
+class EntryUnknown(NotThere):
+    """There is no such entry on either list."""
+
+    code = "entry_unknown"
+
+
+class IncidentUnknown(NotThere):
+    """There is no such incident that lasts."""
+
+    code = "incident_unknown"
+
+
+class BrakesChanged(Conflict):
+    """Somebody else has set the brakes since that version was read: read them again."""
+
+    code = "brakes_changed"
+
+
+class ListFull(Conflict):
+    """The lists have as many entries as they may have; remove some, or let some expire."""
+
+    code = "list_full"
+
+
 class AmountBeyond(Refused):
     """The amount is more than what is left."""
 
@@ -88,3 +141,21 @@ class ConnectionRefused(Refused):
 
     code = "connection_refused"
     status = 422
+
+
+class ConnectionsResting(Unavailable):
+    """No connection that the merchant's rule names answers at present; nothing was sent. Ask again in a moment."""
+
+    code = "connections_resting"
+
+
+class RulesUnknown(NotThere):
+    """There is no such version of routing rules."""
+
+    code = "routing_rules_unknown"
+
+
+class RulesChanged(Conflict):
+    """Somebody else changed the routing rules meanwhile; read them, and change those."""
+
+    code = "routing_rules_changed"

@@ -7,6 +7,7 @@ _PAYMENT: Final = "pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _TOKEN: Final = "tok_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"  # noqa: S105 - an id, not a secret
 _ATTEMPT: Final = "att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 _CONNECTION: Final = "con_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
+_OTHER: Final = "con_01KAHX3MZ4V8Q2T6N0R5W7Y9CC"
 _WHEN: Final = "2026-11-20T09:30:00.000000Z"
 
 PAYMENT_IN: Final[dict[str, Any]] = {
@@ -29,11 +30,29 @@ ATTEMPT: Final[dict[str, Any]] = {
     "refund": None,
     "processor_reference": "sp_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
     "settled_amount": 1050,
+    "raises_to": None,
     "decline_code": None,
     "advice": None,
     "reason": None,
+    "step": 1,
+    "route": {
+        "by": "rule",
+        "version": 3,
+        "rule": "uae-cards",
+        "connections": [
+            {"connection": _OTHER, "result": "passed_over", "reason": "connection_resting"},
+            {"connection": _CONNECTION, "result": "chosen", "reason": None},
+        ],
+        "after": None,
+        "onward": None,
+    },
+    "three_ds": "automatic",
     "created_at": _WHEN,
     "settled_at": _WHEN,
+    "initial_transaction_id": None,
+    "scheme_transaction_id": "489341065491658",
+    "avs_result": None,
+    "cvc_result": "match",
 }
 PAYMENT: Final[dict[str, Any]] = {
     "id": _PAYMENT,
@@ -61,14 +80,32 @@ PAYMENT: Final[dict[str, Any]] = {
         "disputed": 0,
         "capturable": 1050,
         "refundable": 0,
+        "incrementing": 0,
+        "incremented": 0,
     },
     "decline_code": None,
     "advice": None,
     "cancellation_reason": None,
     "discrepancy": False,
+    "estimated": False,
+    "capture_before": "2026-11-27T09:30:00.000000Z",
+    "capture_at": None,
+    "on_expiry": "cancel",
     "created_at": _WHEN,
     "updated_at": _WHEN,
     "attempt": ATTEMPT,
+    "stored_credential": None,
+    "customer": None,
+    "next_retry_at": None,
+}
+RESOLVE_IN: Final[dict[str, Any]] = {
+    "outcome": "not_sent",
+    "evidence": "asked the processor's support, case 4711: no request with this reference reached them",
+}
+HELD: Final[dict[str, Any]] = {
+    **PAYMENT,
+    "capture_at": "2026-11-24T09:30:00.000000Z",
+    "attempt": None,
 }
 PAGE: Final[dict[str, Any]] = {
     "data": [{**PAYMENT, "attempt": None}],
@@ -104,6 +141,23 @@ DECLINED: Final[dict[str, Any]] = {
     "decline_code": "insufficient_funds",
     "advice": "later",
 }
+DISPUTE: Final[dict[str, Any]] = {
+    "id": "dsp_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "object": "dispute",
+    "mode": "test",
+    "payment": _PAYMENT,
+    "connection": _CONNECTION,
+    "processor_reference": "sd_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+    "status": "opened",
+    "amount": 1050,
+    "currency": "AED",
+    "counted": 1050,
+    "reason": "fraudulent",
+    "evidence_due_by": "2026-12-04T00:00:00.000000Z",
+    "created_at": _WHEN,
+    "updated_at": _WHEN,
+}
+DISPUTES: Final[dict[str, Any]] = {"data": [DISPUTE], "has_more": False, "next_cursor": None}
 CONNECTION_IN: Final[dict[str, Any]] = {
     "processor": "simulator",
     "account": "acct_shop",
@@ -173,4 +227,20 @@ CONNECTION_TEST: Final[dict[str, Any]] = {
     "mode": "test",
     "missing": ["the account has no webhook: notices will not come"],
     "duration_ms": 104,
+}
+NEXT_IN: Final[dict[str, Any]] = {
+    "credentials": {"api_key": "sim_sk_another_example_and_no_secret"}
+}
+CREDENTIALS: Final[dict[str, Any]] = {
+    "object": "connection_credentials",
+    "connection": _CONNECTION,
+    "staged_at": _WHEN,
+    "former_until": None,
+    "webhook_secrets_until": [None],
+}
+PROMOTE_IN: Final[dict[str, Any]] = {"staged_at": _WHEN, "keep_seconds": 86_400}
+PROMOTED: Final[dict[str, Any]] = {
+    **CREDENTIALS,
+    "staged_at": None,
+    "former_until": "2026-11-21T09:30:00.000000Z",
 }

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.events import EventType
+from strongroom.payments.checks import failed_checks
 from strongroom.payments.decisions import (
     CAPTURE_FAILED,
     Decided,
@@ -18,6 +19,7 @@ from strongroom.payments.decisions import (
     contribution,
     decided_over,
 )
+from strongroom.payments.holds import holds_now, prolonged
 from strongroom.payments.ledger import postings
 from strongroom.payments.model import (
     Attempt,
@@ -33,6 +35,14 @@ from strongroom.payments.model import (
 )
 
 _replace: Final = msgspec.structs.replace
+#: Why a pending payment that a merchant began leads nowhere.
+NOBODY_THERE: Final = "challenge_not_possible"
+#: What a merchant hears of what did not happen, and leaves the authorization as it is.
+_FAILED: Final = {
+    Operation.CAPTURE: EventType.PAYMENT_CAPTURE_FAILED,
+    Operation.INCREMENT: EventType.PAYMENT_INCREMENT_FAILED,
+    Operation.VOID: EventType.PAYMENT_VOID_FAILED,
+}
 #: What saving takes at most: a lease that ends sooner may be over by then.
 _SAVING: Final = timedelta(seconds=2)
 
@@ -44,6 +54,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
     may be captured; an approval that comes late counts, unless another authorization lives: then it is a discrepancy.
     """
     payment = loaded.payment
+    found = _without_challenge(payment, found)
+    found = _of_the_first(payment, attempt, found)
     if _tells_nothing_new(payment, attempt, found):
         return Decided(payment, changed=False)
     other = loaded.authorization
@@ -70,6 +82,9 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         advice=found.advice,
         reason=_reason(attempt, found.reason),
         action_url=found.action_url,
+        scheme_transaction_id=found.scheme_transaction_id or attempt.scheme_transaction_id,
+        avs_result=found.avs_result or attempt.avs_result,
+        cvc_result=found.cvc_result or attempt.cvc_result,
         # Whoever sent it has stopped: what has not arrived by now never will.
         lease_until=min(attempt.lease_until, now),
         settled_at=now if found.outcome.is_final else None,
@@ -79,9 +94,11 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         known = _replace(known, reason=CAPTURE_FAILED)
         changed = _replace(changed, captured=changed.captured - (known.settled_amount or 0))
     if _unknown_release(changed, known, found):
-        changed = _replace(changed, voided=found.released or 0, cancel_reason="expired")
+        changed = _replace(changed, voided=_released(changed, found) or 0, cancel_reason="expired")
     if _stays_released(changed, attempt, found):
         changed = _replace(changed, voided=found.released or 0)
+    if holds_now(attempt.operation, found):
+        changed = prolonged(changed, found.capture_before)
     if attempt.operation.authorizes:
         changed = _replace(
             changed,
@@ -89,6 +106,10 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
             decline_code=found.decline_code,
             advice=found.advice,
             token_id=None if found.outcome is Outcome.DECLINED else changed.token_id,
+            # What follows goes where it is held, also where another attempt was the last to be asked.
+            connection_id=attempt.connection_id
+            if found.outcome is Outcome.APPROVED
+            else changed.connection_id,
         )
     refund = loaded.refund_of(attempt)
     refunds = () if refund is None else _refund_settled(refund, known, now)
@@ -97,7 +118,10 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
     )
     if decided.payment.status is Status.CANCELED is not payment.status:
         decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CANCELED))
-    broken = _breaks_a_sum(decided.payment) and not payment.discrepancy
+    if failed_checks(known) and not failed_checks(attempt):
+        decided = replace(decided, happened=(*decided.happened, EventType.PAYMENT_CHECK_FAILED))
+    wrong = breaks_a_sum(decided.payment) or _contradicts_people(attempt, found)
+    broken = wrong and not payment.discrepancy
     if broken:
         decided = replace(
             decided,
@@ -107,6 +131,14 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         )
     posted = postings(payment, decided.payment, attempt, known, now)
     return replace(decided, refunds=refunds, postings=posted)
+
+
+def _without_challenge(payment: Payment, found: Found) -> Found:
+    """Return what was found, without an address to send a customer to where none is there."""
+    stored = payment.stored_credential
+    if stored is None or not stored.by_merchant or found.action_url is None:
+        return found
+    return replace(found, action_url=None, reason=NOBODY_THERE)
 
 
 def told_in_time(attempt: Attempt, found: Found, now: datetime) -> Found:
@@ -123,6 +155,7 @@ def told_in_time(attempt: Attempt, found: Found, now: datetime) -> Found:
 
 def agrees(payment: Payment, attempt: Attempt, found: Found) -> bool:
     """Tell whether a report says what is known already."""
+    found = _of_the_first(payment, attempt, found)
     return (
         attempt.outcome is found.outcome
         and not _unknown_release(payment, attempt, found)
@@ -142,11 +175,33 @@ def _tells_nothing_new(payment: Payment, attempt: Attempt, found: Found) -> bool
             agrees(payment, attempt, found)
             or not found.outcome.is_final
             or (found.outcome is Outcome.NOT_SENT)
-            or _is_overtaken(attempt, found)
+            or is_overtaken(attempt, found)
+            or is_of_another_try(attempt, found)
         )
     if found.outcome is Outcome.UNKNOWN:
         return True
     return agrees(payment, attempt, found)
+
+
+def _contradicts_people(attempt: Attempt, found: Found) -> bool:
+    """Tell whether a processor says otherwise than two people did: it is recorded, and somebody looks."""
+    if attempt.basis is not Basis.PERSON or found.basis is Basis.PERSON:
+        return False
+    approved = Outcome.APPROVED
+    return found.outcome.is_final and (attempt.outcome is approved) is not (
+        found.outcome is approved
+    )
+
+
+def _of_the_first(payment: Payment, attempt: Attempt, found: Found) -> Found:
+    """Return what is found of an authorization without what increments have added: those are attempts of their own."""
+    if not attempt.operation.authorizes or None in (found.amount, attempt.settled_amount):
+        return found
+    added_since = (found.amount or 0) - (attempt.settled_amount or 0)
+    known = (payment.incremented, payment.incremented + payment.incrementing)
+    if added_since > 0 and added_since in known:
+        return replace(found, amount=attempt.settled_amount)
+    return found
 
 
 def _approved_twice(attempt: Attempt, found: Found) -> bool:
@@ -182,10 +237,17 @@ def _unknown_release(payment: Payment, attempt: Attempt, found: Found) -> bool:
 def _released_more(payment: Payment, attempt: Attempt, found: Found) -> bool:
     return (
         attempt.operation.authorizes
+        and attempt.operation is not Operation.VERIFY  # which holds nothing
         and found.outcome is Outcome.APPROVED
-        and found.released is not None
-        and found.released > payment.voided
+        and (_released(payment, found) or 0) > payment.voided
     )
+
+
+def _released(payment: Payment, found: Found) -> int | None:
+    """Return how much is said to be released by now."""
+    if found.released is None or not found.releases_rest:
+        return found.released
+    return min(found.released, max(payment.authorized - payment.captured, payment.voided))
 
 
 def _stays_released(payment: Payment, attempt: Attempt, found: Found) -> bool:
@@ -199,13 +261,26 @@ def _stays_released(payment: Payment, attempt: Attempt, found: Found) -> bool:
     )
 
 
-def _is_overtaken(attempt: Attempt, found: Found) -> bool:
+def is_of_another_try(attempt: Attempt, found: Found) -> bool:
+    """Tell whether a notice refuses another try than the one that was approved: the customer had several."""
+    return (
+        attempt.operation.authorizes
+        and attempt.outcome is Outcome.APPROVED
+        and found.outcome is Outcome.DECLINED
+        and found.basis is Basis.NOTICE
+        and attempt.processor_reference is not None
+        and found.processor_reference not in (None, attempt.processor_reference)
+    )
+
+
+def is_overtaken(attempt: Attempt, found: Found) -> bool:
     """Tell whether a notice of a success comes after that of its failure: what failed does not succeed any more."""
     return (
         not attempt.operation.authorizes
         and attempt.outcome is Outcome.DECLINED
         and found.outcome is Outcome.APPROVED
         and found.basis is Basis.NOTICE
+        and attempt.basis is not Basis.PERSON
     )
 
 
@@ -237,11 +312,12 @@ def _reason(attempt: Attempt, word: str | None) -> str | None:
     return CAPTURE_FAILED if lost else word
 
 
-def _breaks_a_sum(payment: Payment) -> bool:
+def breaks_a_sum(payment: Payment) -> bool:
+    """Tell whether more was taken, given back or released than there was."""
     return (
         payment.capturing + payment.captured + payment.voiding + payment.voided > payment.authorized
-        or payment.refunding + payment.refunded > payment.captured
-        or payment.authorized > payment.amount
+        or payment.refunding + payment.refunded + payment.disputed > payment.captured
+        or payment.authorized > payment.amount + payment.incremented
     )
 
 
@@ -273,14 +349,20 @@ def _happened(
         return (
             {
                 Operation.AUTHORIZE: EventType.PAYMENT_AUTHORIZED,
+                Operation.VERIFY: EventType.PAYMENT_VERIFIED,
+                Operation.INCREMENT: EventType.PAYMENT_INCREMENTED,
                 Operation.VOID: EventType.PAYMENT_VOIDED,
             }.get(before.operation, EventType.PAYMENT_CAPTURED),
         )
     if outcome in (Outcome.UNKNOWN, Outcome.PENDING):
         asks = after.action_url is not None
         return (EventType.PAYMENT_ACTION_REQUIRED if asks else EventType.PAYMENT_PROCESSING,)
-    if before.operation is Operation.CAPTURE:
-        return (EventType.PAYMENT_CAPTURE_FAILED,)
+    failed = _FAILED.get(before.operation)
+    if failed is not None:
+        return (failed,)
     if before.operation.authorizes and outcome is Outcome.DECLINED:
         return (EventType.PAYMENT_DECLINED,)
+    told = before.outcome in (Outcome.UNKNOWN, Outcome.PENDING)
+    if before.operation.authorizes and told and outcome is Outcome.NOT_SENT:
+        return (EventType.PAYMENT_NOT_SENT,)
     return ()

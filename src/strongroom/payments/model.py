@@ -11,8 +11,19 @@ from datetime import datetime
 
 import msgspec
 
-from strongroom.kernel.ids import AttemptId, ConnectionId, MerchantId, PaymentId, RefundId, TokenId
+from strongroom.kernel.ids import (
+    AttemptId,
+    ConnectionId,
+    CustomerId,
+    DisputeId,
+    MerchantId,
+    PaymentId,
+    RefundId,
+    TokenId,
+)
 from strongroom.kernel.mode import Mode
+from strongroom.payments.route import Route
+from strongroom.payments.stored import StoredCredential
 
 
 class Status(enum.StrEnum):
@@ -39,14 +50,17 @@ class Operation(enum.StrEnum):
 
     AUTHORIZE = "authorize"
     CAPTURE = "capture"
+    INCREMENT = "increment"
     REFUND = "refund"
     SALE = "sale"
+    #: Whether the card is good: of amount 0, and in no balance.
+    VERIFY = "verify"
     VOID = "void"
 
     @property
     def authorizes(self) -> bool:
         """Whether it begins a payment at the processor."""
-        return self in (Operation.AUTHORIZE, Operation.SALE)
+        return self in (Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY)
 
 
 class Outcome(enum.StrEnum):
@@ -74,7 +88,29 @@ class Basis(enum.StrEnum):
     ANSWER = "answer"
     LOOKUP = "lookup"
     NOTICE = "notice"
+    #: Two people said so, with evidence: nobody could find it out otherwise.
+    PERSON = "person"
     REPLAY = "replay"
+
+
+class Check(enum.StrEnum):
+    """What an issuer says of an address or a security code that it compared with its own."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    #: Of an address: street or postal code alone.
+    PARTIAL = "partial"
+    #: It could not, or does not.
+    UNAVAILABLE = "unavailable"
+    #: It was not asked, or had nothing to compare.
+    UNCHECKED = "unchecked"
+
+
+class OnExpiry(enum.StrEnum):
+    """What is done with a hold that nobody captured when its time is over."""
+
+    CANCEL = "cancel"
+    LEAVE = "leave"
 
 
 class Finding(enum.StrEnum):
@@ -88,6 +124,15 @@ class Finding(enum.StrEnum):
     BY_REPLAY = "by_replay"
 
 
+class ThreeDs(enum.StrEnum):
+    """What a processor is asked about 3-D Secure."""
+
+    #: As the processor and the issuer see fit.
+    AUTOMATIC = "automatic"
+    #: The customer has to prove who they are.
+    CHALLENGE = "challenge"
+
+
 class RefundStatus(enum.StrEnum):
     """Where a refund stands."""
 
@@ -96,19 +141,21 @@ class RefundStatus(enum.StrEnum):
     SUCCEEDED = "succeeded"
 
 
-class Account(enum.StrEnum):
-    """An account of a merchant, kept in each currency by itself."""
+class DisputeStatus(enum.StrEnum):
+    """Where a dispute stands."""
 
-    #: What issuers hold for the merchant; the other side of `holds`.
-    AUTHORIZATIONS = "authorizations"
-    #: Authorized, and neither captured nor released.
-    HOLDS = "holds"
-    #: What processors owe: captured, and not given back. Fees and payouts are not in it.
-    RECEIVABLE = "receivable"
-    #: What was given back.
-    REFUNDS = "refunds"
-    #: What was captured.
-    SALES = "sales"
+    #: The issuer asks, or says that it will take the money: nothing is taken yet.
+    INQUIRY = "inquiry"
+    #: Decided for the cardholder.
+    LOST = "lost"
+    #: The money is taken, for the first time or once more.
+    OPENED = "opened"
+    #: The money is back; the issuer may take it again.
+    REVERSED = "reversed"
+    #: Evidence was sent; the money is still taken.
+    UNDER_REVIEW = "under_review"
+    #: Over, and the money is the merchant's: decided so, withdrawn, or never taken.
+    WON = "won"
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +177,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     metadata: Mapping[str, str] = {}
     return_url: str | None = None
+    stored_credential: StoredCredential | None = None
+    customer_id: CustomerId | None = None
+    #: When a payment that the merchant began is tried again.
+    retry_at: datetime | None = None
     action_url: str | None = None
     decline_code: str | None = None
     advice: str | None = None
@@ -143,6 +194,18 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     refunded: int = 0
     disputed: int = 0
     discrepancy: bool = False
+    #: The amount is an estimate: it may be raised.
+    estimated: bool = False
+    #: What an increment has asked for, and what increments have added to what is authorized.
+    incrementing: int = 0
+    incremented: int = 0
+    #: Until when it is held; None: nothing is, or until when is not known.
+    capture_before: datetime | None = None
+    on_expiry: OnExpiry | None = None
+    #: When all that is left is captured without being asked for again.
+    capture_at: datetime | None = None
+    #: When the merchant was told that the hold ends soon.
+    due_told_at: datetime | None = None
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -166,13 +229,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     attempt_id: AttemptId
     payment_id: PaymentId
     operation: Operation
-    #: The merchant's request that it serves: one attempt a wish.
+    #: The merchant's request that it serves.
     wish: str
     connection_id: ConnectionId
     amount: int
     currency: str
     #: Of a capture that is the last: what is released with it.
     releases: int = 0
+    #: Of an increment: what is authorized with it.
+    raises_to: int | None = None
     refund_id: RefundId | None = None
     outcome: Outcome | None = None
     basis: Basis | None = None
@@ -185,10 +250,31 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     action_url: str | None = None
     #: The processor's name of what was prepared for it, where its processor wants that; never changes once it is saved.
     instrument: str | None = None
+    #: Of a later payment with a stored card: what the scheme called the first, as the processor is told.
+    initial_transaction_id: str | None = None
+    #: Of what the merchant begins: with which card it is asked. Schemes count those.
+    token_id: TokenId | None = None
+    #: What the scheme calls this one, where the processor told it.
+    scheme_transaction_id: str | None = None
+    #: What the issuer said of the address and of the security code (`Check`), where it was told.
+    avs_result: str | None = None
+    cvc_result: str | None = None
+    #: What was asked about 3-D Secure. None: of before it was kept, and of what begins no payment.
+    three_ds: ThreeDs | None = None
+    #: What is to become of an approval whose checks say no, as `avs_void cvc_mark`; never changes once it is saved.
+    checks_policy: str | None = None
     created_at: datetime
     #: Until then it may still be on its way, or its answer be waited for.
     lease_until: datetime
     settled_at: datetime | None = None
+    #: When the schedule looked last; what two people decided on, and who said it.
+    looked_at: datetime | None = None
+    evidence: str | None = None
+    resolved_by: str | None = None
+    #: Which attempt of its wish it is; the one before is final (ADR 16).
+    step: int = 1
+    #: Of an authorization: why it went to this connection.
+    route: Route | None = None
 
     @property
     def is_open(self) -> bool:
@@ -215,20 +301,45 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class Posting(msgspec.Struct, frozen=True, kw_only=True):
-    """One posting as its row is. `amount` is in minor units and above zero; `cause` is unique in its payment."""
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cardholder takes back, as its row is. It may be in another currency than its payment."""
 
     merchant_id: MerchantId
     mode: Mode
+    dispute_id: DisputeId
     payment_id: PaymentId
-    #: The attempt, the payment's version, and the move: a fact is posted once.
-    cause: str
-    debit: Account
-    credit: Account
+    connection_id: ConnectionId
+    #: The processor's name of it.
+    processor_reference: str
+    status: DisputeStatus
+    #: How far it has come: what is told of an earlier step is old news.
+    step: int
     amount: int
     currency: str
-    connection_id: ConnectionId
-    made_at: datetime
+    #: What of it stands in the payment's `disputed`.
+    counted: int
+    #: Why, as the processor or the scheme calls it.
+    reason: str | None = None
+    #: Until when evidence is taken, where the processor says so.
+    evidence_due_by: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeTold:
+    """What a verified notice tells of a dispute."""
+
+    processor_reference: str
+    status: DisputeStatus
+    #: See `Dispute.step`; each adapter numbers its processor's words.
+    step: int
+    amount: int
+    currency: str
+    reason: str | None = None
+    evidence_due_by: datetime | None = None
+    #: The processor's name of the payment, where its notices have no reference of ours.
+    payment: str | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -237,6 +348,7 @@ class Loaded(msgspec.Struct, frozen=True):
     payment: Payment
     attempts: Sequence[Attempt]
     refunds: Sequence[Refund]
+    disputes: Sequence[Dispute] = ()
 
     @property
     def authorization(self) -> Attempt | None:
@@ -253,6 +365,13 @@ class Loaded(msgspec.Struct, frozen=True):
     def attempt(self, attempt_id: str) -> Attempt | None:
         """Return one of the attempts."""
         return next((each for each in self.attempts if each.attempt_id == attempt_id), None)
+
+    def dispute(self, processor_reference: str) -> Dispute | None:
+        """Return a dispute by the processor's name of it."""
+        return next(
+            (each for each in self.disputes if each.processor_reference == processor_reference),
+            None,
+        )
 
     def refund_of(self, attempt: Attempt) -> Refund | None:
         """Return the refund that an attempt serves."""
@@ -291,5 +410,14 @@ class Found:
     reason: str | None = None
     #: Of an authorization or a capture: how much the processor has released by now (an expiry asks nobody).
     released: int | None = None
+    #: `released` names what was authorized: of that, all is released that is not captured.
+    releases_rest: bool = False
     #: Of a sale: how much of it is captured by now (its capture may fail afterwards).
     captured: int | None = None
+    #: What the scheme calls an authorization: later payments with its card refer to that.
+    scheme_transaction_id: str | None = None
+    #: What the issuer said of the address and of the security code.
+    avs_result: Check | None = None
+    cvc_result: Check | None = None
+    #: Of an authorization or an increment: until when it is held, where the processor says so.
+    capture_before: datetime | None = None

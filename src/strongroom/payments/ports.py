@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, Payment
+from strongroom.payments.model import (
+    Attempt,
+    Connection,
+    DisputeTold,
+    Finding,
+    Found,
+    Operation,
+    Payment,
+    ThreeDs,
+)
 from strongroom.vault import Destination, Forwarded, Template
 
 
@@ -21,6 +30,19 @@ class Command:
     with_cvc: bool = False
     #: Where the processor sends the customer back to.
     return_url: str | None = None
+
+    @property
+    def nobody_there(self) -> bool:
+        """Whether the merchant begins it: no security code goes along, and nobody can pass a challenge."""
+        stored = self.payment.stored_credential
+        return stored is not None and stored.by_merchant
+
+    @property
+    def three_ds(self) -> ThreeDs:
+        """What is asked about 3-D Secure; the attempt keeps it, so that a replay asks the same."""
+        if self.nobody_there:
+            return ThreeDs.AUTOMATIC
+        return self.attempt.three_ds or ThreeDs.AUTOMATIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +60,12 @@ class Report:
     found: Found
     #: The processor's word for what happened.
     event_type: str
+    #: What it tells of a dispute; then it is about no operation.
+    dispute: DisputeTold | None = None
+    #: The amount may be the whole payment's although the operation was about what was left of it.
+    of_the_whole: bool = False
+    #: Of an increment: the amount is what is authorized with it, not what it adds.
+    of_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +163,14 @@ class FindsAtPayment(Protocol):
 
 
 @runtime_checkable
+class FindsByName(Protocol):
+    """An adapter whose processor is asked for what it named in an earlier answer, whatever its connection declares."""
+
+    def find_by_name(self, attempt: Attempt) -> Template | None:
+        """Return the request; None: nothing was named that says more than is known. `found` reads the answer."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """What an adapter has besides, where a card goes into an instrument first that the call which moves money names.
 
@@ -155,6 +191,48 @@ class Prepares(Protocol):
 
         Raises:
             AnswerSurprising: see `Adapter.answer`.
+        """
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """An adapter whose processor wants what the customer brings back from a challenge, and answers with the result."""
+
+    def continuation(self, attempt: Attempt, result: str, digest: str) -> Template:
+        """Return the request that hands it on. The same words give the same request, `digest` names them in its key."""
+
+    def continued(self, attempt: Attempt, reply: Forwarded) -> Found:
+        """Read the answer.
+
+        Raises:
+            AnswerSurprising: see `Adapter.answer`; also where it does not say that it is about our attempt, because
+                anybody may have brought the words.
+        """
+
+
+@runtime_checkable
+class CallsBack(Protocol):
+    """An adapter whose processor releases by our reference what we know nothing of."""
+
+    def call_back_after(self, finding: Finding) -> int:
+        """Return after how many seconds an authorization whose outcome stays unknown is called back."""
+
+    def call_back(self, attempt: Attempt) -> Template:
+        """Return the request. The same attempt gives the same request, under a key of its own."""
+
+    def called_back(self, attempt: Attempt, reply: Forwarded) -> bool:
+        """Tell whether it was received; what came of it is told by a notice. Raises AnswerSurprising."""
+
+
+@runtime_checkable
+class Increments(Protocol):
+    """An adapter whose processor raises what it holds; without it, an increment is refused before anything is saved."""
+
+    def increment(self, command: Command) -> Template:
+        """Return the request that raises a hold to `command.attempt.raises_to`; `template` returns it too.
+
+        Raises:
+            CommandNotTaken: see `Adapter.template`.
         """
 
 

@@ -20,8 +20,9 @@ select claim, fingerprint, status, object_id, response, lease_until from idempot
    and day between (clock_timestamp() at time zone 'utc')::date - 1 and (clock_timestamp() at time zone 'utc')::date;
 
 -- name: attempt_by_wish (merchant, mode, payment, wish)
--- The attempt that a request made.
-select attempt_id from payments.attempt where merchant_id = $1 and mode = $2 and payment_id = $3 and wish = $4;
+-- The attempt that a request made; the last one, where it went on from one processor to another.
+select attempt_id from payments.attempt where merchant_id = $1 and mode = $2 and payment_id = $3 and wish = $4
+ order by step desc limit 1;
 
 -- name: payment_by_id (merchant, mode, payment)
 -- One payment.
@@ -42,6 +43,20 @@ select row_to_json(p)::text as row
  order by payment_id desc
  limit $11;
 
+-- name: note_look (merchant, mode, attempt, now)
+-- Somebody looked for an attempt's outcome, by the schedule.
+update payments.attempt set looked_at = $4 where merchant_id = $1 and mode = $2 and attempt_id = $3;
+
+-- name: open_attempt (merchant, mode, payment)
+-- What a payment waits for, the oldest first, and when the schedule looks again.
+select row_to_json(a)::text as row,
+       (select j.run_at from jobs.job j
+         where j.object_id = a.attempt_id and j.kind = 'lookup' and j.merchant_id = $1 and j.mode = $2) as next_look
+  from payments.attempt a
+ where a.merchant_id = $1 and a.mode = $2 and a.payment_id = $3
+   and (a.outcome is null or a.outcome in ('pending', 'unknown'))
+ order by a.attempt_id limit 1;
+
 -- name: attempts_of_payment (merchant, mode, payment)
 -- Every attempt of a payment, oldest first.
 select row_to_json(a)::text as row from payments.attempt a
@@ -55,6 +70,26 @@ select row_to_json(r)::text as row from payments.refund r
 -- name: refund_by_id (merchant, mode, refund)
 -- One refund.
 select row_to_json(r)::text as row from payments.refund r where merchant_id = $1 and mode = $2 and refund_id = $3;
+
+-- name: dispute_by_id (merchant, mode, dispute)
+-- One dispute.
+select row_to_json(d)::text as row from payments.dispute d where merchant_id = $1 and mode = $2 and dispute_id = $3;
+
+-- name: list_disputes (merchant, mode, before, status, payment, due_before, limit)
+-- A page of a tenant's disputes, newest first; what is null does not narrow it.
+select row_to_json(d)::text as row from payments.dispute d
+ where merchant_id = $1 and mode = $2 and dispute_id < $3
+   and ($4::text is null or status = $4)
+   and ($5::text is null or payment_id = $5)
+   and ($6::timestamptz is null or evidence_due_by < $6)
+ order by dispute_id desc
+ limit $7;
+
+-- name: attempt_by_processor_reference (merchant, mode, connection, reference)
+-- The authorization that a processor calls so.
+select attempt_id from payments.attempt
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and processor_reference = $4
+   and operation in ('authorize', 'sale') and processor_reference is not null;
 
 -- name: insert_connection (merchant, mode, connection, name, processor, account, finding, now)
 -- A new connection.
@@ -95,11 +130,27 @@ select set_config('strongroom.merchants', $1, true);
 -- The attempt that waits for the customer.
 select attempt_id from payments.attempt
  where merchant_id = $1 and mode = $2 and payment_id = $3
-   and operation in ('authorize', 'sale') and (outcome is null or outcome in ('pending', 'unknown'));
+   and operation in ('authorize', 'sale', 'verify') and (outcome is null or outcome in ('pending', 'unknown'));
 
 -- name: ask_for_a_look (merchant, mode, attempt, now)
 -- A customer came back: look at the attempt now.
 select jobs.put($1, $2, 'lookup', $3, $4, $4);
+
+-- name: keep_returned (merchant, mode, attempt, digest, result, now)
+-- What a customer brought back, at most five of an attempt.
+insert into payments.returned (merchant_id, mode, attempt_id, digest, result, returned_at)
+select $1, $2, $3, $4, $5, $6
+ where (select count(*) from payments.returned where merchant_id = $1 and mode = $2 and attempt_id = $3) < 5
+    on conflict do nothing;
+
+-- name: returned_results (merchant, mode, attempt)
+-- What customers brought back for an attempt, newest first.
+select digest, result from payments.returned
+ where merchant_id = $1 and mode = $2 and attempt_id = $3 order by returned_at desc, digest;
+
+-- name: forget_returned (merchant, mode, attempt, digest)
+-- It was handed on, and answered.
+delete from payments.returned where merchant_id = $1 and mode = $2 and attempt_id = $3 and digest = $4;
 
 -- name: record_is_there (event)
 -- Whether a change whose connection broke was committed: its audit record is in the same transaction.
@@ -139,12 +190,14 @@ select coalesce(p.merchant_id, s.merchant_id) as merchant_id, coalesce(p.mode, s
        coalesce(p.payment_id, s.payment_id) as payment_id,
        coalesce(p.authorized - p.captured - p.voided, 0) as held, coalesce(s.held, 0)::bigint as posted_held,
        coalesce(p.captured, 0) as captured, coalesce(s.captured, 0)::bigint as posted_captured,
-       coalesce(p.refunded, 0) as refunded, coalesce(s.refunded, 0)::bigint as posted_refunded
+       coalesce(p.refunded, 0) as refunded, coalesce(s.refunded, 0)::bigint as posted_refunded,
+       coalesce(p.disputed, 0) as disputed, coalesce(s.disputed, 0)::bigint as posted_disputed
   from (select * from payments.payment where ($1::text is null or merchant_id = $1) and ($2::text is null or mode = $2)) p
   full join (select merchant_id, mode, payment_id,
                     sum(case when debit = 'holds' then amount when credit = 'holds' then -amount else 0 end) as held,
                     sum(case when credit = 'sales' then amount when debit = 'sales' then -amount else 0 end) as captured,
-                    sum(case when debit = 'refunds' then amount when credit = 'refunds' then -amount else 0 end) as refunded
+                    sum(case when debit = 'refunds' then amount when credit = 'refunds' then -amount else 0 end) as refunded,
+                    sum(case when debit = 'disputes' then amount when credit = 'disputes' then -amount else 0 end) as disputed
                from payments.posting
               where ($1::text is null or merchant_id = $1) and ($2::text is null or mode = $2)
               group by merchant_id, mode, payment_id) s
@@ -152,5 +205,6 @@ select coalesce(p.merchant_id, s.merchant_id) as merchant_id, coalesce(p.mode, s
  where coalesce(p.authorized - p.captured - p.voided, 0) <> coalesce(s.held, 0)
     or coalesce(p.captured, 0) <> coalesce(s.captured, 0)
     or coalesce(p.refunded, 0) <> coalesce(s.refunded, 0)
+    or coalesce(p.disputed, 0) <> coalesce(s.disputed, 0)
  order by 3
  limit $3;

@@ -51,6 +51,14 @@ class Payments:
             raise PaymentUnknown
         return payment_of(row["row"])
 
+    async def waited_for(self, payment: Payment) -> tuple[Attempt, datetime | None] | None:
+        """Return the attempt that a payment waits for, and when it is looked for again; None: it waits for nothing."""
+        async with self._database.transaction([payment.merchant_id]) as read:
+            row = await read.row(
+                QUERIES["open_attempt"], payment.merchant_id, payment.mode, payment.payment_id
+            )
+        return None if row is None else (attempt_of(row["row"]), row["next_look"])
+
     async def page(
         self, merchant: MerchantId, mode: Mode, search: Search, before: str | None, limit: int
     ) -> tuple[Sequence[Payment], str | None]:

@@ -9,22 +9,36 @@ from typing import Final
 import msgspec
 
 from strongroom.audit import Action, NewRecord, Origin, Recorder
+from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.decisions import Decided
-from strongroom.payments.model import Attempt, Payment
+from strongroom.payments.disputes_wire import DisputeEvent, dispute_out
+from strongroom.payments.events_wire import PaymentEvent, RefundEvent
+from strongroom.payments.holds import HoldPolicy, is_over
+from strongroom.payments.leaving import LEFT_TO_PEOPLE
+from strongroom.payments.model import Attempt, Dispute, Operation, Payment, Status
+from strongroom.payments.soft import is_soft_decline
 from strongroom.payments.store import Change, JobChange, KeyClaim, KeyDone, NoticeDone
-from strongroom.payments.wire import PaymentEvent, RefundEvent, payment_out, refund_out
+from strongroom.payments.wire import payment_out, refund_out
 from strongroom.webhooks import NewEvent, make_event
 
 #: The job that looks at an attempt whose outcome is not known.
 LOOKUP: Final = "lookup"
+#: The job that releases an approval whose checks failed.
+RELEASE: Final = "release"
 #: The job that deals with a notice.
 NOTICE: Final = "notice"
+#: The job that sees to a payment's hold: tells that it ends soon, captures as scheduled, releases at its end.
+HOLD: Final = "hold"
 #: Who acts when nobody asked: recovery and notices.
 RECOVERY: Final = "system:recovery"
 NOTICES: Final = "system:notices"
+HOLDS: Final = "system:holds"
+#: Who tries again what a merchant began, and the job that does.
+RETRIES: Final = "system:retries"
+RETRY: Final = "retry"
 
 Details = Mapping[str, str | int]
 
@@ -52,9 +66,12 @@ class Extras:
 class Scribe:
     """Writes down what was decided."""
 
-    def __init__(self, recorder: Recorder, delays_seconds: Sequence[int]) -> None:
+    def __init__(
+        self, recorder: Recorder, delays_seconds: Sequence[int], holds: HoldPolicy | None = None
+    ) -> None:
         self._recorder = recorder
         self._delays = tuple(delays_seconds)
+        self.holds: Final = holds or HoldPolicy()
 
     def change(self, decided: Decided, act: Act, extras: Extras) -> Change:
         """Return the change of a decision, with a record of each act and an event of each happening."""
@@ -71,6 +88,7 @@ class Scribe:
             )
         records = [*extras.audit]
         records += [self._of_attempt(payment, each, act) for each in decided.attempts]
+        records += [self._of_dispute(payment, each, act) for each in decided.disputes]
         if decided.discrepancy:
             records.append(
                 self.record(
@@ -88,8 +106,14 @@ class Scribe:
             attempts=decided.attempts,
             refunds=decided.refunds,
             postings=decided.postings,
+            disputes=decided.disputes,
             events=self.events(decided, act.now),
-            jobs=[*(self.look(each, act.now) for each in decided.attempts), *extras.jobs],
+            jobs=[
+                *(self.look(each, act.now) for each in decided.attempts),
+                *self.hold(decided, act.now),
+                *retry_looks(decided, act.now),
+                *extras.jobs,
+            ],
             notice=extras.notice,
         )
 
@@ -108,6 +132,13 @@ class Scribe:
             payment.payment_id,
             act,
             {"reason": payment.cancel_reason or "none"},
+        )
+
+    def refused(self, payment: Payment, brake: str, act: Act) -> NewRecord:
+        """Record that a brake of the merchant's refused a payment, and which."""
+        details: Details = {"reason": brake, "amount": payment.amount, "currency": payment.currency}
+        return self.record(
+            Action.PAYMENTS_PAYMENT_REFUSED, payment, payment.payment_id, act, details
         )
 
     def handled(self, payment: Payment, notice_id: str, result: str, act: Act) -> NewRecord:
@@ -149,11 +180,53 @@ class Scribe:
 
     def look(self, attempt: Attempt, now: datetime) -> JobChange:
         """Say when somebody has to look at an attempt: never again, at its lease's end, or after the first delay."""
-        if not attempt.is_open:
+        if not attempt.is_open or attempt.reason == LEFT_TO_PEOPLE:
             return JobChange(LOOKUP, attempt.attempt_id, None)
         if attempt.outcome is None:
             return JobChange(LOOKUP, attempt.attempt_id, attempt.lease_until)
         return JobChange(LOOKUP, attempt.attempt_id, self.next_look(0, now))
+
+    def hold(self, decided: Decided, now: datetime) -> Sequence[JobChange]:
+        """Say when somebody has to see to the payment's hold: at its next moment, or never again.
+
+        A release is no reason to look again: one that failed at the hold's end would be asked for without end.
+        """
+        payment = decided.payment
+        if is_over(payment):
+            return [JobChange(HOLD, payment.payment_id, None)]
+        released = any(each.operation is Operation.VOID for each in decided.attempts)
+        moment = self.holds.next_moment(payment)
+        if payment.status is not Status.REQUIRES_CAPTURE or moment is None or released:
+            return []
+        return [JobChange(HOLD, payment.payment_id, max(moment, now))]
+
+    def announced(self, payment: Payment, act: Act) -> NewRecord:
+        """Record that a merchant was told that a hold ends soon."""
+        return self.record(
+            Action.PAYMENTS_HOLD_ANNOUNCED,
+            payment,
+            payment.payment_id,
+            act,
+            _hold_facts(payment, payment.capture_before),
+        )
+
+    def hold_changed(self, payment: Payment, act: Act) -> NewRecord:
+        """Record that what happens to a hold by itself was changed."""
+        return self.record(
+            Action.PAYMENTS_HOLD_CHANGED,
+            payment,
+            payment.payment_id,
+            act,
+            _hold_facts(payment, payment.capture_at),
+        )
+
+    def resolved(self, payment: Payment, attempt: Attempt, act: Act) -> NewRecord:
+        """Record that people said what became of an attempt; who approved it stands in the approval's record."""
+        word = attempt.outcome.value if attempt.outcome else "none"
+        facts: Details = {"operation": attempt.operation.value, "result": word}
+        return self.record(
+            Action.PAYMENTS_ATTEMPT_RESOLVED, payment, attempt.attempt_id, act, facts
+        )
 
     def next_look(self, tries: int, now: datetime) -> datetime:
         """Say when to look again after so many looks; the last delay repeats."""
@@ -169,7 +242,19 @@ class Scribe:
         thing: str = decided.payment.payment_id
         if happened.value.startswith("refund.") and decided.refunds:
             data = RefundEvent(refund_out(decided.refunds[0]), payment)
+        if happened.value.startswith("dispute.") and decided.disputes:
+            data = DisputeEvent(dispute_out(decided.disputes[0]), payment)
         return make_event(happened, thing, data, decided.payment.mode, now)
+
+    def _of_dispute(self, payment: Payment, dispute: Dispute, act: Act) -> NewRecord:
+        details: Details = {
+            "amount": dispute.amount,
+            "currency": dispute.currency,
+            "result": dispute.status.value,
+        }
+        return self.record(
+            Action.PAYMENTS_DISPUTE_RECORDED, payment, dispute.dispute_id, act, details
+        )
 
     def _of_attempt(self, payment: Payment, attempt: Attempt, act: Act) -> NewRecord:
         details: dict[str, str | int] = {
@@ -188,3 +273,20 @@ class Scribe:
             if attempt.decline_code is not None:
                 details["decline_code"] = attempt.decline_code
         return self.record(action, payment, attempt.attempt_id, act, details)
+
+
+def _hold_facts(payment: Payment, moment: datetime | None) -> Details:
+    """Say what a hold's end brings, and when what was changed or told of is due."""
+    facts: dict[str, str | int] = {"result": payment.on_expiry or "none"}
+    if moment is not None:
+        facts["due_at"] = rfc3339(moment)[:19] + "Z"
+    return facts
+
+
+def retry_looks(decided: Decided, now: datetime) -> Sequence[JobChange]:
+    """Have somebody look whether what the merchant began, and was declined softly, is tried again."""
+    stored, payment = decided.payment.stored_credential, decided.payment
+    soft = stored is not None and stored.by_merchant
+    if not soft or not any(map(is_soft_decline, decided.attempts)):
+        return ()
+    return (JobChange(RETRY, payment.payment_id, now),)

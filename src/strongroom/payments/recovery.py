@@ -17,10 +17,13 @@ from strongroom.kernel.mode import Mode
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
-from strongroom.payments.findings import agrees, is_early
-from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome
+from strongroom.payments.decisions import Decided
+from strongroom.payments.dispute_notices import AGREES, BELIEVED, LATER, DisputeNotices
+from strongroom.payments.findings import agrees, is_early, is_of_another_try, is_overtaken
+from strongroom.payments.leaving import leave
+from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome, Payment
 from strongroom.payments.ports import AnswerSurprising, Report
-from strongroom.payments.records import NOTICE, NOTICES, Act, Extras, Scribe
+from strongroom.payments.records import NOTICE, NOTICES, RECOVERY, Act, Extras, Scribe
 from strongroom.payments.store import Change, JobChange, NoticeDone
 from strongroom.telemetry.log import Log
 from strongroom.telemetry.work_metrics import PaymentMetrics
@@ -35,11 +38,22 @@ OVERTOOK_SECONDS: Final = 1.0
 class LookUps:
     """The job `lookup`: finds out what became of an attempt."""
 
-    def __init__(self, changes: Changes, attempts: Attempts, scribe: Scribe, clock: Clock) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        attempts: Attempts,
+        scribe: Scribe,
+        clock: Clock,
+        log: Log,
+        *,
+        people_seconds: int,
+    ) -> None:
         self._changes = changes
         self._attempts = attempts
         self._scribe = scribe
         self._clock = clock
+        self._log = log
+        self._people_after = timedelta(seconds=people_seconds)
 
     async def run(self, job: Claimed) -> JobResult:
         """Look once. What stays unknown is looked at again, later and later, and never called failed."""
@@ -56,7 +70,33 @@ class LookUps:
         attempt = loaded.attempt(job.object_id)
         if attempt is None or not attempt.is_open:
             return Done()
-        return Again(self._scribe.next_look(job.tries - 1, self._clock.now()))
+        await self._attempts.continuations.call_back(loaded, attempt)
+        now = self._clock.now()
+        await self._changes.reader.note_look(attempt, now)
+        if now - attempt.created_at >= self._people_after and attempt.outcome is not None:
+            await self._leave(loaded, attempt.attempt_id)
+            return Kept()
+        return Again(self._scribe.next_look(job.tries - 1, now))
+
+    async def _leave(self, loaded: Loaded, attempt_id: str) -> None:
+        """Leave an attempt to people; the job ends in the same commit, and the merchant hears."""
+
+        def decide(known: Loaded) -> tuple[Decided, Change] | None:
+            attempt, now = known.attempt(attempt_id), self._clock.now()
+            decided = None if attempt is None else leave(known, attempt, now)
+            if decided is None or not decided.changed:
+                return None
+            return decided, self._scribe.change(decided, Act(RECOVERY, Origin(), now), Extras())
+
+        await self._changes.apply(loaded, decide, also_attempt=attempt_id)
+        self._log.emit(
+            "error",
+            "payments.attempt_left",
+            {
+                "transaction_id": loaded.payment.payment_id,
+                "merchant_id": loaded.payment.merchant_id,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +111,7 @@ class NoticeParts:
     clock: Clock
     log: Log
     metrics: PaymentMetrics
+    disputes: DisputeNotices
 
 
 class Notices:
@@ -101,18 +142,31 @@ class Notices:
             return await self._aside(job, "surprising")
         if report is None:
             return await self._aside(job, "not_about_a_payment")
+        if report.dispute is not None:
+            return await self._disputed(job, connection, report)
         loaded, attempt = await self._correlated(connection, report)  # (2)
         if loaded is None or attempt is None:
             return await self._aside(job, "uncorrelated")
-        if not _matches(attempt, report):
+        if not _matches(loaded.payment, attempt, report):
             return await self._aside(job, "differs")
         if attempt.outcome is None and attempt.lease_until > parts.clock.now():  # (3)
             return Again(parts.clock.now() + timedelta(seconds=OVERTOOK_SECONDS))
         if is_early(loaded.payment, attempt, report.found):
             return self._later(job)
-        if agrees(loaded.payment, attempt, report.found) or _is_older(attempt, report):
+        if (
+            agrees(loaded.payment, attempt, report.found)
+            or _is_older(attempt, report)
+            or is_of_another_try(attempt, report.found)
+        ):
             return await self._handled(job, loaded, "agrees")
         return await self._changed(job, notice, connection, report, loaded, attempt)
+
+    async def _disputed(self, job: Claimed, connection: Connection, report: Report) -> JobResult:
+        """Deal with what it tells of a dispute."""
+        word = await self._parts.disputes.tell(job, connection, report)
+        if word == BELIEVED:
+            return Kept()
+        return self._later(job) if word == LATER else await self._aside(job, word)
 
     async def _changed(
         self,
@@ -125,6 +179,9 @@ class Notices:
     ) -> JobResult:
         """Learn what it tells: (4), (5)."""
         parts = self._parts
+        if is_overtaken(attempt, report.found) and connection.finding is not Finding.BY_REFERENCE:
+            # An old success that comes late, or a new one (a capture that was tried again there): nobody signs which.
+            return await self._aside(job, "overtaken")
         if connection.finding is Finding.BY_REFERENCE:
             found = await parts.attempts.find(loaded, attempt)
             if found.outcome is Outcome.UNKNOWN:
@@ -196,7 +253,7 @@ class Notices:
     async def _aside(self, job: Claimed, result: str) -> JobResult:
         """Keep it and change nothing; somebody should know why it came."""
         parts = self._parts
-        if result != "not_about_a_payment":
+        if result not in ("not_about_a_payment", AGREES):
             self._alert(job, result)
         parts.metrics.noticed(result)
         act = Act(NOTICES, Origin(), parts.clock.now())
@@ -220,12 +277,17 @@ class Notices:
         )
 
 
-def _matches(attempt: Attempt, report: Report) -> bool:
+def _matches(payment: Payment, attempt: Attempt, report: Report) -> bool:
     """Tell whether a notice speaks of what we asked: the operation, the currency and the amount."""
-    return (
-        report.operation is attempt.operation
-        and report.currency == attempt.currency
-        and report.amount == attempt.amount
+    amounts: set[int | None] = {attempt.raises_to if report.of_total else attempt.amount}
+    if attempt.operation.authorizes:
+        # Some processors say of an authorization what it came to with its increments.
+        raised = attempt.amount + payment.incremented
+        amounts |= {raised, raised + payment.incrementing}
+    if report.operation is not attempt.operation or report.currency != attempt.currency:
+        return False
+    return report.amount in amounts or (
+        report.of_the_whole and attempt.amount < report.amount <= payment.authorized
     )
 
 

@@ -19,13 +19,15 @@ from strongroom.kernel.errors import Refused
 from strongroom.kernel.ids import PaymentId
 from strongroom.kernel.principal import Principal
 from strongroom.keys import DataKey, DataKeys, KeyName, phase
-from strongroom.payments.answers import ACCEPTED, Answered, kept_answer
+from strongroom.payments.answers import ACCEPTED, DECLINED, Answered, kept_answer
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.changes import Changes
 from strongroom.payments.store import KeyClaim, Taken
 
 #: The route that makes payments.
 CREATE: Final = "POST /v1/payments"
+_decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode: Final = msgspec.json.Encoder().encode
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -121,7 +123,7 @@ class Repeats:
         if taken.status == 0 and taken.lease_until is not None and taken.lease_until > now:
             raise IdempotencyInFlight
         if taken.status not in (0, ACCEPTED):
-            return Answered(taken.status, taken.response, replayed=True)
+            return Answered(taken.status, _named(taken, wish.claim), replayed=True)
         # Under way when its process ended, or not known when it was answered: say how it stands now.
         payment = taken.object_id or ""
         merchant, mode = wish.principal.merchant, wish.principal.mode
@@ -133,3 +135,11 @@ class Repeats:
             loaded = await self._changes.load(merchant, mode, payment, attempt)
         answer = kept_answer(loaded, attempt, created=wish.route == CREATE, claim=wish.claim)
         return Answered(answer.status, answer.body, replayed=True)
+
+
+def _named(taken: Taken, request_id: str) -> bytes:
+    """Return a kept answer; a problem names the request that it answers now."""
+    if taken.status != DECLINED:
+        return taken.response
+    kept = _decode(taken.response)
+    return _encode(kept | {"request_id": msgspec.Raw(_encode(request_id))})

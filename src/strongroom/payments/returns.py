@@ -8,6 +8,7 @@ the request.
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from strongroom.crypto.digest import sha256
 from strongroom.db.pool import Database
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.clock import Clock
@@ -17,6 +18,8 @@ from strongroom.kernel.mode import Mode
 from strongroom.payments.errors import PaymentUnknown
 from strongroom.payments.store import QUERIES
 
+#: Of what a customer brings back.
+RESULT_CHARACTERS_MAX: Final = 8_000
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -64,8 +67,10 @@ class Returns:
         self._database = database
         self._clock = clock
 
-    async def returned(self, payment_id: str) -> str | None:
+    async def returned(self, payment_id: str, result: str | None = None) -> str | None:
         """Ask for a look at a payment, and return where its customer goes on to; None: the merchant named no page.
+
+        `result` is what the processor gave the customer along; it is kept for whoever looks.
 
         Raises:
             PaymentUnknown: there is no such payment.
@@ -80,6 +85,16 @@ class Returns:
             merchant, mode = MerchantId(row["merchant_id"]), Mode(row["mode"])
             await tx.row(QUERIES["state_merchant"], merchant)
             attempt = await tx.row(QUERIES["open_authorization"], merchant, mode, payment_id)
+            if attempt is not None and result is not None and _is_kept(result):
+                await tx.run(
+                    QUERIES["keep_returned"],
+                    merchant,
+                    mode,
+                    attempt["attempt_id"],
+                    sha256(result.encode()).hex(),
+                    result,
+                    self._clock.now(),
+                )
             if attempt is not None:
                 await tx.row(
                     QUERIES["ask_for_a_look"],
@@ -89,6 +104,12 @@ class Returns:
                     self._clock.now(),
                 )
         return _with_payment(row["return_url"], payment_id)
+
+
+def _is_kept(result: str) -> bool:
+    """Tell whether something may be a processor's opaque word: printable, not endless, and no card number."""
+    plain = result.isascii() and result.isprintable() and " " not in result
+    return plain and 0 < len(result) <= RESULT_CHARACTERS_MAX and not has_cardlike(result)
 
 
 def _with_payment(url: str | None, payment_id: str) -> str | None:

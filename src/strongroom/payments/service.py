@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a merchant asks for: create, confirm, capture, cancel, refund. Each wish makes at most one attempt.
+"""What a merchant asks for: create, confirm, capture, cancel, refund. A wish makes one attempt, or one after another.
 
 To serve a wish:
  1. Read it, its key and its card; refuse before anything is written.
  2. Look at earlier attempts whose outcome should be known by now.
  3. Decide, and save payment, attempt, reservation, key, record and events in one commit.
  4. Ask the processor, with nothing held open. A caller who leaves does not stop this.
- 5. Save what it answered, with the answer that repeats of the key get.
+ 5. Save what it answered, with the answer that repeats of the key get; or with the attempt that follows it elsewhere,
+    where a rule of the merchant's says so and nothing can have moved (ADR 16).
 """
 
 import asyncio
@@ -21,26 +22,53 @@ from strongroom.audit import NewRecord
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.events import EventType
-from strongroom.kernel.ids import AttemptId, ConnectionId, PaymentId, RefundId, TokenId, is_id
-from strongroom.kernel.mode import Mode
+from strongroom.kernel.ids import (
+    AttemptId,
+    ConnectionId,
+    CustomerId,
+    RefundId,
+    TokenId,
+    is_id,
+)
 from strongroom.kernel.money import Money
-from strongroom.payments.answers import Answered, answer_of, kept_answer
+from strongroom.payments.answers import Answered, answer_of, kept_answer, kept_status
 from strongroom.payments.attempts import Attempts
+from strongroom.payments.beginning import new_payment
+from strongroom.payments.braking import Braking, Made, braked
 from strongroom.payments.calls import SENDING_SECONDS_MAX
 from strongroom.payments.changes import Changes
-from strongroom.payments.connections import ConnectionBook
-from strongroom.payments.decisions import Asking, Card, Decided
+from strongroom.payments.customers import CardsOnFile
+from strongroom.payments.decisions import Asking, Decided
 from strongroom.payments.errors import PaymentUnknown
-from strongroom.payments.model import CaptureMethod, Loaded, Payment, Status
+from strongroom.payments.holds import require_hold, require_schedule
+from strongroom.payments.holds_wire import IncrementIn
+from strongroom.payments.model import CaptureMethod, Loaded, Payment
+from strongroom.payments.payers import Payers, charged_card
 from strongroom.payments.records import Act, Extras, Scribe
 from strongroom.payments.repeats import Repeats, Wish
 from strongroom.payments.returns import read_return_url
+from strongroom.payments.route import Route
+from strongroom.payments.routing.router import Router
+from strongroom.payments.routing.way import GoingOn, Way
 from strongroom.payments.store import Change, KeyDone, Taken
-from strongroom.payments.wire import CancelIn, CaptureIn, ConfirmIn, PaymentIn, RefundIn
+from strongroom.payments.stored import (
+    CARD_ON_FILE,
+    StoredCredential,
+    require_nobody_asked,
+    wished,
+)
+from strongroom.payments.wire import (
+    CancelIn,
+    CaptureIn,
+    ConfirmIn,
+    PaymentIn,
+    RefundIn,
+)
 from strongroom.payments.wishes import (
     call_off,
     start_authorization,
     start_capture,
+    start_increment,
     start_refund,
     start_void,
 )
@@ -56,10 +84,13 @@ Start = Callable[[Loaded, Asking], Decided]
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """What an authorization carries: a card, and a sealed CVC."""
+    """What an authorization carries: a card, a sealed CVC, and where it may go."""
 
     card: CardFacts | None = None
     cvc: str | None = None
+    way: Way | None = None
+    route: Route | None = None
+    stored: StoredCredential | None = None
 
 
 class PaymentService:
@@ -71,18 +102,22 @@ class PaymentService:
         changes: Changes,
         scribe: Scribe,
         attempts: Attempts,
-        connections: ConnectionBook,
+        router: Router,
         forwarder: Forwarder,
         repeats: Repeats,
+        braking: Braking,
+        cards: CardsOnFile,
         clock: Clock,
         timeout_seconds: int,
     ) -> None:
         self.repeats = repeats
+        self._braking = braking
         self._changes = changes
         self._scribe = scribe
         self._attempts = attempts
-        self._connections = connections
+        self._router = router
         self._forwarder = forwarder
+        self._payers = Payers(cards)
         self._clock = clock
         self._lease = timedelta(seconds=timeout_seconds + LEASE_SLACK_SECONDS)
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -97,20 +132,48 @@ class PaymentService:
 
     async def _create(self, wanted: PaymentIn, wish: Wish) -> Answered:
         Money(wanted.amount, wanted.currency)  # refuses what is no currency (1)
+        require_hold(
+            CaptureMethod(wanted.capture_method),
+            estimated=wanted.estimated,
+            capture_at=wanted.capture_at,
+            on_expiry=wanted.on_expiry,
+        )
+        require_schedule(wanted.capture_at, self._clock.now())
+        stored = wished(wanted.stored_credential, wanted.amount, wanted.capture_method, wanted.cvc)
         return_url = read_return_url(wanted.return_url, wish.principal.mode)
-        card = await self._card(wish, wanted.token)
+        token = wanted.token
+        if wanted.customer is not None and token is None:
+            token = await self._payers.default_card(wish, wanted.customer)
+            stored = stored or CARD_ON_FILE
+        elif wanted.customer is not None:
+            await self._payers.default_card(wish, wanted.customer)  # whoever pays is there
+        card = await self._card(wish, token)
         now = self._clock.now()
-        made = _new_payment(wanted, wish, card, return_url, now)
+        made = msgspec.structs.replace(
+            new_payment(wanted, wish, card, return_url, now, self._scribe.holds),
+            stored_credential=stored,
+            customer_id=None if wanted.customer is None else CustomerId(wanted.customer),
+        )
         act = Act(wish.principal.actor, wish.origin, now)
         created = self._scribe.created(made, act)
         if not wanted.confirm:
             return await self._made(made, wish, act, created)
-        connection = await self._connections.chosen(
-            wish.principal.merchant, wish.principal.mode, wanted.connection
-        )
-        asking = self._asking(AttemptId(new_id("att")), wish, connection.connection_id, now)
+        await self._payers.require_agreed(wish, stored, wanted.customer, token, card)
+        way = await self._router.way(made, card, wanted.connection)
+        connection, route = way.first()
+        guarded = await self._braking.ask(made, card, wanted, wish)
+        asking = self._asking(AttemptId(new_id("att")), wish, connection, now, route)
+        asking = braked(asking, guarded, wanted)
         nothing = Loaded(msgspec.structs.replace(made, version=0), (), ())
-        started = start_authorization(nothing, _card_of(card), asking)
+        if guarded.refused is not None:
+            return await self._braking.refused_new(
+                asking,
+                charged_card(card, stored),
+                guarded.refused,
+                wish,
+                Made(nothing, act, created),
+            )
+        started = start_authorization(nothing, charged_card(card, stored), asking)
         decided = replace(started, happened=(EventType.PAYMENT_CREATED, *started.happened))
         change = self._scribe.change(
             decided,
@@ -120,7 +183,8 @@ class PaymentService:
         saved = await self._changes.insert(decided, change)
         if isinstance(saved, Taken):
             return await self.repeats.answered(saved, wish)
-        return await self._sent(saved, asking.attempt, wish, act, _Carried(card, wanted.cvc))
+        carried = _Carried(card, wanted.cvc, way, route, stored)
+        return await self._sent(saved, asking.attempt, wish, act, carried)
 
     async def confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
         """Charge a payment with its card, or with the one given now.
@@ -133,20 +197,33 @@ class PaymentService:
     async def _confirm(self, payment: str, wanted: ConfirmIn, wish: Wish) -> Answered:
         return_url = read_return_url(wanted.return_url, wish.principal.mode)
         loaded = await self._loaded(payment, wish)
-        card = await self._card(wish, wanted.token or loaded.payment.token_id)
-        connection = await self._connections.chosen(
-            wish.principal.merchant, wish.principal.mode, wanted.connection
-        )
+        stored = loaded.payment.stored_credential
+        require_nobody_asked(stored, wanted.cvc)
+        customer, token = loaded.payment.customer_id, wanted.token or loaded.payment.token_id
+        if customer is not None and token is None:
+            token = await self._payers.default_card(wish, customer)
+        card = await self._card(wish, token)
+        await self._payers.require_agreed(wish, stored, customer, token, card)
+        way = await self._router.way(loaded.payment, card, wanted.connection)
+        connection, route = way.first()
+
+        guarded = await self._braking.ask(loaded.payment, card, wanted, wish)
+        if guarded.refused is not None:
+            never = AttemptId(new_id("att"))
+            asking = self._asking(never, wish, connection, self._clock.now(), route)
+            return await self._braking.refused(
+                loaded, charged_card(card, stored), asking, guarded.refused, wish
+            )
 
         def start(known: Loaded, asking: Asking) -> Decided:
+            asking = braked(asking, guarded, wanted)
             if return_url is not None:
                 changed = msgspec.structs.replace(known.payment, return_url=return_url)
                 known = Loaded(changed, known.attempts, known.refunds)
-            return start_authorization(known, _card_of(card), asking)
+            return start_authorization(known, charged_card(card, stored), asking)
 
-        return await self._started(
-            loaded, start, wish, connection.connection_id, _Carried(card, wanted.cvc)
-        )
+        carried = _Carried(card, wanted.cvc, way, route, stored)
+        return await self._started(loaded, start, wish, connection, carried)
 
     async def capture(self, payment: str, wanted: CaptureIn, wish: Wish) -> Answered:
         """Take money that is authorized.
@@ -194,6 +271,23 @@ class PaymentService:
         if isinstance(saved, Taken):
             return await self.repeats.answered(saved, wish)
         return answer_of(saved.payment, None, None, created=False, claim=wish.claim)
+
+    async def increment(self, payment: str, wanted: IncrementIn, wish: Wish) -> Answered:
+        """Hold more of a payment whose amount is an estimate.
+
+        Raises:
+            PaymentUnknown, PaymentNotReady, PaymentBusy, PaymentUnresolved, AmountBeyond, CommandNotTaken: see each.
+        """
+        return await self.repeats.once(wish, self._increment(payment, wanted, wish))
+
+    async def _increment(self, payment: str, wanted: IncrementIn, wish: Wish) -> Answered:
+        loaded = await self._loaded(payment, wish)
+        await self._attempts.require_raises(loaded)
+
+        def start(known: Loaded, asking: Asking) -> Decided:
+            return start_increment(known, wanted.amount, asking)
+
+        return await self._started(loaded, start, wish, _connection_of(loaded))
 
     async def refund(self, payment: str, wanted: RefundIn, wish: Wish) -> Answered:
         """Give money back.
@@ -261,11 +355,12 @@ class PaymentService:
         """Decide and save an attempt of a payment that is there, then ask: (3) to (5)."""
         attempt = AttemptId(new_id("att"))
         act = Act(wish.principal.actor, wish.origin, self._clock.now())
+        carried = carried or _Carried()
 
         def decide(known: Loaded) -> tuple[Decided, Change]:
             # Its time counts from here: it may have waited its turn behind others of this payment.
             now = self._clock.now()
-            asking = self._asking(attempt, wish, connection, now)
+            asking = self._asking(attempt, wish, connection, now, carried.route)
             decided = start(known, asking)
             key = wish.claimed(known.payment.payment_id, asking.lease_until)
             return decided, self._scribe.change(decided, replace(act, now=now), Extras(key=key))
@@ -273,7 +368,7 @@ class PaymentService:
         saved = await self._changes.apply(loaded, decide)
         if isinstance(saved, Taken):
             return await self.repeats.answered(saved, wish)
-        return await self._sent(saved, attempt, wish, act, carried or _Carried())
+        return await self._sent(saved, attempt, wish, act, carried)
 
     async def _sent(
         self, saved: Loaded, attempt_id: AttemptId, wish: Wish, act: Act, carried: "_Carried"
@@ -285,18 +380,27 @@ class PaymentService:
 
         def finish(known: Loaded, attempt: str) -> KeyDone:
             answer = kept_answer(known, attempt, created=created, claim=wish.claim)
-            return KeyDone(wish.route, wish.key, answer.status, answer.body)
+            return KeyDone(wish.route, wish.key, kept_status(known, attempt, answer), answer.body)
 
         async def to_its_end() -> Answered:
-            settled = await self._attempts.send(
-                saved,
-                attempt,
-                act,
-                cvc=carried.cvc,
-                single_use=carried.card is not None and carried.card.single_use,
-                finish=finish,
-            )
-            return kept_answer(settled, attempt_id, created=created, claim=wish.claim)
+            known, current, cvc = saved, attempt, carried.cvc
+            onward = self._onward(carried)
+            while True:
+                known = await self._attempts.send(
+                    known,
+                    current,
+                    act,
+                    cvc=cvc,
+                    single_use=carried.card is not None and carried.card.single_use,
+                    finish=finish,
+                    onward=onward,
+                )
+                following = None if onward is None else onward.following(known)
+                if following is None or onward is None:
+                    break
+                # Crash here: the next attempt is saved and was not sent. It is found out like any other.
+                current, cvc = following, onward.cvc
+            return kept_answer(known, current.attempt_id, created=created, claim=wish.claim)
 
         return await self._whatever_happens(to_its_end())  # (4) (5)
 
@@ -307,39 +411,22 @@ class PaymentService:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
+    def _onward(self, carried: "_Carried") -> GoingOn | None:
+        """Return what lets an authorization go on elsewhere; None for all else."""
+        card = charged_card(carried.card, carried.stored)
+        if carried.way is None or card is None:
+            return None
+        return GoingOn(carried.way, card, cvc=carried.cvc, lease=self._lease)
+
     def _asking(
-        self, attempt: AttemptId, wish: Wish, connection: ConnectionId, now: datetime
+        self,
+        attempt: AttemptId,
+        wish: Wish,
+        connection: ConnectionId,
+        now: datetime,
+        route: Route | None = None,
     ) -> Asking:
-        return Asking(attempt, wish.name, connection, now, now + self._lease)
-
-
-def _new_payment(
-    wanted: PaymentIn, wish: Wish, card: CardFacts | None, return_url: str | None, now: datetime
-) -> Payment:
-    return Payment(
-        merchant_id=wish.principal.merchant,
-        mode=Mode(wish.principal.mode),
-        payment_id=PaymentId(new_id("pay")),
-        version=1,
-        status=Status.REQUIRES_PAYMENT_METHOD if card is None else Status.REQUIRES_CONFIRMATION,
-        amount=wanted.amount,
-        currency=wanted.currency,
-        capture_method=CaptureMethod(wanted.capture_method),
-        token_id=None if card is None else card.token,
-        brand=None if card is None else card.brand,
-        bin=None if card is None else card.bin,
-        last4=None if card is None else card.last4,
-        reference=wanted.reference,
-        metadata=wanted.metadata or {},
-        return_url=return_url,
-        created_by=wish.principal.actor,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def _card_of(card: CardFacts | None) -> Card | None:
-    return None if card is None else Card(card.token, card.brand, card.bin, card.last4)
+        return Asking(attempt, wish.name, connection, now, now + self._lease, route=route)
 
 
 def _connection_of(loaded: Loaded) -> ConnectionId:

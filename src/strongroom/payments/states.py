@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.invariant import invariant
-from strongroom.payments.model import Attempt, Outcome, Payment, Status
+from strongroom.payments.model import Attempt, Operation, Outcome, Payment, Status
 
 TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
     Status.REQUIRES_PAYMENT_METHOD: frozenset(
@@ -23,8 +23,16 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
             Status.SUCCEEDED,
         }
     ),
+    # To requires_payment_method where the merchant's own brakes refuse the card: no processor is asked.
     Status.REQUIRES_CONFIRMATION: frozenset(
-        {Status.CANCELED, Status.PROCESSING, Status.REQUIRES_CAPTURE, Status.SUCCEEDED}
+        # Without a card any more: a decline of an attempt that was called not sent.
+        {
+            Status.CANCELED,
+            Status.PROCESSING,
+            Status.REQUIRES_CAPTURE,
+            Status.REQUIRES_PAYMENT_METHOD,
+            Status.SUCCEEDED,
+        }
     ),
     Status.PROCESSING: frozenset(
         {
@@ -63,6 +71,10 @@ def status_of(payment: Payment, attempts: Sequence[Attempt]) -> Status:
         return Status.REQUIRES_ACTION
     if waiting:
         return Status.PROCESSING
+    if any(
+        each.operation is Operation.VERIFY and each.outcome is Outcome.APPROVED for each in attempts
+    ):
+        return Status.SUCCEEDED
     if payment.cancel_reason is not None:
         return Status.CANCELED
     if payment.token_id is None:
@@ -71,7 +83,7 @@ def status_of(payment: Payment, attempts: Sequence[Attempt]) -> Status:
 
 
 def _of_balances(payment: Payment) -> Status:
-    if payment.capturing > 0 or payment.voiding > 0:
+    if payment.capturing > 0 or payment.voiding > 0 or payment.incrementing > 0:
         return Status.PROCESSING
     if payment.capturable > 0:
         return Status.REQUIRES_CAPTURE

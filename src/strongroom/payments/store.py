@@ -20,7 +20,8 @@ from strongroom.db.queries import load_queries
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Attempt, Loaded, Payment, Posting, Refund
+from strongroom.payments.model import Attempt, Dispute, Loaded, Payment, Refund
+from strongroom.payments.postings import Posting
 from strongroom.webhooks import NewEvent
 
 QUERIES: Final = load_queries("strongroom.payments")
@@ -34,6 +35,7 @@ _word: Final = msgspec.json.Decoder(str | None).decode
 payment_of: Final = msgspec.json.Decoder(Payment).decode
 attempt_of: Final = msgspec.json.Decoder(Attempt).decode
 refund_of: Final = msgspec.json.Decoder(Refund).decode
+dispute_of: Final = msgspec.json.Decoder(Dispute).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Change:
     attempts: Sequence[Attempt] = ()
     refunds: Sequence[Refund] = ()
     postings: Sequence[Posting] = ()
+    disputes: Sequence[Dispute] = ()
     events: Sequence[NewEvent] = ()
     jobs: Sequence[JobChange] = ()
     notice: NoticeDone | None = None
@@ -244,6 +247,13 @@ class PaymentReader:
         """Return a payment with what decisions need; it may be named by one of its attempts."""
         return await self._loads.write(_Asked(merchant, mode, payment, also_attempt))
 
+    async def note_look(self, attempt: Attempt, now: datetime) -> None:
+        """Note that somebody looked for an attempt: no change of its payment."""
+        async with self.database.transaction([attempt.merchant_id]) as tx:
+            await tx.run(
+                QUERIES["note_look"], attempt.merchant_id, attempt.mode, attempt.attempt_id, now
+            )
+
     async def key(self, merchant: MerchantId, mode: Mode, route: str, key: str) -> Taken | None:
         """Return what a key was claimed or answered with."""
         async with self.database.transaction([merchant]) as read:
@@ -305,6 +315,7 @@ def _by_table(changes: Sequence[Change]) -> Mapping[str, object]:
         rows["attempts"] += change.attempts
         rows["refunds"] += change.refunds
         rows["postings"] += change.postings
+        rows["disputes"] += change.disputes
         for event in change.events:
             rows["events"].append(tenant | _event(event) | {"made": change.now})
         for job in change.jobs:
@@ -331,6 +342,7 @@ def _printed(change: Change) -> Mapping[str, object]:
         "attempts": change.attempts,
         "refunds": change.refunds,
         "postings": change.postings,
+        "disputes": change.disputes,
         "events": [_event(each) for each in change.events],
         "jobs": [_job(each) for each in change.jobs],
         "notice": None if change.notice is None else _notice(change.notice),

@@ -1,22 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP shapes of payments. Unknown fields are refused; amounts are whole minor units; none can hold a card number."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from strongroom.kernel.clock import rfc3339
-from strongroom.kernel.events import EventType
+from strongroom.payments.customer_wire import OfCustomer
 from strongroom.payments.model import Attempt, Payment, Refund
+from strongroom.payments.processing_wire import ProcessingOut
+from strongroom.payments.route import Route
+from strongroom.payments.stored_wire import StoredCredentialIn, StoredCredentialOut, stored_out
 
 AMOUNT_MAX = 999_999_999_999
 
 NO_NUL = r"^[^\u0000]*$"
 Amount = Annotated[
     int, Meta(ge=1, le=AMOUNT_MAX, description="in the currency's minor units (AED 10.50 is 1050)")
+]
+AmountOrNone = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=AMOUNT_MAX,
+        description="in the currency's minor units (AED 10.50 is 1050); 0 asks whether the card is good",
+    ),
 ]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217, upper case")]
 Reference = Annotated[
@@ -31,19 +41,19 @@ TokenText = Annotated[str, Meta(min_length=30, max_length=30, description="a tok
 CvcText = Annotated[
     str,
     Meta(
-        pattern=r"^cvc_[A-Za-z0-9_-]+$(?!\n)",
-        max_length=1_024,
-        description="a CVC as the vault sealed it (cvc_…)",
+        pattern=r"^cvc_[A-Za-z0-9_-]+$(?!\n)", max_length=1_024, description="a sealed CVC (cvc_…)"
     ),
 ]
 Url = Annotated[str, Meta(min_length=8, max_length=2_000)]
 Capture = Literal["automatic", "manual"]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset")]
+Expiry = Literal["cancel", "leave"]
 
 
-class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PaymentIn(OfCustomer, frozen=True, forbid_unknown_fields=True):
     """A wish for a payment."""
 
-    amount: Amount
+    amount: AmountOrNone
     currency: Currency
     token: TokenText | None = None
     cvc: CvcText | None = None
@@ -53,9 +63,18 @@ class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: Reference | None = None
     metadata: Metadata | None = None
     return_url: Url | None = None
+    stored_credential: StoredCredentialIn | None = None
+    #: The amount is an estimate: the processor is told so, and it may be raised while it is held.
+    estimated: bool = False
+    #: When all that is held is captured by itself.
+    capture_at: Moment | None = None
+    #: What is done with a hold that nobody captured when its time is over; the installation's setting without it.
+    on_expiry: Expiry | None = None
+    #: Whoever pays; without a token their default card is charged.
+    customer: Annotated[str, Meta(min_length=30, max_length=30)] | None = None
 
 
-class ConfirmIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ConfirmIn(OfCustomer, frozen=True, forbid_unknown_fields=True):
     """A wish to charge it now; what is given here replaces what was given before."""
 
     token: TokenText | None = None
@@ -117,6 +136,31 @@ class Balances(msgspec.Struct, frozen=True):
     disputed: int
     capturable: int
     refundable: int
+    incrementing: int
+    #: What increments have added; it is in `authorized`.
+    incremented: int
+
+
+class ListedOut(msgspec.Struct, frozen=True):
+    """A connection that was considered: chosen, tried, passed_over (`reason` says why) or not_needed."""
+
+    connection: str
+    result: str
+    reason: str | None
+
+
+class RouteOut(msgspec.Struct, frozen=True):
+    """Why an attempt went to its connection."""
+
+    #: request: it named the connection; rule: a routing rule chose; default: the newest active one.
+    by: str
+    version: int | None
+    rule: str | None
+    connections: list[ListedOut]
+    #: The attempt of the same request that came before.
+    after: str | None
+    #: failed_over, or why the request did not go on to another connection; null while it is not known, or approved.
+    onward: str | None
 
 
 class AttemptOut(msgspec.Struct, frozen=True):
@@ -134,11 +178,25 @@ class AttemptOut(msgspec.Struct, frozen=True):
     refund: str | None
     processor_reference: str | None
     settled_amount: int | None
+    #: Of an increment: what is authorized with it.
+    raises_to: int | None
     decline_code: str | None
     advice: str | None
     reason: str | None
+    #: Which attempt of its request it is.
+    step: int
+    #: Of authorizations and sales.
+    route: RouteOut | None
+    three_ds: str | None
     created_at: str
     settled_at: str | None
+    #: What a later payment with a stored card refers to, as the processor was told.
+    initial_transaction_id: str | None = None
+    #: What the scheme calls it, where the processor told it.
+    scheme_transaction_id: str | None = None
+    #: What the issuer said of address and security code: match, partial, mismatch, unavailable, unchecked.
+    avs_result: str | None = None
+    cvc_result: str | None = None
 
 
 class PaymentOut(msgspec.Struct, frozen=True):
@@ -164,10 +222,22 @@ class PaymentOut(msgspec.Struct, frozen=True):
     cancellation_reason: str | None
     #: What a processor reported does not add up: it is recorded, and a person looks.
     discrepancy: bool
+    estimated: bool
+    #: Until when what is held may be captured, as the processor says or its scheme's published time does.
+    capture_before: str | None
+    #: When what is left is captured by itself.
+    capture_at: str | None
+    #: What is done with what nobody captured until then: cancel or leave.
+    on_expiry: str | None
     created_at: str
     updated_at: str
     #: The attempt that this request made.
     attempt: AttemptOut | None = None
+    processing: ProcessingOut | None = None
+    stored_credential: StoredCredentialOut | None = None
+    customer: str | None = None
+    #: When it is tried again, where you began it and its decline was a soft one.
+    next_retry_at: str | None = None
 
 
 class RefundOut(msgspec.Struct, frozen=True):
@@ -228,27 +298,6 @@ class ProblemOfPayment(msgspec.Struct, frozen=True, omit_defaults=True):
     refund: RefundOut | None = None
 
 
-class PaymentEvent(msgspec.Struct, frozen=True):
-    """What an event about a payment carries."""
-
-    payment: PaymentOut
-
-
-class RefundEvent(msgspec.Struct, frozen=True):
-    """What an event about a refund carries."""
-
-    refund: RefundOut
-    payment: PaymentOut
-
-
-#: What the `data` of each event of payments is.
-EVENT_DATA: Final[Mapping[EventType, type[msgspec.Struct]]] = {
-    each: RefundEvent if each.value.startswith("refund.") else PaymentEvent
-    for each in EventType
-    if each.value.startswith(("payment.", "refund."))
-}
-
-
 def payment_out(payment: Payment, attempt: Attempt | None = None) -> PaymentOut:
     """Print a payment, with the attempt that a request made."""
     return PaymentOut(
@@ -273,9 +322,16 @@ def payment_out(payment: Payment, attempt: Attempt | None = None) -> PaymentOut:
         advice=payment.advice,
         cancellation_reason=payment.cancel_reason,
         discrepancy=payment.discrepancy,
+        estimated=payment.estimated,
+        capture_before=_moment(payment.capture_before),
+        capture_at=_moment(payment.capture_at),
+        on_expiry=payment.on_expiry,
         created_at=rfc3339(payment.created_at),
         updated_at=rfc3339(payment.updated_at),
         attempt=None if attempt is None else attempt_out(attempt),
+        stored_credential=stored_out(payment.stored_credential),
+        customer=payment.customer_id,
+        next_retry_at=_moment(payment.retry_at),
     )
 
 
@@ -292,6 +348,8 @@ def balances(payment: Payment) -> Balances:
         payment.disputed,
         payment.capturable,
         payment.refundable,
+        payment.incrementing,
+        payment.incremented,
     )
 
 
@@ -316,11 +374,33 @@ def attempt_out(attempt: Attempt) -> AttemptOut:
         refund=attempt.refund_id,
         processor_reference=attempt.processor_reference,
         settled_amount=attempt.settled_amount,
+        raises_to=attempt.raises_to,
         decline_code=attempt.decline_code,
         advice=attempt.advice,
         reason=attempt.reason,
+        step=attempt.step,
+        route=None if attempt.route is None else route_out(attempt.route),
+        three_ds=attempt.three_ds,
         created_at=rfc3339(attempt.created_at),
         settled_at=_moment(attempt.settled_at),
+        initial_transaction_id=attempt.initial_transaction_id,
+        scheme_transaction_id=attempt.scheme_transaction_id,
+        avs_result=attempt.avs_result,
+        cvc_result=attempt.cvc_result,
+    )
+
+
+def route_out(route: Route) -> RouteOut:
+    """Print why an attempt went to its connection."""
+    return RouteOut(
+        by=route.by,
+        version=route.version,
+        rule=route.rule,
+        connections=[
+            ListedOut(each.connection, each.result, each.reason) for each in route.connections
+        ],
+        after=route.after,
+        onward=route.onward,
     )
 
 

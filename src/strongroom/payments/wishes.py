@@ -24,6 +24,8 @@ from strongroom.payments.model import (
 )
 
 _replace: Final = msgspec.structs.replace
+#: What one payment may come to, in minor units.
+AMOUNT_MAX: Final = 999_999_999_999
 _CONFIRMABLE: Final = frozenset({Status.REQUIRES_CONFIRMATION, Status.REQUIRES_PAYMENT_METHOD})
 
 
@@ -40,9 +42,12 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
         raise PaymentNotReady
     if card is None:
         raise Invalid(FieldError("/token", "field_missing", "a token is needed to confirm"))
-    automatic = payment.capture_method is CaptureMethod.AUTOMATIC
-    attempt = _attempt(
-        payment, Operation.SALE if automatic else Operation.AUTHORIZE, payment.amount, asking
+    attempt = _attempt(payment, _beginning(payment), payment.amount, asking)
+    stored = payment.stored_credential
+    attempt = _replace(
+        attempt,
+        initial_transaction_id=card.initial_transaction_id,
+        token_id=card.token if stored is not None and stored.by_merchant else None,
     )
     asked = _replace(
         payment,
@@ -54,8 +59,16 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
         decline_code=None,
         advice=None,
         action_url=None,
+        retry_at=None,
     )
     return decided_over(loaded, asked, attempt, now=asking.now)
+
+
+def _beginning(payment: Payment) -> Operation:
+    if not payment.amount:
+        return Operation.VERIFY
+    automatic = payment.capture_method is CaptureMethod.AUTOMATIC
+    return Operation.SALE if automatic else Operation.AUTHORIZE
 
 
 def start_capture(loaded: Loaded, amount: int | None, asking: Asking, *, final: bool) -> Decided:
@@ -66,6 +79,7 @@ def start_capture(loaded: Loaded, amount: int | None, asking: Asking, *, final: 
     """
     payment = loaded.payment
     _require_authorized(loaded)
+    _require_not_raised(payment)
     wanted = payment.capturable if amount is None else amount
     if wanted < 1 or wanted > payment.capturable:
         raise AmountBeyond(_left("captured", payment.capturable))
@@ -86,11 +100,34 @@ def start_void(loaded: Loaded, asking: Asking) -> Decided:
     """
     payment = loaded.payment
     _require_authorized(loaded)
+    _require_not_raised(payment)
     if payment.capturing or payment.voiding:
         raise PaymentBusy
     if payment.capturable < 1:
         raise PaymentNotReady("nothing of this payment is left to release")
     attempt = _attempt(payment, Operation.VOID, payment.capturable, asking)
+    return decided_over(loaded, payment, attempt, now=asking.now)
+
+
+def start_increment(loaded: Loaded, amount: int, asking: Asking) -> Decided:
+    """Ask to hold more, by so much. Only while nothing of the hold was taken or released, and nothing is under way.
+
+    Raises:
+        PaymentNotReady, PaymentBusy, PaymentUnresolved, AmountBeyond: see each.
+    """
+    payment, authorization = loaded.payment, loaded.authorization
+    _require_authorized(loaded)
+    if not payment.estimated:
+        raise PaymentNotReady("this payment's amount is no estimate: it cannot be raised")
+    if payment.capturing or payment.voiding or payment.incrementing:
+        raise PaymentBusy
+    holds = authorization is not None and authorization.operation is Operation.AUTHORIZE
+    if not holds or payment.captured or payment.voided:
+        raise PaymentNotReady("only a hold of which nothing was taken or released can be raised")
+    total = payment.authorized + amount
+    if amount < 1 or total > AMOUNT_MAX:
+        raise AmountBeyond("more cannot be held of one payment")
+    attempt = _replace(_attempt(payment, Operation.INCREMENT, amount, asking), raises_to=total)
     return decided_over(loaded, payment, attempt, now=asking.now)
 
 
@@ -148,7 +185,7 @@ def call_off(loaded: Loaded, reason: str, now: datetime) -> Decided:
     _require_resolved(loaded)
     if payment.authorized or payment.status not in _CONFIRMABLE:
         raise PaymentNotReady
-    ended = _replace(payment, cancel_reason=reason)
+    ended = _replace(payment, cancel_reason=reason, retry_at=None)
     return decided_over(loaded, ended, None, now=now, happened=(EventType.PAYMENT_CANCELED,))
 
 
@@ -173,9 +210,19 @@ def _attempt(
         currency=payment.currency,
         releases=releases,
         refund_id=refund_id,
+        three_ds=asking.three_ds if operation.authorizes else None,
+        checks_policy=asking.checks_policy if operation.authorizes else None,
         created_at=asking.now,
         lease_until=asking.lease_until,
+        step=asking.step,
+        route=asking.route,
     )
+
+
+def _require_not_raised(payment: Payment) -> None:
+    """Refuse to take or release what is being raised: how much there is is not known."""
+    if payment.incrementing:
+        raise PaymentBusy
 
 
 def _require_resolved(loaded: Loaded) -> None:

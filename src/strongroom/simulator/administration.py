@@ -25,6 +25,7 @@ from strongroom.simulator.control_wire import (
     NoticesView,
     PaymentTotals,
 )
+from strongroom.simulator.disputes import Stage
 from strongroom.simulator.errors import Refusal
 from strongroom.simulator.faults import ANSWER, NOTICE, RATES, Demand
 from strongroom.simulator.journal import Line
@@ -33,6 +34,13 @@ from strongroom.simulator.reply import Reply
 from strongroom.simulator.simulation import Simulation
 
 API_KEY_BITS: Final = 256
+_STAGES: Final = {
+    Happening.DISPUTE_INQUIRED: Stage.INQUIRY,
+    Happening.DISPUTE_LOST: Stage.LOST,
+    Happening.DISPUTE_OPENED: Stage.OPENED,
+    Happening.DISPUTE_REVERSED: Stage.REVERSED,
+    Happening.DISPUTE_WON: Stage.WON,
+}
 _account_decoder: Final = msgspec.json.Decoder(AccountWish)
 _faults_decoder: Final = msgspec.json.Decoder(FaultsWish)
 _happen_decoder: Final = msgspec.json.Decoder(HappenWish)
@@ -112,6 +120,8 @@ class Administration:
             raise Refusal(422, "field_missing", "rates need a seed", "seed")
         faults.seed = seed
         faults.rates = dict(RATES) if seed is not None and not rates and not wish.rates else rates
+        if wish.draw_by is not msgspec.UNSET:
+            faults.draw_by = wish.draw_by
         if wish.seconds is not msgspec.UNSET:
             faults.seconds = dict(wish.seconds)
         faults.demand(
@@ -132,6 +142,7 @@ class Administration:
         faults, pace = self._simulation.faults, self._simulation.pace
         return FaultsView(
             seed=faults.seed,
+            draw_by=faults.draw_by,
             rates=faults.rates,
             seconds=faults.seconds,
             waiting=len(faults.demands),
@@ -151,6 +162,7 @@ class Administration:
 
     def _books(self, account: str | None) -> BooksView:
         sums: dict[tuple[str, str], Totals] = defaultdict(Totals)
+        disputed: dict[tuple[str, str], int] = defaultdict(int)
         shown = []
         for payment in self._simulation.ledger.payments.values():
             if account not in {None, payment.account}:
@@ -163,6 +175,7 @@ class Administration:
                 voided=totals.voided,
                 refunded=totals.refunded,
             )
+            disputed[place] += payment.disputed
             shown.append(
                 PaymentTotals(
                     id=payment.payment_id,
@@ -171,18 +184,24 @@ class Administration:
                     status=payment.status,
                     amount=payment.amount,
                     currency=payment.currency,
+                    disputed=payment.disputed,
                     **msgspec.structs.asdict(totals),
                 )
             )
         totals_shown = [
-            CurrencyTotals(account=name, currency=currency, **msgspec.structs.asdict(each))
+            CurrencyTotals(
+                account=name,
+                currency=currency,
+                disputed=disputed[name, currency],
+                **msgspec.structs.asdict(each),
+            )
             for (name, currency), each in sorted(sums.items())
         ]
         return BooksView(totals=totals_shown, payments=shown)
 
     # --- what happens ---------------------------------------------------------------------------------
 
-    def _happen(self, wish: HappenWish) -> wire.PaymentView | wire.OperationView:
+    def _happen(self, wish: HappenWish) -> wire.View:
         simulation = self._simulation
         subject = self._subject(wish)
         if wish.kind is Happening.WEBHOOK_AGAIN:
@@ -209,7 +228,8 @@ class Administration:
             case Happening.PENDING_DECLINED:
                 return processor.decided(_payment(subject), approved=False)
             case _:
-                return processor.disputed(_payment(subject), wish.amount)
+                stage = _STAGES[wish.kind]
+                return processor.disputed(_payment(subject), wish.amount, stage)
 
     def _subject(self, wish: HappenWish) -> Payment | Operation:
         """What a reference names; of several with one reference, the last."""

@@ -32,7 +32,7 @@ from strongroom.simulator.challenge import (
     return_address,
 )
 from strongroom.simulator.errors import Refusal
-from strongroom.simulator.faults import ANSWER, BEFORE, NOTICE, Chosen, Fault
+from strongroom.simulator.faults import ANSWER, BEFORE, NOTICE, Chosen, DrawBy, Fault, named
 from strongroom.simulator.journal import Line
 from strongroom.simulator.ledger import Account
 from strongroom.simulator.misshape import misshapen
@@ -60,6 +60,8 @@ class _Wish(NamedTuple):
     key: str
     fingerprint: str
     reference: str
+    #: What is wished for, without what differs from run to run.
+    named: str
     execute: Callable[[Asked], Line]
 
 
@@ -135,11 +137,12 @@ class App:
         _check_signature(account, request, body)
         wish = read(account, _idempotency_key(request), body)
         faults = self._simulation.faults
-        seen = faults.see(wish.operation, wish.key)
+        name = wish.key if faults.draw_by is DrawBy.KEY else wish.named
+        seen = faults.see(wish.operation, name)
 
         def choose(among: frozenset[Fault]) -> Chosen | None:
             return faults.choose(
-                among, wish.operation, key=wish.key, reference=wish.reference, seen=seen
+                among, wish.operation, key=name, reference=wish.reference, seen=seen
             )
 
         fault = choose(ANSWER)
@@ -159,7 +162,9 @@ class App:
         try:
             if fault is not None and fault.fault is Fault.ACT_LATE:
                 await self._wait(fault.seconds)
-            line = wish.execute(Asked(account.account, wish.key, wish.fingerprint))  # 4
+            away = fault is not None and fault.fault is Fault.ACQUIRER_AWAY
+            declined = "acquirer_error" if away else None
+            line = wish.execute(Asked(account.account, wish.key, wish.fingerprint, declined))  # 4
             await self._wait(self._simulation.pace.latency)  # 5
             self._simulation.happened(line, choose(NOTICE) if line.announces else None)  # 6
             if fault is not None and fault.fault is Fault.SLOW:
@@ -179,6 +184,7 @@ class App:
             key,
             self._fingerprint("payments", kept),
             wish.reference,
+            named(account.account, wish.amount, wish.currency),
             lambda asked: self._simulation.processor.authorize(asked, wish),
         )
 
@@ -188,13 +194,15 @@ class App:
         operation, decoder, execute = self._operations[what]
         wish = wire.decode(decoder, body)
         wire.refuse_card_number("reference", wish.reference)
-        self._own(account, payment_id)
+        payment = self._own(account, payment_id)
 
         def now(asked: Asked) -> Line:
             return execute(asked, self._own(account, payment_id), wish)
 
         fingerprint = self._fingerprint(f"{what}/{payment_id}", wish)
-        return _Wish(operation, account, key, fingerprint, wish.reference, now)
+        part = getattr(wish, "amount", None)
+        name = named(account.account, payment.amount, payment.currency, part)
+        return _Wish(operation, account, key, fingerprint, wish.reference, name, now)
 
     def _fingerprint(self, place: str, wish: msgspec.Struct) -> str:
         """Keyed, because a card number is among what it is of."""
@@ -234,8 +242,9 @@ class App:
         self, request: web.BaseRequest, key: str, reference: str, look: Callable[[], object]
     ) -> Reply | None:
         faults = self._simulation.faults
-        seen = faults.see("find", key)
-        fault = faults.choose(ANSWER, "find", key=key, reference=reference, seen=seen)
+        name = self._simulation.named(key, reference)
+        seen = faults.see("find", name)
+        fault = faults.choose(ANSWER, "find", key=name, reference=reference, seen=seen)
         if fault is not None and fault.fault in BEFORE:
             return await self._without(request, fault)
         if fault is not None and fault.fault in {Fault.SLOW, Fault.ACT_LATE}:
@@ -303,6 +312,8 @@ class App:
         """Answer without having executed anything."""
         if fault.fault is Fault.ERROR_500_BEFORE:
             return _internal()
+        if fault.fault is Fault.BUSY:
+            return _refused(429, "too_many_requests", "too many requests; nothing was executed")
         if fault.fault is Fault.TIMEOUT_BEFORE:
             await self._hold(request, fault.seconds)
         return None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state machine of the simulator's payments, and the sums that hold in every state. Pure.
 
-`captured + voided <= authorized` and `refunded <= captured`, always. A ruling says what a wish comes to; nothing
-here is kept or sent. What can be captured or voided is `left`.
+`captured + voided <= authorized` and `refunded + disputed <= captured`, always. A ruling says what a wish comes to;
+nothing here is kept or sent. What can be captured or voided is `left`.
 """
 
 import enum
@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from strongroom.kernel.invariant import invariant
-from strongroom.simulator.cards import ADVICE, Card, approved_amount, is_pending
+from strongroom.simulator.cards import ADVICE, Card, approved_amount, is_pending, is_short_once
 from strongroom.simulator.errors import Refusal
 
 #: Amounts of one payment, in minor units. Keeps every sum far from what JSON readers round.
@@ -34,6 +34,8 @@ class Status(enum.StrEnum):
     #: Everything was released, nothing captured.
     VOIDED = "voided"
     EXPIRED = "expired"
+    #: Of amount 0: the card is good, and nothing is held.
+    VERIFIED = "verified"
 
 
 #: Which status may follow which; None stands before the first.
@@ -45,6 +47,7 @@ FOLLOWING: Final[Mapping[Status | None, frozenset[Status]]] = {
             Status.DECLINED,
             Status.REQUIRES_ACTION,
             Status.PENDING,
+            Status.VERIFIED,
         }
     ),
     Status.REQUIRES_ACTION: frozenset(
@@ -54,6 +57,7 @@ FOLLOWING: Final[Mapping[Status | None, frozenset[Status]]] = {
             Status.DECLINED,
             Status.PENDING,
             Status.EXPIRED,
+            Status.VERIFIED,
         }
     ),
     Status.PENDING: frozenset({Status.AUTHORIZED, Status.CAPTURED, Status.DECLINED}),
@@ -65,6 +69,7 @@ FOLLOWING: Final[Mapping[Status | None, frozenset[Status]]] = {
     Status.DECLINED: frozenset(),
     Status.VOIDED: frozenset(),
     Status.EXPIRED: frozenset(),
+    Status.VERIFIED: frozenset(),
 }
 
 
@@ -132,6 +137,31 @@ class Payment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     totals: Totals = Totals()
     decline_code: str | None = None
     return_url: str | None = None
+    #: What increments added to what was authorized.
+    incremented: int = 0
+    #: Until when what is authorized may be captured, it says; nothing here expires by itself.
+    capture_before: datetime | None = None
+    #: What was found of the security code: match or mismatch; None: none was given.
+    cvc_check: str | None = None
+
+    #: What disputes have taken.
+    disputed: int = 0
+
+    @property
+    def network_transaction_id(self) -> str | None:
+        """What the scheme calls it, once the issuer said yes: later payments with the card refer to that."""
+        if self.status in (Status.DECLINED, Status.PENDING, Status.REQUIRES_ACTION):
+            return None
+        return (
+            self.payment_id.removeprefix("sp_")
+            if self.totals.authorized or not self.amount
+            else None
+        )
+
+    @property
+    def returnable(self) -> int:
+        """What can still be given back, or be taken by a dispute."""
+        return self.totals.captured - self.totals.refunded - self.disputed
 
     @property
     def advice(self) -> str | None:
@@ -154,6 +184,10 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     totals: Totals
     created: datetime
     decline_code: str | None = None
+    #: Of a dispute: where it stands, how often it has moved, and until when evidence is taken.
+    stage: str | None = None
+    step: int = 0
+    evidence_due_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +202,29 @@ class Ruling:
     released: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Unattended:
+    """A payment that the merchant begins: nobody can be challenged."""
+
+    #: Why it is declined, if it is.
+    declined: str | None
+
+
+def unattended(
+    card: Card, amount: int, *, first_is_known: bool, declined_before: bool
+) -> Unattended:
+    """Return what becomes of a payment that the merchant begins.
+
+    A card that wants a challenge had one with its first payment, or wants it now. An amount that ends in 66 is declined
+    once, and approved when it is tried again.
+    """
+    if card.challenged and not first_is_known:
+        return Unattended("authentication_required")
+    if is_short_once(amount) and not declined_before:
+        return Unattended("insufficient_funds")
+    return Unattended(None)
+
+
 def begin(
     *,
     payment_id: str,
@@ -179,6 +236,9 @@ def begin(
     card: Card,
     return_url: str | None,
     now: datetime,
+    cvc_check: str | None = None,
+    unattended: Unattended | None = None,
+    capture_before: datetime | None = None,
 ) -> Payment:
     """Return the payment that a wish to authorize makes; a decline is a payment too."""
     new = Payment(
@@ -192,10 +252,14 @@ def begin(
         created=now,
         status=Status.REQUIRES_ACTION,
         return_url=return_url,
+        cvc_check=cvc_check,
+        capture_before=capture_before,
     )
     if card.declined is not None:
         return _to(new, None, Status.DECLINED, decline_code=card.declined)
-    if card.challenged:
+    if unattended is not None and unattended.declined is not None:
+        return _to(new, None, Status.DECLINED, decline_code=unattended.declined)
+    if card.challenged and unattended is None:
         return new
     return _decided(new, None)
 
@@ -261,8 +325,8 @@ def void(payment: Payment) -> Ruling:
 
 
 def refund(payment: Payment, amount: int) -> Ruling:
-    """Give back an amount of what was captured and not refunded."""
-    if amount > payment.totals.captured - payment.totals.refunded:
+    """Give back an amount of what was captured, and neither refunded nor taken by a dispute."""
+    if amount > payment.returnable:
         return Ruling(payment, amount, "amount_exceeds_left")
     return Ruling(_summed(payment, payment.totals.plus(refunded=amount)), amount)
 
@@ -273,16 +337,17 @@ def increment(payment: Payment, amount: int) -> Ruling:
         return Ruling(payment, amount, "not_authorized")
     if payment.totals.authorized + amount > AMOUNT_MAX:
         return Ruling(payment, amount, "amount_too_large")
-    return Ruling(_summed(payment, payment.totals.plus(authorized=amount)), amount)
+    raised = msgspec.structs.replace(payment, incremented=payment.incremented + amount)
+    return Ruling(_summed(raised, payment.totals.plus(authorized=amount)), amount)
 
 
 def undo_capture(payment: Payment, amount: int) -> Payment:
     """Return the payment after a capture failed that had succeeded: the amount is left again.
 
     Raises:
-        Refusal: it was refunded meanwhile.
+        Refusal: it was refunded or disputed meanwhile.
     """
-    if amount == 0 or payment.totals.captured - amount < payment.totals.refunded:
+    if amount == 0 or amount > payment.returnable:
         raise not_possible("nothing of this capture can fail")
     return _summed(payment, payment.totals.plus(captured=-amount))
 
@@ -306,6 +371,8 @@ def _decided(payment: Payment, before: Status | None) -> Payment:
     """An approval by the card; its amount may still make it wait or fail."""
     if payment.card.captures_fail and payment.capture:
         return _to(payment, before, Status.DECLINED, decline_code="generic_decline")
+    if not payment.amount:
+        return _to(payment, before, Status.VERIFIED)
     if is_pending(payment.amount):
         return _to(payment, before, Status.PENDING)
     return _granted(payment, before)

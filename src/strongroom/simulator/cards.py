@@ -17,7 +17,9 @@ from strongroom.simulator.errors import Refusal
 
 #: What to do about a decline, by its code.
 ADVICE: Final[Mapping[str, str]] = {
+    "acquirer_error": "other_processor",
     "authentication_failed": "authenticate",
+    "authentication_required": "authenticate",
     "card_velocity_exceeded": "later",
     "expired_card": "new_card",
     "generic_decline": "later",
@@ -49,6 +51,15 @@ CHALLENGED: Final[Mapping[str, str | None]] = {
     "4000008260003178": "insufficient_funds",
     "4000008400001629": "generic_decline",
 }
+#: Approved, although the CVC that came with it is not the card's.
+CVC_FAILS: Final = frozenset({"4000000000000101"})
+#: What the issuer says of the address, whatever it is: approved all the same.
+AVS: Final[Mapping[str, str]] = {
+    "4000000000000010": "mismatch",
+    "4000000000000028": "partial",
+    "4000000000000036": "partial",
+    "4000000000000044": "unchecked",
+}
 #: Authorizes, but nothing can be captured.
 CAPTURES_FAIL: Final = frozenset({"4000000000000341"})
 
@@ -56,6 +67,8 @@ _HUNDRED: Final = 100
 #: Amounts whose last two digits are these.
 PARTIAL_ENDING: Final = 77
 PENDING_ENDING: Final = 88
+#: Of what a merchant begins: declined the first time.
+SHORT_ONCE_ENDING: Final = 66
 
 
 class Card(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,10 +82,21 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Declined with this once the challenge is passed.
     declined_after: str | None = None
     captures_fail: bool = False
+    #: What the issuer says of the address; None: nothing.
+    avs: str | None = None
+    #: Approved, although the CVC that comes with it is not the card's.
+    cvc_fails: bool = False
 
 
-def read_card(number: str, *, exp_month: int, exp_year: int, now: datetime) -> Card:
-    """Return what a card does.
+def read_card(
+    number: str,
+    *,
+    exp_month: int,
+    exp_year: int,
+    now: datetime,
+    challenge: bool = False,
+) -> Card:
+    """Return what a card does. `challenge`: its customer has to prove who they are, whatever the card says.
 
     Raises:
         Refusal: 422 for what is no card number, and for a number that no test page shows.
@@ -94,9 +118,11 @@ def read_card(number: str, *, exp_month: int, exp_year: int, now: datetime) -> C
         brand=scheme.name,
         last4=number[-4:],
         declined="expired_card" if expired else DECLINED.get(number),
-        challenged=number in CHALLENGED,
+        challenged=number in CHALLENGED or challenge,
         declined_after=CHALLENGED.get(number),
         captures_fail=number in CAPTURES_FAIL,
+        avs=AVS.get(number),
+        cvc_fails=number in CVC_FAILS,
     )
 
 
@@ -108,3 +134,8 @@ def approved_amount(amount: int) -> int:
 def is_pending(amount: int) -> bool:
     """Tell whether an amount is decided later: those that end in 88."""
     return amount % _HUNDRED == PENDING_ENDING
+
+
+def is_short_once(amount: int) -> bool:
+    """Tell whether an amount that a merchant begins is declined once: those that end in 66."""
+    return amount % _HUNDRED == SHORT_ONCE_ENDING

@@ -91,7 +91,7 @@ class SimulatorControl:
 
         Args:
             next: demands, added to those that wait.
-            settings: seed, rates, seconds, visibility (seconds), latency_ms, pending_seconds, retry_seconds.
+            settings: seed, draw_by, rates, seconds, visibility (seconds), latency_ms, pending_seconds, retry_seconds.
         """
         return await self._call("POST", "faults", FaultsView, {**settings, "next": list(next)})
 

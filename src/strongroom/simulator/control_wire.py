@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from strongroom.simulator.books import AMOUNT_MAX
-from strongroom.simulator.faults import Fault
+from strongroom.simulator.faults import DrawBy, Fault
 from strongroom.simulator.journal import Entry
 from strongroom.simulator.wire import Reference, Url
 
@@ -58,6 +58,8 @@ class FaultsWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /control/faults. `next` is added to what waits; everything else replaces."""
 
     seed: int | UnsetType | None = UNSET
+    #: What names a request in a draw.
+    draw_by: DrawBy | UnsetType = UNSET
     rates: dict[Fault, Rate] | UnsetType = UNSET
     #: How long each fault lasts.
     seconds: dict[Fault, Seconds] | UnsetType = UNSET
@@ -73,6 +75,7 @@ class FaultsView(msgspec.Struct, frozen=True, kw_only=True):
     """What goes wrong now, and how slowly things go."""
 
     seed: int | None
+    draw_by: DrawBy
     rates: dict[Fault, float]
     seconds: dict[Fault, float]
     #: Demands that no request has met yet.
@@ -98,6 +101,7 @@ class CurrencyTotals(msgspec.Struct, frozen=True, kw_only=True):
     captured: int
     voided: int
     refunded: int
+    disputed: int
 
 
 class PaymentTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +117,7 @@ class PaymentTotals(msgspec.Struct, frozen=True, kw_only=True):
     captured: int
     voided: int
     refunded: int
+    disputed: int
 
 
 class BooksView(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +145,11 @@ class Happening(enum.StrEnum):
     PAYMENT_EXPIRED = "payment_expired"
     PENDING_APPROVED = "pending_approved"
     PENDING_DECLINED = "pending_declined"
+    DISPUTE_INQUIRED = "dispute_inquired"
+    DISPUTE_LOST = "dispute_lost"
     DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_REVERSED = "dispute_reversed"
+    DISPUTE_WON = "dispute_won"
     WEBHOOK_AGAIN = "webhook_again"
 
 
@@ -151,5 +160,5 @@ class HappenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Of the payment or operation that it happens to.
     reference: Reference
     account: AccountName | None = None
-    #: For a dispute: a part. None: all that was captured.
+    #: For a dispute: a part. None: all that is left of what was captured, or the dispute that there is.
     amount: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX)] | None = None

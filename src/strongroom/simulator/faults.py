@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which request meets which fault: on demand, or drawn. Pure but for the list of demands and the counts.
 
-A draw is a function of the seed, the request's key and how often that key was seen, and of nothing else: a run
-replays whatever the order in which its requests arrive.
+A draw is a function of the seed, the request's name and how often that name was seen, and of nothing else: a run
+replays whatever the order in which its requests arrive. By what a request is named is `DrawBy`.
 """
 
 import enum
@@ -16,6 +16,10 @@ from strongroom.crypto import sha256
 class Fault(enum.StrEnum):
     """What can go wrong."""
 
+    #: Declines an authorization that it would approve, as where its acquirer is away; all else is as ever.
+    ACQUIRER_AWAY = "acquirer_away"
+    #: Never acts; answers 429.
+    BUSY = "busy"
     #: Never acts; holds the connection until the client leaves.
     TIMEOUT_BEFORE = "timeout_before"
     ERROR_500_BEFORE = "error_500_before"
@@ -38,8 +42,19 @@ class Fault(enum.StrEnum):
     WEBHOOK_LOST = "webhook_lost"
 
 
+class DrawBy(enum.StrEnum):
+    """What names a request in a draw."""
+
+    #: Its Idempotency-Key, or the reference that is looked for.
+    KEY = "key"
+    #: What it asks for: account, operation, amounts, currency. For clients whose keys differ from run to run.
+    WISH = "wish"
+
+
 #: The request is not executed.
-BEFORE: Final = frozenset({Fault.TIMEOUT_BEFORE, Fault.ERROR_500_BEFORE, Fault.CUT_BEFORE})
+BEFORE: Final = frozenset(
+    {Fault.BUSY, Fault.TIMEOUT_BEFORE, Fault.ERROR_500_BEFORE, Fault.CUT_BEFORE}
+)
 NOTICE: Final = frozenset(
     {
         Fault.WEBHOOK_DUPLICATE,
@@ -59,8 +74,10 @@ SECONDS: Final[Mapping[Fault, float]] = {
     Fault.WEBHOOK_LATE: 1.0,
     Fault.WEBHOOK_REORDER: 2.0,
 }
-#: For a seed without rates.
-RATES: Final[Mapping[Fault, float]] = dict.fromkeys(Fault, 0.02)
+#: For a seed without rates. What another processor would do is asked for by name.
+RATES: Final[Mapping[Fault, float]] = dict.fromkeys(
+    (each for each in Fault if each not in {Fault.ACQUIRER_AWAY, Fault.BUSY}), 0.02
+)
 
 #: Demands that wait, at most.
 DEMANDS_MAX: Final = 10_000
@@ -83,6 +100,11 @@ class Demand:
     operation: str | None = None
     reference: str | None = None
     seconds: float | None = None
+
+
+def named(account: str, amount: int, currency: str, part: int | None = None) -> str:
+    """Return the name of a wish: a payment's account and amount, and of what is done with it, how much."""
+    return f"{account} {amount} {currency} {'' if part is None else part}"
 
 
 def draw(
@@ -112,6 +134,7 @@ class Faults:
     seed: int | None = None
     rates: dict[Fault, float] = field(default_factory=dict)
     seconds: dict[Fault, float] = field(default_factory=dict)
+    draw_by: DrawBy = DrawBy.KEY
     _demands: list[Demand] = field(default_factory=list)
     _seen: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -127,6 +150,7 @@ class Faults:
     def forget(self) -> None:
         """Nothing goes wrong any more, and keys count from the beginning."""
         self.seed = None
+        self.draw_by = DrawBy.KEY
         self.rates, self.seconds = {}, {}
         self._demands, self._seen = [], {}
 
@@ -152,7 +176,7 @@ class Faults:
             among: `ANSWER` or `NOTICE`.
             operation: authorize, capture, void, refund, increment, find, or an event's type for webhooks that
                 no request causes.
-            key: its Idempotency-Key, or the reference it asks for.
+            key: its name (`DrawBy`).
             reference: ours, for demands.
             seen: how many requests like it came before.
         """

@@ -30,8 +30,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     account: str
     #: authorized, captured, declined, action_required, pending, voided, refunded, incremented, released, expired,
-    #: capture_failed, refund_failed, disputed; what was asked for and refused by the sums: capture_refused,
-    #: void_refused, refund_refused, increment_refused. Amounts of refused ones moved nothing.
+    #: capture_failed, refund_failed, disputed, dispute_inquired, dispute_reversed, dispute_won, dispute_lost; what was
+    #: asked for and refused by the sums: capture_refused, void_refused, refund_refused, increment_refused. Amounts of
+    #: refused ones moved nothing.
     kind: str
     payment: str
     #: None where the payment itself is meant.

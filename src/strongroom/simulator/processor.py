@@ -6,13 +6,14 @@ decide on the same sums. Who asks twice, and what goes wrong, is `app`'s affair.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from msgspec.structs import replace
 
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.clock import Clock
-from strongroom.simulator import books
+from strongroom.simulator import books, disputes
 from strongroom.simulator.books import (
     Operation,
     OperationKind,
@@ -21,7 +22,8 @@ from strongroom.simulator.books import (
     Ruling,
     Status,
 )
-from strongroom.simulator.cards import read_card
+from strongroom.simulator.cards import Card, read_card
+from strongroom.simulator.disputes import FOLLOWING, Stage
 from strongroom.simulator.errors import Refusal
 from strongroom.simulator.journal import Announcement, Line
 from strongroom.simulator.ledger import Ledger
@@ -34,6 +36,7 @@ _BECAME: Final = {
     Status.DECLINED: ("declined", "payment.declined"),
     Status.REQUIRES_ACTION: ("action_required", "payment.action_required"),
     Status.PENDING: ("pending", "payment.pending"),
+    Status.VERIFIED: ("verified", "payment.verified"),
 }
 #: By kind: an id's prefix, the journal's words for done and refused, and the events.
 _DONE: Final = {
@@ -57,9 +60,13 @@ _DONE: Final = {
         "incremented",
         "increment_refused",
         "increment.succeeded",
-        None,
+        "increment.failed",
     ),
 }
+
+
+#: How long an authorization holds, it says.
+HOLD_SECONDS: Final = 604_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class Asked:
     account: str
     idempotency_key: str
     fingerprint: str
+    #: Declined with this whatever the card.
+    declined: str | None = None
 
 
 class Processor:
@@ -77,6 +86,7 @@ class Processor:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
+        self.hold_seconds: float = HOLD_SECONDS
 
     def authorize(self, asked: Asked, wish: PaymentWish) -> Line:
         """Make a payment.
@@ -86,8 +96,14 @@ class Processor:
         """
         now = self._clock.now()
         card = read_card(
-            wish.card.number, exp_month=wish.card.exp_month, exp_year=wish.card.exp_year, now=now
+            wish.card.number,
+            exp_month=wish.card.exp_month,
+            exp_year=wish.card.exp_year,
+            now=now,
+            challenge=wish.three_ds == "challenge",
         )
+        if asked.declined is not None:
+            card = replace(card, declined=asked.declined)
         payment = books.begin(
             payment_id=new_id("sp"),
             account=asked.account,
@@ -98,8 +114,28 @@ class Processor:
             card=card,
             return_url=wish.return_url,
             now=now,
+            cvc_check=_cvc_check(wish, card),
+            unattended=self._unattended(asked, wish, card),
+            capture_before=now + timedelta(seconds=self.hold_seconds),
         )
         return self._became(payment, asked)
+
+    def _unattended(self, asked: Asked, wish: PaymentWish, card: Card) -> books.Unattended | None:
+        """Say what becomes of a payment that the merchant begins; None where its customer does."""
+        if wish.stored is None or wish.stored.initiator != "merchant":
+            return None
+        first = self._ledger.payments.get(f"sp_{wish.stored.network_transaction_id}")
+        return books.unattended(
+            card,
+            wish.amount,
+            first_is_known=first is not None and first.account == asked.account,
+            declined_before=any(
+                each.status is Status.DECLINED
+                and (each.account, each.amount, each.card.last4)
+                == (asked.account, wish.amount, card.last4)
+                for each in self._ledger.payments.values()
+            ),
+        )
 
     def capture(self, asked: Asked, payment: Payment, wish: CaptureWish) -> Line:
         """Capture a part or all; a final one releases the rest."""
@@ -151,27 +187,42 @@ class Processor:
         payment = books.undo_refund(self._payment_of(operation), operation.amount)
         return self._undone(payment, operation, "refund_failed", "refund.failed")
 
-    def disputed(self, payment: Payment, amount: int | None) -> Line:
-        """The cardholder disputes a payment, or a part."""
-        captured = payment.totals.captured
-        disputed = captured if amount is None else amount
-        if not 0 < disputed <= captured:
-            raise books.not_possible("nothing of this payment can be disputed")
-        operation = Operation(
-            operation_id=new_id("sd"),
-            kind=OperationKind.DISPUTE,
-            payment_id=payment.payment_id,
-            account=payment.account,
-            reference=payment.reference,
-            amount=disputed,
-            currency=payment.currency,
-            status=OperationStatus.PENDING,
-            totals=payment.totals,
-            created=self._clock.now(),
+    def disputed(self, payment: Payment, amount: int | None, stage: Stage) -> Line:
+        """The cardholder disputes a payment, or a part; or what is disputed moves on.
+
+        Without an amount, an opening moves the newest dispute on where that is possible.
+        """
+        known = self._dispute_of(payment)
+        opens = stage in (Stage.INQUIRY, Stage.OPENED)
+        goes_on = known is not None and amount is None and stage in FOLLOWING[_stage_of(known)]
+        if known is None or (opens and not goes_on):
+            if not opens:
+                raise books.not_possible("nothing of this payment is disputed")
+            known, dispute = (
+                None,
+                disputes.begin(payment, amount, stage, new_id("sd"), self._clock.now()),
+            )
+        else:
+            dispute = disputes.move(known, stage)
+        change = disputes.taken(dispute) - disputes.taken(known)
+        if change > payment.returnable:
+            raise books.not_possible("so much is not left of this payment")
+        after = replace(payment, disputed=payment.disputed + change)
+        kind = {Stage.INQUIRY: "dispute_inquired", Stage.OPENED: "disputed"}.get(
+            stage, f"dispute_{stage}"
         )
         return self._line(
-            payment, "disputed", disputed, operation=operation, announces="dispute.opened"
+            after, kind, dispute.amount, operation=dispute, announces=f"dispute.{stage}"
         )
+
+    def _dispute_of(self, payment: Payment) -> Operation | None:
+        """Return the newest dispute of a payment."""
+        found = [
+            each
+            for each in self._ledger.operations.values()
+            if each.kind is OperationKind.DISPUTE and each.payment_id == payment.payment_id
+        ]
+        return found[-1] if found else None
 
     # --- writing --------------------------------------------------------------------------------------
 
@@ -259,6 +310,17 @@ class Processor:
             )
         self._ledger.write(*lines)
         return line
+
+
+def _cvc_check(wish: PaymentWish, card: Card) -> str | None:
+    if wish.card.cvc is None:
+        return None
+    wrong = card.cvc_fails or card.declined == "incorrect_cvc"
+    return "mismatch" if wrong else "match"
+
+
+def _stage_of(dispute: Operation) -> Stage:
+    return Stage(dispute.stage or Stage.OPENED)
 
 
 def _that_succeeded(subject: Payment | Operation, kind: OperationKind) -> Operation:

@@ -20,6 +20,7 @@ from strongroom.simulator.app import App
 from strongroom.simulator.control import SimulatorControl
 from strongroom.simulator.errors import SimulatorPortTaken
 from strongroom.simulator.notices import RETRY_SECONDS
+from strongroom.simulator.processor import HOLD_SECONDS
 from strongroom.simulator.simulation import PENDING_SECONDS, Simulation
 
 LOOPBACK: Final = "127.0.0.1"
@@ -46,6 +47,7 @@ class Simulator:
         control_key: str | None = None,
         latency_ms: float = 0,
         pending_seconds: float | None = PENDING_SECONDS,
+        hold_seconds: float = HOLD_SECONDS,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
         public_url: str | None = None,
         authority: Path | None = None,
@@ -60,6 +62,7 @@ class Simulator:
             control_key: None takes the one in the folder, made at the first start.
             latency_ms: of answers that concern money.
             pending_seconds: when pending payments are approved; None: never by themselves.
+            hold_seconds: how long authorizations hold, it says; nothing expires by itself.
             retry_seconds: waits between attempts to deliver a webhook; the last one repeats.
             public_url: where browsers reach it, if that is elsewhere.
             authority: PEM file of an authority that its webhooks trust besides the machine's own.
@@ -72,6 +75,7 @@ class Simulator:
         self.simulation: Final = Simulation.open(folder, clock or SystemClock())
         pace = self.simulation.pace
         pace.latency, pace.pending = latency_ms / 1000, pending_seconds
+        self.simulation.processor.hold_seconds = hold_seconds
         self.simulation.notices.retry_seconds = tuple(retry_seconds)
         self.simulation.notices.authority = authority
         self.control_key: Final = control_key or _kept(
@@ -144,6 +148,7 @@ async def running_simulator(
     latency_ms: float = 0,
     *,
     pending_seconds: float | None = PENDING_SECONDS,
+    hold_seconds: float = HOLD_SECONDS,
     retry_seconds: Sequence[float] = RETRY_SECONDS,
     authority: Path | None = None,
     clock: Clock | None = None,
@@ -155,6 +160,7 @@ async def running_simulator(
         control_key=control_key,
         latency_ms=latency_ms,
         pending_seconds=pending_seconds,
+        hold_seconds=hold_seconds,
         retry_seconds=retry_seconds,
         authority=authority,
         clock=clock,

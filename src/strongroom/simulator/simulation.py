@@ -10,7 +10,7 @@ from typing import Final
 from strongroom.kernel.clock import Clock
 from strongroom.simulator import wire
 from strongroom.simulator.books import Operation, Payment, Status
-from strongroom.simulator.faults import NOTICE, Chosen, Faults
+from strongroom.simulator.faults import NOTICE, Chosen, DrawBy, Faults, named
 from strongroom.simulator.journal import Announcement, Line
 from strongroom.simulator.ledger import Ledger
 from strongroom.simulator.notices import Notices
@@ -79,6 +79,16 @@ class Simulation:
         since = self.clock.now() - timedelta(seconds=self.pace.visibility)
         return [each for each in self.ledger.named(account, reference) if each.created <= since]
 
+    def named(self, key: str, reference: str) -> str:
+        """Return what a look, or what happens by itself, is named in a draw. What never came is known by its key."""
+        if self.faults.draw_by is DrawBy.KEY:
+            return key
+        for each in self.ledger.named_anywhere(reference):
+            whole = self.ledger.payments[each.payment_id]
+            part = None if isinstance(each, Payment) else each.amount
+            return named(whole.account, whole.amount, whole.currency, part)
+        return key
+
     def happened(self, line: Line, notice: Chosen | None) -> None:
         """Announce a line, and see to what follows from it."""
         if line.operation_after is None and line.payment_after.status is Status.PENDING:
@@ -89,9 +99,10 @@ class Simulation:
     def happened_by_itself(self, line: Line) -> None:
         """Likewise, for what no client's request caused: its faults are drawn by event and reference."""
         operation = "" if line.announces is None else line.announces.type
-        seen = self.faults.see(operation, line.reference)
+        name = self.named(line.reference, line.reference)
+        seen = self.faults.see(operation, name)
         notice = self.faults.choose(
-            NOTICE, operation, key=line.reference, reference=line.reference, seen=seen
+            NOTICE, operation, key=name, reference=line.reference, seen=seen
         )
         self.happened(line, notice)
 

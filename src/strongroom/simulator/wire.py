@@ -6,14 +6,21 @@ Unknown fields are refused. A refusal names the field and never repeats a value.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.money import CURRENCIES
-from strongroom.simulator.books import AMOUNT_MAX, Operation, Payment, Status, Totals
+from strongroom.simulator.books import (
+    AMOUNT_MAX,
+    Operation,
+    OperationKind,
+    Payment,
+    Status,
+    Totals,
+)
 from strongroom.simulator.errors import Refusal
 from strongroom.simulator.ledger import Account
 
@@ -33,6 +40,8 @@ CAPABILITIES: Final = (
     "partial_approval",
     "challenge",
     "idempotency_key",
+    "stored_credentials",
+    "verify",
     "find_by_reference",
 )
 
@@ -58,16 +67,31 @@ class CardWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "CardWish(***)"
 
 
+class StoredWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a card is stored, or was."""
+
+    initiator: Literal["customer", "merchant"]
+    reason: Literal["instalment", "one_off", "recurring", "unscheduled"]
+    stage: Literal["initial", "later"]
+    #: Of the first payment.
+    network_transaction_id: (
+        Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9 ]{1,64}\Z")] | None
+    ) = None
+
+
 class PaymentWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /v1/payments."""
 
     reference: Reference
-    amount: Amount
+    #: 0 only asks whether the card is good.
+    amount: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
     currency: str
     capture: bool
     card: CardWish
     return_url: Url | None = None
+    three_ds: Literal["automatic", "challenge"] = "automatic"
     descriptor: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    stored: StoredWish | None = None
 
 
 class CaptureWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,18 +143,27 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     capture: bool
     authorized: int
+    #: What increments added; it is in `authorized`.
+    incremented: int
     captured: int
     voided: int
     refunded: int
+    disputed: int
+    #: Until when what is authorized may be captured.
+    capture_before: datetime | None
     decline_code: str | None
     advice: str | None
     action: Action | None
     card: CardView
     created: datetime
+    #: What the scheme calls it: later payments with a stored card refer to that.
+    network_transaction_id: str | None
+    cvc_check: str | None
+    avs_check: str | None
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A capture, void, refund, increment or dispute in answers and events."""
+    """A capture, void, refund or increment in answers and events."""
 
     id: str
     object: str
@@ -146,10 +179,33 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime
 
 
+class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute in events. `step` counts its moves, so that a receiver knows which of two events is newer."""
+
+    id: str
+    object: str = "dispute"
+    payment: str
+    account: str
+    mode: str = MODE
+    #: The payment's.
+    reference: str
+    amount: int
+    currency: str
+    status: str
+    step: int
+    reason: str = "fraudulent"
+    evidence_due_by: datetime | None
+    totals: Totals
+    created: datetime
+
+
+View = PaymentView | OperationView | DisputeView
+
+
 class Found(msgspec.Struct, frozen=True):
     """GET /v1/operations."""
 
-    data: Sequence[PaymentView | OperationView]
+    data: Sequence[View]
 
 
 class WebhookView(msgspec.Struct, frozen=True):
@@ -177,7 +233,7 @@ class EventView(msgspec.Struct, frozen=True):
     created: datetime
     account: str
     mode: str
-    data: PaymentView | OperationView
+    data: View
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -220,11 +276,28 @@ def check_payment(wish: PaymentWish) -> None:
     """
     if wish.currency not in CURRENCIES:
         raise Refusal(422, "currency_unknown", "not an upper-case ISO 4217 currency", "currency")
+    if wish.capture and not wish.amount:
+        raise Refusal(422, "value_wrong", "an amount of 0 is not captured", "capture")
+    _check_stored(wish)
     refuse_card_number("descriptor", wish.descriptor)
     refuse_card_number("return_url", wish.return_url)
     refuse_card_number("reference", wish.reference)
     if wish.return_url is not None and not is_url(wish.return_url):
         raise Refusal(422, "value_wrong", "this is not an absolute URL", "return_url")
+
+
+def _check_stored(wish: PaymentWish) -> None:
+    stored = wish.stored
+    if stored is None:
+        return
+    refuse_card_number("stored.network_transaction_id", stored.network_transaction_id)
+    if stored.initiator != "merchant":
+        return
+    if wish.card.cvc is not None:
+        raise Refusal(422, "value_wrong", "what a merchant begins has no code", "card.cvc")
+    if stored.network_transaction_id is None:
+        where = "stored.network_transaction_id"
+        raise Refusal(422, "field_missing", "what a merchant begins names the first", where)
 
 
 def is_url(text: str) -> bool:
@@ -258,14 +331,20 @@ def payment_view(payment: Payment, url: str) -> PaymentView:
         currency=payment.currency,
         capture=payment.capture,
         authorized=payment.totals.authorized,
+        incremented=payment.incremented,
         captured=payment.totals.captured,
         voided=payment.totals.voided,
         refunded=payment.totals.refunded,
+        disputed=payment.disputed,
+        capture_before=payment.capture_before,
         decline_code=payment.decline_code,
         advice=payment.advice,
         action=Action("redirect", f"{url}/challenge/{payment.payment_id}") if waits else None,
         card=CardView(payment.card.brand, payment.card.last4),
         created=payment.created,
+        network_transaction_id=payment.network_transaction_id,
+        cvc_check=payment.cvc_check,
+        avs_check=payment.card.avs,
     )
 
 
@@ -286,10 +365,29 @@ def operation_view(operation: Operation) -> OperationView:
     )
 
 
-def view(subject: Payment | Operation, url: str) -> PaymentView | OperationView:
-    """Return either as answers show it."""
+def dispute_view(dispute: Operation) -> DisputeView:
+    """Return a dispute as events show it."""
+    return DisputeView(
+        id=dispute.operation_id,
+        payment=dispute.payment_id,
+        account=dispute.account,
+        reference=dispute.reference,
+        amount=dispute.amount,
+        currency=dispute.currency,
+        status=dispute.stage or "opened",
+        step=dispute.step or 1,
+        evidence_due_by=dispute.evidence_due_by,
+        totals=dispute.totals,
+        created=dispute.created,
+    )
+
+
+def view(subject: Payment | Operation, url: str) -> View:
+    """Return any of them as answers and events show it."""
     if isinstance(subject, Payment):
         return payment_view(subject, url)
+    if subject.kind is OperationKind.DISPUTE:
+        return dispute_view(subject)
     return operation_view(subject)
 
 

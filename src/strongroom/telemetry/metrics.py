@@ -17,6 +17,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from strongroom.telemetry.brake_metrics import BrakeMetrics
+from strongroom.telemetry.connection_metrics import ConnectionMetrics
 from strongroom.telemetry.honey_metrics import HoneyMetrics
 from strongroom.telemetry.log import LogObserver
 from strongroom.telemetry.login_metrics import LoginMetrics
@@ -374,6 +376,8 @@ class Metrics:
         self.webhooks = WebhookMetrics(registry)
         self.inbound = InboundMetrics(registry)
         self.payments = PaymentMetrics(registry)
+        self.brakes = BrakeMetrics(registry)
+        self.connections = ConnectionMetrics(registry)
         self.egress = EgressMetrics(registry)
         self.logins = LoginMetrics(registry)
         self.security = SecurityMetrics(registry)

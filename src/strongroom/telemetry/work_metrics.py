@@ -215,6 +215,61 @@ class PaymentMetrics:
             registry=registry,
         )
 
+        self._breakers = Gauge(
+            "strongroom_connection_breakers",
+            "Connections to processors that this process has called, by the state of the breaker before each.",
+            ["state"],
+            registry=registry,
+        )
+        self._opened = Counter(
+            "strongroom_connection_breaker_opened",
+            "Times that a connection stopped answering and is passed over for a while.",
+            registry=registry,
+        )
+        #: `result`: chosen, failed_over, or the word of why a wish did not go on elsewhere.
+        self._routed = Counter(
+            "strongroom_payments_routed",
+            "What rules of merchants decided: a connection chosen, a failover, or why there was none.",
+            ["result"],
+            registry=registry,
+        )
+        self._lines = Counter(
+            "strongroom_reconciliation_lines",
+            "Lines of settlement reports, and attempts that none names, by what they were found to be.",
+            ["result"],
+            registry=registry,
+        )
+        #: `outcome`: agreed, differed (somebody must look), failed.
+        self._reconciliations = Counter(
+            "strongroom_reconciliations",
+            "Settlement reports that were compared to their end, or could not be.",
+            ["outcome"],
+            registry=registry,
+        )
+
+    def connections_by_breaker(self, counts: Mapping[str, int]) -> None:
+        """Say how many connections there are with each state of a breaker."""
+        for state, count in counts.items():
+            self._breakers.labels(state).set(count)
+
+    def connection_opened(self) -> None:
+        """Count a connection that stopped answering."""
+        self._opened.inc()
+
+    def routed(self, result: str) -> None:
+        """Count what a rule decided."""
+        self._routed.labels(result).inc()
+
+    def reconciled(self, lines: Mapping[str, int]) -> None:
+        """Count lines of a report; one that is found to be something else later is counted as that, too."""
+        for result, count in lines.items():
+            if count > 0:
+                self._lines.labels(result).inc(count)
+
+    def reconciliations(self, outcome: str) -> None:
+        """Count a report."""
+        self._reconciliations.labels(outcome).inc()
+
     def settled(self, operation: str, outcome: str) -> None:
         """Count an attempt that came into a state."""
         self._attempts.labels(operation, outcome).inc()

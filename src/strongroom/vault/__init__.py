@@ -31,6 +31,7 @@ from strongroom.vault.containers.wire import (
     rule_out,
     rules_out,
 )
+from strongroom.vault.credential_slots import CredentialChange, CredentialSlot, CredentialState
 from strongroom.vault.destinations import SIMULATOR, BodySignature, Destination, Route
 from strongroom.vault.discovery import (
     BaselineRefused,
@@ -58,6 +59,9 @@ from strongroom.vault.errors import (
     CvcExpired,
     CvcInvalid,
     CvcUsed,
+    NothingStaged,
+    NothingToRestore,
+    StagedMeanwhile,
     TemplateRefused,
     TokenUnknown,
 )
@@ -91,6 +95,9 @@ __all__ = [
     "Container",
     "ContainerChanger",
     "Containers",
+    "CredentialChange",
+    "CredentialSlot",
+    "CredentialState",
     "CryptogramUsed",
     "CvcExpired",
     "CvcInvalid",
@@ -104,6 +111,8 @@ __all__ = [
     "GranteeKind",
     "Json",
     "NetworkTokenFacts",
+    "NothingStaged",
+    "NothingToRestore",
     "OperatedDestinations",
     "Outbox",
     "Route",
@@ -115,6 +124,7 @@ __all__ = [
     "ScanProgress",
     "ScanReport",
     "Slot",
+    "StagedMeanwhile",
     "StoredCredentialFacts",
     "Template",
     "TemplateRefused",

@@ -21,6 +21,7 @@ from strongroom.vault.create import (
     Asked,
     Draft,
     Made,
+    Records,
     TokenMaker,
     canonical,
     container_of,
@@ -151,6 +152,7 @@ class _Makings:
         self.made: dict[int, Made] = {}
         self.twice: dict[int, int] = {}
         self._seen: dict[bytes, int] = {}
+        self._records = Records(maker.recorder, asked)
 
     def add(self, item: _Item) -> None:
         """Prepare one item's token, unless an earlier item has the same card."""
@@ -171,7 +173,12 @@ class _Makings:
                     self.refused[item.index] = _problem(error)
                     return
         self.made[item.index] = self._maker.make(
-            item.draft, self.asked, self.keys, known=known, fingerprint=identity
+            item.draft,
+            self.asked,
+            self.keys,
+            known=known,
+            fingerprint=identity,
+            records=self._records,
         )
 
 

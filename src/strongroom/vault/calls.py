@@ -13,6 +13,7 @@ from strongroom.audit import Origin
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
+from strongroom.vault.credential_slots import CredentialChange, CredentialSlot, CredentialState
 from strongroom.vault.template import Template
 
 #: No CVC came along; it was opened and dropped; it is kept for the next try of the same payment.
@@ -40,6 +41,8 @@ class Forward:
     payment: str | None = None
     attempt: str | None = None
     timeout_seconds: float = 20.0
+    #: `next`: those that are tried before they are used; never with a card.
+    credentials: CredentialSlot = "current"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,18 @@ class Forwarder(Protocol):
             TokenUnknown: not there for this merchant and mode, or its hour is over.
         """
 
-    async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
+    async def keep(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        token: TokenId,
+        actor: str,
+        agreed: StoredCredentialFacts | None = None,
+    ) -> None:
         """Make a single-use token lasting, after a first successful payment. Does nothing to a lasting one.
+
+        `agreed`: what was agreed to with that payment, sealed beside the card. Of a mandate that stands there the
+        words stay; where the scheme's id is not told, the one before stays.
 
         Raises:
             TokenUnknown: not there for this merchant and mode, or its hour is over.
@@ -161,11 +174,40 @@ class Connections(Protocol):
         *,
         actor: str,
         origin: Origin,
+        keep_seconds: int = 0,
     ) -> None:
         """Put other credentials in the place of the present ones; within two seconds every process uses them.
 
+        Those from before can be brought back for `keep_seconds`.
+
         Raises:
             Invalid, ConnectionUnknown, ConnectionDisabled: see each.
+        """
+
+    async def change(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        connection: str,
+        change: CredentialChange,
+        *,
+        actor: str,
+        origin: Origin,
+    ) -> CredentialState:
+        """Set next credentials, promote, discard, or bring those from before back; everywhere within two seconds.
+
+        Raises:
+            Invalid, ConnectionUnknown, ConnectionDisabled: see each.
+            NothingStaged, StagedMeanwhile, NothingToRestore: see each; nothing was changed.
+        """
+
+    async def credentials(
+        self, merchant: MerchantId, mode: Mode, connection: str
+    ) -> CredentialState:
+        """Say which credentials there are, without any of them.
+
+        Raises:
+            ConnectionUnknown, CannotReadCredentials: see each.
         """
 
     async def disable(

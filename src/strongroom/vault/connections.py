@@ -6,9 +6,9 @@ so nobody who can only write there points a merchant's cards and keys elsewhere.
 """
 
 import asyncio
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
@@ -17,37 +17,44 @@ import msgspec
 
 from strongroom.audit import Action, Origin, Recorder
 from strongroom.crypto import Algorithm, CannotOpen, Place, algorithm_of, hmac_sha256
+from strongroom.db.errors import Again
 from strongroom.db.pool import Database, Record, Transaction
 from strongroom.egress import DestinationRefused, EgressPolicy, Target, check_url
 from strongroom.kernel.clock import Clock
-from strongroom.kernel.errors import FieldError, Invalid
+from strongroom.kernel.errors import FieldError, Invalid, Unavailable
 from strongroom.kernel.ids import MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeys, KeyName
+from strongroom.vault.credential_forms import wrong_credentials
+from strongroom.vault.credential_slots import (
+    CredentialChange,
+    CredentialSlot,
+    CredentialState,
+    Slots,
+    changed,
+    is_over,
+    state_of,
+)
 from strongroom.vault.destinations import Destination, Destinations, filled_headers
 from strongroom.vault.errors import (
     CannotReadCredentials,
     ConnectionDisabled,
     ConnectionExists,
     ConnectionUnknown,
+    NothingStaged,
 )
 from strongroom.vault.writes import QUERIES
 
 OPEN_SECONDS: Final = 1
 OPEN_MAX: Final = 1_000
-CREDENTIAL_CHARACTERS_MAX: Final = 4_096
 PURPOSE: Final = "credential"
 
+#: Who drops credentials from before when their time is over.
+_SYSTEM: Final = "system:credentials"
+#: How often a change is decided anew that somebody else was faster with.
+_TRIES_MAX: Final = 5
 _Key: TypeAlias = tuple[MerchantId, Mode, str]
-
-
-class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is sealed of a connection."""
-
-    processor: str
-    base_url: str
-    credentials: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ class VaultConnections:
             raise Invalid(
                 FieldError("/processor", "processor_unknown", "no such processor in this mode")
             )
-        wrong = _wrong_credentials(destination, mode, credentials)
+        wrong = wrong_credentials(destination, mode, credentials)
         target = self._target(destination, mode, base_url)
         if target is None:
             wrong.insert(
@@ -129,8 +136,9 @@ class VaultConnections:
         if wrong or target is None:
             raise Invalid(*wrong)
         kept_url = target.url.rstrip("/")
+        clear = {name: value.expose() for name, value in credentials.items()}
         sealed, version = await self._seal(
-            merchant, mode, connection, processor, kept_url, credentials
+            (merchant, mode, connection), Slots(processor, kept_url, clear)
         )
         now = self._clock.now()
         async with self._database.transaction([merchant]) as tx:
@@ -159,35 +167,65 @@ class VaultConnections:
         *,
         actor: str,
         origin: Origin,
+        keep_seconds: int = 0,
     ) -> None:
         """Put other credentials in the place of the present ones. See `Connections`."""
+        change = CredentialChange("replaced", credentials, keep_seconds=keep_seconds)
+        await self.change(merchant, mode, connection, change, actor=actor, origin=origin)
+
+    async def change(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        connection: str,
+        change: CredentialChange,
+        *,
+        actor: str,
+        origin: Origin,
+    ) -> CredentialState:
+        """Change which credentials there are. See `Connections`."""
+        key = (merchant, mode, connection)
+        for _ in range(_TRIES_MAX):
+            row = await self._row(*key)
+            if row["status"] != "active":
+                raise ConnectionDisabled
+            # Opened first, so that what was pointed elsewhere is not sealed anew.
+            destination, known = await self._unsealed(*key, row)
+            if change.act in ("staged", "replaced") and (
+                wrong := wrong_credentials(destination, mode, change.credentials)
+            ):
+                raise Invalid(*wrong)
+            now = self._clock.now()
+            slots = changed(known, change, now)
+            if await self._put(key, row, slots, change.act, actor, origin):
+                self._forget(key)
+                return state_of(slots, now)
+        raise Again
+
+    async def credentials(
+        self, merchant: MerchantId, mode: Mode, connection: str
+    ) -> CredentialState:
+        """Say which credentials there are. See `Connections`."""
         row = await self._row(merchant, mode, connection)
-        if row["status"] != "active":
-            raise ConnectionDisabled
-        # Opened first, so that what was pointed elsewhere is not sealed anew.
-        destination, known = await self._unsealed(merchant, mode, connection, row)
-        if wrong := _wrong_credentials(destination, mode, credentials):
-            raise Invalid(*wrong)
-        sealed, version = await self._seal(
-            merchant, mode, connection, known.processor, known.base_url, credentials
-        )
-        async with self._database.transaction([merchant]) as tx:
-            changed = await tx.row(
-                QUERIES["rotate_connection"],
-                merchant,
-                mode,
-                connection,
-                sealed,
-                version,
-                self._clock.now(),
-            )
-            if changed is None:
-                raise ConnectionDisabled  # meanwhile
-            action = Action.VAULT_CONNECTION_ROTATED
-            await self._record(
-                tx, action, (merchant, mode, connection), known.processor, actor, origin
-            )
-        self._forget((merchant, mode, connection))
+        _, known = await self._unsealed(merchant, mode, connection, row)
+        return state_of(known, self._clock.now())
+
+    async def _put(
+        self, key: _Key, row: Record, slots: Slots, act: str, actor: str, origin: Origin
+    ) -> bool:
+        """Save credentials over those that they were decided from, with the record; tell whether it did."""
+        sealed, version = await self._seal(key, slots)
+        async with self._database.transaction([key[0]]) as tx:
+            before, now = row["sealed_credentials"], self._clock.now()
+            done = await tx.row(QUERIES["change_credentials"], *key, before, sealed, version, now)
+            if done is None:
+                return False
+            if act == "replaced":
+                action, result = Action.VAULT_CONNECTION_ROTATED, None
+            else:
+                action, result = Action.VAULT_CONNECTION_CHANGED, act
+            await self._record(tx, action, key, slots.processor, actor, origin, result)
+        return True
 
     async def disable(
         self, merchant: MerchantId, mode: Mode, connection: str, *, actor: str, origin: Origin
@@ -207,14 +245,20 @@ class VaultConnections:
 
     # --- what is open ---------------------------------------------------------------------------------
 
-    async def open(self, merchant: MerchantId, mode: Mode, connection: str) -> OpenConnection:
-        """Return a connection that may be called now; for a second without asking again.
+    async def open(
+        self, merchant: MerchantId, mode: Mode, connection: str, slot: CredentialSlot = "current"
+    ) -> OpenConnection:
+        """Return a connection that may be called now; for a second without asking again, but with the next credentials.
 
         Raises:
             ConnectionUnknown, ConnectionDisabled, CannotReadCredentials: see each.
+            NothingStaged: there are no next credentials.
             Unavailable: the database or the key store does not answer.
         """
         key = (merchant, mode, connection)
+        if slot == "next":
+            row = await self._active(key)
+            return self._opened(key, *await self._unsealed(*key, row), slot)
         kept = self._open.get(key)
         # A clock set back must not lengthen a connection's stay, hence the first bound.
         if kept is not None and (
@@ -241,21 +285,11 @@ class VaultConnections:
         now = (
             self._clock.now()
         )  # before the row is read: what changes meanwhile shows a second later, not two
-        row = await self._row(*key)
-        if row["status"] != "active":
-            raise ConnectionDisabled
+        row = await self._active(key)
         destination, known = await self._unsealed(*key, row)
-        target = self._target(destination, key[1], known.base_url)
-        if target is None:  # the policy became narrower
-            raise CannotReadCredentials
-        signature = destination.body_signature
-        opened = OpenConnection(
-            destination,
-            known.base_url,
-            target.port,
-            filled_headers(destination, known.credentials),
-            None if signature is None else Secret(known.credentials[signature.field]),
-        )
+        opened = self._opened(key, destination, known, "current")
+        if is_over(known, now):
+            await self._drop_former(key, row, known)
         if self._flights.get(key) is asyncio.current_task():  # not forgotten meanwhile
             kept = _Kept(opened, now)
             self._open[key] = kept
@@ -265,6 +299,31 @@ class VaultConnections:
             # A quiet process would hold credentials for ever.
             asyncio.get_running_loop().call_later(OPEN_SECONDS, self._expire, key, kept)
         return opened
+
+    def _opened(
+        self, key: _Key, destination: Destination, known: Slots, slot: CredentialSlot
+    ) -> OpenConnection:
+        """Return a connection with one of its credentials."""
+        target = self._target(destination, key[1], known.base_url)
+        if target is None:  # the policy became narrower
+            raise CannotReadCredentials
+        credentials = known.credentials if slot == "current" else known.next
+        if credentials is None:
+            raise NothingStaged
+        signature = destination.body_signature
+        return OpenConnection(
+            destination,
+            known.base_url,
+            target.port,
+            filled_headers(destination, credentials),
+            None if signature is None else Secret(credentials[signature.field]),
+        )
+
+    async def _drop_former(self, key: _Key, row: Record, known: Slots) -> None:
+        """Drop credentials from before whose time is over. Whoever opens next does it where this could not."""
+        slots = changed(known, CredentialChange("forgotten"), self._clock.now())
+        with suppress(Unavailable):
+            await self._put(key, row, slots, "forgotten", _SYSTEM, Origin())
 
     def _expire(self, key: _Key, kept: _Kept) -> None:
         if self._open.get(key) is kept:
@@ -291,27 +350,23 @@ class VaultConnections:
             raise ConnectionUnknown
         return row
 
-    async def _seal(
-        self,
-        merchant: MerchantId,
-        mode: Mode,
-        connection: str,
-        processor: str,
-        base_url: str,
-        credentials: Mapping[str, Secret[str]],
-    ) -> tuple[bytes, int]:
+    async def _active(self, key: _Key) -> Record:
+        row = await self._row(*key)
+        if row["status"] != "active":
+            raise ConnectionDisabled
+        return row
+
+    async def _seal(self, of: _Key, clear: Slots) -> tuple[bytes, int]:
         """Return what is sealed, and under which version of the key."""
+        merchant, mode, connection = of
         key = await self._keyring.current(merchant, mode, KeyName.CREDENTIALS)
-        clear = _Sealed(
-            processor, base_url, {name: value.expose() for name, value in credentials.items()}
-        )
         place = _place(mode, merchant, connection, key.version)
         sealer = key.sealer(Algorithm.A256CBC_HS512, PURPOSE)
         return sealer.seal(msgspec.json.encode(clear), place), key.version
 
     async def _unsealed(
         self, merchant: MerchantId, mode: Mode, connection: str, row: Record
-    ) -> tuple[Destination, _Sealed]:
+    ) -> tuple[Destination, Slots]:
         """Open a row, and check that it says what was sealed."""
         key = await self._keyring.version(merchant, mode, KeyName.CREDENTIALS, row["key_version"])
         sealed = row["sealed_credentials"]
@@ -321,7 +376,7 @@ class VaultConnections:
             clear = key.sealer(algorithm, PURPOSE).open(sealed, place)
         except CannotOpen:
             raise CannotReadCredentials from None
-        known = msgspec.json.decode(clear, type=_Sealed)
+        known = msgspec.json.decode(clear, type=Slots)
         destination = self._destinations.find(known.processor, mode)
         if destination is None or known.credentials.keys() != destination.credential_fields:
             raise CannotReadCredentials  # sealed by another release, whose adapter wanted others
@@ -347,8 +402,10 @@ class VaultConnections:
         processor: str,
         actor: str,
         origin: Origin,
+        result: str | None = None,
     ) -> None:
         merchant, mode, connection = key
+        details = {"processor": processor} | ({} if result is None else {"result": result})
         record = self._recorder.make(
             action,
             actor=actor,
@@ -357,7 +414,7 @@ class VaultConnections:
             thing=connection,
             origin=origin,
             now=self._clock.now(),
-            details={"processor": processor},
+            details=details,
         )
         await self._recorder.insert(tx, record)
 
@@ -378,37 +435,3 @@ def _place(
         key_version=key_version,
         purpose=PURPOSE,
     )
-
-
-def _wrong_credentials(
-    destination: Destination, mode: Mode, credentials: Mapping[str, Secret[str]]
-) -> list[FieldError]:
-    """Return what is missing, not wanted, would not stand in a header, or is of the other mode."""
-    wrong = [
-        FieldError(f"/credentials/{name}", "required", "this processor needs it")
-        for name in sorted(destination.credential_fields - credentials.keys())
-    ]
-    # The name of a field that is not wanted is the caller's own text, and is not repeated.
-    if credentials.keys() - destination.credential_fields:
-        wrong.append(
-            FieldError("/credentials", "unknown_field", "this processor takes no such field")
-        )
-    for name in sorted(destination.credential_fields & credentials.keys()):
-        value = credentials[name].expose()
-        if not 0 < len(value) <= CREDENTIAL_CHARACTERS_MAX or not (
-            value.isascii() and value.isprintable() and value == value.strip()
-        ):
-            wrong.append(
-                FieldError(f"/credentials/{name}", "malformed", "printable ASCII, and not empty")
-            )
-            continue
-        forms = destination.credential_forms.get(name)
-        if forms is not None and re.fullmatch(forms[mode], value) is None:
-            wrong.append(
-                FieldError(
-                    f"/credentials/{name}",
-                    "credential_not_of_mode",
-                    "this is not what the processor gives out for this mode",
-                )
-            )
-    return wrong

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from strongroom.audit import Action, NewRecord, Origin, Recorder
+from strongroom.audit import Action, NewRecord, Origin, Recorder, SeriesMaker
 from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import random_below
 from strongroom.db.errors import ConstraintBroken
@@ -80,6 +80,31 @@ class Asked(NamedTuple):
     now: datetime
     #: The request's id: marks the idempotency row as this writer's.
     claim: str
+
+
+class Records:
+    """The audit records of one call for many tokens: what they share is printed once for each act."""
+
+    def __init__(self, recorder: Recorder, asked: Asked) -> None:
+        self._recorder = recorder
+        self._asked = asked
+        self._series: dict[Action, SeriesMaker] = {}
+
+    def of(self, action: Action) -> SeriesMaker:
+        """Return what makes the records of an act."""
+        found = self._series.get(action)
+        if found is None:
+            principal = self._asked.principal
+            found = self._recorder.series(
+                action,
+                actor=principal.subject,
+                merchant=principal.merchant,
+                mode=principal.mode,
+                origin=self._asked.origin,
+                now=self._asked.now,
+            )
+            self._series[action] = found
+        return found
 
 
 class TokenMaker:
@@ -170,10 +195,11 @@ class TokenMaker:
         *,
         known: StoredToken | None,
         fingerprint: bytes | None = None,
+        records: "Records | None" = None,
     ) -> Made:
         """Prepare a token, or the answer that the card has one: (2) and (3).
 
-        `fingerprint` is the number's, where the caller needed it already.
+        `fingerprint` is the number's, where the caller needed it already; `records` are for many tokens of one call.
         """
         principal = asked.principal
         token = TokenId(new_id("tok")) if known is None else known.token_id
@@ -186,16 +212,21 @@ class TokenMaker:
             sent = msgspec.structs.replace(
                 kept, cvc_state="sealed", cvc=cvc.text, cvc_expires_at=rfc3339(cvc.expires_at)
             )
-        record = self.recorder.make(
-            Action.VAULT_TOKEN_CREATED if known is None else Action.VAULT_TOKEN_DEDUPLICATED,
-            actor=principal.subject,
-            merchant=principal.merchant,
-            mode=principal.mode,
-            thing=token,
-            origin=asked.origin,
-            now=asked.now,
-            details={"brand": kept.brand, "cvc_state": sent.cvc_state, "last4": draft.pan.last4},
-        )
+        action = Action.VAULT_TOKEN_CREATED if known is None else Action.VAULT_TOKEN_DEDUPLICATED
+        details = {"brand": kept.brand, "cvc_state": sent.cvc_state, "last4": draft.pan.last4}
+        if records is not None:
+            record = records.of(action)(token, details)
+        else:
+            record = self.recorder.make(
+                action,
+                actor=principal.subject,
+                merchant=principal.merchant,
+                mode=principal.mode,
+                thing=token,
+                origin=asked.origin,
+                now=asked.now,
+                details=details,
+            )
         return Made(kept, sent, row, record)
 
     def _row(

@@ -15,6 +15,9 @@ Refused
 ├── CardNotForProcessor     422   a card that only the simulator takes was sent elsewhere
 ├── ConnectionUnknown       404   not there, another tenant's or of the other mode
 ├── ConnectionExists        409   the id is taken
+├── NothingStaged           409   no next credentials are there
+├── StagedMeanwhile         409   other next credentials than those that are meant
+├── NothingToRestore        409   no credentials from before are kept any more
 ├── MerchantErased          403   its keys were destroyed
 └── ConnectionDisabled      409
 TemplateRefused             500   an adapter asked for what it did not register: a bug of ours
@@ -115,6 +118,24 @@ class ConnectionDisabled(Conflict):
     """This connection is disabled."""
 
     code = "connection_disabled"
+
+
+class NothingStaged(Conflict):
+    """No next credentials are there: set them first."""
+
+    code = "nothing_staged"
+
+
+class StagedMeanwhile(Conflict):
+    """Other next credentials were set since: look at what is there, and try it."""
+
+    code = "staged_meanwhile"
+
+
+class NothingToRestore(Conflict):
+    """No credentials from before are kept: there were none, or their overlap is over."""
+
+    code = "nothing_to_restore"
 
 
 class MerchantErased(Denied):

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from strongroom.audit import Action, NewRecord, Origin, Recorder
-from strongroom.db.errors import translated
+from strongroom.audit import Action, NewRecord, Recorder
+from strongroom.db.group_commit import GroupWriter
 from strongroom.db.pool import Database, Record
-from strongroom.db.queries import Query
 from strongroom.egress import Answered, HttpSender, Outgoing, Reply
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
@@ -51,11 +50,12 @@ from strongroom.vault.errors import (
     TokenUnknown,
 )
 from strongroom.vault.held import HeldCvcs, Use
+from strongroom.vault.keeping import Keeper
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.template import Slot, encoded, filled
+from strongroom.vault.uses import Asked, CardFactRows, CardUse
 from strongroom.vault.watching import UNWATCHED, Watch, Way
-from strongroom.vault.writes import QUERIES, record_columns
 
 #: Brand, last four and container of tokens that were described of late. What changes of it, the use itself notices.
 FACTS_REMEMBERED_MAX: Final = 10_000
@@ -96,6 +96,7 @@ class VaultForwarder:
         self,
         *,
         database: Database,
+        uses: GroupWriter[CardUse, Record],
         sealer: CardSealer,
         details: DetailSealer,
         epochs: CvcEpochs,
@@ -109,8 +110,13 @@ class VaultForwarder:
         watch: Watch = UNWATCHED,
     ) -> None:
         self._watch = watch
+        self._keeper = Keeper(database, details, recorder, clock)
         self._rules = rules
         self._database = database
+        self._uses = uses
+        self._described_rows: GroupWriter[Asked, Record | None] = GroupWriter(
+            CardFactRows(database), in_flight_max=1
+        )
         self._sealer = sealer
         self._details = details
         self._epochs = epochs
@@ -135,8 +141,10 @@ class VaultForwarder:
         #  4. Open the card and the CVC; fill the slots.
         #  5. Send, once.
         #  6. Drop everything, and take card data out of the answer.
+        if request.credentials == "next" and (request.token or request.cvc):
+            raise TemplateRefused("credentials that are only tried go with no card")
         connection = await self._connections.open(
-            request.merchant, request.mode, request.connection
+            request.merchant, request.mode, request.connection, request.credentials
         )  # (1)
         matched = self._destinations.matched(
             connection.destination.processor, request.mode, request.template
@@ -206,7 +214,7 @@ class VaultForwarder:
 
     async def _described(self, merchant: MerchantId, mode: Mode, token: TokenId) -> Record:
         """Return what may be shown of a token, and remember what a record says of it."""
-        row = await self._call(QUERIES["card_facts"], merchant, mode, token, self._clock.now())
+        row = await self._described_rows.write(Asked(merchant, mode, token, self._clock.now()))
         if row is None:
             raise TokenUnknown
         self._facts[merchant, mode, token] = _Facts(row["brand"], row["last4"], row["container"])
@@ -215,26 +223,22 @@ class VaultForwarder:
             self._facts.popitem(last=False)
         return row
 
-    async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
-        """Make a single-use token lasting. See `Forwarder`."""
+    async def keep(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        token: TokenId,
+        actor: str,
+        agreed: StoredCredentialFacts | None = None,
+    ) -> None:
+        """Make a single-use token lasting, with what was agreed to. See `Forwarder`."""
         if not is_id("tok", token):
             raise TokenUnknown
-        now = self._clock.now()
-        async with self._database.transaction([merchant]) as tx:
-            changed = await tx.row(QUERIES["make_lasting"], merchant, mode, token, now)
-            if changed is not None:
-                record = self._recorder.make(
-                    Action.VAULT_TOKEN_KEPT,
-                    actor=actor,
-                    merchant=merchant,
-                    mode=mode,
-                    thing=token,
-                    origin=Origin(),
-                    now=now,
-                )
-                await self._recorder.insert(tx, record)
-        if changed is None:
-            await self.describe(merchant, mode, token)  # lasting already, or not there
+        if not await self._keeper.last(merchant, mode, token, actor) or agreed is not None:
+            # Lasting already, or not there; it may have another id by now.
+            token = (await self.describe(merchant, mode, token)).token
+        if agreed is not None:
+            await self._keeper.agree(merchant, mode, token, actor, agreed)
 
     async def _opened(self, request: Forward, token: TokenId, matched: Matched) -> _Opened:
         """Record that a card is used, and open it: (3) and (4)."""
@@ -341,18 +345,19 @@ class VaultForwarder:
         ]
         if checked is not None:
             records.append(made(Action.VAULT_CVC_USED, {}))
-        row = await self._call(
-            QUERIES["use_card"],
-            request.merchant,
-            request.mode,
-            token,
-            facts.container,
-            None if checked is None else checked.cvc_id.hex(),
-            Slot.CARD_CRYPTOGRAM in matched.slots,
-            now,
-            *record_columns(records),
+        row = await self._uses.write(
+            CardUse(
+                request.merchant,
+                request.mode,
+                token,
+                facts.container,
+                None if checked is None else checked.cvc_id.hex(),
+                Slot.CARD_CRYPTOGRAM in matched.slots,
+                now,
+                records,
+            )
         )
-        if row is None or row["verdict"] == "token_unknown":
+        if row["verdict"] == "token_unknown":
             self._facts.pop((request.merchant, request.mode, token), None)
             raise TokenUnknown
         if row["verdict"] == "cvc_used":
@@ -360,14 +365,6 @@ class VaultForwarder:
         if row["verdict"] == "cryptogram_used":
             raise CryptogramUsed
         return row
-
-    async def _call(self, query: Query, *values: object) -> Record | None:
-        """Call one of the vault's functions, which states its merchant itself: a transaction of one round trip."""
-        async with self._database.connection() as connection:
-            try:
-                return await connection.fetchrow(query.text, *values)
-            except Exception as error:  # noqa: BLE001 - every driver error is translated, and its text cut off
-                raise translated(error) from None
 
     def _forwarded(
         self,

@@ -147,16 +147,25 @@ returning cvc_id;
 -- Uses of CVCs whose epochs are long gone.
 delete from vault.cvc_use where used_at < now() - interval '1 hour';
 
--- name: card_facts (merchant, mode, token, now)
--- Likewise, with where it stands and what payments read of it, sealed (migration 0025).
-select token_id, brand, bin, last4, exp_month, exp_year, single_use, container, kind, network_token,
-       network_token_version, has_cryptogram, stored_credential, stored_credential_version
-  from vault.card_facts($1, $2, $3, $4);
+-- name: card_facts (merchants, modes, tokens, moments)
+-- Likewise, with where each stands and what payments read of it, sealed; of the `n`th, if it is there. The function
+-- states each one's merchant (migration 0025).
+select w.n, f.token_id, f.brand, f.bin, f.last4, f.exp_month, f.exp_year, f.single_use, f.container, f.kind,
+       f.network_token, f.network_token_version, f.has_cryptogram, f.stored_credential, f.stored_credential_version
+  from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) with ordinality as w (m, md, token, at, n)
+ cross join lateral vault.card_facts(w.m, w.md, w.token, w.at) as f;
 
--- name: use_card (merchant, mode, token, container, cvc, cryptogram, now, events, payloads, leaves, macs)
--- `use_token`, for a token that stands in the container whose rules were asked, and with its cryptogram (migration 0025).
-select verdict, sealed_number, key_version, exp_month, exp_year, cryptogram_sealed, cryptogram_version
-  from vault.use_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+-- name: use_card (merchants, modes, tokens, containers, cvcs, cryptograms, moments, record_ends, events, payloads, leaves, macs)
+-- `use_token`, for tokens that stand in the container whose rules were asked, and with their cryptograms (migration
+-- 0025): one by one, in one transaction. The records of each end where `record_ends` says.
+select w.n, u.verdict, u.sealed_number, u.key_version, u.exp_month, u.exp_year, u.cryptogram_sealed,
+       u.cryptogram_version
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::timestamptz[],
+              $8::integer[], (0 || $8::integer[])[1:cardinality($8::integer[])])
+       with ordinality as w (m, md, token, container, cvc, cryptogram, at, last, before, n)
+ cross join lateral vault.use_card(w.m, w.md, w.token, w.container, w.cvc, w.cryptogram, w.at,
+                                   ($9::text[])[w.before + 1:w.last], ($10::bytea[])[w.before + 1:w.last],
+                                   ($11::bytea[])[w.before + 1:w.last], ($12::bytea[])[w.before + 1:w.last]) as u;
 
 -- name: details_of_token (merchant, mode, token)
 -- What is sealed beside a number.
@@ -210,10 +219,10 @@ values ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8)
     on conflict do nothing
 returning connection_id;
 
--- name: rotate_connection (merchant, mode, connection, sealed, key_version, now)
--- Puts other credentials in the place of the present ones.
-update vault.connection set sealed_credentials = $4, key_version = $5, updated_at = $6
- where merchant_id = $1 and mode = $2 and connection_id = $3 and status = 'active'
+-- name: change_credentials (merchant, mode, connection, sealed_before, sealed, key_version, now)
+-- Puts what was decided over the sealed credentials in their place; no row when somebody else was first, or it ended.
+update vault.connection set sealed_credentials = $5, key_version = $6, updated_at = $7
+ where merchant_id = $1 and mode = $2 and connection_id = $3 and sealed_credentials = $4 and status = 'active'
 returning processor;
 
 -- name: disable_connection (merchant, mode, connection, now)

@@ -63,7 +63,9 @@ def compared(ours: Ours, theirs: Theirs) -> list[str]:
     for attempt in ours.attempts:
         lines = happened.pop(attempt["id"], [])
         wanted = []
-        if attempt["outcome"] == "approved":
+        if (
+            attempt["outcome"] == "approved" and attempt["operation"] in _WORDS
+        ):  # a verification moves nothing
             settled = attempt["settled_amount"]
             amount = attempt["amount"] if settled is None else settled
             wanted = [(_WORDS[attempt["operation"]], amount, attempt["currency"])]

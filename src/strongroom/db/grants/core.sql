@@ -61,13 +61,33 @@ grant execute on function payments.load(text, text, text, text), payments.save(j
 grant select on payments.payment to strongroom_gateway, strongroom_worker;
 grant update (version, status, capture_method, token_id, brand, bin, last4, connection_id, return_url, action_url,
               decline_code, advice, cancel_reason, authorized, capturing, captured, voiding, voided, refunding, refunded,
-              disputed, discrepancy, updated_at)
+              disputed, discrepancy, updated_at, capture_before, on_expiry, capture_at, due_told_at, incrementing,
+              incremented, retry_at)
     on payments.payment to strongroom_gateway, strongroom_worker;
 grant select, insert, update (outcome, basis, processor_reference, settled_amount, decline_code, advice, reason, action_url,
-                              lease_until, settled_at, instrument)
+                              lease_until, settled_at, instrument, route, scheme_transaction_id, avs_result, cvc_result,
+                              looked_at, evidence, resolved_by)
     on payments.attempt to strongroom_gateway, strongroom_worker;
 grant select, insert, update (status, failure_code, updated_at)
     on payments.refund to strongroom_gateway, strongroom_worker;
+grant select, insert, update (status, step, amount, counted, reason, evidence_due_by, updated_at)
+    on payments.dispute to strongroom_gateway, strongroom_worker;
+-- What customers brought back is used up.
+grant select, delete on payments.returned to strongroom_gateway, strongroom_worker;
+-- Brakes are set at the gateway; both count, and see how an incident begins and ends. The worker's round removes what has
+-- expired.
+grant execute on function payments.brake_ask(jsonb), payments.brake_declined(text, text, text, timestamptz),
+    payments.brake_moved(integer[], bigint), payments.brake_sum(integer[])
+    to strongroom_gateway, strongroom_worker;
+grant select on payments.brake_setting, payments.brake_entry to strongroom_gateway, strongroom_worker;
+grant insert on payments.brake_setting to strongroom_gateway;
+grant insert, delete on payments.brake_entry to strongroom_gateway;
+grant select, insert, update on payments.brake_count, payments.brake_seen, payments.brake_pass
+    to strongroom_gateway, strongroom_worker;
+grant select, insert,
+      update (signs, tries, declines, cards, held, passed, last_sign_at, until, next_pass_at, ended_at, ended_by)
+    on payments.brake_incident to strongroom_gateway, strongroom_worker;
+grant delete on payments.brake_count, payments.brake_seen, payments.brake_pass to strongroom_worker;
 -- Postings are added and read; nobody changes or removes one.
 grant select, insert on payments.posting to strongroom_gateway, strongroom_worker;
 grant select, update (status, object_id, response, lease_until) on idempotency.request
@@ -79,12 +99,48 @@ grant execute on function webhooks.publish(text, text, text, text, text, text, t
 grant select, insert on webhooks.event, webhooks.delivery to strongroom_gateway, strongroom_worker;
 grant select on webhooks.endpoint to strongroom_gateway, strongroom_worker;
 
+-- Settlement reports come in through the gateway; the worker compares them, and alone lets them go. What a line says
+-- stays as it came: the worker changes only what it is found to be.
+grant select, insert,
+      update (state, received, next_line, pieces, header, run, step, next_piece, next_attempt, first_attempt, last_attempt,
+              lines, matched, missing_here, missing_there, amount_differs, currency_differs, doubled, kept, totals, problem,
+              updated_at, ended_at)
+    on payments.settlement_report to strongroom_gateway;
+grant select, insert, delete on payments.settlement_piece to strongroom_gateway;
+grant select on payments.settlement_line to strongroom_gateway;
+grant select, delete,
+      update (state, step, next_piece, next_attempt, first_attempt, last_attempt, lines, matched, missing_here,
+              missing_there, amount_differs, currency_differs, doubled, kept, totals, problem, updated_at, ended_at)
+    on payments.settlement_report to strongroom_worker;
+grant select, delete on payments.settlement_piece to strongroom_worker;
+grant select, insert, update (result), delete on payments.settlement_line to strongroom_worker;
+
+-- Customers are the gateway's; the worker looks whether what it is to try again is still agreed to.
+grant select on payments.customer, payments.saved_card, payments.mandate to strongroom_gateway;
+grant select (merchant_id, mode, customer_id, token_id, status) on payments.mandate to strongroom_worker;
+grant usage on schema payments to strongroom_console;
+grant select (merchant_id, mode, key_version) on payments.customer, payments.mandate to strongroom_console;
+grant insert, update (status, reference, metadata, sealed_personal, key_version, updated_at)
+    on payments.customer to strongroom_gateway;
+grant insert, update (exp_month, exp_year, is_default), delete on payments.saved_card to strongroom_gateway;
+grant insert, update (status, revoked_at, sealed_evidence, key_version) on payments.mandate to strongroom_gateway;
+
+grant select on payments.retry_policy to strongroom_gateway, strongroom_worker;
+grant insert, update (enabled, delays_hours, updated_at) on payments.retry_policy to strongroom_gateway;
+
 -- Alone the gateway makes payments, connections and endpoints. A job it puts, hastens and removes; it claims none.
 grant insert on payments.payment to strongroom_gateway;
+-- A version of routing rules is written once; which one holds is changed. Ranges of card numbers are loaded and cleared.
+grant select, insert on payments.routing_rules to strongroom_gateway;
+grant select, insert, update (version, activated_by, activated_at) on payments.routing_active to strongroom_gateway;
+grant select, insert, update (last_bin, country, funding), delete on payments.bin_range to strongroom_gateway;
 grant select, insert, update (status, updated_at) on payments.connection to strongroom_gateway;
 grant select, insert, update (sealed_secrets, key_version, status, updated_at) on webhooks.source to strongroom_gateway;
 grant insert, update (url, description, types, sealed_secrets, key_version, status, disabled_reason, updated_at)
     on webhooks.endpoint to strongroom_gateway;
+-- Whoever tests a connection keeps what it found.
+grant select, insert, update (probed_at, reason, failing_since, failures) on payments.connection_probe
+    to strongroom_gateway, strongroom_worker;
 grant select on webhooks.delivery_try to strongroom_gateway;
 grant select, insert, update (run_at), delete on jobs.job to strongroom_gateway;
 
@@ -112,7 +168,7 @@ grant execute on function webhooks.load_deliveries(text[], text[], text[]),
 grant usage on schema strongroom, keys, audit, jobs, webhooks, payments to strongroom_webhooks;
 grant select on strongroom.migration, webhooks.source, payments.payment, payments.attempt to strongroom_webhooks;
 grant select, insert on keys.data_key to strongroom_webhooks;
-grant select, insert on webhooks.notice to strongroom_webhooks;
+grant select, insert on webhooks.notice, payments.returned to strongroom_webhooks;
 grant select, insert, update (run_at) on jobs.job to strongroom_webhooks;
 grant execute on function jobs.put(text, text, text, text, timestamptz, timestamptz) to strongroom_webhooks;
 grant insert (event_id, merchant_id, mode, payload, leaf_hash, row_mac) on audit.event to strongroom_webhooks;

@@ -183,7 +183,7 @@ class Reading:
                 self._first = False
             if len(self._rest) < self._look_at:
                 continue
-            end = _whole(self._rest)
+            end = whole_rows(self._rest)
             if end:
                 whole, self._rest = self._rest[:end], self._rest[end:]
                 yield from self._lines(whole)
@@ -202,6 +202,35 @@ class Reading:
             yield from self._lines(whole)
         if self._places is None:
             raise ReportRefused(1, None, "the report is empty")
+
+    def flush(self) -> Iterator[Line]:
+        """Yield what is left where the caller knows that a row ends here. Raises ReportRefused: see there."""
+        whole, self._rest = self._rest.removeprefix(codecs.BOM_UTF8 if self._first else b""), b""
+        self._first = False
+        self._look_at = self._look_bytes
+        if whole:
+            yield from self._lines(whole)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """What the header calls its columns; none where it was not read yet."""
+        return self._columns
+
+    @property
+    def next_line(self) -> int:
+        """Return the physical line with which what was not yielded yet begins."""
+        return self._next
+
+    def go_on(self, columns: Sequence[str], line: int) -> None:
+        """Begin behind a header that another reading has read: what is fed begins with this physical line.
+
+        Raises:
+            ReportRefused: it is no header of this form.
+        """
+        self._places = self._header(1, columns)
+        self._columns = columns
+        self._next = line
+        self._first = False
 
     def _lines(self, whole: bytes) -> Iterator[Line]:
         begin = self._next
@@ -288,7 +317,7 @@ async def read_stream(form: Format, content: AsyncIterable[bytes]) -> AsyncItera
         yield line
 
 
-def _whole(content: bytes) -> int:
+def whole_rows(content: bytes) -> int:
     """Return where the last row ends that is whole: behind a line feed before which quotes pair. 0: none is."""
     end = content.rfind(b"\n")
     quotes = content.count(b'"', 0, max(end, 0))

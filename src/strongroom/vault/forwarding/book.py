@@ -32,6 +32,7 @@ from strongroom.kernel.ids import DestinationId, MerchantId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.keys import DataKeys, KeyName
+from strongroom.vault.errors import NothingToRestore
 from strongroom.vault.forwarding import store
 from strongroom.vault.forwarding.credentials import (
     CERTIFICATE,
@@ -43,7 +44,6 @@ from strongroom.vault.forwarding.errors import (
     CannotReadDestination,
     DestinationDisabled,
     DestinationUnknown,
-    NothingToRestore,
     TooManyDestinations,
 )
 from strongroom.vault.forwarding.model import DESTINATIONS_MAX, Config, Destination

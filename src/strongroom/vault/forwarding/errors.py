@@ -5,7 +5,6 @@ Refused
 ├── DestinationUnknown      404   not there, another tenant's or of the other mode
 ├── DestinationDisabled     409
 ├── TooManyDestinations     409   a tenant has so many at most
-├── NothingToRestore        409   no credentials from before are kept any more
 ├── CardNotForDestination   422   a card of the synthetic range leaves to a loopback address only
 ├── HolderMissing           422   a slot asks for a holder, and the token has none
 ├── TakesTwoPeople          403   a live destination is not registered at the machine itself
@@ -34,12 +33,6 @@ class TooManyDestinations(Conflict):
     """This merchant has as many destinations as it can have; disabled ones count."""
 
     code = "destinations_too_many"
-
-
-class NothingToRestore(Conflict):
-    """No credentials from before are kept: there were none, or their overlap is over."""
-
-    code = "nothing_to_restore"
 
 
 class TakesTwoPeople(Denied):

@@ -22,6 +22,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, OutboxId, TokenId
 from strongroom.vault.calls import Connections, Forwarder
+from strongroom.vault.credential_slots import CredentialChange
 from strongroom.vault.internal import told, wire
 from strongroom.vault.outbox.ports import Outbox
 
@@ -58,10 +59,10 @@ class InternalPort:
         )
         return wire.CardFactsOut.of(facts)
 
-    async def keep(self, asked: wire.TokenAsked) -> wire.Out:
-        """Make a single-use token lasting."""
+    async def keep(self, asked: wire.KeepAsked) -> wire.Out:
+        """Make a single-use token lasting, with what was agreed to."""
         await self._forwarder.keep(
-            MerchantId(asked.merchant), asked.mode, TokenId(asked.token), asked.actor
+            MerchantId(asked.merchant), asked.mode, TokenId(asked.token), asked.actor, asked.agreed
         )
         return wire.DoneOut()
 
@@ -88,8 +89,29 @@ class InternalPort:
             asked.secrets(),
             actor=asked.actor,
             origin=asked.origin.value(),
+            keep_seconds=asked.keep_seconds,
         )
         return wire.DoneOut()
+
+    async def change(self, asked: wire.ConnectionAsked) -> wire.Out:
+        """Change which credentials there are."""
+        state = await self._connections.change(
+            MerchantId(asked.merchant),
+            asked.mode,
+            asked.connection,
+            CredentialChange(asked.act, asked.secrets(), asked.staged_at, asked.keep_seconds),
+            actor=asked.actor,
+            origin=asked.origin.value(),
+        )
+        return wire.CredentialStateOut.of(state)
+
+    async def credentials(self, asked: wire.ConnectionAsked) -> wire.Out:
+        """Say which credentials there are."""
+        return wire.CredentialStateOut.of(
+            await self._connections.credentials(
+                MerchantId(asked.merchant), asked.mode, asked.connection
+            )
+        )
 
     async def disable(self, asked: wire.ConnectionAsked) -> wire.Out:
         """End a connection."""
@@ -174,9 +196,11 @@ def _alive() -> Any:
 ROUTES: Final = (
     _route(wire.FORWARD, "forward", wire.ForwardIn),
     _route(wire.DESCRIBE, "describe", wire.TokenAsked),
-    _route(wire.KEEP, "keep", wire.TokenAsked),
+    _route(wire.KEEP, "keep", wire.KeepAsked),
     _route(wire.REGISTER, "register", wire.ConnectionAsked),
     _route(wire.ROTATE, "rotate", wire.ConnectionAsked),
+    _route(wire.CHANGE, "change", wire.ConnectionAsked),
+    _route(wire.CREDENTIALS, "credentials", wire.ConnectionAsked),
     _route(wire.DISABLE, "disable", wire.ConnectionAsked),
     _route(told.WAITING, "waiting", told.WaitingAsked),
     _route(told.ACKNOWLEDGE, "acknowledge", told.AcknowledgeAsked),

@@ -20,7 +20,15 @@ from strongroom.kernel.events import Happened
 from strongroom.kernel.ids import MerchantId, OutboxId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
-from strongroom.vault.calls import CVC_ABSENT, CVC_USED, CardFacts, Forward, Forwarded
+from strongroom.vault.calls import (
+    CVC_ABSENT,
+    CVC_USED,
+    CardFacts,
+    Forward,
+    Forwarded,
+    StoredCredentialFacts,
+)
+from strongroom.vault.credential_slots import CredentialChange, CredentialState
 from strongroom.vault.errors import TemplateRefused
 from strongroom.vault.internal import told, wire
 
@@ -80,11 +88,19 @@ class RemoteVault:
             raise VaultPortSilent
         return said.value()
 
-    async def keep(self, merchant: MerchantId, mode: Mode, token: TokenId, actor: str) -> None:
+    async def keep(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        token: TokenId,
+        actor: str,
+        agreed: StoredCredentialFacts | None = None,
+    ) -> None:
         """Make a single-use token lasting. See `Forwarder`."""
-        await self._done(
-            wire.KEEP, wire.TokenAsked(merchant=merchant, mode=mode, token=token, actor=actor)
+        asked = wire.KeepAsked(
+            merchant=merchant, mode=mode, token=token, actor=actor, agreed=agreed
         )
+        await self._done(wire.KEEP, asked)
 
     async def register(
         self,
@@ -120,6 +136,7 @@ class RemoteVault:
         *,
         actor: str,
         origin: Origin,
+        keep_seconds: int = 0,
     ) -> None:
         """Put other credentials in the place of the present ones. See `Connections`."""
         asked = wire.ConnectionAsked(
@@ -129,8 +146,46 @@ class RemoteVault:
             credentials=_exposed(credentials),
             actor=actor,
             origin=wire.origin_in(origin),
+            keep_seconds=keep_seconds,
         )
         await self._done(wire.ROTATE, asked)
+
+    async def change(
+        self,
+        merchant: MerchantId,
+        mode: Mode,
+        connection: str,
+        change: CredentialChange,
+        *,
+        actor: str,
+        origin: Origin,
+    ) -> CredentialState:
+        """Change which credentials there are. See `Connections`."""
+        asked = wire.ConnectionAsked(
+            merchant=merchant,
+            mode=mode,
+            connection=connection,
+            credentials=_exposed(change.credentials),
+            actor=actor,
+            origin=wire.origin_in(origin),
+            act=change.act,
+            staged_at=change.staged_at,
+            keep_seconds=change.keep_seconds,
+        )
+        return await self._state(wire.CHANGE, asked)
+
+    async def credentials(
+        self, merchant: MerchantId, mode: Mode, connection: str
+    ) -> CredentialState:
+        """Say which credentials there are. See `Connections`."""
+        asked = wire.ConnectionAsked(
+            merchant=merchant,
+            mode=mode,
+            connection=connection,
+            actor="",
+            origin=wire.origin_in(Origin()),
+        )
+        return await self._state(wire.CREDENTIALS, asked)
 
     async def disable(
         self, merchant: MerchantId, mode: Mode, connection: str, *, actor: str, origin: Origin
@@ -163,6 +218,12 @@ class RemoteVault:
             VaultPortAway, VaultPortSilent: see each.
         """
         await self._done(wire.ALIVE, None)
+
+    async def _state(self, path: str, asked: msgspec.Struct) -> CredentialState:
+        said = await self._short(path, asked)
+        if not isinstance(said, wire.CredentialStateOut):
+            raise VaultPortSilent
+        return said.value()
 
     async def _done(self, path: str, asked: msgspec.Struct | None) -> None:
         if not isinstance(await self._short(path, asked), wire.DoneOut):

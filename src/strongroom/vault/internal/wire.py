@@ -50,6 +50,7 @@ from strongroom.vault.calls import (
     StoredCredentialFacts,
 )
 from strongroom.vault.containers.errors import AccessRefused, RulesUnknown
+from strongroom.vault.credential_slots import CredentialState
 from strongroom.vault.errors import (
     AliasTaken,
     CannotReadCard,
@@ -66,7 +67,10 @@ from strongroom.vault.errors import (
     CvcUsed,
     MerchantErased,
     NotANetworkToken,
+    NothingStaged,
+    NothingToRestore,
     SingleUse,
+    StagedMeanwhile,
     TemplateRefused,
     TokenUnknown,
 )
@@ -79,6 +83,8 @@ DESCRIBE: Final = "/internal/v1/describe"
 KEEP: Final = "/internal/v1/keep"
 REGISTER: Final = "/internal/v1/connections/register"
 ROTATE: Final = "/internal/v1/connections/rotate"
+CHANGE: Final = "/internal/v1/connections/change"
+CREDENTIALS: Final = "/internal/v1/connections/credentials"
 DISABLE: Final = "/internal/v1/connections/disable"
 ALIVE: Final = "/internal/v1/alive"
 #: A template's body has a bound of its own, half of this.
@@ -126,11 +132,14 @@ KNOWN: Final[Mapping[str, type[StrongroomError]]] = {
         MerchantElsewhere,
         MerchantErased,
         NotANetworkToken,
+        NothingStaged,
+        NothingToRestore,
         OutcomeUnknown,
         QueueFull,
         RootDisabled,
         RulesUnknown,
         SingleUse,
+        StagedMeanwhile,
         TemplateRefused,
         TokenUnknown,
         TooLate,
@@ -182,6 +191,7 @@ class ForwardIn(_Strict, frozen=True, kw_only=True):
     attempt: str | None = None
     timeout_seconds: Annotated[float, Meta(gt=0, le=120)]
     ends_at: datetime
+    credentials: Literal["current", "next"] = "current"
 
     @classmethod
     def of(cls, request: Forward, ends_at: datetime) -> "ForwardIn":
@@ -206,6 +216,7 @@ class ForwardIn(_Strict, frozen=True, kw_only=True):
             attempt=request.attempt,
             timeout_seconds=request.timeout_seconds,
             ends_at=ends_at,
+            credentials=request.credentials,
         )
 
     def value(self, timeout_seconds: float) -> Forward:
@@ -223,6 +234,7 @@ class ForwardIn(_Strict, frozen=True, kw_only=True):
             payment=self.payment,
             attempt=self.attempt,
             timeout_seconds=timeout_seconds,
+            credentials=self.credentials,
         )
 
 
@@ -270,6 +282,16 @@ class TokenAsked(_Strict, frozen=True, kw_only=True):
     mode: Mode
     token: str
     actor: str = ""
+
+
+class KeepAsked(_Strict, frozen=True, kw_only=True, omit_defaults=True):
+    """Which token is kept. A vault of the release before knows no `agreed`, so it is named where it is given only."""
+
+    merchant: str
+    mode: Mode
+    token: str
+    actor: str = ""
+    agreed: StoredCredentialFacts | None = None
 
 
 class CardFactsOut(msgspec.Struct, frozen=True, tag="card_facts"):
@@ -330,10 +352,31 @@ class ConnectionAsked(_Strict, frozen=True, kw_only=True):
     processor: str = ""
     base_url: str = ""
     credentials: dict[str, str] = {}
+    keep_seconds: int = 0
+    act: Literal["staged", "promoted", "replaced", "restored", "discarded", "forgotten"] = (
+        "replaced"
+    )
+    staged_at: str | None = None
 
     def secrets(self) -> Mapping[str, Secret[str]]:
         """Return the credentials as what does not print."""
         return {name: Secret(value) for name, value in self.credentials.items()}
+
+
+class CredentialStateOut(msgspec.Struct, frozen=True, tag="credential_state"):
+    """`vault.CredentialState`."""
+
+    staged_at: str | None
+    former_until: datetime | None
+
+    @classmethod
+    def of(cls, state: CredentialState) -> "CredentialStateOut":
+        """Say which credentials there are."""
+        return cls(state.staged_at, state.former_until)
+
+    def value(self) -> CredentialState:
+        """Return what it stands for."""
+        return CredentialState(self.staged_at, self.former_until)
 
 
 class FieldOut(msgspec.Struct, frozen=True):
@@ -378,7 +421,9 @@ class DoneOut(msgspec.Struct, frozen=True, tag="done"):
     """It is done, and there is nothing to tell."""
 
 
-Out: TypeAlias = ForwardedOut | CardFactsOut | RefusedOut | DoneOut | WaitingOut
+Out: TypeAlias = (
+    ForwardedOut | CardFactsOut | CredentialStateOut | RefusedOut | DoneOut | WaitingOut
+)
 encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[Out]] = msgspec.json.Decoder(Out)
 

@@ -13,6 +13,7 @@ _SEALING: Final = frozenset(
     {
         KeyName.CARD,
         KeyName.CREDENTIALS,
+        KeyName.CUSTOMER_DATA,
         KeyName.PROVIDER_SECRETS,
         KeyName.TOTP_SECRETS,
         KeyName.TRANSFER,
@@ -20,7 +21,9 @@ _SEALING: Final = frozenset(
     }
 )
 #: Signs for others to verify.
-_SIGNING: Final = frozenset({KeyName.CHECKPOINT_SEED, KeyName.TOKEN_SIGNING_SEED})
+_SIGNING: Final = frozenset(
+    {KeyName.CHECKPOINT_SEED, KeyName.RECEIPT_SIGNING_SEED, KeyName.TOKEN_SIGNING_SEED}
+)
 
 
 @dataclass(frozen=True, slots=True)

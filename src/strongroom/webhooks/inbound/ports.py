@@ -2,6 +2,7 @@
 """What webhooks in offer to whoever owns connections."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from strongroom.db.pool import Transaction
@@ -51,6 +52,14 @@ class NoticeSources(Protocol):
 
         Raises:
             SourceChanged: the source was changed since the rotation was prepared.
+        """
+
+    async def secrets_until(
+        self, merchant: MerchantId, mode: Mode, connection_id: ConnectionId
+    ) -> Sequence[datetime | None]:
+        """Say until when each secret holds that does now, the present one first; None: until it is rotated.
+
+        Nothing where there is no active source.
         """
 
     async def disable(

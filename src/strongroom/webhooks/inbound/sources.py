@@ -156,6 +156,17 @@ class Sources:
         if changed is None:
             raise SourceChanged
 
+    async def secrets_until(
+        self, merchant: MerchantId, mode: Mode, connection_id: ConnectionId
+    ) -> Sequence[datetime | None]:
+        """Say until when each secret holds that does now. See `NoticeSources`."""
+        async with self._database.transaction([merchant]) as read:
+            row = await read.row(_QUERIES["source_by_id"], merchant, mode, connection_id)
+        if row is None or row["status"] != "active":
+            return []
+        known, now = await _unsealed(self._keys, row), self._clock.now()
+        return [each.until for each in known.secrets if _holds(each, now)]
+
     async def disable(
         self, tx: Transaction, merchant: MerchantId, mode: Mode, connection_id: ConnectionId
     ) -> None:

@@ -10,12 +10,25 @@ OPERATIONS = (
     ("post", "/v1/payment_intents"),
     ("post", "/v1/payment_intents/{intent}/capture"),
     ("post", "/v1/payment_intents/{intent}/cancel"),
+    ("post", "/v1/payment_intents/{intent}/increment_authorization"),
     ("get", "/v1/payment_intents/{intent}"),
     ("post", "/v1/refunds"),
     ("get", "/v1/refunds/{refund}"),
+    ("post", "/v1/setup_intents"),
+    ("get", "/v1/setup_intents/{intent}"),
     ("get", "/v1/account"),
 )
-RESOURCES = ("account", "charge", "dispute", "event", "payment_intent", "payment_method", "refund")
+RESOURCES = (
+    "account",
+    "charge",
+    "dispute",
+    "event",
+    "payment_intent",
+    "payment_method",
+    "refund",
+    "setup_attempt",
+    "setup_intent",
+)
 
 
 def main(spec: Path, fixtures: Path) -> None:

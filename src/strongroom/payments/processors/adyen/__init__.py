@@ -4,9 +4,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from strongroom.payments.declines import DeclineCode
+from strongroom.payments.declines import ADVICE_CODES, DeclineCode
 from strongroom.payments.processors.adyen.adapter import AdyenAdapter
-from strongroom.payments.processors.adyen.declines import ADVICE_CODES
 from strongroom.payments.processors.adyen.declines import DECLINES as _BY_NUMBER
 
 #: Its number and its words, as they are printed.

@@ -4,6 +4,7 @@
 Every request names the merchant account, so the adapter is bound to a connection before it is used.
 """
 
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from strongroom.payments.model import (
     Found,
     Operation,
     Outcome,
+    ThreeDs,
 )
 from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
 from strongroom.payments.processors.adyen.notices import (
@@ -27,6 +29,7 @@ from strongroom.payments.processors.adyen.notices import (
 )
 from strongroom.payments.processors.adyen.results import payment_found
 from strongroom.payments.processors.adyen.wire import (
+    CancelOut,
     ErrorOut,
     KindIn,
     MethodsOut,
@@ -35,6 +38,7 @@ from strongroom.payments.processors.adyen.wire import (
     PaymentOut,
 )
 from strongroom.payments.published import decoded
+from strongroom.payments.stored import StoredReason
 from strongroom.vault import (
     Destination,
     Forwarded,
@@ -67,6 +71,9 @@ DESTINATION: Final = Destination(
         Route("capture", "POST", _PAYMENT + "/captures", JSON, {}, _KEYED),
         Route("void", "POST", _PAYMENT + "/cancels", JSON, {}, _KEYED),
         Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED),
+        Route("continue", "POST", _PAYMENTS + "/details", JSON, {}, _KEYED),
+        Route("call_back", "POST", f"/{API_VERSION}/cancels", JSON, {}, _KEYED),
+        Route("increment", "POST", _PAYMENT + "/amountUpdates", JSON, {}, _KEYED),
         Route("methods", "POST", f"/{API_VERSION}/paymentMethods", JSON),
     ),
     credential_fields=frozenset({"api_key"}),
@@ -88,11 +95,22 @@ _NOT_EXECUTED: Final = frozenset({"configuration", "security", "validation"})
 _IN_FLIGHT: Final = "704"
 _ENDS: Final = {
     Operation.CAPTURE: "captures",
+    Operation.INCREMENT: "amountUpdates",
     Operation.REFUND: "refunds",
     Operation.VOID: "cancels",
 }
 _CARDS: Final = "scheme"
+#: Notices come within minutes; what none came of for so long is released, in case that it is held.
+CALL_BACK_SECONDS: Final = 3_600
+#: `recurringProcessingModel`: instalments follow a schedule that is fixed, as a subscription does.
+_MODELS: Final = {
+    StoredReason.INSTALMENT: "Subscription",
+    StoredReason.ONE_OFF: "CardOnFile",
+    StoredReason.RECURRING: "Subscription",
+    StoredReason.UNSCHEDULED: "UnscheduledCardOnFile",
+}
 _payment: Final = msgspec.json.Decoder(PaymentOut).decode
+_cancel: Final = msgspec.json.Decoder(CancelOut).decode
 _modification: Final = msgspec.json.Decoder(ModificationOut).decode
 _error: Final = msgspec.json.Decoder(ErrorOut).decode
 _methods: Final = msgspec.json.Decoder(MethodsOut).decode
@@ -142,12 +160,16 @@ class AdyenAdapter:
             "reference": reference_of(attempt),
         }
         if attempt.operation is not Operation.VOID:
-            body["amount"] = {"currency": attempt.currency, "value": attempt.amount}
+            body["amount"] = {"currency": attempt.currency, "value": _amount_of(attempt)}
         if attempt.operation.authorizes:
             body |= _authorization(command)
             return Template("authorize", _PAYMENTS, {}, headers, body)
         path = f"{_PAYMENTS}/{command.authorization}/{_ENDS[attempt.operation]}"
         return Template(attempt.operation.value, path, {}, headers, body)
+
+    def increment(self, command: Command) -> Template:
+        """Return the request that raises a hold: to how much, in Adyen's words."""
+        return self.template(command)
 
     def answer(self, command: Command, reply: Forwarded) -> Found:
         """Read an answer."""
@@ -177,7 +199,7 @@ class AdyenAdapter:
             raise AnswerSurprising
         amount = None if given.amount is None else (given.amount.currency, given.amount.value)
         voids = attempt.operation is Operation.VOID
-        if amount != (None if voids else (attempt.currency, attempt.amount)):
+        if amount != (None if voids else (attempt.currency, _amount_of(attempt))):
             raise AnswerSurprising
         return Found(
             Outcome.PENDING,
@@ -185,6 +207,50 @@ class AdyenAdapter:
             processor_reference=given.psp_reference,
             currency=attempt.currency,
         )
+
+    def continuation(self, attempt: Attempt, result: str, digest: str) -> Template:
+        """Return the request that hands on what Adyen gave the customer along."""
+        headers = {"idempotency-key": f"{attempt.attempt_id}-{digest[:16]}"}
+        path = f"{_PAYMENTS}/details"
+        return Template("continue", path, {}, headers, {"details": {"redirectResult": result}})
+
+    def continued(self, attempt: Attempt, reply: Forwarded) -> Found:
+        """Read the result. It must name our reference: the words may be of another payment of the account's."""
+        if reply.status in _REFUSED:
+            return replace(_refusal(reply), outcome=Outcome.UNKNOWN)
+        if reply.status != 200:  # noqa: PLR2004 - HTTP
+            return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="processor_error")
+        given = decoded(_payment, reply.body)
+        if given.merchant_reference != reference_of(attempt):
+            raise AnswerSurprising
+        return payment_found(attempt, given)
+
+    def call_back_after(self, finding: Finding) -> int:
+        """Return when an authorization is called back: after the last replay, or when a notice should long be there."""
+        return self.replay_seconds if finding is Finding.BY_REPLAY else CALL_BACK_SECONDS
+
+    def call_back(self, attempt: Attempt) -> Template:
+        """Return the technical cancel of a payment by our reference."""
+        headers = {"idempotency-key": f"{attempt.attempt_id}-cancel"}
+        body: dict[str, Json] = {
+            "merchantAccount": self._account,
+            "paymentReference": reference_of(attempt),
+            # The notice of it names the payment's own reference, not this one.
+            "reference": f"{attempt.attempt_id}-cancel",
+        }
+        return Template("call_back", f"/{API_VERSION}/cancels", {}, headers, body)
+
+    def called_back(self, attempt: Attempt, reply: Forwarded) -> bool:
+        """Tell whether the technical cancel was received."""
+        if reply.status != 201:  # noqa: PLR2004 - HTTP
+            return False
+        given = decoded(_cancel, reply.body)
+        if (given.merchant_account, given.payment_reference) != (
+            self._account,
+            reference_of(attempt),
+        ):
+            raise AnswerSurprising
+        return True
 
     def find(self, attempt: Attempt) -> Template:
         """Checkout has no search: no connection of Adyen's finds by reference."""
@@ -223,6 +289,11 @@ class AdyenAdapter:
         return Account(connection.account, connection.mode, missing)
 
 
+def _amount_of(attempt: Attempt) -> int:
+    """Return what Adyen is told: of an increment the whole, of everything else its own amount."""
+    return attempt.amount if attempt.raises_to is None else attempt.raises_to
+
+
 def _authorization(command: Command) -> dict[str, Json]:
     if command.return_url is None:
         raise TemplateRefused("Adyen wants a return URL with every payment")
@@ -235,12 +306,34 @@ def _authorization(command: Command) -> dict[str, Json]:
     if command.with_cvc:
         card["cvc"] = slot(Slot.CARD_CVC)
     body: dict[str, Json] = {"paymentMethod": card, "returnUrl": command.return_url}
+    if command.three_ds is ThreeDs.CHALLENGE:
+        body["authenticationData"] = {"attemptAuthentication": "always"}
+    _say_stored(command, card, body)
+    if command.attempt.operation is Operation.VERIFY:
+        return body  # there is nothing to capture
     if command.attempt.operation is Operation.SALE:
         body["captureDelayHours"] = 0
     else:
         # "Automatic capture is the default": without this an authorization would take the money.
-        body["additionalData"] = {"manualCapture": "true"}
+        more: dict[str, Json] = {"manualCapture": "true"}
+        if command.payment.estimated:
+            more["authorisationType"] = "PreAuth"
+        body["additionalData"] = more
     return body
+
+
+def _say_stored(command: Command, card: dict[str, Json], body: dict[str, Json]) -> None:
+    """Say that the card is stored, or was. Of what a merchant begins, `ContAuth` says that nobody can be asked."""
+    stored = command.payment.stored_credential
+    if stored is None:
+        return
+    body["shopperInteraction"] = "Ecommerce" if stored.begins else "ContAuth"
+    body["recurringProcessingModel"] = _MODELS[stored.reason]
+    if command.payment.token_id is not None:
+        # Whose card it is: "must not include personally identifiable information".
+        body["shopperReference"] = command.payment.token_id
+    if command.attempt.initial_transaction_id is not None:
+        card["networkPaymentReference"] = command.attempt.initial_transaction_id
 
 
 def _refusal(reply: Forwarded) -> Found:

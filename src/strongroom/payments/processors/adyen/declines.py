@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adyen's refusal reasons in our words. What is not published is `generic_decline`, with Adyen's word as the reason."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
-from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
+from strongroom.payments.declines import ADVICE, DeclineCode, advised, stricter
 from strongroom.payments.model import Basis, Found, Outcome
 
 #: `refusalReasonCode` → `refusalReason` and our word. Code 0 comes with approvals and means nothing.
@@ -60,29 +59,6 @@ DECLINES: Final[Mapping[str, tuple[str, DeclineCode]]] = {
     ),
 }
 _BY_WORD: Final = {word.casefold(): code for word, code in DECLINES.values()}
-#: Mastercard's merchant advice codes. Adyen describes the member (`additionalData.merchantAdviceCode`), and not its
-#: values: the list is Mastercard's, as several processors print it, and what each allows is our reading.
-ADVICE_CODES: Final[Mapping[str, Advice]] = {
-    "01": Advice.NEW_CARD,  # new account information available
-    "02": Advice.LATER,  # cannot approve at this time
-    "03": Advice.NEVER,  # do not try again
-    "04": Advice.NEW_CARD,  # token not supported
-    "21": Advice.NEVER,  # the customer cancelled with the network
-    "22": Advice.NEW_CARD,  # the merchant does not qualify for the product
-    "24": Advice.LATER,  # after an hour
-    "25": Advice.LATER,  # after 24 hours
-    "26": Advice.LATER,  # after 2 days
-    "27": Advice.LATER,  # after 4 days
-    "28": Advice.LATER,  # after 6 days
-    "29": Advice.LATER,  # after 8 days
-    "30": Advice.LATER,  # after 10 days
-    "40": Advice.NEW_CARD,  # a prepaid card that is not loaded again
-    "41": Advice.NEW_CARD,  # a virtual number for one use
-    "42": Advice.NEVER,  # sanctions scoring
-    "43": Advice.NEW_CARD,  # a virtual number for several uses
-}
-#: "01 : New account information available", or the number alone, with or without its leading zero.
-_ADVICE_NUMBER: Final = re.compile(r"\s*([0-9]{1,2})(?![0-9])")
 REASON_CHARACTERS_MAX: Final = 100
 
 
@@ -109,17 +85,9 @@ def declined(
         basis,
         processor_reference=processor_reference,
         decline_code=code.value,
-        advice=stricter(ADVICE[code], _advised(advice_code)).value,
+        advice=stricter(ADVICE[code], advised(advice_code)).value,
         reason=printable(reason),
     )
-
-
-def _advised(advice_code: str | None) -> Advice | None:
-    """Read a merchant advice code. One that is not known says that the network was asked: nobody else is now."""
-    if not advice_code:
-        return None
-    number = _ADVICE_NUMBER.match(advice_code)
-    return ADVICE_CODES.get(number[1].zfill(2) if number else "", Advice.LATER)
 
 
 def printable(word: str | None) -> str | None:

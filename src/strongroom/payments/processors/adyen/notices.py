@@ -6,12 +6,21 @@ Modifications are answered "received": what became of them stands here and nowhe
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import DeclineCode
-from strongroom.payments.model import Attempt, Basis, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    DisputeStatus,
+    DisputeTold,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import Report
 from strongroom.payments.processors.adyen.declines import declined
 from strongroom.payments.processors.adyen.wire import ItemIn, NotificationIn
@@ -87,8 +96,13 @@ def _not_captured(item: ItemIn) -> Found:
 
 
 def _expired(item: ItemIn) -> Found:
-    """What was not captured is held no more. The amount is what was authorized, not what expired (see limitations)."""
-    return _sale(item, released=item.amount.value)
+    """What was not captured is held no more. The amount is what was authorized, not what expired."""
+    return replace(_sale(item, released=item.amount.value), releases_rest=True)
+
+
+def _canceled(item: ItemIn) -> Found:
+    """What was left is released. The amount may be what was authorized, so what we asked for counts."""
+    return replace(_approved(item), amount=None)
 
 
 def _called_back(item: ItemIn) -> Found:
@@ -96,11 +110,23 @@ def _called_back(item: ItemIn) -> Found:
     return _sale(item, captured=0, released=item.amount.value)
 
 
+def _raised(item: ItemIn) -> Found:
+    """An authorization was raised. The amount is what it came to, not what was added."""
+    return Found(
+        Outcome.APPROVED,
+        Basis.NOTICE,
+        processor_reference=item.psp_reference,
+        currency=item.amount.currency,
+    )
+
+
 _AUTHORIZING: Final = (Operation.AUTHORIZE, Operation.SALE)
+_ASKING: Final = (*_AUTHORIZING, Operation.VERIFY)
 #: Kinds that speak of an operation of ours.
 MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
-    "AUTHORISATION": dict.fromkeys(_AUTHORIZING, (_approved, _declined)),
-    "CANCELLATION": {Operation.VOID: (_approved, _declined)},
+    "AUTHORISATION": dict.fromkeys(_ASKING, (_approved, _declined)),
+    "AUTHORISATION_ADJUSTMENT": {Operation.INCREMENT: (_raised, _declined)},
+    "CANCELLATION": {Operation.VOID: (_canceled, _declined)},
     "CAPTURE": {
         Operation.CAPTURE: (_approved, _declined),
         Operation.SALE: (_captured, _not_captured),
@@ -110,26 +136,36 @@ MEANINGS: Final[Mapping[str, Mapping[Operation, _Meaning]]] = {
         Operation.SALE: (_not_captured, None),
     },
     "EXPIRE": dict.fromkeys(_AUTHORIZING, (_expired, None)),
-    "OFFER_CLOSED": dict.fromkeys(_AUTHORIZING, (_ended, None)),
+    "OFFER_CLOSED": dict.fromkeys(_ASKING, (_ended, None)),
     "REFUND": {Operation.REFUND: (_approved, _declined)},
     "REFUNDED_REVERSED": {Operation.REFUND: (_declined, None)},
     "REFUND_FAILED": {Operation.REFUND: (_declined, None)},
     "TECHNICAL_CANCEL": dict.fromkeys(_AUTHORIZING, (_called_back, None)),
 }
+#: Kinds that speak of a dispute, and how far it has come by them. Kinds that neither move money nor end one (a defence
+#: was sent, its time is over, a pre-arbitration is open) are not read: `disputeStatus` is not signed.
+DISPUTES: Final[Mapping[str, tuple[DisputeStatus, int]]] = {
+    "REQUEST_FOR_INFORMATION": (DisputeStatus.INQUIRY, 10),
+    "NOTIFICATION_OF_CHARGEBACK": (DisputeStatus.INQUIRY, 20),
+    "CHARGEBACK": (DisputeStatus.OPENED, 30),
+    "CHARGEBACK_REVERSED": (DisputeStatus.REVERSED, 40),
+    "SECOND_CHARGEBACK": (DisputeStatus.OPENED, 50),
+    "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": (DisputeStatus.WON, 60),
+    "PREARBITRATION_LOST": (DisputeStatus.LOST, 60),
+    "PREARBITRATION_WON": (DisputeStatus.WON, 60),
+    "SCHEME_ARBITRATION_LOST": (DisputeStatus.LOST, 70),
+    "SCHEME_ARBITRATION_WON": (DisputeStatus.WON, 70),
+}
 #: Kinds that move money, or say how much of it moves, without any operation of ours. A report without an operation is
 #: correlated and put aside with an alert: never believed, and never passed over in silence.
 UNASKED: Final = frozenset(
-    (
-        "AUTHORISATION_ADJUSTMENT CANCEL_OR_REFUND CHARGEBACK CHARGEBACK_REVERSED POSTPONED_REFUND PREARBITRATION_LOST "
-        "PREARBITRATION_WON REFUND_WITH_DATA SCHEME_ARBITRATION_LOST SCHEME_ARBITRATION_WON SECOND_CHARGEBACK "
-        "VOID_PENDING_REFUND"
-    ).split()
+    ("CANCEL_OR_REFUND POSTPONED_REFUND REFUND_WITH_DATA VOID_PENDING_REFUND").split()
 )
 
 
 def concerns_payments(event_code: str) -> bool:
     """Tell whether a kind is read at all. The others are kept, and say nothing of a payment."""
-    return event_code in MEANINGS or event_code in UNASKED
+    return event_code in MEANINGS or event_code in DISPUTES or event_code in UNASKED
 
 
 def report_of(notification: NotificationIn) -> Report:
@@ -143,6 +179,7 @@ def report_of(notification: NotificationIn) -> Report:
         says = meaning[0] if item.success == "true" else meaning[1]
     if says is None:
         operation, says = None, _unasked
+    disputed = DISPUTES.get(item.event_code) if item.success == "true" else None
     return Report(
         account=item.merchant_account_code,
         mode=(Mode.LIVE if notification.live == "true" else Mode.TEST).value,
@@ -152,6 +189,20 @@ def report_of(notification: NotificationIn) -> Report:
         currency=item.amount.currency,
         found=says(item),
         event_type=item.event_code,
+        of_the_whole=item.event_code == "CANCELLATION",
+        dispute=None if disputed is None else _disputed(item, *disputed),
+        of_total=operation is Operation.INCREMENT,
+    )
+
+
+def _disputed(item: ItemIn, status: DisputeStatus, step: int) -> DisputeTold:
+    """Say what it tells of a dispute: all its events have one reference. Why, and until when, is not signed."""
+    return DisputeTold(
+        processor_reference=item.psp_reference,
+        status=status,
+        step=step,
+        amount=item.amount.value,
+        currency=item.amount.currency,
     )
 
 

@@ -2,14 +2,39 @@
 """What the result of a payment means, by its `resultCode`. Believed for our reference, amount and currency only."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from strongroom.payments.declines import DeclineCode
-from strongroom.payments.model import Attempt, Basis, Found, Outcome
+from strongroom.payments.model import Attempt, Basis, Check, Found, Outcome
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.processors.adyen.declines import decline_of, declined
 from strongroom.payments.processors.adyen.notices import reference_of
 from strongroom.payments.processors.adyen.wire import PaymentOut
+from strongroom.payments.stored import readable_id
+
+#: `additionalData.cvcResult`: "1 Matches", by its number.
+CVC: Final[Mapping[str, Check]] = {
+    "0": Check.UNAVAILABLE,  # unknown
+    "1": Check.MATCH,
+    "2": Check.MISMATCH,
+    "3": Check.UNCHECKED,
+    "4": Check.UNCHECKED,  # required, and not given
+    "5": Check.UNAVAILABLE,  # the issuer does not take part
+    "6": Check.UNCHECKED,  # not given
+}
+#: `additionalData.avsResult`: "7 Both postal code and address match", by its number. Names are left out of account.
+AVS: Final[Mapping[str, Check]] = {
+    "0": Check.UNAVAILABLE,
+    "1": Check.PARTIAL,
+    "2": Check.MISMATCH,
+    "3": Check.UNAVAILABLE,
+    "4": Check.UNAVAILABLE,
+    "5": Check.UNCHECKED,
+    "6": Check.PARTIAL,
+    "7": Check.MATCH,
+    "8": Check.UNAVAILABLE,
+}
 
 
 def payment_found(attempt: Attempt, given: PaymentOut) -> Found:
@@ -20,8 +45,19 @@ def payment_found(attempt: Attempt, given: PaymentOut) -> Found:
     """
     if given.merchant_reference not in (None, reference_of(attempt)):
         raise AnswerSurprising
-    read = RESULTS[given.result_code]
-    return read(attempt, given)
+    found = RESULTS[given.result_code](attempt, given)
+    told = given.additional_data
+    return replace(
+        found,
+        scheme_transaction_id=readable_id(told.get("networkTxReference")),
+        avs_result=_numbered(AVS, told.get("avsResult")),
+        cvc_result=_numbered(CVC, told.get("cvcResult")),
+    )
+
+
+def _numbered(meanings: Mapping[str, Check], told: str | None) -> Check | None:
+    """Read "1 Matches" by its number."""
+    return None if told is None else meanings.get(told.partition(" ")[0])
 
 
 def _authorized(attempt: Attempt, given: PaymentOut) -> Found:

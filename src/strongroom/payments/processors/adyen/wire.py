@@ -72,6 +72,15 @@ class ModificationOut(msgspec.Struct, frozen=True, rename="camel"):
     amount: AmountOut | None = None
 
 
+class CancelOut(msgspec.Struct, frozen=True, rename="camel"):
+    """An answer to a technical cancel. What became of it is told by a webhook."""
+
+    merchant_account: Words
+    payment_reference: Reference
+    psp_reference: PspReference
+    status: Literal["received"]
+
+
 class ErrorOut(msgspec.Struct, frozen=True, rename="camel"):
     """Why it refused."""
 

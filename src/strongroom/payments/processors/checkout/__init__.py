@@ -4,11 +4,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from strongroom.payments.declines import Advice
+from strongroom.payments.declines import ADVICE_CODES, Advice
 from strongroom.payments.processors.checkout.adapter import CheckoutAdapter
 from strongroom.payments.processors.checkout.declines import DECLINES, declined
 
 #: What each code advises: never more than its class allows.
 ADVISED: Final[Mapping[str, Advice]] = {code: declined(code).advice for code in DECLINES}
 
-__all__ = ["ADVISED", "DECLINES", "CheckoutAdapter"]
+__all__ = ["ADVICE_CODES", "ADVISED", "DECLINES", "CheckoutAdapter"]

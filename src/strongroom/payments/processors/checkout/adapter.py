@@ -29,6 +29,10 @@ class CheckoutAdapter:
         """Return the request. Raises TemplateRefused: see `requests.asked`."""
         return requests.asked(command)
 
+    def increment(self, command: Command) -> Template:
+        """Return the request that raises a hold: by how much, in Checkout.com's words too."""
+        return requests.asked(command)
+
     def answer(self, command: Command, reply: Forwarded) -> Found:
         """Read an answer."""
         return answers.answered(command, reply)

@@ -2,9 +2,12 @@
 """What Checkout.com answers, read strictly: what says two things at once, or speaks of something else, is surprising.
 
 Captures, releases and refunds are taken (202) and become true later: an answer to one never says more than "pending".
+A raise of what is held is answered at once.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -12,6 +15,7 @@ import msgspec
 from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Attempt, Basis, Connection, Found, Operation, Outcome
 from strongroom.payments.ports import Account, AnswerSurprising, Command
+from strongroom.payments.processors.checkout.checks import told_beside
 from strongroom.payments.processors.checkout.declines import declined
 from strongroom.payments.processors.checkout.notices import captured_of, place_of
 from strongroom.payments.processors.checkout.wire import (
@@ -21,6 +25,7 @@ from strongroom.payments.processors.checkout.wire import (
     ActionOut,
     Balances,
     ErrorOut,
+    IncrementedOut,
     Links,
     PaymentOut,
     PaymentsOut,
@@ -37,6 +42,7 @@ _BODILESS: Final = frozenset({401, 404})
 _DUPLICATE: Final = 429
 _ACTIONS: Final = {
     Operation.CAPTURE: "Capture",
+    Operation.INCREMENT: "Authorization",
     Operation.REFUND: "Refund",
     Operation.VOID: "Void",
 }
@@ -54,6 +60,7 @@ _TAKEN: Final = frozenset(
 #: What only an authorized payment can be.
 _AUTHORIZED: Final = _TAKEN | {"Authorized", "Voided"}
 _processed: Final = msgspec.json.Decoder(ProcessedOut).decode
+_incremented: Final = msgspec.json.Decoder(IncrementedOut).decode
 _accepted: Final = msgspec.json.Decoder(AcceptedOut).decode
 _acted: Final = msgspec.json.Decoder(ActedOut).decode
 _payments: Final = msgspec.json.Decoder(PaymentsOut).decode
@@ -69,6 +76,8 @@ def answered(command: Command, reply: Forwarded) -> Found:
     attempt = command.attempt
     if reply.status == 201 and attempt.operation.authorizes:  # noqa: PLR2004 - HTTP
         return _processed_known(attempt, decoded(_processed, reply.body))
+    if reply.status in (200, 201, 202) and attempt.operation is Operation.INCREMENT:
+        return _incremented_known(command, decoded(_incremented, reply.body))
     if reply.status == 202:  # noqa: PLR2004 - HTTP
         if attempt.operation.authorizes:
             return _accepted_known(attempt, decoded(_accepted, reply.body))
@@ -166,12 +175,61 @@ def _processed_known(attempt: Attempt, payment: ProcessedOut) -> Found:
     _require_ours(attempt, payment.reference, payment.links)
     _require_amount(attempt, payment.amount, payment.currency)
     coded = payment.response_code.startswith(APPROVED)
-    if payment.approved and coded and payment.status in ("Authorized", "Captured"):
+    if payment.approved and coded and payment.status in _approvals(attempt):
         _require_hold(attempt, payment.status, payment.balances)
-        return _approved(attempt, payment.id, payment.balances, Basis.ANSWER)
+        found = _approved(attempt, payment.id, payment.balances, Basis.ANSWER)
+        told = told_beside(found, payment)
+        return replace(told, capture_before=_until(payment.expires_on))
     if not payment.approved and not coded and payment.status == "Declined":
-        return _declined(payment.id, payment.currency, payment.response_code, Basis.ANSWER)
+        said = payment.processing
+        found = _declined(
+            payment.id,
+            payment.currency,
+            payment.response_code,
+            Basis.ANSWER,
+            None if said is None else said.advice_code,
+        )
+        return told_beside(found, payment)
     raise AnswerSurprising
+
+
+def _approvals(attempt: Attempt) -> Sequence[str]:
+    """Return what a payment is called there that was approved at once."""
+    verifies = attempt.operation is Operation.VERIFY
+    return ("Card Verified",) if verifies else ("Authorized", "Captured")
+
+
+def _incremented_known(command: Command, raised: IncrementedOut) -> Found:
+    """Read the answer to a raise: by how much, and what is held by now."""
+    attempt = command.attempt
+    _require_ours(attempt, raised.reference, raised.links)
+    _require_amount(attempt, raised.amount, raised.currency)
+    if raised.approved is not raised.response_code.startswith(APPROVED):
+        raise AnswerSurprising
+    if not raised.approved:
+        declined_ = _declined(raised.action_id, raised.currency, raised.response_code, Basis.ANSWER)
+        return replace(declined_, advice=None)
+    if raised.balances is not None and raised.balances.total_authorized != attempt.raises_to:
+        raise AnswerSurprising
+    return Found(
+        Outcome.APPROVED,
+        Basis.ANSWER,
+        processor_reference=raised.action_id,
+        amount=raised.amount,
+        currency=raised.currency,
+        capture_before=_until(raised.expires_on),
+    )
+
+
+def _until(text: str | None) -> datetime | None:
+    """Read until when something holds; what is no time says nothing, and decides nothing about money."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _accepted_known(attempt: Attempt, payment: AcceptedOut) -> Found:
@@ -198,9 +256,15 @@ def _acted_known(command: Command, acted: ActedOut) -> Found:
 def _payment_found(attempt: Attempt, payment: PaymentOut) -> Found:
     """Read a payment as it is by now: what happened to it since does not undo that it was authorized."""
     _require_ours(attempt, payment.reference, payment.links)
-    _require_amount(attempt, payment.amount, payment.currency)
     sums = payment.balances
+    # Once it was approved it may have been raised: those are actions of their own.
+    raised = attempt.outcome is Outcome.APPROVED and payment.amount > attempt.amount
+    _require_amount(attempt, None if raised else payment.amount, payment.currency)
     authorized = sums is not None and sums.total_authorized > 0
+    if payment.status == "Card Verified":
+        if attempt.operation is not Operation.VERIFY or authorized:
+            raise AnswerSurprising
+        return _approved(attempt, payment.id, sums, Basis.LOOKUP)
     if payment.status in _AUTHORIZED or (payment.status == "Expired" and authorized):
         _require_hold(attempt, payment.status, sums)
         if payment.status == "Voided" and sums is None:
@@ -311,7 +375,9 @@ def _approved(
     expired: bool = False,
 ) -> Found:
     if sums is not None and sums.total_authorized != attempt.amount:
-        raise AnswerSurprising
+        raised = attempt.outcome is Outcome.APPROVED and sums.total_authorized > attempt.amount
+        if not raised:
+            raise AnswerSurprising
     released = None if sums is None else sums.total_voided
     if expired and sums is not None:
         released = sums.total_authorized - sums.total_captured
@@ -326,8 +392,14 @@ def _approved(
     )
 
 
-def _declined(payment: str, currency: str, code: str | None, basis: Basis) -> Found:
-    why = declined(code)
+def _declined(
+    payment: str,
+    currency: str,
+    code: str | None,
+    basis: Basis,
+    advice_code: str | None = None,
+) -> Found:
+    why = declined(code, advice_code)
     return Found(
         Outcome.DECLINED,
         basis,

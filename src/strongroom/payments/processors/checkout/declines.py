@@ -10,7 +10,7 @@ than the class of the code.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from strongroom.payments.declines import ADVICE, Advice, DeclineCode, stricter
+from strongroom.payments.declines import ADVICE, Advice, DeclineCode, advised, stricter
 
 _D = DeclineCode
 
@@ -103,13 +103,17 @@ class Declined(NamedTuple):
     reason: str
 
 
-def declined(code: str | None) -> Declined:
-    """Return what a response code says. One that nobody published keeps its class, and stays as the reason."""
+def declined(code: str | None, advice_code: str | None = None) -> Declined:
+    """Return what a response code says. One that nobody published keeps its class, and stays as the reason.
+
+    `advice_code` is Mastercard's, where it gave one: it counts where it allows less.
+    """
     if code is None:
-        return Declined(_D.GENERIC_DECLINE, ADVICE[_D.GENERIC_DECLINE], "declined")
+        advice = stricter(ADVICE[_D.GENERIC_DECLINE], advised(advice_code))
+        return Declined(_D.GENERIC_DECLINE, advice, "declined")
     unknown = _D.BLOCKED_BY_PROCESSOR if code.startswith("4") else _D.GENERIC_DECLINE
     word = DECLINES.get(code, unknown)
-    advice = ADVICE[word]
+    advice = stricter(ADVICE[word], advised(advice_code))
     if code.startswith("3"):
         # A hard decline: the same card is what its class rules out, another day and through whomever.
         advice = stricter(advice, Advice.NEW_CARD)

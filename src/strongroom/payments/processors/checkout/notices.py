@@ -9,7 +9,14 @@ import msgspec
 
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import ADVICE, DeclineCode
-from strongroom.payments.model import Basis, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Basis,
+    DisputeStatus,
+    DisputeTold,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.processors.checkout.declines import declined
 from strongroom.payments.processors.checkout.wire import (
@@ -32,7 +39,10 @@ _HOST: Final = re.compile(
 _kind: Final = msgspec.json.Decoder(EventKind).decode
 _event: Final = msgspec.json.Decoder(EventIn).decode
 
+_VERIFICATIONS: Final = ("card_verification_declined", "card_verified")
 _AUTHORIZATIONS: Final[Mapping[str, Outcome]] = {
+    "card_verification_declined": Outcome.DECLINED,
+    "card_verified": Outcome.APPROVED,
     "payment_approved": Outcome.APPROVED,
     "payment_canceled": Outcome.DECLINED,
     "payment_declined": Outcome.DECLINED,
@@ -51,6 +61,22 @@ _REFUNDS: Final[Mapping[str, Outcome]] = {
     "payment_refund_declined": Outcome.DECLINED,
     "payment_refund_pending": Outcome.PENDING,
     "payment_refunded": Outcome.APPROVED,
+}
+#: What an event says of a dispute, and how far it has come by it. The amount is taken "immediately" when it comes.
+#: Kinds that are not here (evidence for an arbitration was sent, …) are kept, and put aside with an alert.
+_DISPUTES: Final[Mapping[str, tuple[DisputeStatus, int]]] = {
+    "dispute_received": (DisputeStatus.OPENED, 30),
+    "dispute_evidence_required": (DisputeStatus.OPENED, 31),
+    "dispute_evidence_submitted": (DisputeStatus.UNDER_REVIEW, 35),
+    "dispute_evidence_acknowledged_by_scheme": (DisputeStatus.UNDER_REVIEW, 36),
+    "dispute_accepted": (DisputeStatus.LOST, 60),
+    "dispute_canceled": (DisputeStatus.WON, 60),
+    "dispute_expired": (DisputeStatus.LOST, 60),
+    "dispute_lost": (DisputeStatus.LOST, 60),
+    "dispute_resolved": (DisputeStatus.WON, 60),
+    "dispute_won": (DisputeStatus.WON, 60),
+    "dispute_arbitration_lost": (DisputeStatus.LOST, 70),
+    "dispute_arbitration_won": (DisputeStatus.WON, 70),
 }
 
 
@@ -111,7 +137,7 @@ def read(body: bytes) -> Report | None:
     if place is None or reference is None:
         raise AnswerSurprising
     if dispute:
-        # Nothing that we asked for: kept, and told to whoever watches.
+        # Nothing that we asked for.
         operation, amount = None, data.amount
         found = Found(Outcome.UNKNOWN, Basis.NOTICE, reason=kind)
     else:
@@ -128,6 +154,27 @@ def read(body: bytes) -> Report | None:
         currency=data.currency,
         found=found,
         event_type=kind,
+        dispute=_disputed(kind, data),
+    )
+
+
+def _disputed(kind: str, data: EventData) -> DisputeTold | None:
+    """Say what an event tells of a dispute; None where it is about something else."""
+    found = _DISPUTES.get(kind)
+    if found is None:
+        return None
+    due = data.evidence_required_by
+    if due is not None and due.tzinfo is None:
+        raise AnswerSurprising
+    status, step = found
+    return DisputeTold(
+        processor_reference=data.id,
+        status=status,
+        step=step,
+        amount=data.amount,
+        currency=data.currency,
+        reason=data.reason_code,
+        evidence_due_by=due,
     )
 
 
@@ -135,6 +182,8 @@ def _told(kind: str, data: EventData) -> tuple[Operation | None, int, Found] | N
     """Say of which operation an event tells what. A capture of its own that a sale brings along is the sale's."""
     mark = None if data.metadata is None else data.metadata.strongroom
     ours = None if mark is None else Operation(mark)
+    if kind in _VERIFICATIONS and ours is not Operation.VERIFY:
+        return None
     if kind in _AUTHORIZATIONS:
         operation = ours if ours is not None and ours.authorizes else None
         return operation, data.amount, _authorization(kind, data)
@@ -163,7 +212,7 @@ def _authorization(kind: str, data: EventData) -> Found:
             currency=data.currency,
             released=None if data.balances is None else data.balances.total_voided,
         )
-    if kind != "payment_declined":
+    if kind != "payment_declined" and kind not in _VERIFICATIONS:
         return Found(
             outcome,
             Basis.NOTICE,
@@ -175,7 +224,8 @@ def _authorization(kind: str, data: EventData) -> Found:
         )
     if data.response_code is not None and data.response_code.startswith(APPROVED):
         raise AnswerSurprising
-    why = declined(data.response_code)
+    said = data.processing
+    why = declined(data.response_code, None if said is None else said.advice_code)
     return Found(
         outcome,
         Basis.NOTICE,

@@ -4,8 +4,9 @@
 from typing import Final
 
 from strongroom.kernel.mode import Mode
-from strongroom.payments.model import Attempt, Operation
+from strongroom.payments.model import Attempt, Operation, ThreeDs
 from strongroom.payments.ports import Command
+from strongroom.payments.stored import StoredReason
 from strongroom.vault import Destination, Json, Route, Slot, Template, TemplateRefused, slot
 
 NAME: Final = "checkout"
@@ -17,6 +18,13 @@ CURRENCIES_REFUSED: Final = frozenset({"CLF", "CLP", "UYI", "UYW"})
 CURRENCIES_OF_TENS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 #: "Not contain more than nine digits".
 AMOUNT_MAX: Final = 999_999_999
+#: `payment_type`.
+_TYPES: Final = {
+    StoredReason.INSTALMENT: "Installment",
+    StoredReason.ONE_OFF: "Regular",
+    StoredReason.RECURRING: "Recurring",
+    StoredReason.UNSCHEDULED: "Unscheduled",
+}
 
 _KEYED: Final = frozenset({KEY_HEADER})
 _PAYMENT: Final = r"/payments/pay_[0-9A-Za-z]{26}"
@@ -33,6 +41,7 @@ DESTINATION: Final = Destination(
         Route("capture", "POST", _PAYMENT + "/captures", JSON, {}, _KEYED, frozenset()),
         Route("void", "POST", _PAYMENT + "/voids", JSON, {}, _KEYED, frozenset()),
         Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED, frozenset()),
+        Route("increment", "POST", _PAYMENT + "/authorizations", JSON, {}, _KEYED, frozenset()),
         Route("find", "GET", r"/payments", "", {}, frozenset(), frozenset({"limit", "reference"})),
         Route("actions", "GET", _PAYMENT + "/actions", "", {}, frozenset(), frozenset()),
         Route("account", "GET", r"/workflows", "", {}, frozenset(), frozenset()),
@@ -68,7 +77,8 @@ def asked(command: Command) -> Template:
     if attempt.operation is Operation.CAPTURE:
         body["capture_type"] = "Final" if attempt.releases > 0 else "NonFinal"
     word = attempt.operation.value
-    return Template(word, f"/payments/{command.authorization}/{word}s", {}, headers, body)
+    end = "authorizations" if attempt.operation is Operation.INCREMENT else f"{word}s"
+    return Template(word, f"/payments/{command.authorization}/{end}", {}, headers, body)
 
 
 def payments_of(attempt: Attempt) -> Template:
@@ -92,7 +102,7 @@ def _require_sendable(attempt: Attempt) -> None:
         raise TemplateRefused("Checkout.com counts this currency in other units than ISO 4217 does")
     if attempt.currency in CURRENCIES_OF_TENS and attempt.amount % 10:
         raise TemplateRefused("Checkout.com takes this currency in tens of its smallest unit")
-    if attempt.amount > AMOUNT_MAX:
+    if max(attempt.amount, attempt.raises_to or 0) > AMOUNT_MAX:
         raise TemplateRefused("Checkout.com takes amounts of nine digits")
 
 
@@ -114,12 +124,33 @@ def _authorization(command: Command) -> dict[str, Json]:
         "capture": attempt.operation is Operation.SALE,
         "metadata": {"strongroom": attempt.operation.value},
     }
-    if command.return_url is None:
+    _say_stored(command, source, body)
+    if command.payment.estimated:
+        # Without it an authorization is final, and is not raised.
+        body["authorization_type"] = "Estimated"
+    if command.return_url is None or command.nobody_there:
         # Nobody is there to be sent anywhere.
         body["3ds"] = {"enabled": False, "allow_upgrade": False}
+    elif command.three_ds is ThreeDs.CHALLENGE:
+        body["3ds"] = {"enabled": True, "challenge_indicator": "challenge_requested"}
+        body["success_url"] = command.return_url
+        body["failure_url"] = command.return_url
     else:
         # Where the issuer insists on authentication, it becomes a redirect instead of a decline.
         body["3ds"] = {"enabled": False, "allow_upgrade": True}
         body["success_url"] = command.return_url
         body["failure_url"] = command.return_url
     return body
+
+
+def _say_stored(command: Command, source: dict[str, Json], body: dict[str, Json]) -> None:
+    """Say that the card is stored, or was: `previous_payment_id` takes the scheme's id of the first payment."""
+    stored = command.payment.stored_credential
+    if stored is None:
+        return
+    body["payment_type"] = _TYPES[stored.reason]
+    body["merchant_initiated"] = stored.by_merchant
+    if not stored.begins:
+        source["stored"] = True
+    if command.attempt.initial_transaction_id is not None:
+        body["previous_payment_id"] = command.attempt.initial_transaction_id

@@ -6,6 +6,7 @@ is required, bounded and closed.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
@@ -54,6 +55,7 @@ Status = Literal[
     "Authorized",
     "Canceled",
     "Captured",
+    "Card Verified",
     "Declined",
     "Deferred Capture",
     "Deferred Refund",
@@ -65,6 +67,21 @@ Status = Literal[
     "Retry Scheduled",
     "Voided",
 ]
+
+
+class SourceOut(msgspec.Struct, frozen=True):
+    """What was found of a card's address and code, in the schemes' letters."""
+
+    avs_check: str | None = None
+    cvv_check: str | None = None
+
+
+class ProcessingOut(msgspec.Struct, frozen=True):
+    """What the network said besides: Mastercard's merchant advice code (`ProcessingData`)."""
+
+    advice_code: Annotated[str, Meta(max_length=100)] | None = msgspec.field(
+        name="partner_merchant_advice_code", default=None
+    )
 
 
 class ProcessedOut(msgspec.Struct, frozen=True):
@@ -79,6 +96,24 @@ class ProcessedOut(msgspec.Struct, frozen=True):
     reference: Text
     links: Links = msgspec.field(name="_links", default_factory=Links)
     balances: Balances | None = None
+    scheme_id: str | None = None
+    source: SourceOut | None = None
+    expires_on: Text | None = None
+    processing: ProcessingOut | None = None
+
+
+class IncrementedOut(msgspec.Struct, frozen=True):
+    """The answer to a raise of what is held. Its amount is what was added; the balances have the whole."""
+
+    action_id: ActionId
+    amount: Amount
+    currency: Currency
+    approved: bool
+    response_code: Code
+    reference: Text
+    links: Links = msgspec.field(name="_links", default_factory=Links)
+    balances: Balances | None = None
+    expires_on: Text | None = None
 
 
 class AcceptedOut(msgspec.Struct, frozen=True):
@@ -163,7 +198,9 @@ class WorkflowsOut(msgspec.Struct, frozen=True):
 class Marks(msgspec.Struct, frozen=True):
     """What we send along as metadata, and find in events: which of our operations it belongs to."""
 
-    strongroom: Literal["authorize", "capture", "refund", "sale", "void"] | None = None
+    strongroom: (
+        Literal["authorize", "capture", "increment", "refund", "sale", "verify", "void"] | None
+    ) = None
 
 
 class EventLinks(msgspec.Struct, frozen=True):
@@ -181,9 +218,12 @@ class EventData(msgspec.Struct, frozen=True):
     action_id: Text | None = None
     reference: Text | None = None
     payment_reference: Text | None = None
+    reason_code: Text | None = None
+    evidence_required_by: datetime | None = None
     response_code: Code | None = None
     balances: Balances | None = None
     metadata: Marks | None = None
+    processing: ProcessingOut | None = None
     event_links: EventLinks | None = None
 
 

@@ -8,16 +8,21 @@ import msgspec
 from strongroom.payments.model import (
     Attempt,
     Basis,
+    Check,
     Connection,
+    DisputeStatus,
+    DisputeTold,
     Finding,
     Found,
     Operation,
     Outcome,
+    ThreeDs,
 )
 from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
 from strongroom.payments.processors.simulator.wire import (
     AccountOut,
     CaptureOut,
+    DisputeOut,
     FoundOut,
     IncrementOut,
     NoticeIn,
@@ -28,6 +33,7 @@ from strongroom.payments.processors.simulator.wire import (
     VoidOut,
 )
 from strongroom.payments.published import decoded
+from strongroom.payments.stored import StoredCredential
 from strongroom.vault import Destination, Forwarded, Json, Route, Slot, Template, slot
 
 Shape = TypeVar("Shape")
@@ -48,6 +54,7 @@ DESTINATION: Final = Destination(
         Route("capture", "POST", _PAYMENT + "/captures", JSON, {}, _KEYED, frozenset()),
         Route("void", "POST", _PAYMENT + "/voids", JSON, {}, _KEYED, frozenset()),
         Route("refund", "POST", _PAYMENT + "/refunds", JSON, {}, _KEYED, frozenset()),
+        Route("increment", "POST", _PAYMENT + "/increments", JSON, {}, _KEYED, frozenset()),
         Route("find", "GET", r"/v1/operations", "", {}, frozenset(), frozenset({"reference"})),
         Route("account", "GET", r"/v1/account", "", {}, frozenset(), frozenset()),
     ),
@@ -65,11 +72,14 @@ _SHAPES: Final = {
     Operation.CAPTURE: CaptureOut,
     Operation.VOID: VoidOut,
     Operation.REFUND: RefundOut,
+    Operation.VERIFY: PaymentOut,
+    Operation.INCREMENT: IncrementOut,
 }
 _OPERATIONS: Final = {
     CaptureOut: Operation.CAPTURE,
     VoidOut: Operation.VOID,
     RefundOut: Operation.REFUND,
+    IncrementOut: Operation.INCREMENT,
 }
 _thing: Final = msgspec.json.Decoder(ThingOut).decode
 _found: Final = msgspec.json.Decoder(FoundOut).decode
@@ -105,6 +115,10 @@ class SimulatorAdapter:
         path = f"/v1/payments/{command.authorization}/{word}s"
         return Template(word, path, {}, headers, body)
 
+    def increment(self, command: Command) -> Template:
+        """Return the request that holds more: by how much, like every other amount there."""
+        return self.template(command)
+
     def answer(self, command: Command, reply: Forwarded) -> Found:
         """Read an answer."""
         if reply.status in _NOT_EXECUTED:
@@ -137,15 +151,11 @@ class SimulatorAdapter:
         """Read a verified notice."""
         notice = decoded(_notice, body)
         thing = notice.data
-        if isinstance(thing, IncrementOut):
-            return None
         if thing.account != notice.account:
             raise AnswerSurprising
-        operation = (
-            (Operation.SALE if thing.capture else Operation.AUTHORIZE)
-            if isinstance(thing, PaymentOut)
-            else _OPERATIONS[type(thing)]
-        )
+        if isinstance(thing, DisputeOut):
+            return _disputed(notice, thing)
+        operation = _begun(thing) if isinstance(thing, PaymentOut) else _OPERATIONS[type(thing)]
         return Report(
             account=notice.account,
             mode=notice.mode,
@@ -194,9 +204,54 @@ def _authorization(command: Command) -> dict[str, Json]:
         "capture": attempt.operation is Operation.SALE,
         "card": card,
     }
-    if command.return_url is not None:
+    stored = command.payment.stored_credential
+    if stored is not None:
+        body["stored"] = _stored(stored, attempt)
+    if command.three_ds is ThreeDs.CHALLENGE and not command.nobody_there:
+        body["three_ds"] = "challenge"
+    if command.return_url is not None and not command.nobody_there:
         body["return_url"] = command.return_url
     return body
+
+
+def _stored(stored: StoredCredential, attempt: Attempt) -> dict[str, Json]:
+    told: dict[str, Json] = {
+        "initiator": stored.initiator.value,
+        "reason": stored.reason.value,
+        "stage": stored.stage.value,
+    }
+    if attempt.initial_transaction_id is not None:
+        told["network_transaction_id"] = attempt.initial_transaction_id
+    return told
+
+
+def _begun(payment: PaymentOut) -> Operation:
+    """Say which of ours began a payment there."""
+    if not payment.amount:
+        return Operation.VERIFY
+    return Operation.SALE if payment.capture else Operation.AUTHORIZE
+
+
+def _disputed(notice: NoticeIn, dispute: DisputeOut) -> Report:
+    return Report(
+        account=notice.account,
+        mode=notice.mode,
+        reference=dispute.reference,
+        operation=None,
+        amount=dispute.amount,
+        currency=dispute.currency,
+        found=Found(Outcome.UNKNOWN, Basis.NOTICE, reason=notice.type),
+        event_type=notice.type,
+        dispute=DisputeTold(
+            processor_reference=dispute.id,
+            status=DisputeStatus(dispute.status),
+            step=dispute.step,
+            amount=dispute.amount,
+            currency=dispute.currency,
+            reason=dispute.reason,
+            evidence_due_by=dispute.evidence_due_by,
+        ),
+    )
 
 
 def _refusal(reply: Forwarded) -> Found:
@@ -222,7 +277,7 @@ def _checked(attempt: Attempt, thing: ThingOut, basis: Basis) -> Found:
     ):
         raise AnswerSurprising
     # A release is of whatever was left there: what it says is recorded, and shows where the two books differ.
-    if isinstance(thing, CaptureOut | RefundOut) and (
+    if isinstance(thing, CaptureOut | IncrementOut | RefundOut) and (
         thing.status == "succeeded" and thing.amount != attempt.amount
     ):
         raise AnswerSurprising
@@ -257,19 +312,28 @@ def _payment_known(payment: PaymentOut, basis: Basis) -> Found:
     else:
         # Voided and expired were authorized first: releasing is an operation of its own.
         outcome = Outcome.APPROVED
-    if outcome is Outcome.APPROVED and not 0 < payment.authorized <= payment.amount:
+    # What increments added is theirs: here counts what was approved at first.
+    authorized = payment.authorized - payment.incremented
+    verified = payment.status == "verified"
+    if verified is not (outcome is Outcome.APPROVED and not payment.amount):
+        raise AnswerSurprising
+    if outcome is Outcome.APPROVED and not (verified or 0 < authorized <= payment.amount):
         raise AnswerSurprising
     return Found(
         outcome,
         basis,
         processor_reference=payment.id,
-        amount=payment.authorized if outcome is Outcome.APPROVED else None,
+        amount=authorized if outcome is Outcome.APPROVED else None,
         currency=payment.currency,
         decline_code=payment.decline_code,
         advice=payment.advice,
         action_url=payment.action.url if payment.action and outcome is Outcome.PENDING else None,
-        released=payment.voided if outcome is Outcome.APPROVED else None,
+        released=payment.voided if outcome is Outcome.APPROVED and not verified else None,
+        scheme_transaction_id=payment.network_transaction_id,
+        cvc_result=None if payment.cvc_check is None else Check(payment.cvc_check),
         captured=payment.captured if outcome is Outcome.APPROVED and payment.capture else None,
+        capture_before=payment.capture_before if outcome is Outcome.APPROVED else None,
+        avs_result=payment.avs_check,
     )
 
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulator's JSON, as it is published (docs/reference/simulator.md). What has another shape does not decode."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from strongroom.payments.model import Check
 
 Amount = Annotated[int, Meta(ge=0, lt=10**12)]
 #: Printable ASCII: what is kept of it is never a control character that a database refuses.
@@ -27,7 +30,14 @@ class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment")
     mode: Literal["test"]
     reference: Text
     status: Literal[
-        "authorized", "captured", "declined", "requires_action", "pending", "voided", "expired"
+        "authorized",
+        "captured",
+        "declined",
+        "requires_action",
+        "pending",
+        "voided",
+        "expired",
+        "verified",
     ]
     amount: Amount
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
@@ -36,9 +46,16 @@ class PaymentOut(msgspec.Struct, frozen=True, tag_field="object", tag="payment")
     captured: Amount
     voided: Amount
     refunded: Amount
+    incremented: Amount = 0
+    capture_before: datetime | None = None
     decline_code: Word | None = None
     advice: Word | None = None
     action: ActionOut | None = None
+    network_transaction_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9 ]{1,64}$(?!\n)")] | None = (
+        None
+    )
+    cvc_check: Literal["match", "mismatch"] | None = None
+    avs_check: Check | None = None
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -75,8 +92,23 @@ class RefundOut(_Operation, frozen=True, tag_field="object", tag="refund"):
     """A refund there."""
 
 
+class DisputeOut(msgspec.Struct, frozen=True, tag_field="object", tag="dispute"):
+    """A dispute there, in notices only. The reference is the payment's."""
+
+    id: Text
+    account: Text
+    mode: Literal["test"]
+    reference: Text
+    amount: Annotated[int, Meta(ge=1, lt=10**12)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
+    status: Literal["inquiry", "lost", "opened", "reversed", "won"]
+    step: Annotated[int, Meta(ge=1, lt=2**31)]
+    reason: Word | None = None
+    evidence_due_by: Annotated[datetime, Meta(tz=True)] | None = None
+
+
 class IncrementOut(_Operation, frozen=True, tag_field="object", tag="increment"):
-    """A raised authorization there; we ask for none."""
+    """A raised authorization there. Its amount is what was added."""
 
 
 ThingOut = PaymentOut | CaptureOut | VoidOut | RefundOut | IncrementOut
@@ -95,7 +127,7 @@ class NoticeIn(msgspec.Struct, frozen=True):
     type: Annotated[str, Meta(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$(?!\n)")]
     account: Text
     mode: Literal["test"]
-    data: ThingOut
+    data: ThingOut | DisputeOut
 
 
 class ErrorOut(msgspec.Struct, frozen=True):

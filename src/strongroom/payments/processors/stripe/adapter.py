@@ -10,12 +10,13 @@ from typing import Final
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
 from strongroom.payments.errors import CommandNotTaken
-from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation
+from strongroom.payments.model import Attempt, Connection, Finding, Found, Operation, ThreeDs
 from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
-from strongroom.payments.processors.stripe import answers
+from strongroom.payments.processors.stripe import answers, setups
 from strongroom.payments.processors.stripe.amounts import amount_for_stripe
 from strongroom.payments.processors.stripe.notices import read_notice
-from strongroom.payments.processors.stripe.reading import ATTEMPT, CAPTURE, PAYMENT
+from strongroom.payments.processors.stripe.reading import ATTEMPT, CAPTURE, INCREMENT, PAYMENT
+from strongroom.payments.stored import StoredReason
 from strongroom.vault import FORM, Destination, Forwarded, Json, Route, Slot, Template, slot
 
 NAME: Final = "stripe"
@@ -33,7 +34,9 @@ _CARD_SLOTS: Final = {
 _INTENTS: Final = "/v1/payment_intents"
 _INTENT: Final = _INTENTS + r"/pi_[A-Za-z0-9_]{1,200}"
 _REFUND: Final = r"/v1/refunds/(?:re|pyr)_[A-Za-z0-9_]{1,200}"
+_SETUP: Final = setups.PATH + r"/seti_[A-Za-z0-9_]{1,200}"
 _OK: Final = 200
+_CHARGE: Final = "latest_charge"
 #: Stripe removes keys after 24 hours at the earliest; what is sent under one later is a new request.
 REPLAY_SECONDS: Final = 23 * 3_600
 
@@ -48,8 +51,12 @@ def destination(hosts: frozenset[str]) -> Destination:
             Route("authorize", "POST", _INTENTS, FORM, {}, _KEYED, nothing),
             Route("capture", "POST", _INTENT + "/capture", FORM, {}, _KEYED, nothing),
             Route("void", "POST", _INTENT + "/cancel", FORM, {}, _KEYED, nothing),
+            Route(
+                "increment", "POST", _INTENT + "/increment_authorization", FORM, {}, _KEYED, nothing
+            ),
             Route("refund", "POST", r"/v1/refunds", FORM, {}, _KEYED, nothing),
-            Route("find", "GET", f"(?:{_INTENT}|{_REFUND})", "", {}, _VERSIONED, nothing),
+            Route("verify", "POST", setups.PATH, FORM, {}, _KEYED, nothing),
+            Route("find", "GET", f"(?:{_INTENT}|{_REFUND}|{_SETUP})", "", {}, _VERSIONED, nothing),
             Route("account", "GET", r"/v1/account", "", {}, _VERSIONED, nothing),
         ),
         credential_fields=frozenset({"api_key"}),
@@ -113,6 +120,8 @@ class StripeAdapter:
         attempt = command.attempt
         amount = amount_for_stripe(attempt.amount, attempt.currency)
         headers = self._headers(attempt.attempt_id)
+        if attempt.operation is Operation.VERIFY:
+            return setups.asked(command, headers)
         if attempt.operation.authorizes:
             return Template("authorize", _INTENTS, {}, headers, _authorization(command, amount))
         there = f"{_INTENTS}/{command.authorization}"
@@ -124,6 +133,8 @@ class StripeAdapter:
                 "metadata": {CAPTURE: attempt.attempt_id},
             }
             return Template("capture", f"{there}/capture", {}, headers, body)
+        if attempt.operation is Operation.INCREMENT:
+            return self.increment(command)
         if attempt.operation is Operation.VOID:
             # A cancellation takes no metadata: its key, which its event repeats, is our reference.
             return Template("void", f"{there}/cancel", {}, headers, {})
@@ -137,6 +148,18 @@ class StripeAdapter:
         }
         return Template("refund", "/v1/refunds", {}, headers, refund)
 
+    def increment(self, command: Command) -> Template:
+        """Return the request that raises a hold: to how much, in Stripe's words."""
+        attempt = command.attempt
+        amount_for_stripe(attempt.amount, attempt.currency)
+        body: dict[str, Json] = {
+            "amount": amount_for_stripe(attempt.raises_to or 0, attempt.currency),
+            "metadata": {INCREMENT: attempt.attempt_id},
+            "expand": [_CHARGE],
+        }
+        path = f"{_INTENTS}/{command.authorization}/increment_authorization"
+        return Template("increment", path, {}, self._headers(attempt.attempt_id), body)
+
     def find(self, attempt: Attempt) -> Template:
         """Return the request that asks for what Stripe named in an earlier answer.
 
@@ -145,9 +168,16 @@ class StripeAdapter:
         """
         if attempt.processor_reference is None:
             raise CommandNotTaken("this processor cannot be asked for a reference of ours")
-        kind = "refunds" if attempt.operation is Operation.REFUND else "payment_intents"
+        kinds = {Operation.REFUND: "refunds", Operation.VERIFY: "setup_intents"}
+        kind = kinds.get(attempt.operation, "payment_intents")
         path = f"/v1/{kind}/{attempt.processor_reference}"
         return Template("find", path, {}, self._versioned(), None)
+
+    def find_by_name(self, attempt: Attempt) -> Template | None:
+        """Return the request for what is pending: a challenge, a refund under way."""
+        if attempt.processor_reference is None or attempt.operation is Operation.INCREMENT:
+            return None
+        return self.find(attempt)
 
     def probe(self) -> Template:
         """Return the request that asks for the account of the key."""
@@ -213,8 +243,21 @@ def _authorization(command: Command, amount: int) -> dict[str, Json]:
         "payment_method_types": ["card"],
         "metadata": {ATTEMPT: attempt.attempt_id, PAYMENT: attempt.payment_id},
     }
-    if command.return_url is not None:
+    if command.three_ds is ThreeDs.CHALLENGE:
+        body["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
+    stored = command.payment.stored_credential
+    if command.nobody_there:
+        # Declines where the issuer wants to see the customer, instead of asking for them.
+        body["off_session"] = True
+    elif command.return_url is not None:
         body["return_url"] = command.return_url
+    if attempt.operation is Operation.AUTHORIZE:
+        body["expand"] = [_CHARGE]  # it says until when it holds
+    if stored is not None and stored.begins:
+        once = stored.reason is StoredReason.ONE_OFF
+        body["setup_future_usage"] = "on_session" if once else "off_session"
+        # Its charge says what the network calls it.
+        body["expand"] = [_CHARGE]
     return body
 
 

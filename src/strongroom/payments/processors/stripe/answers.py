@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads Stripe's answers to what we asked. What is not about our attempt, to the reference and the unit, surprises."""
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -8,15 +9,18 @@ import msgspec
 from strongroom.kernel.mode import Mode
 from strongroom.payments.model import Attempt, Basis, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising, Command
+from strongroom.payments.processors.stripe import setups
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
 from strongroom.payments.processors.stripe.reading import (
     ATTEMPT,
     CAPTURE,
+    INCREMENT,
     PAYMENT,
     authorization_known,
     capture_known,
     decline_of,
     decoded,
+    increment_known,
     operation_of,
     refund_known,
     void_known,
@@ -28,10 +32,12 @@ from strongroom.payments.processors.stripe.wire import (
     MethodOut,
     ProblemOut,
     RefundOut,
+    SetupOut,
 )
 from strongroom.vault import Forwarded
 
 _intent: Final = msgspec.json.Decoder(IntentOut).decode
+_setup: Final = msgspec.json.Decoder(SetupOut).decode
 _refund: Final = msgspec.json.Decoder(RefundOut).decode
 _method: Final = msgspec.json.Decoder(MethodOut).decode
 _account: Final = msgspec.json.Decoder(AccountOut).decode
@@ -76,6 +82,8 @@ def read_answer(command: Command, body: bytes) -> Found:
         if refund.payment_intent != command.authorization:
             raise AnswerSurprising
         return _refund_checked(attempt, refund, Basis.ANSWER)
+    if attempt.operation is Operation.VERIFY:
+        return setups.checked(attempt, decoded(_setup, body), Basis.ANSWER)
     intent = decoded(_intent, body)
     if not attempt.operation.authorizes and intent.id != command.authorization:
         raise AnswerSurprising
@@ -86,6 +94,8 @@ def read_found(attempt: Attempt, body: bytes) -> Found:
     """Read what stands under the name that an earlier answer gave. Raises AnswerSurprising."""
     if attempt.operation is Operation.REFUND:
         return _refund_checked(attempt, decoded(_refund, body), Basis.LOOKUP)
+    if attempt.operation is Operation.VERIFY:
+        return setups.checked(attempt, decoded(_setup, body), Basis.LOOKUP)
     return _intent_checked(attempt, decoded(_intent, body), Basis.LOOKUP)
 
 
@@ -123,10 +133,22 @@ def _declined(attempt: Attempt, error: ErrorOut) -> Found:
     intent = error.payment_intent
     if not attempt.operation.authorizes:
         return decline_of(error, Basis.ANSWER)
+    if attempt.operation is Operation.VERIFY:
+        return _not_verified(attempt, error)
     if intent is None or intent.status not in _UNCHARGED:
         raise AnswerSurprising
     _require_ours(attempt, intent, ATTEMPT, attempt.attempt_id)
     return decline_of(error, Basis.ANSWER, intent.id)
+
+
+def _not_verified(attempt: Attempt, error: ErrorOut) -> Found:
+    setup = error.setup_intent
+    if setup is None or setup.metadata.get(ATTEMPT) != attempt.attempt_id:
+        raise AnswerSurprising
+    _require_mode(attempt, livemode=setup.livemode)
+    if setup.status not in _UNCHARGED:
+        raise AnswerSurprising
+    return decline_of(error, Basis.ANSWER, setup.id)
 
 
 def _intent_checked(attempt: Attempt, intent: IntentOut, basis: Basis) -> Found:
@@ -135,6 +157,10 @@ def _intent_checked(attempt: Attempt, intent: IntentOut, basis: Basis) -> Found:
     if attempt.operation is Operation.VOID:
         return void_known(intent, basis)
     amount, _ = amount_from_stripe(intent.amount, intent.currency)
+    if attempt.operation is Operation.INCREMENT:
+        if intent.metadata.get(INCREMENT) != attempt.attempt_id or amount != attempt.raises_to:
+            raise AnswerSurprising
+        return replace(increment_known(intent, basis), amount=attempt.amount)
     if attempt.operation is Operation.CAPTURE:
         if intent.metadata.get(CAPTURE) != attempt.attempt_id:
             raise AnswerSurprising

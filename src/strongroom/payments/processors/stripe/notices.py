@@ -2,25 +2,37 @@
 """Reads Stripe's events, once verified. What is not of ours, or says nothing that another event does not, is None.
 
 Which of ours an event is about: an attempt's id in the object's metadata, or the key of the request that caused it.
-What moves money without us (a capture or a refund in the dashboard, a dispute) is a report without an operation.
+What moves money without us (a capture or a refund in the dashboard) is a report without an operation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from strongroom.kernel.ids import is_id
-from strongroom.payments.declines import ADVICE, DeclineCode
-from strongroom.payments.model import Basis, Found, Operation, Outcome
+from strongroom.payments.model import (
+    Basis,
+    DisputeStatus,
+    DisputeTold,
+    Found,
+    Operation,
+    Outcome,
+)
 from strongroom.payments.ports import Report
+from strongroom.payments.processors.stripe import setups
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
 from strongroom.payments.processors.stripe.reading import (
     ATTEMPT,
     CAPTURE,
+    INCREMENT,
     authorization_known,
     capture_known,
     decoded,
+    ended,
+    increment_known,
     operation_of,
     refund_known,
     void_known,
@@ -31,16 +43,29 @@ from strongroom.payments.processors.stripe.wire import (
     EventOut,
     IntentOut,
     RefundOut,
+    SetupOut,
 )
 
 _event: Final = msgspec.json.Decoder(EventOut).decode
 _intent: Final = msgspec.json.Decoder(IntentOut).decode
 _charge: Final = msgspec.json.Decoder(ChargeOut).decode
 _refund: Final = msgspec.json.Decoder(RefundOut).decode
+_setup: Final = msgspec.json.Decoder(SetupOut).decode
 _dispute: Final = msgspec.json.Decoder(DisputeOut).decode
 
 #: Why Stripe itself gives an uncaptured charge back: a release, which the charge's own events tell.
 _RELEASE: Final = "expired_uncaptured_charge"
+_REINSTATED: Final = "charge.dispute.funds_reinstated"
+#: What a dispute's status means, and how far it has come by it. `warning_`: an inquiry, by which no money moves.
+_DISPUTES: Final[Mapping[str, tuple[DisputeStatus, int]]] = {
+    "warning_needs_response": (DisputeStatus.INQUIRY, 10),
+    "warning_under_review": (DisputeStatus.INQUIRY, 15),
+    "needs_response": (DisputeStatus.OPENED, 30),
+    "under_review": (DisputeStatus.UNDER_REVIEW, 35),
+    "warning_closed": (DisputeStatus.WON, 60),
+    "won": (DisputeStatus.WON, 60),
+    "lost": (DisputeStatus.LOST, 60),
+}
 
 
 def read_notice(body: bytes) -> Report | None:
@@ -94,10 +119,31 @@ def _began(event: EventOut) -> Report | None:
     return _report(event, reference, operation_of(intent), amount, found)
 
 
+def _verified(event: EventOut) -> Report | None:
+    """Of a SetupIntent: whether a card is good."""
+    setup = decoded(_setup, event.data.object)
+    reference, currency = setup.metadata.get(ATTEMPT), setup.metadata.get(setups.CURRENCY)
+    if reference is None or currency is None:
+        return None
+    found = setups.known(setup, Basis.NOTICE)
+    return _report(event, reference, Operation.VERIFY, (0, currency), found)
+
+
 def _held(event: EventOut) -> Report | None:
     """Of an authorization that holds money now; the same event comes again when less is held."""
     intent = decoded(_intent, event.data.object)
-    return _began(event) if intent.status == "requires_capture" else None
+    if intent.status != "requires_capture":
+        return None
+    raised = intent.metadata.get(INCREMENT)
+    return _began(event) if raised is None else _raised(event, intent, raised)
+
+
+def _raised(event: EventOut, intent: IntentOut, reference: str) -> Report:
+    """Of the last raise of what is held: to how much."""
+    amount = amount_from_stripe(intent.amount, intent.currency)
+    found = increment_known(intent, Basis.NOTICE)
+    report = _report(event, reference, Operation.INCREMENT, amount, found)
+    return replace(report, of_total=True)
 
 
 def _succeeded(event: EventOut) -> Report | None:
@@ -128,16 +174,7 @@ def _canceled(event: EventOut) -> Report | None:
         return _report(event, asked, Operation.VOID, amount, void_known(intent, Basis.NOTICE))
     if intent.latest_charge is not None:
         return None
-    code = DeclineCode.CANCELED_BY_CUSTOMER
-    found = Found(
-        Outcome.DECLINED,
-        Basis.NOTICE,
-        processor_reference=intent.id,
-        decline_code=code.value,
-        advice=ADVICE[code].value,
-        reason="canceled",
-    )
-    return _report(event, began, operation_of(intent), amount, found)
+    return _report(event, began, operation_of(intent), amount, ended(intent, Basis.NOTICE))
 
 
 def _released(event: EventOut) -> Report | None:
@@ -183,10 +220,26 @@ def _refunded(event: EventOut) -> Report | None:
 
 
 def _disputed(event: EventOut) -> Report:
-    """Of a dispute, at every step of it."""
+    """Of a dispute, at every step of it. It names the payment as Stripe does, and nothing of ours."""
     dispute = decoded(_dispute, event.data.object)
     named = dispute.payment_intent or dispute.charge
-    return _unasked(event, named, dispute.amount, dispute.currency)
+    report = _unasked(event, named, dispute.amount, dispute.currency)
+    status, step = _DISPUTES[dispute.status]
+    if event.type == _REINSTATED and status is not DisputeStatus.WON:
+        # Some of the money came back, and how much is not said here: a person looks.
+        return report
+    due = None if dispute.evidence_details is None else dispute.evidence_details.due_by
+    told = DisputeTold(
+        processor_reference=dispute.id,
+        status=status,
+        step=step,
+        amount=report.amount,
+        currency=report.currency,
+        reason=dispute.reason,
+        evidence_due_by=datetime.fromtimestamp(due, UTC) if due else None,
+        payment=dispute.payment_intent,
+    )
+    return replace(report, dispute=told)
 
 
 def _asked_by(event: EventOut) -> str | None:
@@ -214,4 +267,8 @@ _READERS: Final[dict[str, Callable[[EventOut], Report | None]]] = {
     "refund.created": _refunded,
     "refund.failed": _refunded,
     "refund.updated": _refunded,
+    "setup_intent.canceled": _verified,
+    "setup_intent.requires_action": _verified,
+    "setup_intent.setup_failed": _verified,
+    "setup_intent.succeeded": _verified,
 }

@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Stripe's objects say in our words, whichever way they came: answer, look or event."""
 
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from strongroom.payments.declines import ADVICE, DeclineCode
 from strongroom.payments.model import Basis, Found, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.processors.stripe.amounts import amount_from_stripe
+from strongroom.payments.processors.stripe.checks import checks_of
 from strongroom.payments.processors.stripe.declines import (
     REFUND_FAILURES,
     read_decline,
 )
-from strongroom.payments.processors.stripe.wire import IntentOut, LastErrorOut, RefundOut
+from strongroom.payments.processors.stripe.wire import (
+    ChargedOut,
+    IntentOut,
+    LastErrorOut,
+    RefundOut,
+)
 from strongroom.payments.published import decoded
 
-#: Members of metadata: the attempt that an object was made for; its payment; the capture that was asked for later.
+#: Members of metadata: the attempt that an object was made for; its payment; the capture, and the last raise, of later.
 ATTEMPT: Final = "strongroom_attempt"
 PAYMENT: Final = "strongroom_payment"
 CAPTURE: Final = "strongroom_capture"
+INCREMENT: Final = "strongroom_increment"
 
 Shape = TypeVar("Shape")
 
@@ -40,6 +49,19 @@ def operation_of(intent: IntentOut) -> Operation:
     return Operation.AUTHORIZE if intent.capture_method == "manual" else Operation.SALE
 
 
+def ended(intent: IntentOut, basis: Basis) -> Found:
+    """Say what a PaymentIntent says that was canceled before it charged anybody: a challenge that nobody took."""
+    code = DeclineCode.CANCELED_BY_CUSTOMER
+    return Found(
+        Outcome.DECLINED,
+        basis,
+        processor_reference=intent.id,
+        decline_code=code.value,
+        advice=ADVICE[code].value,
+        reason="canceled",
+    )
+
+
 def authorization_known(intent: IntentOut, basis: Basis) -> Found:
     """Say what a PaymentIntent says of the authorization or sale that began it.
 
@@ -60,6 +82,9 @@ def authorization_known(intent: IntentOut, basis: Basis) -> Found:
             currency=currency,
             action_url=action.redirect_to_url.url,
         )
+    canceled = intent.status == "canceled" and intent.latest_charge is None
+    if canceled and basis is not Basis.ANSWER:  # which is about what was just begun
+        return ended(intent, basis)
     if intent.status == "requires_payment_method" and intent.last_payment_error is not None:
         return decline_of(intent.last_payment_error, basis, intent.id)
     held = {
@@ -70,14 +95,51 @@ def authorization_known(intent: IntentOut, basis: Basis) -> Found:
     authorized, _ = amount_from_stripe(held, intent.currency)
     if not 0 < authorized <= amount:
         raise AnswerSurprising
+    charge = intent.latest_charge
+    told = checks_of(charge.payment_method_details if isinstance(charge, ChargedOut) else None)
     return Found(
         Outcome.APPROVED,
         basis,
         processor_reference=intent.id,
+        scheme_transaction_id=told.scheme_transaction_id,
+        avs_result=told.avs,
+        cvc_result=told.cvc,
         amount=authorized,
         currency=currency,
         captured=authorized if intent.capture_method == "automatic" else None,
+        capture_before=held_until(intent),
     )
+
+
+def increment_known(intent: IntentOut, basis: Basis) -> Found:
+    """Say what a PaymentIntent says of the raise that was asked for last: it holds that much now.
+
+    Raises:
+        AnswerSurprising: it holds nothing, or not all that it says.
+    """
+    if (intent.capture_method, intent.status) != ("manual", "requires_capture"):
+        raise AnswerSurprising
+    if intent.amount_capturable != intent.amount:
+        raise AnswerSurprising
+    return Found(
+        Outcome.APPROVED,
+        basis,
+        processor_reference=intent.id,
+        currency=intent.currency.upper(),
+        capture_before=held_until(intent),
+    )
+
+
+def held_until(intent: IntentOut) -> datetime | None:
+    """Say until when a PaymentIntent holds, where it says so."""
+    charge = intent.latest_charge
+    if intent.status != "requires_capture" or not isinstance(charge, ChargedOut):
+        return None
+    details = charge.payment_method_details
+    card = None if details is None else details.card
+    if card is None or card.capture_before is None:
+        return None
+    return datetime.fromtimestamp(card.capture_before, UTC)
 
 
 def capture_known(intent: IntentOut, basis: Basis) -> Found:
@@ -145,11 +207,14 @@ def refund_known(refund: RefundOut, basis: Basis) -> Found:
 __all__ = [
     "ATTEMPT",
     "CAPTURE",
+    "INCREMENT",
     "PAYMENT",
     "authorization_known",
     "capture_known",
     "decline_of",
     "decoded",
+    "ended",
+    "increment_known",
     "operation_of",
     "refund_known",
     "void_known",

@@ -44,6 +44,45 @@ class LastErrorOut(msgspec.Struct, frozen=True):
     advice_code: Word | None = None
 
 
+class ChecksOut(msgspec.Struct, frozen=True):
+    """What the issuer said of address and security code."""
+
+    address_line1_check: str | None = None
+    address_postal_code_check: str | None = None
+    cvc_check: str | None = None
+
+
+class CardDetailsOut(msgspec.Struct, frozen=True):
+    """A card, where a payment was made with it. The network's id is in charges only."""
+
+    checks: ChecksOut | None = None
+    network_transaction_id: str | None = None
+    #: Until when it may be captured, in seconds since 1970; in charges only.
+    capture_before: Annotated[int, Meta(ge=0, lt=2**33)] | None = None
+
+
+class DetailsOut(msgspec.Struct, frozen=True):
+    """How a payment was made."""
+
+    card: CardDetailsOut | None = None
+
+
+class ChargedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A Charge where it was asked for in full, as far as it says how the payment was made."""
+
+    object: Literal["charge"]
+    id: Text
+    payment_method_details: DetailsOut | None = None
+
+
+class SetupTriedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A SetupAttempt where it was asked for in full."""
+
+    object: Literal["setup_attempt"]
+    id: Text
+    payment_method_details: DetailsOut | None = None
+
+
 class IntentOut(msgspec.Struct, frozen=True, kw_only=True):
     """A PaymentIntent."""
 
@@ -65,9 +104,29 @@ class IntentOut(msgspec.Struct, frozen=True, kw_only=True):
     capture_method: Literal["automatic", "automatic_async", "manual"]
     livemode: bool
     metadata: Metadata = {}
-    latest_charge: Text | None = None
+    latest_charge: Text | ChargedOut | None = None
     next_action: ActionOut | None = None
     last_payment_error: LastErrorOut | None = None
+
+
+class SetupOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A SetupIntent: whether a card is good. It has no amount and no currency."""
+
+    object: Literal["setup_intent"]
+    id: Annotated[str, Meta(pattern=r"^seti_[A-Za-z0-9_]{1,200}$(?!\n)")]
+    status: Literal[
+        "requires_payment_method",
+        "requires_confirmation",
+        "requires_action",
+        "processing",
+        "canceled",
+        "succeeded",
+    ]
+    livemode: bool
+    metadata: Metadata = {}
+    next_action: ActionOut | None = None
+    last_setup_error: LastErrorOut | None = None
+    latest_attempt: Text | SetupTriedOut | None = None
 
 
 class RefundOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +160,12 @@ class ChargeOut(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata = {}
 
 
+class EvidenceOut(msgspec.Struct, frozen=True):
+    """Until when evidence is taken (Unix time); 0 where the issuer takes none."""
+
+    due_by: Annotated[int, Meta(ge=0, lt=2**33)] | None = None
+
+
 class DisputeOut(msgspec.Struct, frozen=True, kw_only=True):
     """A Dispute, in events only. It does not say whose payment it is about but by Stripe's names."""
 
@@ -109,6 +174,17 @@ class DisputeOut(msgspec.Struct, frozen=True, kw_only=True):
     amount: Amount
     currency: Currency
     charge: Text
+    status: Literal[
+        "lost",
+        "needs_response",
+        "under_review",
+        "warning_closed",
+        "warning_needs_response",
+        "warning_under_review",
+        "won",
+    ]
+    reason: Word | None = None
+    evidence_details: EvidenceOut | None = None
     payment_intent: IntentId | None = None
 
 
@@ -135,6 +211,7 @@ class ErrorOut(LastErrorOut, frozen=True):
     """Why it refused."""
 
     payment_intent: IntentOut | None = None
+    setup_intent: SetupOut | None = None
 
 
 class ProblemOut(msgspec.Struct, frozen=True):
