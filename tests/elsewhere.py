@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tenant, another one, and the other mode: what exists elsewhere, for tests that it is as if it had never existed."""
 
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from strongroom.kernel.principal import CallerKind, KeyKind, Role
 from strongroom.simulator import Simulated
 
 LIVE: Final = "the other mode's"
+#: BINs that no test card has.
+_bins: Final = itertools.count(900_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +95,33 @@ async def read_and_kept(service: Service, tenant: Tenant, mode: Mode) -> Made:
 async def customer_and_brakes(service: Service, merchant: MerchantId, mode: Mode) -> Made:
     """A customer who agreed to be charged, somebody who is blocked, and somebody who tries cards."""
     customer, mandate, entry, incident = (new_id(kind) for kind in ("cus", "mnd", "blk", "inc"))
+    bin_ = str(next(_bins))
     for sql, *more in (
         (
-            "insert into payments.customer (merchant_id, mode, customer_id, status, created_at, updated_at)"
-            " values ($1, $2, $3, 'active', now(), now())",
+            """insert into payments.customer (merchant_id, mode, customer_id, status, created_at, updated_at)
+               values ($1, $2, $3, 'active', now(), now())""",
             customer,
         ),
         (
-            "insert into payments.mandate (merchant_id, mode, mandate_id, customer_id, token_id, status, method,"
-            " text_version, agreed_at, created_at)"
-            " values ($1, $2, $3, $4, 'tok_of_nobody', 'active', 'web', '1', now(), now())",
+            """insert into payments.mandate (merchant_id, mode, mandate_id, customer_id, token_id, status, method,
+                                             text_version, agreed_at, created_at)
+               values ($1, $2, $3, $4, 'tok_of_nobody', 'active', 'web', '1', now(), now())""",
             mandate,
             customer,
         ),
         (
-            "insert into payments.brake_entry (merchant_id, mode, entry_id, list, kind, value, enforced, reason, made_by,"
-            " made_at) values ($1, $2, $3, 'block', 'bin', '999999', false, 'a test', 'x', now())",
+            """insert into payments.brake_entry (merchant_id, mode, entry_id, list, kind, value, enforced, reason,
+                                                 made_by, made_at)
+               values ($1, $2, $3, 'block', 'bin', $4, false, 'a test', 'x', now())""",
             entry,
+            bin_,
         ),
         (
-            "insert into payments.brake_incident (merchant_id, mode, incident_id, subject, value, signs, tries, declines,"
-            " cards, started_at, last_sign_at, until, next_pass_at)"
-            " values ($1, $2, $3, 'bin', '999999', 'cards', 1, 1, 1, now(), now(), now() + interval '1 day', now())",
+            """insert into payments.brake_incident (merchant_id, mode, incident_id, subject, value, signs, tries,
+                                                    declines, cards, started_at, last_sign_at, until, next_pass_at)
+               values ($1, $2, $3, 'bin', $4, 'cards', 1, 1, 1, now(), now(), now() + interval '1 day', now())""",
             incident,
+            bin_,
         ),
     ):
         await service.look(Domain.CORE, sql, merchant, mode.value, *more)

@@ -15,8 +15,9 @@ from openapi_spec_validator import validate
 
 from api.test_services import machine
 from approving import Two
-from elsewhere import exporting_job, open_report, waiting_job
+from elsewhere import disputed, exporting_job, open_report, waiting_job
 from jwt_maker import EdKey
+from made_payments import SEVERAL, with_mandate
 from members import ACT, Member
 from oidc_provider import SECRET, OidcProvider, oidc_provider
 from paying import DECLINED, Shop, open_shop
@@ -203,6 +204,7 @@ async def ground(service: Service, processor: Simulated) -> Ground:
     refund = await gateway.post(f"/v1/payments/{paid['id']}/refunds", {"amount": 1})
     endpoint = await gateway.post("/v1/endpoints", {"url": f"{processor.url}/nobody"})
     events = await gateway.get("/v1/events?limit=1")
+    mandated = await with_mandate(shop)
     ids = {
         "token_id": token["id"],
         "cvc": token["cvc"],
@@ -216,6 +218,9 @@ async def ground(service: Service, processor: Simulated) -> Ground:
         "connection_id": shop.connection["id"],
         "endpoint_id": endpoint.json()["id"],
         "gateway event_id": events.json()["data"][0]["id"],
+        "customer_id": mandated["customer_id"],
+        "mandate_id": mandated["mandate_id"],
+        **await disputed(service, tenant.merchant, paid["id"], shop.connection["id"]),
     }
     for listener, caller in (("vault", vault), ("gateway", gateway)):
         page = await caller.get("/v1/audit/records?limit=1")
@@ -494,7 +499,10 @@ FRESH: Mapping[str, tuple[str, Callable[[Shop], Awaitable[str]]]] = {
     "console POST /v1/sso/finish": ("finish", brought_back),
 }
 #: What stands in a body and is made for it.
-MADE = ("client_assertion", "code", "credential", "handle", "link", "refresh_token", "ticket")
+MADE = (
+    *("client_assertion", "code", "credential", "handle", "link", "refresh_token"),
+    *("staged_at", "ticket"),
+)
 #: An id in an example stands for one of the reader's own.
 OWN = {
     "con_": "connection_id",
@@ -517,6 +525,8 @@ async def ids_for(operation: Operation, ground: Ground) -> Mapping[str, str]:
     if str(operation) in FRESH:
         name, make = FRESH[str(operation)]
         ids[name] = await make(ground.shop)
+    if str(operation) in SEVERAL:
+        ids |= await SEVERAL[str(operation)](ground.shop)
     return ids
 
 
@@ -566,7 +576,10 @@ async def person_for(operation: Operation, ground: Ground, ids: dict[str, str]) 
     if operation.path == "/v1/merchants":
         return (await service.member(PLATFORM)).key
     if operation.path.startswith(
-        ("/v1/people", "/v1/invitations", "/v1/networks", "/v1/access-rules")
+        (
+            *("/v1/people", "/v1/invitations", "/v1/networks", "/v1/access-rules"),
+            *("/v1/brakes/enforced/{", "/v1/payments"),
+        )
     ):
         return (await service.member(own)).key
     people = People(ground.shop.service)
@@ -608,6 +621,9 @@ async def caller_for(operation: Operation, ground: Ground) -> tuple[str, Mapping
         return made.key or ground.key, {**ids, **made.fields}
     if is_for_people(operation):
         return await person_for(operation, ground, ids), ids
+    if operation.path in ("/v1/brakes", "/v1/brakes/entries"):
+        # Somewhere else: what is paid here is not braked.
+        return (await ground.shop.service.tenant()).keys[Mode.TEST], ids
     return ground.key, ids
 
 
@@ -638,6 +654,12 @@ async def test_examples_work_as_they_stand(ground: Ground, operation: Operation)
 UNKNOWN = {
     "caller": "key",
     "approval_id": "apr",
+    "attempt_id": "att",
+    "customer_id": "cus",
+    "dispute_id": "dsp",
+    "entry_id": "blk",
+    "incident_id": "inc",
+    "mandate_id": "mnd",
     "destination_id": "dst",
     "erasure_id": "ers",
     "break_glass_id": "brk",

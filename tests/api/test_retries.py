@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from made_payments import LATER, SHORT
 from paying import Shop, open_shop, simulating
 from polling import until
 from service import Service
@@ -16,14 +17,7 @@ from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.simulator import Fault, Simulated
 
-LATER: Final = {
-    "initiator": "merchant",
-    "reason": "recurring",
-    "stage": "later",
-    "scheme_transaction_id": "FIRST1",
-}
-#: Declined softly whenever it is tried; and once.
-SHORT: Final = "4000000000009995"
+#: What is declined softly once.
 SHORT_ONCE: Final = 1_066
 #: An account's card is declined once for each of these amounts.
 _amounts: Final = itertools.count(SHORT_ONCE, 100)
