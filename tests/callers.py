@@ -47,13 +47,18 @@ class Persons:
         mode: Mode = Mode.TEST,
         *,
         stepped_up: bool = True,
+        person: str = "",
     ) -> str:
-        """Return the credential of a person of a role, who has just shown a second factor unless told otherwise."""
+        """Return the credential of a person of a role, who has just shown a second factor unless told otherwise.
+
+        Without the id of a person it is somebody of whom nothing is kept.
+        """
         granted = granted_to(role, mode, platform=merchant == PLATFORM)
         presence = Presence(
             SessionId(new_id("ses")), role, frozenset({"mfa"}), stepped_up=stepped_up
         )
-        principal = Principal(new_id("usr"), CallerKind.PERSON, merchant, mode, granted, presence)
+        subject = person or new_id("usr")
+        principal = Principal(subject, CallerKind.PERSON, merchant, mode, granted, presence)
         text = f"test-person-{principal.subject}"
         self._known[text] = principal
         return text

@@ -161,7 +161,10 @@ async def ground(service: Service, processor: Simulated) -> AsyncIterator[Ground
         chosen = sorted(GRANTABLE[kind]) if kind is KeyKind.RESTRICTED else None
         made = await service.key(merchant, kind, permissions=chosen)
         callers[kind.value] = made.text.expose()
-    callers["admin some time ago"] = persons.token(Role.ADMIN, merchant, stepped_up=False)
+    long_ago = (await service.member(MerchantId(merchant))).id
+    callers["admin some time ago"] = persons.token(
+        Role.ADMIN, MerchantId(merchant), stepped_up=False, person=long_ago
+    )
     callers["service"] = persons.machine(
         CallerKind.SERVICE, merchant, Mode.TEST, GRANTABLE[KeyKind.RESTRICTED]
     )
