@@ -9,6 +9,7 @@ from paying import Shop
 from polling import until
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
+from strongroom.simulator import Fault
 
 Ids = Mapping[str, str]
 #: Declined softly whenever it is tried.
@@ -97,6 +98,31 @@ async def retried(shop: Shop) -> Ids:
     return {"payment_id": payment}
 
 
+async def left_to_people(shop: Shop) -> Ids:
+    """An attempt that nobody could find out: its answer was lost, and its processor tells nothing."""
+    account = f"{shop.account}_silent"
+    made = await shop.simulated.control.account(account)
+    connection = {
+        "processor": "simulator",
+        "account": account,
+        "base_url": shop.simulated.url,
+        "credentials": {"api_key": made.api_key},
+        "webhook_secret": shop.secret,
+        "finding": "by_notice",
+    }
+    silent = (await _posted(shop, "/v1/connections", connection))["id"]
+    await shop.simulated.control.demand(Fault.CUT_AFTER, "authorize")
+    answer = await shop.pay(capture_method="manual", connection=silent)
+    assert answer.status_code == 202, answer.text
+    attempt = answer.json()["attempt"]["id"]
+    await shop.service.look(
+        Domain.CORE,
+        "update payments.attempt set reason = 'left_to_people' where attempt_id = $1",
+        attempt,
+    )
+    return {"payment_id": answer.json()["id"], "attempt_id": attempt}
+
+
 async def _posted(shop: Shop, path: str, body: object) -> dict[str, Any]:
     answer = await shop.gateway.post(path, body)
     assert answer.is_success, answer.text
@@ -115,6 +141,7 @@ SEVERAL: Final[Mapping[str, Callable[[Shop], Awaitable[Ids]]]] = {
     f"gateway POST {_CUSTOMER}/cards": new_customer,
     f"gateway POST {_CUSTOMER}/mandates": with_mandate,
     f"gateway POST {_CUSTOMER}/mandates/{{mandate_id}}/revoke": with_mandate,
+    "gateway POST /v1/payments/{payment_id}/attempts/{attempt_id}/resolve": left_to_people,
     "gateway POST /v1/payments/{payment_id}/hold": holding,
     "gateway POST /v1/payments/{payment_id}/increment": holding,
     "gateway POST /v1/payments/{payment_id}/retries/cancel": retried,

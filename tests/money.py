@@ -7,6 +7,7 @@ Each takes what was read from both sides and returns findings in words; nothing 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 #: What of a journal moved money or held it, by the operation of ours that asked for it.
@@ -81,9 +82,11 @@ def live_authorizations(attempts: Iterable[Mapping[str, Any]], journal: Iterable
 def contradictions(attempts: Iterable[Mapping[str, Any]], journal: Sequence[Any]) -> list[str]:
     """What we say of an attempt against what the processor did: approved means executed, no means not executed."""
     executed: dict[str, set[str]] = {}
+    acted_at: dict[str, datetime] = {}
     for entry in journal:
         if entry.kind in EXECUTED:
             executed.setdefault(entry.reference, set()).add(entry.kind)
+            acted_at[entry.reference] = entry.at
     reversed_ = {entry.reference for entry in journal if entry.kind in REVERSED}
     found = []
     for each in attempts:
@@ -100,7 +103,12 @@ def contradictions(attempts: Iterable[Mapping[str, Any]], journal: Sequence[Any]
                 f"{each['operation']} called approved and never executed: {each['attempt_id']}"
             )
         if said in ("declined", "not_sent") and did:
-            found.append(f"{each['operation']} called {said} and executed: {each['attempt_id']}")
+            # Beyond the adapter's visibility it is the processor that broke its word, as a starved simulator does.
+            late = (acted_at[each["attempt_id"]] - each["lease_until"]).total_seconds()
+            found.append(
+                f"{each['operation']} called {said} and executed {late:+.1f} s from the end of its lease: "
+                f"{each['attempt_id']}"
+            )
     return found
 
 

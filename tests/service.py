@@ -356,7 +356,7 @@ async def running(
                     base_url=f"https://{listener}",
                     verify=trusted,
                     event_hooks={"response": [answers.passes]},
-                    timeout=30,
+                    timeout=120,
                 )
         else:
             for name, edge in edges.items():

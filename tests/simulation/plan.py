@@ -29,12 +29,13 @@ RATES: Final = {
     Fault.WEBHOOK_REORDER: 0.05,
     Fault.WEBHOOK_LOST: 0.05,
 }
-#: Shorter than the adapter's visibility of three seconds, behind which "nothing found" means "not sent".
+#: Shorter than the adapter's visibility of three seconds, behind which "nothing found" means "not sent". Acting late and
+#: being seen late together leave a simulator that shares its cores two seconds and more until it has its turn.
 SECONDS: Final = {
     Fault.TIMEOUT_BEFORE: 5.0,
     Fault.TIMEOUT_AFTER: 5.0,
     Fault.SLOW: 0.3,
-    Fault.ACT_LATE: 1.5,
+    Fault.ACT_LATE: 1.2,
     Fault.WEBHOOK_LATE: 1.0,
     Fault.WEBHOOK_REORDER: 1.0,
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`strongroom approval`: what waits for a second person, as whoever is logged in here.
 
-Each shows what there is to decide on: who asks, when, for which cards, why, and whose key they would be sealed for.
+Each shows what there is to decide on: who asks, when, why, and for which cards and whose key, or what is claimed.
 """
 
 import shlex
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from rich.table import Table
 
+from strongroom.cli.amounts import shown
 from strongroom.cli.calling import JSON
 from strongroom.cli.console import out, print_json, print_table
 from strongroom.kernel.ids import is_id
@@ -129,15 +130,27 @@ def _lines(found: dict[str, Any]) -> "Iterator[tuple[str, str]]":
         yield "object", found["object_id"]
     about = found["about"]
     if about is not None:
-        yield "cards", _cards(about)
+        if about["claim"] is None:
+            yield "cards", _cards(about)
+        else:
+            yield from _claim(about["claim"])
         yield "purpose", about["purpose"]
         # Quoted: what somebody wrote cannot look like a line of ours.
         yield "note", shlex.quote(about["note"]) if about["note"] else "none"
-        yield "leave", about["method"] + (f" to {about['recipient']}" if about["recipient"] else "")
+        if about["claim"] is None:
+            to = f" to {about['recipient']}" if about["recipient"] else ""
+            yield "leave", f"{about['method']}{to}"
         if about["rate"] is not None:
             yield "rate", f"{about['rate']:,} cards a second at most"
     if found["decided_by"]:
         yield "decided", f"by {found['decided_by']} at {found['decided_at']}"
+
+
+def _claim(claim: dict[str, Any]) -> "Iterator[tuple[str, str]]":
+    amount = shown(claim["amount"], claim["currency"])
+    yield "attempt", f"{claim['attempt']}: {claim['operation']} of {amount}, {claim['payment']}"
+    reference = claim["processor_reference"]
+    yield "claim", claim["outcome"] + (f", there {shlex.quote(reference)}" if reference else "")
 
 
 def _cards(about: dict[str, Any]) -> str:

@@ -43,8 +43,24 @@ class ApprovalToken(msgspec.Struct, frozen=True):
     last4: str
 
 
+class ApprovalClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says became of an attempt; how they know is the note."""
+
+    payment: str
+    attempt: str
+    operation: str
+    amount: int
+    currency: str
+    #: approved, declined or not_sent
+    outcome: str
+    processor_reference: str | None = None
+
+
 class ApprovalAbout(msgspec.Struct, frozen=True, kw_only=True):
-    """What the second person decides on: what would be shown, to whom and why. The approval holds for exactly this."""
+    """What the second person decides on, and why it is asked for. The approval holds for exactly this.
+
+    Either cards that would leave, with `container` and `method`, or a claim about an attempt.
+    """
 
     #: As whoever asks states it; a word of the audit record.
     purpose: str
@@ -52,13 +68,14 @@ class ApprovalAbout(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
     #: Empty: every card of the container.
     tokens: list[ApprovalToken] = []
-    container: str
+    container: str | None = None
     #: How the cards leave: clear, jwe, jwe_lines or pgp.
-    method: str
+    method: str | None = None
     #: The receiver's key: its JWK's thumbprint (RFC 7638) or OpenPGP fingerprint; null where they leave in clear.
     recipient: str | None = None
     #: Cards a second at most.
     rate: int | None = None
+    claim: ApprovalClaim | None = None
 
     def text(self) -> str:
         """Return it in the one form in which it is kept, compared and signed."""

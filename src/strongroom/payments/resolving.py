@@ -4,6 +4,7 @@
 from dataclasses import replace
 
 from strongroom.audit import Origin
+from strongroom.http.approval import ApprovalAbout, ApprovalClaim
 from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
@@ -30,6 +31,32 @@ class Resolutions:
         self._scribe = scribe
         self._clock = clock
 
+    async def require_possible(
+        self, principal: Principal, payment: str, attempt: str, wanted: ResolveIn
+    ) -> ApprovalAbout:
+        """Return what the second person is shown: the attempt, what is said of it, and how the first one knows.
+
+        Raises:
+            PaymentUnknown, AttemptUnknown, PaymentNotReady, Invalid: nobody is asked to approve what cannot be.
+        """
+        loaded = await self._loaded(principal, payment, attempt, wanted)
+        known = loaded.attempt(attempt)
+        found = said_by_people(wanted.outcome, wanted.processor_reference)
+        now, by = self._clock.now(), principal.actor
+        resolve(loaded, known, found, by=by, evidence=wanted.evidence, now=now)
+        if known is None:
+            raise Bug("an attempt that can be resolved is there")
+        claim = ApprovalClaim(
+            payment=known.payment_id,
+            attempt=known.attempt_id,
+            operation=known.operation.value,
+            amount=known.amount,
+            currency=known.currency,
+            outcome=wanted.outcome,
+            processor_reference=wanted.processor_reference,
+        )
+        return ApprovalAbout(purpose=f"outcome_{wanted.outcome}", note=wanted.evidence, claim=claim)
+
     async def resolve(
         self, principal: Principal, payment: str, attempt: str, wanted: ResolveIn, origin: Origin
     ) -> tuple[Payment, Attempt]:
@@ -38,15 +65,7 @@ class Resolutions:
         Raises:
             PaymentUnknown, AttemptUnknown, PaymentNotReady, Invalid: see each.
         """
-        if has_cardlike(wanted.evidence) or has_cardlike(wanted.processor_reference or ""):
-            raise Invalid(
-                FieldError("/evidence", "card_number_refused", "this looks like a card number")
-            )
-        if not is_id("pay", payment):
-            raise PaymentUnknown
-        if not is_id("att", attempt):
-            raise AttemptUnknown
-        loaded = await self._changes.load(principal.merchant, principal.mode, payment, attempt)
+        loaded = await self._loaded(principal, payment, attempt, wanted)
         loaded = await self._attempts.resolved(loaded)
         found = said_by_people(wanted.outcome, wanted.processor_reference)
         act = Act(principal.actor, origin, self._clock.now())
@@ -70,3 +89,16 @@ class Resolutions:
         if isinstance(saved, Taken) or settled is None:
             raise Bug("a resolution claims no key and keeps its attempt")
         return saved.payment, settled
+
+    async def _loaded(
+        self, principal: Principal, payment: str, attempt: str, wanted: ResolveIn
+    ) -> Loaded:
+        if has_cardlike(wanted.evidence) or has_cardlike(wanted.processor_reference or ""):
+            raise Invalid(
+                FieldError("/evidence", "card_number_refused", "this looks like a card number")
+            )
+        if not is_id("pay", payment):
+            raise PaymentUnknown
+        if not is_id("att", attempt):
+            raise AttemptUnknown
+        return await self._changes.load(principal.merchant, principal.mode, payment, attempt)

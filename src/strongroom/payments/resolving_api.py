@@ -11,7 +11,7 @@ from litestar.params import Body
 
 from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import admitted, principal_of, request_of
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
 from strongroom.payments.api import Desk
@@ -25,7 +25,8 @@ from strongroom.payments.wire import PaymentOut, payment_out
     requires=Permission.PAYMENTS_ATTEMPT_RESOLVE,
     step_up=True,
     # Whoever says "it did not happen" can make the second charge: never one person, and never a key.
-    approval=Approval("attempt_resolve"),
+    # It asks when it has seen that there is something to say, and shows the second person what is said and why.
+    approval=Approval("attempt_resolve", late=True),
     status_code=200,
     summary="Say what became of an attempt",
     description=(
@@ -49,6 +50,8 @@ async def resolve_attempt(
     desk: Desk = state.payments
     resolutions: Resolutions = state.resolutions
     principal, ours = principal_of(request), request_of(request)
+    about = await resolutions.require_possible(principal, payment_id, attempt_id, data)
+    await admitted(request, about=about)
     origin = await desk.recorder.origin(
         principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
     )

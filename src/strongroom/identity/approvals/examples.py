@@ -18,6 +18,7 @@ APPROVAL: Final[dict[str, Any]] = {
         "method": "jwe",
         "recipient": "3yVQ3yrTDy1PuFBI9mJtBRvfPzRHBY0dTTpTzHIsFTw",
         "rate": None,
+        "claim": None,
     },
 }
 APPROVED: Final[dict[str, Any]] = {
