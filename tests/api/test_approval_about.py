@@ -60,6 +60,7 @@ async def test_the_approver_sees_who_asks_for_which_card_why_and_for_whose_key(
         "method": "jwe",
         "recipient": KEY.thumbprint(),
         "rate": None,
+        "claim": None,
     }
     assert VISA not in one.text
     assert VISA[:6] not in json.dumps(listed["about"])
