@@ -341,6 +341,42 @@ async def test_the_gateway_takes_no_card_number(
     assert len((await gateway.get("/v1/keys")).json()["data"]) == count
 
 
+#: Every digit as it may be written in JSON, and what some would put between groups: another notation of one number.
+ESCAPED: list[str] = [
+    "\\u0034" + VISA[1:],
+    VISA[:8] + "\\u0034" + VISA[9:],
+    "".join(f"\\u{ord(digit):04X}" for digit in VISA),
+    "\\t".join(VISA[at : at + 4] for at in range(0, 16, 4)),
+    "\\u002d".join(VISA[at : at + 4] for at in range(0, 16, 4)),
+    "".join(f"\\u{0x0660 + int(digit):04x}" for digit in VISA),
+]
+#: Bodies of routes whose fields are free text, a number in the place of `%s`.
+FREE_TEXT: list[tuple[str, str]] = [
+    ("/v1/customers", '{"reference":"%s"}'),
+    ("/v1/customers", '{"name":"a","metadata":{"a":"%s"}}'),
+    ("/v1/customers", '{"name":"a","metadata":{"%s":"a"}}'),
+    ("/v1/customers/cus_01KAHX3MZ4V8Q2T6N0R5W7Y9CB/mandates", '{"text_version":"%s"}'),
+    ("/v1/payments", '{"amount":1,"currency":"AED","reference":"%s"}'),
+    ("/v1/payments", '{"amount":1,"currency":"AED","metadata":{"a":"%s"}}'),
+    ("/v1/payments/pay_01KAHX3MZ4V8Q2T6N0R5W7Y9CB/refunds", '{"reason":"%s"}'),
+    ("/v1/endpoints", '{"url":"https://a.example","description":"%s"}'),
+    ("/v1/brakes/entries", '{"list":"block","kind":"bin","value":"1","reason":"%s"}'),
+    ("/v1/connections", '{"processor":"simulator","name":"%s"}'),
+]
+
+
+@pytest.mark.parametrize("escaped", ESCAPED)
+@pytest.mark.parametrize(("path", "body"), FREE_TEXT)
+async def test_no_free_text_of_the_gateway_takes_a_card_number_that_json_escapes(
+    service: Service, tenant: Tenant, path: str, body: str, escaped: str
+) -> None:
+    gateway = service.gateway(tenant.keys[Mode.TEST])
+    answer = await gateway.post(path, content=(body % escaped).encode())
+    assert (answer.status_code, answer.json()["code"]) == (422, "card_number_refused")
+    plain = await gateway.post(path, content=(body % "order 1042\\t4242\\u0034").encode())
+    assert plain.status_code != 422 or plain.json()["code"] != "card_number_refused"
+
+
 async def test_the_gateway_does_not_serve_the_vaults_routes(
     service: Service, tenant: Tenant
 ) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import unquote, unquote_plus
 
+import msgspec
+
 from strongroom.http import limits
 from strongroom.http.gate import AddressNotAllowed
 from strongroom.http.request import JSON, Request
 from strongroom.kernel.addresses import AddressMalformed, Networks, parse_address
-from strongroom.kernel.cardlike import has_cardlike
+from strongroom.kernel.cardlike import has_cardlike, has_cardlike_bytes
 from strongroom.kernel.errors import Refused
 
 HeaderItems: TypeAlias = Sequence[tuple[str, str]]
@@ -59,6 +61,35 @@ def require_bounded(request: Request, items: HeaderItems) -> None:
     path = unquote(request.path) if "%" in request.path else request.path
     if has_cardlike(path) or (request.query and has_cardlike(unquote_plus(request.query))):
         raise CardNumberRefused
+
+
+def carries_cardlike(body: bytes) -> bool:
+    r"""Tell whether a body of a listener that takes no cards holds what looks like one, also where JSON escapes it.
+
+    `"\u0034242…"` and `"4242\t4242…"` are no card number as they are sent, and are one as they are read (RFC 8259 §7).
+    """
+    return has_cardlike_bytes(body) or (b"\\" in body and has_cardlike("\n".join(_texts(body))))
+
+
+def _texts(body: bytes) -> list[str]:
+    """Return every string of a JSON body as it is read, names of members too; none where it is not JSON."""
+    try:
+        waiting = [msgspec.json.decode(body)]
+    except msgspec.DecodeError:
+        return []  # no route reads it either
+    except RecursionError:
+        raise CardNumberRefused from None  # nobody can say what is in it
+    found: list[str] = []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            found += value
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
 
 
 def require_reached_from(request: Request, networks: Networks) -> None:

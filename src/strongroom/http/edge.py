@@ -33,6 +33,7 @@ from strongroom.http.bounds import (
     BodyNotJson,
     CardNumberRefused,
     HeaderItems,
+    carries_cardlike,
     has_body,
     is_json,
     require_bounded,
@@ -48,7 +49,7 @@ from strongroom.http.relay import Relay
 from strongroom.http.request import JSON, Answer, Request
 from strongroom.http.requires import Requires, permit
 from strongroom.kernel.addresses import Networks
-from strongroom.kernel.cardlike import has_cardlike, has_cardlike_bytes
+from strongroom.kernel.cardlike import has_cardlike
 from strongroom.kernel.errors import Denied, StrongroomError, Unavailable
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.principal import CallerKind
@@ -320,7 +321,7 @@ class Edge:
         request.body = await self._patience.bounded(  # (6)
             body.read(bytes_max, declared is not None)
         )
-        if not self._carries_cards and not exact and has_cardlike_bytes(request.body):  # (7)
+        if not self._carries_cards and not exact and carries_cardlike(request.body):  # (7)
             raise CardNumberRefused
         if form and has_cardlike(unquote_plus(request.body.decode("latin-1"))):
             raise CardNumberRefused
