@@ -29,8 +29,8 @@ RATES: Final = {
     Fault.WEBHOOK_REORDER: 0.05,
     Fault.WEBHOOK_LOST: 0.05,
 }
-#: Shorter than the adapter's visibility of three seconds, behind which "nothing found" means "not sent". To act late and
-#: to be seen late leave a simulator that shares its cores two seconds and more until it has its turn.
+#: Shorter than the adapter's visibility of three seconds, behind which "nothing found" means "not sent". To act late
+#: and to be seen late leave a simulator that shares its cores two seconds and more until it has its turn.
 SECONDS: Final = {
     Fault.TIMEOUT_BEFORE: 5.0,
     Fault.TIMEOUT_AFTER: 5.0,
