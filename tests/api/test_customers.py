@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from paying import Shop, open_shop, simulating
+from paying import DECLINED, Shop, open_shop, simulating
 from service import Caller, Service
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
@@ -268,6 +268,31 @@ async def test_a_card_that_is_forgotten_is_charged_by_nobody(shop: Shop) -> None
     assert refused.json()["code"] == "mandate_revoked"
     (mandate,) = (await shop.gateway.get(f"/v1/customers/{customer}/mandates")).json()["data"]
     assert mandate["status"] == "revoked"
+
+
+async def test_a_card_on_file_is_charged_while_it_is_one(shop: Shop) -> None:
+    """A payment that waits for its confirmation holds nobody who has gone, and no card that was forgotten."""
+    customer, token = await with_card(shop)
+    waits = [await charge(shop, customer=customer, confirm=False) for _ in range(3)]
+    first, second, third = [f"/v1/payments/{each.json()['id']}/confirm" for each in waits]
+    assert (await shop.gateway.post(first, {})).json()["status"] == "succeeded"
+    await shop.gateway.delete(f"/v1/customers/{customer}/cards/{token}")
+    forgotten = await shop.gateway.post(second, {})
+    assert (forgotten.status_code, forgotten.json()["code"]) == (404, "card_not_saved")
+    assert (await shop.gateway.post(second, {"token": token})).json()["status"] == "succeeded"
+    await shop.gateway.delete(f"/v1/customers/{customer}")
+    gone = await shop.gateway.post(third, {"token": token})
+    assert (gone.status_code, gone.json()["code"]) == (404, "customer_unknown")
+
+
+async def test_the_card_on_file_does_not_stand_in_for_one_that_was_declined(shop: Shop) -> None:
+    customer, _ = await with_card(shop)
+    other = (await shop.token(DECLINED))["id"]
+    declined = await charge(shop, customer=customer, token=other)
+    assert declined.status_code == 402, declined.text
+    path = f"/v1/payments/{declined.json()['payment']['id']}/confirm"
+    again = await shop.gateway.post(path, {})
+    assert again.status_code in (409, 422), again.text
 
 
 # --- whose ------------------------------------------------------------------------------------------

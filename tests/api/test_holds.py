@@ -157,6 +157,20 @@ async def test_a_scheduled_capture_that_fails_leaves_the_authorization_and_is_to
     await heard(shop, held["id"], "payment.capture_failed")
 
 
+async def test_a_scheduled_capture_that_was_not_sent_is_made_later(shop: Shop) -> None:
+    held = await shop.authorized(1_000, capture_at=moment(1.0))
+    await shop.simulated.control.demand(Fault.BUSY, "capture")
+    captured = await shop.until_status(held["id"], "succeeded")
+    assert captured["balances"]["captured"] == 1_000
+    outcomes = [
+        each["outcome"]
+        for each in await shop.attempts(held["id"])
+        if each["operation"] == "capture"
+    ]
+    assert sorted(outcomes) == ["approved", "not_sent"]
+    assert await kinds(shop, held["id"]) == ["authorized", "captured"]
+
+
 async def test_a_hold_that_ends_is_told_of_and_released(service: Service, hasty: Simulated) -> None:
     shop = await open_shop(service, hasty)
     held = await shop.authorized(1_000)

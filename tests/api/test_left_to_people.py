@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from approving import Two
 from database import Server, fresh_databases
+from event_shapes import events_of, misshapen
 from paying import Shop, open_shop, simulating
 from polling import until
 from service import Service, running
@@ -97,6 +98,9 @@ async def test_what_nobody_finds_out_is_left_to_people_and_two_of_them_say(
         " where convert_from(payload, 'utf8')::json ->> 'object' = $1",
         waits["attempt"],
     )
+    told = await events_of(service)
+    assert {"payment.unresolved", "payment.not_sent"} <= {each["type"] for each in told}
+    assert not misshapen(told)
     assert "payments.attempt.resolved" in str([row["record"] for row in records])
     # The processor did it after all, and says so: money is real, and somebody looks.
     made = await simulated.control.account(

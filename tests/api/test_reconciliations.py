@@ -38,9 +38,12 @@ def row(attempt: str, minor: int, kind: str = "capture") -> dict[str, str]:
     }
 
 
-async def compared(shop: Shop, content: bytes, part: int = 250, **more: Any) -> dict[str, Any]:
-    """Send a report as a client does, and wait for the worker."""
-    wish = {"connection": shop.connection["id"], "sha256": hashlib.sha256(content).hexdigest()}
+async def compared(
+    shop: Shop, content: bytes, part: int = 250, *, said: bytes = b"", **more: Any
+) -> dict[str, Any]:
+    """Send a report as a client does, said to be another where `said` is given, and wait for the worker."""
+    sha256 = hashlib.sha256(said or content).hexdigest()
+    wish = {"connection": shop.connection["id"], "sha256": sha256}
     at = (await shop.gateway.post("/v1/reconciliations", {**wish, **more})).json()
     path = f"/v1/reconciliations/{at['id']}"
     while at["state"] == "open":
@@ -138,3 +141,22 @@ async def test_a_card_number_ends_a_report_and_is_kept_nowhere(
     shown = (await shop.gateway.get(f"/v1/reconciliations/{begun['id']}")).json()
     assert (shown["state"], shown["offset"]) == ("failed", 0)
     assert shown["problem"] == 'line 2, column "batch": holds what looks like a card number'
+
+
+async def test_a_report_that_agrees_and_one_that_is_another_are_told(
+    service: Service, simulated: Simulated
+) -> None:
+    shop = await open_shop(service, simulated)
+    payment = (await shop.captured(1_000))["id"]
+    (sale,) = await shop.attempts(payment)
+    content = written([row(sale["id"], 1_000)])
+    agreed = await compared(shop, content)
+    assert (agreed["state"], agreed["agrees"]) == ("done", True)
+    other = await compared(shop, content, said=b"another file")
+    assert other["state"] == "failed"
+    told = {
+        each["type"]: each["data"]["reconciliation"]["id"]
+        for each in (await shop.gateway.get("/v1/events?limit=100")).json()["data"]
+        if each["type"].startswith("reconciliation.")
+    }
+    assert told == {"reconciliation.agreed": agreed["id"], "reconciliation.failed": other["id"]}

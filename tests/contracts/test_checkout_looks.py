@@ -36,7 +36,7 @@ from contracts.processor import attempt
 from payment_makers import loaded, payment
 from strongroom.compose.payments import ADAPTERS
 from strongroom.kernel.mode import Mode
-from strongroom.payments.attempts import question
+from strongroom.payments.looks import question
 from strongroom.payments.model import (
     Basis,
     Connection,

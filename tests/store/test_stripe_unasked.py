@@ -9,6 +9,7 @@ import pytest_asyncio
 from contracts.stripe_stand_in import CHALLENGED
 from contracts.stripe_words import made
 from database import Server
+from event_shapes import events_of, misshapen
 from stripe_shop import StripeGround, open_stripe_shop, stripe_ground
 
 
@@ -110,6 +111,9 @@ async def test_a_dispute_is_followed_by_stripes_name_of_the_payment(ground: Stri
     (dispute,) = (await shop.gateway.get(f"/v1/disputes?payment={payment}")).json()["data"]
     assert (dispute["status"], dispute["counted"], dispute["reason"]) == ("won", 0, "general")
     assert dispute["evidence_due_by"] == "2024-08-14T23:59:59.000000Z"
+    told = await events_of(shop.service)
+    assert "dispute.updated" in {each["type"] for each in told}
+    assert not misshapen(told)
 
 
 async def test_a_challenge_is_found_passed_when_its_customer_is_back(ground: StripeGround) -> None:

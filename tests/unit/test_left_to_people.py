@@ -44,6 +44,15 @@ def test_what_nobody_found_out_is_left_once_and_stays_reserved() -> None:
     assert not settle(known, known.attempts[-1], found(Outcome.UNKNOWN, Basis.LOOKUP), NOW).changed
 
 
+def test_of_a_challenge_that_nobody_finished_two_people_may_say_that_it_never_arrived() -> None:
+    known = loaded()
+    known = after(known, start_authorization(known, CARD, asking()))
+    challenge = found(Outcome.PENDING, action_url="https://bank.example/challenge")
+    known = left(after(known, settle(known, known.attempts[-1], challenge, NOW)))
+    assert known.payment.status is Status.REQUIRES_ACTION
+    assert said(known, "not_sent").payment.status is Status.REQUIRES_CONFIRMATION
+
+
 @pytest.mark.parametrize(
     ("word", "status", "events"),
     [

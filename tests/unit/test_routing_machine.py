@@ -48,8 +48,14 @@ class Processors:
     """What was really done, and what came to be said of it."""
 
     acted: set[str] = field(default_factory=set)
-    #: Attempts that were sent, and what their processor made of them.
-    became: dict[str, Found] = field(default_factory=dict)
+    #: What a processor has said that it did not do, it does not do later.
+    refused: set[str] = field(default_factory=set)
+
+    def act(self, attempt: str) -> bool:
+        """Do what was asked, where it is not too late for it; tell whether it is done."""
+        if attempt not in self.refused:
+            self.acted.add(attempt)
+        return attempt in self.acted
 
 
 class Wish(RuleBasedStateMachine):
@@ -101,24 +107,29 @@ class Wish(RuleBasedStateMachine):
         self.live = self.known.attempt(asking.attempt)
 
     @precondition(lambda self: self.live is not None)
-    @rule(case=st.sampled_from(NOTHING_DONE))
-    def answer_that_nothing_was_done(self, case: tuple[str, str | None, str | None]) -> None:
+    @rule(case=st.sampled_from(NOTHING_DONE), twice=st.booleans())
+    def answer_that_nothing_was_done(
+        self,
+        case: tuple[str, str | None, str | None],
+        twice: bool,  # noqa: FBT001 - drawn
+    ) -> None:
         outcome, reason, advice = case
-        self.answered(Found(Outcome(outcome), Basis.ANSWER, reason=reason, advice=advice))
+        said = Found(Outcome(outcome), Basis.ANSWER, reason=reason, advice=advice)
+        self.answered(said, twice=twice)
 
     @precondition(lambda self: self.live is not None)
     @rule()
     def approve(self) -> None:
         assert self.live is not None
-        self.truth.acted.add(self.live.attempt_id)
-        self.answered(found(Outcome.APPROVED, amount=1_000, processor_reference="ref"))
+        if self.truth.act(self.live.attempt_id):
+            self.answered(found(Outcome.APPROVED, amount=1_000, processor_reference="ref"))
 
     @precondition(lambda self: self.live is not None)
     @rule(acts=st.booleans(), pending=st.booleans())
     def lose_the_answer(self, acts: bool, pending: bool) -> None:  # noqa: FBT001 - drawn
         assert self.live is not None
         if acts:
-            self.truth.acted.add(self.live.attempt_id)
+            self.truth.act(self.live.attempt_id)
         self.answered(found(Outcome.PENDING if pending else Outcome.UNKNOWN))
 
     @precondition(lambda self: self.live is not None)
@@ -127,7 +138,7 @@ class Wish(RuleBasedStateMachine):
         """The process ends before or after its processor acted; nobody waits any more."""
         assert self.live is not None
         if acts:
-            self.truth.acted.add(self.live.attempt_id)
+            self.truth.act(self.live.attempt_id)
         self.live, self.onward = None, None
         self.now += LEASE
 
@@ -144,6 +155,8 @@ class Wish(RuleBasedStateMachine):
             if waits:
                 continue
             acted = attempt.attempt_id in self.truth.acted
+            if not acted:
+                self.truth.refused.add(attempt.attempt_id)
             said = (
                 found(Outcome.APPROVED, basis, amount=1_000, processor_reference="ref")
                 if acted
@@ -153,7 +166,7 @@ class Wish(RuleBasedStateMachine):
             self.saved(after(self.known, settle(self.known, attempt, said, self.now)))
             assert len(self.seen) == before
 
-    def answered(self, said: Found) -> None:
+    def answered(self, said: Found, *, twice: bool = False) -> None:
         """What `Attempts.settle` does, of the attempt that the request waits for."""
         assert self.live is not None
         assert self.onward is not None
@@ -162,6 +175,15 @@ class Wish(RuleBasedStateMachine):
         decided = settle(self.known, attempt, told_in_time(attempt, said, self.now), self.now)
         decided, ends = self.onward.after(self.known, attempt, decided, self.now)
         self.saved(after(self.known, decided))
+        if twice:
+            # The commit was in doubt and had landed: what is saved is decided over once more, and nothing changes.
+            landed = self.known.attempt(self.live.attempt_id)
+            assert landed is not None
+            told = told_in_time(landed, said, self.now)
+            again = settle(self.known, landed, told, self.now)
+            again, same = self.onward.after(self.known, landed, again, self.now)
+            assert not again.changed
+            assert same is ends
         self.live = self.onward.following(self.known)
         assert (self.live is None) is ends
         if ends:

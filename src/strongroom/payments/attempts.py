@@ -6,7 +6,7 @@ A processor is asked once a wish: an attempt whose outcome is not known is looke
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import perf_counter
 
 from strongroom.audit import Origin
@@ -27,6 +27,7 @@ from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import CommandNotTaken
 from strongroom.payments.findings import settle, told_in_time
 from strongroom.payments.holds import holds_now
+from strongroom.payments.looks import not_there, question
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -34,13 +35,13 @@ from strongroom.payments.model import (
     Finding,
     Found,
     Loaded,
+    Operation,
     Outcome,
 )
 from strongroom.payments.ports import (
     Adapter,
     AnswerSurprising,
     Command,
-    FindsAtPayment,
     FindsByName,
     Increments,
 )
@@ -196,7 +197,7 @@ class Attempts:
         elif connection.finding is Finding.BY_REPLAY and attempt.outcome is not Outcome.PENDING:
             # A replay would only say "pending" again: what a processor promised to tell, it tells by a notice.
             found = await self._found_by_replay(loaded, attempt, adapter, act)
-        return _not_there(attempt, adapter, parts.clock.now()) if found is None else found
+        return not_there(attempt, adapter, parts.clock.now()) if found is None else found
 
     async def learn(self, loaded: Loaded, attempt: Attempt, found: Found) -> Loaded:
         """Save what was found out about an attempt that nobody waits for any more."""
@@ -205,14 +206,28 @@ class Attempts:
             await self._keep_token(loaded, attempt, act, found)
         return await self.settle(loaded, attempt.attempt_id, found, act)
 
-    async def resolved(self, loaded: Loaded) -> Loaded:
-        """Look at every attempt of a payment whose outcome should be known by now, before anything else is asked."""
+    async def resolved(self, loaded: Loaded, *, canceling: bool = False) -> Loaded:
+        """Look at every attempt of a payment whose outcome should be known by now, before anything else is asked.
+
+        Where a payment is called off, a sale is not replayed: what never arrived would be made by it.
+        """
         now = self._parts.clock.now()
         for attempt in loaded.attempts:
             overdue = attempt.outcome is None and attempt.lease_until <= now
+            if canceling and await self._would_charge(attempt):
+                continue
             if overdue or attempt.outcome in (Outcome.UNKNOWN, Outcome.PENDING):
                 loaded = await self.look(loaded, attempt)
         return loaded
+
+    async def _would_charge(self, attempt: Attempt) -> bool:
+        """Tell whether to look for an attempt may take money that was not taken: the replay of a sale."""
+        if attempt.operation is not Operation.SALE:
+            return False
+        connection = await self._parts.connections.one(
+            attempt.merchant_id, attempt.mode, attempt.connection_id
+        )
+        return connection.finding is Finding.BY_REPLAY
 
     async def ask(
         self,
@@ -343,8 +358,9 @@ class Attempts:
         if age.total_seconds() > adapter.replay_seconds:
             return Found(Outcome.UNKNOWN, Basis.REPLAY, reason="key_no_longer_honoured")
         found = await self._asked(loaded, attempt, act, cvc=None, basis=Basis.REPLAY)
-        if found.outcome is Outcome.NOT_SENT and found.reason != CommandNotTaken.code:
-            # This replay was not sent. Whether the first one was is as unknown as before.
+        if found.outcome is Outcome.NOT_SENT:
+            # This replay was not sent. Whether the first one was is as unknown as before: also where the adapter does
+            # not take the command now, for what it took then may have been another release's or another state's.
             return Found(Outcome.UNKNOWN, Basis.REPLAY, reason=found.reason)
         return found
 
@@ -410,28 +426,6 @@ def _agreed(loaded: Loaded, found: Found, now: datetime) -> StoredCredentialFact
     if stored is None or not stored.begins:
         return None
     return StoredCredentialFacts(stored.initiator.value, found.scheme_transaction_id, None, now)
-
-
-def question(adapter: Adapter, loaded: Loaded, attempt: Attempt) -> Template:
-    """Return what a processor is asked about an attempt: for our reference, or at the payment that it belongs to."""
-    authorization = loaded.authorization
-    if (
-        isinstance(adapter, FindsAtPayment)
-        and not attempt.operation.authorizes
-        and authorization is not None
-        and authorization.processor_reference is not None
-    ):
-        return adapter.find_at(authorization.processor_reference)
-    return adapter.find(attempt)
-
-
-def _not_there(attempt: Attempt, adapter: Adapter, now: datetime) -> Found:
-    """Nothing carries our reference: not sent, once it would have become visible; until then still unknown."""
-    if attempt.outcome is Outcome.PENDING:
-        return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="not_found_any_more")
-    if attempt.lease_until + timedelta(seconds=adapter.visibility_seconds) > now:
-        return Found(Outcome.UNKNOWN, Basis.LOOKUP, reason="not_visible_yet")
-    return Found(Outcome.NOT_SENT, Basis.LOOKUP, reason="not_found")
 
 
 def released_for_checks(before: Attempt, decided: Decided, now: datetime) -> list[JobChange]:

@@ -44,6 +44,8 @@ from strongroom.payments.model import Loaded, OnExpiry, Outcome, Payment
 from strongroom.payments.records import HOLDS, Act, Extras, Scribe
 from strongroom.payments.store import Change, Taken
 
+#: How the wish of a scheduled capture begins.
+CAPTURE_WISH: Final = "capture_at "
 #: Starts what a step asks for.
 _Start = Callable[[Loaded, Asking], Decided]
 _STARTS: Final[dict[Step, _Start]] = {
@@ -143,7 +145,35 @@ class Holds:
         known = settled.attempt(attempt_id)
         if step is Step.CANCEL and known is not None and known.outcome is not Outcome.APPROVED:
             return self._not_released(known.outcome, job)
+        if step is Step.CAPTURE and known is not None and known.outcome is Outcome.NOT_SENT:
+            await self._capture_later(settled)
         return Kept()
+
+    async def _capture_later(self, loaded: Loaded) -> None:
+        """Schedule a capture anew that certainly was not sent, later and later, where the hold lasts that long.
+
+        Crash before: the schedule is used up, and the merchant heard `payment.capture_failed`.
+        """
+        parts = self._parts
+        missed = [
+            each
+            for each in loaded.attempts
+            if each.wish.startswith(CAPTURE_WISH) and each.outcome is Outcome.NOT_SENT
+        ]
+
+        def decide(known: Loaded) -> tuple[Decided, Change] | None:
+            now = parts.clock.now()
+            at = parts.scribe.next_look(len(missed) - 1, now)
+            ends = known.payment.capture_before
+            moved_on = known.payment.version != loaded.payment.version
+            if moved_on or (ends is not None and at >= ends):
+                return None
+            decided = change_hold(known, now, capture_at=at, on_expiry=UNSET)
+            act = Act(HOLDS, Origin(), now)
+            records = [parts.scribe.hold_changed(decided.payment, act)]
+            return decided, parts.scribe.change(decided, act, Extras(audit=records))
+
+        await parts.changes.apply(loaded, decide)
 
     def _not_released(self, outcome: Outcome | None, job: Claimed) -> JobResult:
         """Ask again for a release that certainly was not asked for, later and later; not for one that was refused."""
@@ -158,7 +188,7 @@ def _asking(
     """Name the wish: of a capture by its moment, of a release by the payment's version that it was decided over."""
     at = payment.capture_at
     if step is Step.CAPTURE and at is not None:
-        wish = f"capture_at {rfc3339(at)} {payment.version}"
+        wish = f"{CAPTURE_WISH}{rfc3339(at)} {payment.version}"
     else:
         wish = f"on_expiry {payment.version}"
     return Asking(attempt, wish, payment.connection_id or ConnectionId(""), now, lease_until)

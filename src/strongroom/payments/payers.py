@@ -21,6 +21,19 @@ class Payers:
             raise CustomerUnknown
         return await self._cards.default_of(wish.principal.merchant, wish.principal.mode, customer)
 
+    async def require_saved(
+        self, wish: Wish, customer: str, token: str | None, card: CardFacts | None
+    ) -> None:
+        """Refuse a card on file that its customer has saved no more, by either id that it may have.
+
+        Raises:
+            CustomerUnknown, CardNotSaved: see each.
+        """
+        if token is None or card is None:
+            return
+        merchant, mode = wish.principal.merchant, wish.principal.mode
+        await self._cards.require_saved(merchant, mode, customer, {token, card.token})
+
     async def require_agreed(
         self,
         wish: Wish,

@@ -11,7 +11,7 @@ import msgspec
 from strongroom.audit import Action, NewRecord, Origin, Recorder
 from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.events import EventType
-from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.ids import EventId, MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.decisions import Decided
 from strongroom.payments.disputes_wire import DisputeEvent, dispute_out
@@ -22,7 +22,7 @@ from strongroom.payments.model import Attempt, Dispute, Operation, Payment, Stat
 from strongroom.payments.soft import is_soft_decline
 from strongroom.payments.store import Change, JobChange, KeyClaim, KeyDone, NoticeDone
 from strongroom.payments.wire import payment_out, refund_out
-from strongroom.webhooks import NewEvent, make_event
+from strongroom.webhooks import NewEvent, make_event, new_event_ids
 
 #: The job that looks at an attempt whose outcome is not known.
 LOOKUP: Final = "lookup"
@@ -234,9 +234,13 @@ class Scribe:
 
     def events(self, decided: Decided, now: datetime) -> Sequence[NewEvent]:
         """Return the events of what happened."""
-        return [self._event(each, decided, now) for each in decided.happened]
+        ids = new_event_ids(len(decided.happened))
+        named = zip(decided.happened, ids, strict=True)
+        return [self._event(each, name, decided, now) for each, name in named]
 
-    def _event(self, happened: EventType, decided: Decided, now: datetime) -> NewEvent:
+    def _event(
+        self, happened: EventType, name: EventId, decided: Decided, now: datetime
+    ) -> NewEvent:
         payment = payment_out(decided.payment, decided.attempts[0] if decided.attempts else None)
         data: msgspec.Struct = PaymentEvent(payment)
         thing: str = decided.payment.payment_id
@@ -244,7 +248,7 @@ class Scribe:
             data = RefundEvent(refund_out(decided.refunds[0]), payment)
         if happened.value.startswith("dispute.") and decided.disputes:
             data = DisputeEvent(dispute_out(decided.disputes[0]), payment)
-        return make_event(happened, thing, data, decided.payment.mode, now)
+        return make_event(happened, thing, data, decided.payment.mode, now, name)
 
     def _of_dispute(self, payment: Payment, dispute: Dispute, act: Act) -> NewRecord:
         details: Details = {

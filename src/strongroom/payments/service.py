@@ -200,9 +200,13 @@ class PaymentService:
         stored = loaded.payment.stored_credential
         require_nobody_asked(stored, wanted.cvc)
         customer, token = loaded.payment.customer_id, wanted.token or loaded.payment.token_id
-        if customer is not None and token is None:
-            token = await self._payers.default_card(wish, customer)
+        if customer is not None:
+            default = await self._payers.default_card(wish, customer)  # whoever pays is there still
+            # Their card on file is for what was begun with it, and not in the place of one that was declined.
+            token = default if token is None and stored is not None else token
         card = await self._card(wish, token)
+        if customer is not None and stored == CARD_ON_FILE and wanted.token is None:
+            await self._payers.require_saved(wish, customer, token, card)
         await self._payers.require_agreed(wish, stored, customer, token, card)
         way = await self._router.way(loaded.payment, card, wanted.connection)
         connection, route = way.first()
@@ -250,7 +254,7 @@ class PaymentService:
         return await self.repeats.once(wish, self._cancel(payment, wanted, wish))
 
     async def _cancel(self, payment: str, wanted: CancelIn, wish: Wish) -> Answered:
-        loaded = await self._loaded(payment, wish)
+        loaded = await self._loaded(payment, wish, canceling=True)
         if loaded.payment.authorized:
 
             def start(known: Loaded, asking: Asking) -> Decided:
@@ -319,12 +323,12 @@ class PaymentService:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _loaded(self, payment: str, wish: Wish) -> Loaded:
+    async def _loaded(self, payment: str, wish: Wish, *, canceling: bool = False) -> Loaded:
         """Load a payment, and look at what should be known of it by now: (2)."""
         if not is_id("pay", payment):
             raise PaymentUnknown
         loaded = await self._changes.load(wish.principal.merchant, wish.principal.mode, payment)
-        return await self._attempts.resolved(loaded)
+        return await self._attempts.resolved(loaded, canceling=canceling)
 
     async def _card(self, wish: Wish, token: str | None) -> CardFacts | None:
         if token is None:

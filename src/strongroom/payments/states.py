@@ -44,11 +44,13 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
             Status.SUCCEEDED,
         }
     ),
+    # Back to requires_confirmation: two people say that what was asked never reached the processor.
     Status.REQUIRES_ACTION: frozenset(
         {
             Status.CANCELED,
             Status.PROCESSING,
             Status.REQUIRES_CAPTURE,
+            Status.REQUIRES_CONFIRMATION,
             Status.REQUIRES_PAYMENT_METHOD,
             Status.SUCCEEDED,
         }

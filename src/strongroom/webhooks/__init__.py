@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Webhooks' front door: events, endpoints and their errors; making, signing and describing what merchants are told."""
 
-from strongroom.webhooks.envelope import API_VERSION, Envelope, make_event
+from strongroom.webhooks.envelope import API_VERSION, Envelope, make_event, new_event_ids
 from strongroom.webhooks.errors import (
     EndpointBusy,
     EndpointDisabled,
@@ -55,6 +55,7 @@ __all__ = [
     "event_schema",
     "event_schemas",
     "make_event",
+    "new_event_ids",
     "new_secret",
     "signed_headers",
     "signing_key",

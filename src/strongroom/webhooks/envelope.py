@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes events: the exact text that is stored, signed and delivered (Standard Webhooks 1.0, "Payload structure")."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -35,15 +35,21 @@ class Envelope(msgspec.Struct, frozen=True):
 _encode: Final = msgspec.json.Encoder().encode
 
 
+def new_event_ids(number: int) -> Sequence[EventId]:
+    """Return ids for events that happen at once, in the order in which they are listed: within a millisecond, too."""
+    return sorted(EventId(new_id("evt")) for _ in range(number))
+
+
 def make_event(
     event_type: EventType,
     object_id: str,
     data: msgspec.Struct | Mapping[str, object] | msgspec.Raw,
     mode: Mode,
     now: datetime,
+    event_id: EventId | None = None,
 ) -> NewEvent:
-    """Make an event of what happened at `now` to an object."""
-    event_id = EventId(new_id("evt"))
+    """Make an event of what happened at `now` to an object, with an id of its own where none is given."""
+    event_id = event_id or new_event_ids(1)[0]
     payload = _encode(
         Envelope(event_id, event_type.value, rfc3339(now), mode.value, API_VERSION, data)
     )

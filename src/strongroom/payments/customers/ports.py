@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What payments ask of customers."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from strongroom.kernel.ids import MerchantId
@@ -15,6 +16,15 @@ class CardsOnFile(Protocol):
 
         Raises:
             CustomerUnknown: not there for this tenant and mode, or erased.
+        """
+
+    async def require_saved(
+        self, merchant: MerchantId, mode: Mode, customer: str, tokens: Collection[str]
+    ) -> None:
+        """Refuse a card, by each id that it may have, that a customer has not saved or saves no more.
+
+        Raises:
+            CardNotSaved: see there.
         """
 
     async def require_agreed(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Customers in the core database: rows ↔ values. What is sealed stays sealed here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,7 @@ from strongroom.db.pool import Database, ReadOnly, Record, Transaction
 from strongroom.db.queries import load_queries
 from strongroom.kernel.ids import CustomerId, MandateId, MerchantId, TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.payments.customers.errors import CustomerUnknown
+from strongroom.payments.customers.errors import CardNotSaved, CustomerUnknown
 from strongroom.payments.customers.model import (
     Customer,
     Evidence,
@@ -147,6 +147,15 @@ class StoredCards:
         async with self._database.transaction([merchant]) as read:
             found = await one(read, (merchant, mode), customer)
         return found.customer.default_card
+
+    async def require_saved(
+        self, merchant: MerchantId, mode: Mode, customer: str, tokens: Collection[str]
+    ) -> None:
+        """Refuse cards that a customer has not saved. See `CardsOnFile`."""
+        async with self._database.transaction([merchant]) as read:
+            saved = await cards(read, (merchant, mode), customer)
+        if all(each.token_id not in tokens for each in saved):
+            raise CardNotSaved
 
     async def require_agreed(
         self, merchant: MerchantId, mode: Mode, token: str, customer: str | None

@@ -116,6 +116,8 @@ class GoingOn:
     ) -> tuple[Decided, bool]:
         """Return what is to be saved: the outcome alone, or with the attempt that follows it."""
         self._next, self._last, self._word = None, None, None
+        if not settled.changed and self._was_saved(known, before):
+            return settled, False
         attempt = next((a for a in settled.attempts if a.attempt_id == before.attempt_id), None)
         routed = attempt is not None and attempt.route is not None and attempt.route.by == "rule"
         if attempt is None or not routed or not settled.changed:
@@ -143,6 +145,16 @@ class GoingOn:
                 self.cvc = None
         self._next, self._last, self._word = None, None, None
         return attempt
+
+    def _was_saved(self, known: Loaded, before: Attempt) -> bool:
+        """Go on with the next attempt that this wish has already: the commit that saved it was in doubt, and landed."""
+        after_it = before.step + 1
+        for each in known.attempts:
+            if each.wish == before.wish and each.step == after_it and each.is_open:
+                self._next, self._word = each.attempt_id, FAILED_OVER
+                self._last = known.attempt(before.attempt_id)
+                return True
+        return False
 
     def _over(
         self,
