@@ -13,11 +13,12 @@ from litestar.params import Body, Parameter
 from strongroom.audit import Recorder
 from strongroom.http.approval import Approval, in_live_mode
 from strongroom.http.examples import answers
-from strongroom.http.requires import PUBLIC, principal_of, request_of
+from strongroom.http.requires import PUBLIC, principal_of
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
-from strongroom.payments.connections import By, ConnectionService
+from strongroom.payments.acting import by_of
+from strongroom.payments.connections import ConnectionService
 from strongroom.payments.connections_wire import (
     ConnectionIn,
     ConnectionOut,
@@ -48,15 +49,6 @@ class ConnectionDesk:
         return connection_out(
             connection, f"{self.public_url}/v1/inbound/{connection.connection_id}"
         )
-
-
-async def by_of(desk: ConnectionDesk, request: LitestarRequest[Any, Any, State]) -> By:
-    """Return who calls, and whence."""
-    principal, ours = principal_of(request), request_of(request)
-    origin = await desk.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
-    )
-    return By(principal.merchant, principal.mode, principal.actor, origin)
 
 
 @post(

@@ -14,7 +14,8 @@ from strongroom.http.examples import answers
 from strongroom.kernel.permissions import Permission
 from strongroom.kernel.secret import Secret
 from strongroom.payments import examples
-from strongroom.payments.connections_api import ConnectionDesk, by_of
+from strongroom.payments.acting import by_of
+from strongroom.payments.connections_api import ConnectionDesk
 from strongroom.payments.credentials_wire import (
     CredentialsOut,
     DiscardIn,

@@ -10,9 +10,10 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import principal_of
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
+from strongroom.payments.acting import origin_of
 from strongroom.payments.api import Desk
 from strongroom.payments.holding import HoldChanges
 from strongroom.payments.holds_wire import HoldIn
@@ -43,10 +44,7 @@ async def change_hold(
     """Change what happens to a hold by itself."""
     desk: Desk = state.payments
     holds: HoldChanges = state.holds
-    principal, ours = principal_of(request), request_of(request)
-    origin = await desk.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
-    )
+    principal, origin = principal_of(request), await origin_of(desk, request)
     return payment_out(await holds.change(principal, payment_id, data, origin))
 
 

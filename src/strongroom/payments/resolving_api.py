@@ -11,9 +11,10 @@ from litestar.params import Body
 
 from strongroom.http.approval import Approval
 from strongroom.http.examples import answers
-from strongroom.http.requires import admitted, principal_of, request_of
+from strongroom.http.requires import admitted, principal_of
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples
+from strongroom.payments.acting import origin_of
 from strongroom.payments.api import Desk
 from strongroom.payments.processing_wire import ResolveIn
 from strongroom.payments.resolving import Resolutions
@@ -49,12 +50,10 @@ async def resolve_attempt(
     """Record what two people say."""
     desk: Desk = state.payments
     resolutions: Resolutions = state.resolutions
-    principal, ours = principal_of(request), request_of(request)
+    principal = principal_of(request)
     about = await resolutions.require_possible(principal, payment_id, attempt_id, data)
     await admitted(request, about=about)
-    origin = await desk.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
-    )
+    origin = await origin_of(desk, request)
     payment, attempt = await resolutions.resolve(principal, payment_id, attempt_id, data, origin)
     return payment_out(payment, attempt)
 

@@ -12,11 +12,12 @@ from litestar.params import Body, Parameter
 
 from strongroom.audit import Recorder
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import principal_of
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
+from strongroom.payments.acting import origin_of
 from strongroom.payments.brakes import examples
 from strongroom.payments.brakes.model import Listing
 from strongroom.payments.brakes.service import PAGE_ROWS_MAX, BrakeService, By
@@ -48,11 +49,7 @@ class BrakeDesk:
 
 
 async def _by(desk: BrakeDesk, request: LitestarRequest[Any, Any, State]) -> By:
-    principal, ours = principal_of(request), request_of(request)
-    origin = await desk.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
-    )
-    return By(principal, origin)
+    return By(principal_of(request), await origin_of(desk, request))
 
 
 @get(

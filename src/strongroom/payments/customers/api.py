@@ -12,12 +12,11 @@ from litestar.params import Body, Parameter
 
 from strongroom.audit import Recorder
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
-from strongroom.payments.connections import By
+from strongroom.payments.acting import by_of
 from strongroom.payments.customers import examples
 from strongroom.payments.customers.model import PAGE_ROWS_MAX
 from strongroom.payments.customers.service import CustomerService
@@ -48,14 +47,6 @@ class CustomerDesk:
     recorder: Recorder
     clock: Clock
 
-    async def by(self, request: LitestarRequest[Any, Any, State]) -> By:
-        """Say who asks, and whence."""
-        principal, ours = principal_of(request), request_of(request)
-        origin = await self.recorder.origin(
-            principal.merchant, ours.address, ours.trace_hash, self.clock.now()
-        )
-        return By(principal.merchant, principal.mode, principal.actor, origin)
-
 
 @post(
     "/v1/customers",
@@ -72,7 +63,7 @@ async def create_customer(
 ) -> CustomerOut:
     """Make a customer."""
     desk: CustomerDesk = state.customers
-    return customer_out(await desk.service.create(data, await desk.by(request)))
+    return customer_out(await desk.service.create(data, await by_of(desk, request)))
 
 
 @get(
@@ -98,7 +89,7 @@ async def list_customers(
     if reference is not None and "\x00" in reference:
         raise Invalid(FieldError("/reference", "parameter_wrong", "a reference has no NUL"))
     desk: CustomerDesk = state.customers
-    page, following = await desk.service.page(await desk.by(request), cursor, reference, limit)
+    page, following = await desk.service.page(await by_of(desk, request), cursor, reference, limit)
     return CustomerPage([customer_out(each) for each in page], following is not None, following)
 
 
@@ -115,7 +106,7 @@ async def read_customer(
 ) -> CustomerOut:
     """Return a customer."""
     desk: CustomerDesk = state.customers
-    return customer_out(await desk.service.read(customer_id, await desk.by(request)))
+    return customer_out(await desk.service.read(customer_id, await by_of(desk, request)))
 
 
 @post(
@@ -137,7 +128,7 @@ async def change_customer(
 ) -> CustomerOut:
     """Change a customer."""
     desk: CustomerDesk = state.customers
-    return customer_out(await desk.service.change(customer_id, data, await desk.by(request)))
+    return customer_out(await desk.service.change(customer_id, data, await by_of(desk, request)))
 
 
 @delete(
@@ -158,7 +149,7 @@ async def erase_customer(
 ) -> None:
     """Erase a customer."""
     desk: CustomerDesk = state.customers
-    await desk.service.erase(customer_id, await desk.by(request))
+    await desk.service.erase(customer_id, await by_of(desk, request))
 
 
 @post(
@@ -182,7 +173,7 @@ async def save_card(
 ) -> SavedCardOut:
     """Save a card."""
     desk: CustomerDesk = state.customers
-    shown = await desk.service.save_card(customer_id, data, await desk.by(request))
+    shown = await desk.service.save_card(customer_id, data, await by_of(desk, request))
     return card_out(shown.card, shown.mandate)
 
 
@@ -199,7 +190,7 @@ async def list_cards(
 ) -> SavedCardsOut:
     """Return a customer's saved cards."""
     desk: CustomerDesk = state.customers
-    found = await desk.service.cards(customer_id, await desk.by(request))
+    found = await desk.service.cards(customer_id, await by_of(desk, request))
     shown = [card_out(each.card, each.mandate) for each in found]
     return SavedCardsOut(shown, has_more=False, next_cursor=None)
 
@@ -218,7 +209,7 @@ async def forget_card(
 ) -> None:
     """Save a card no more."""
     desk: CustomerDesk = state.customers
-    await desk.service.forget_card(customer_id, token_id, await desk.by(request))
+    await desk.service.forget_card(customer_id, token_id, await by_of(desk, request))
 
 
 @post(
@@ -242,7 +233,7 @@ async def create_mandate(
 ) -> MandateOut:
     """Write down what a customer agreed to."""
     desk: CustomerDesk = state.customers
-    return mandate_out(await desk.service.agree(customer_id, data, await desk.by(request)))
+    return mandate_out(await desk.service.agree(customer_id, data, await by_of(desk, request)))
 
 
 @get(
@@ -258,7 +249,7 @@ async def list_mandates(
 ) -> MandatesOut:
     """Return a customer's mandates."""
     desk: CustomerDesk = state.customers
-    found = await desk.service.mandates(customer_id, await desk.by(request))
+    found = await desk.service.mandates(customer_id, await by_of(desk, request))
     return MandatesOut([mandate_out(each) for each in found], has_more=False, next_cursor=None)
 
 
@@ -276,7 +267,9 @@ async def revoke_mandate(
 ) -> MandateOut:
     """Revoke a mandate."""
     desk: CustomerDesk = state.customers
-    return mandate_out(await desk.service.revoke(customer_id, mandate_id, await desk.by(request)))
+    return mandate_out(
+        await desk.service.revoke(customer_id, mandate_id, await by_of(desk, request))
+    )
 
 
 ROUTES: Final = (

@@ -16,6 +16,7 @@ from strongroom.http.problems import problem_answer
 from strongroom.http.requires import PUBLIC, principal_of, request_of
 from strongroom.kernel.clock import Clock, rfc3339
 from strongroom.kernel.permissions import Permission
+from strongroom.payments.acting import origin_of
 from strongroom.payments.receipts import examples
 from strongroom.payments.receipts.making import Receipts
 
@@ -62,9 +63,7 @@ async def read_receipt(
     """Return a receipt."""
     desk: ReceiptDesk = state.receipts
     principal, ours = principal_of(request), request_of(request)
-    origin = await desk.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
-    )
+    origin = await origin_of(desk, request)
     try:
         issued = await desk.receipts.issue(payment_id, principal, origin)
     except NotSealedYet as error:

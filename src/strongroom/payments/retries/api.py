@@ -12,11 +12,10 @@ from litestar.params import Body
 
 from strongroom.audit import Recorder
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.permissions import Permission
 from strongroom.payments import examples as payment_examples
-from strongroom.payments.connections import By
+from strongroom.payments.acting import by_of
 from strongroom.payments.retries import examples
 from strongroom.payments.retries.service import RetryService
 from strongroom.payments.retries.wire import RetryPolicyIn, RetryPolicyOut, policy_out
@@ -33,14 +32,6 @@ class RetryDesk:
     recorder: Recorder
     clock: Clock
 
-    async def by(self, request: LitestarRequest[Any, Any, State]) -> By:
-        """Say who asks, and whence."""
-        principal, ours = principal_of(request), request_of(request)
-        origin = await self.recorder.origin(
-            principal.merchant, ours.address, ours.trace_hash, self.clock.now()
-        )
-        return By(principal.merchant, principal.mode, principal.actor, origin)
-
 
 @get(
     "/v1/retry-policy",
@@ -55,7 +46,7 @@ async def read_retry_policy(
 ) -> RetryPolicyOut:
     """Return what holds now."""
     desk: RetryDesk = state.retries
-    return policy_out(await desk.service.policy(await desk.by(request)))
+    return policy_out(await desk.service.policy(await by_of(desk, request)))
 
 
 @post(
@@ -77,7 +68,7 @@ async def set_retry_policy(
 ) -> RetryPolicyOut:
     """Say what holds from now on."""
     desk: RetryDesk = state.retries
-    return policy_out(await desk.service.put_policy(data, await desk.by(request)))
+    return policy_out(await desk.service.put_policy(data, await by_of(desk, request)))
 
 
 @post(
@@ -105,7 +96,7 @@ async def cancel_retry(
 ) -> PaymentOut:
     """Have a scheduled retry not made."""
     desk: RetryDesk = state.retries
-    return payment_out(await desk.service.cancel(payment_id, await desk.by(request)))
+    return payment_out(await desk.service.cancel(payment_id, await by_of(desk, request)))
 
 
 ROUTES: Final = (read_retry_policy, set_retry_policy, cancel_retry)

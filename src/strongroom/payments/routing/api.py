@@ -13,11 +13,11 @@ from litestar.params import Body, Parameter
 from strongroom.audit import Recorder
 from strongroom.crypto.ids import new_id
 from strongroom.http.examples import answers
-from strongroom.http.requires import principal_of, request_of
+from strongroom.http.requires import principal_of
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.permissions import Permission
-from strongroom.payments.connections import By
+from strongroom.payments.acting import by_of
 from strongroom.payments.routing import examples
 from strongroom.payments.routing.plan import Facts
 from strongroom.payments.routing.router import Router
@@ -51,14 +51,6 @@ class RoutingDesk:
     router: Router
     recorder: Recorder
     clock: Clock
-
-
-async def _by(desk: RoutingDesk, request: LitestarRequest[Any, Any, State]) -> By:
-    principal, ours = principal_of(request), request_of(request)
-    origin = await desk.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
-    )
-    return By(principal.merchant, principal.mode, principal.actor, origin)
 
 
 @get(
@@ -127,7 +119,7 @@ async def write_rules(
 ) -> RulesOut:
     """Write a version."""
     desk: RoutingDesk = state.routing
-    by = await _by(desk, request)
+    by = await by_of(desk, request)
     written = await desk.service.write(
         Rules(data.rules), data.note, by, activate=data.activate, replaces=data.replaces
     )
@@ -151,7 +143,7 @@ async def activate_rules(
 ) -> RulesOut:
     """Let a version hold."""
     desk: RoutingDesk = state.routing
-    by = await _by(desk, request)
+    by = await by_of(desk, request)
     return rules_out(await desk.service.activate(data.version, by), by.mode)
 
 
@@ -268,7 +260,7 @@ async def load_ranges(
                 FieldError(f"/ranges/{at}/first", "range_twice", "another begins there too")
             )
         firsts.add(each.first)
-    by = await _by(desk, request)
+    by = await by_of(desk, request)
     await desk.service.load([range_of(each) for each in data.ranges], by, replace=data.replace)
 
 

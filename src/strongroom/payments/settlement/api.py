@@ -19,7 +19,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import FieldError, Invalid
 from strongroom.kernel.ids import is_id
 from strongroom.kernel.permissions import Permission
-from strongroom.payments.connections import By
+from strongroom.payments.acting import by_of
 from strongroom.payments.settlement import examples
 from strongroom.payments.settlement.download import header, printed
 from strongroom.payments.settlement.model import (
@@ -56,14 +56,6 @@ class ReportDesk:
     clock: Clock
 
 
-async def _by(desk: ReportDesk, request: LitestarRequest[Any, Any, State]) -> By:
-    principal, ours = principal_of(request), request_of(request)
-    origin = await desk.recorder.origin(
-        principal.merchant, ours.address, ours.trace_hash, desk.clock.now()
-    )
-    return By(principal.merchant, principal.mode, principal.actor, origin)
-
-
 @post(
     "/v1/reconciliations",
     requires=Permission.PAYMENTS_RECONCILIATION_CREATE,
@@ -98,7 +90,7 @@ async def begin_reconciliation(
 ) -> ReconciliationOut:
     """Begin a reconciliation."""
     desk: ReportDesk = state.reconciliations
-    return reconciliation_out(await desk.reports.begin(data, await _by(desk, request)))
+    return reconciliation_out(await desk.reports.begin(data, await by_of(desk, request)))
 
 
 @put(
@@ -208,7 +200,9 @@ async def reconcile_again(
 ) -> ReconciliationOut:
     """Compare anew."""
     desk: ReportDesk = state.reconciliations
-    return reconciliation_out(await desk.reports.again(reconciliation_id, await _by(desk, request)))
+    return reconciliation_out(
+        await desk.reports.again(reconciliation_id, await by_of(desk, request))
+    )
 
 
 @get(
