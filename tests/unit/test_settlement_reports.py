@@ -45,6 +45,44 @@ from strongroom.payments.reconciliation.reading import ROW_BYTES_MAX, ROW_CHARAC
         ({"booked_at": "2026-11-20T13:30:00+04:00"}, {}),
         ({"booked_at": "2026-11-20 09:30Z"}, {}),
         ({"presented_amount": "3", "presented_currency": "USD"}, {"presented": Money(300, "USD")}),
+        # In the same currency it is gross, and goes the same way.
+        (
+            {"presented_amount": "10.5", "presented_currency": "aed"},
+            {"presented": Money(1_050, "AED")},
+        ),
+        (
+            {
+                "kind": "refund",
+                "gross": "-10.50",
+                "fee": "0",
+                "net": "-10.50",
+                "presented_amount": "-10.50",
+                "presented_currency": "AED",
+            },
+            {"gross": -1_050, "fee": 0, "net": -1_050, "presented": Money(-1_050, "AED")},
+        ),
+        (
+            {
+                "kind": "refund",
+                "gross": "-10.50",
+                "fee": "0",
+                "net": "-10.50",
+                "presented_amount": "-2.86",
+                "presented_currency": "USD",
+            },
+            {"gross": -1_050, "fee": 0, "net": -1_050, "presented": Money(-286, "USD")},
+        ),
+        # So small that nothing of it is left in the balance's currency: it still went some way.
+        (
+            {
+                "gross": "0",
+                "fee": "0",
+                "net": "0",
+                "presented_amount": "-3",
+                "presented_currency": "USD",
+            },
+            {"gross": 0, "fee": 0, "net": 0, "presented": Money(-300, "USD")},
+        ),
         ({"batch": " 7 ", "our_reference": "att_1"}, {"batch": "7", "our_reference": "att_1"}),
     ],
 )
@@ -102,6 +140,30 @@ def test_rows_of_our_own_form(row: dict[str, str], expected: dict[str, Any]) -> 
         (
             {"customer_facing_amount": "2.86", "customer_facing_currency": "usd"},
             {"presented": Money(286, "USD")},
+        ),
+        (
+            {"customer_facing_amount": "10.50", "customer_facing_currency": "aed"},
+            {"presented": Money(1_050, "AED")},
+        ),
+        # What was given back stands below 0 in both.
+        (
+            {
+                "reporting_category": "refund",
+                "gross": "-10.50",
+                "fee": "0",
+                "net": "-10.50",
+                "customer_facing_amount": "-2.86",
+                "customer_facing_currency": "usd",
+            },
+            {
+                "kind": Kind.REFUND,
+                "word": "refund",
+                "gross": -1_050,
+                "fee": 0,
+                "net": -1_050,
+                "presented": Money(-286, "USD"),
+                "our_reference": None,
+            },
         ),
         ({"currency": "jpy", "gross": "1050", "fee": "35", "net": "1015"}, {"currency": "JPY"}),
         ({"payment_intent_id": ""}, {"payment_reference": "ch_1"}),
@@ -220,6 +282,10 @@ def test_rows_of_adyen(row: dict[str, str], expected: dict[str, Any]) -> None:
 # --- what is refused -------------------------------------------------------------------------------------
 
 SECRET: Final = "4242424242424242"
+#: A capture that was taken back, and what its customer is said to have paid all the same.
+BACK: Final = {"gross": "-10.50", "fee": "0", "net": "-10.50"}
+PRESENTED: Final = {"presented_amount": "10.50", "presented_currency": "AED"}
+FACING: Final = {"customer_facing_amount": "10.50", "customer_facing_currency": "aed"}
 WRONG: Final[list[tuple[str, dict[str, str], str, str]]] = [
     ("generic", {"kind": "gift"}, "kind", "not one of"),
     ("generic", {"kind": ""}, "kind", "is empty"),
@@ -242,6 +308,23 @@ WRONG: Final[list[tuple[str, dict[str, str], str, str]]] = [
     ("generic", {"batch": "x" * 256}, "batch", "longer than 255"),
     ("generic", {"batch": "a\nb"}, "batch", "control characters"),
     ("generic", {"presented_amount": "1"}, "presented_currency", "is empty"),
+    ("generic", {**BACK, **PRESENTED}, "presented_amount", "is not gross"),
+    ("generic", {**PRESENTED, "presented_amount": "-10.50"}, "presented_amount", "is not gross"),
+    ("generic", {**PRESENTED, "presented_amount": "10.49"}, "presented_amount", "is not gross"),
+    (
+        "generic",
+        {**BACK, **PRESENTED, "presented_currency": "USD"},
+        "presented_amount",
+        "another sign",
+    ),
+    ("stripe", {**BACK, **FACING}, "customer_facing_amount", "is not gross"),
+    ("stripe", {**FACING, "customer_facing_amount": "9"}, "customer_facing_amount", "is not gross"),
+    (
+        "stripe",
+        {**BACK, **FACING, "customer_facing_currency": "usd"},
+        "customer_facing_amount",
+        "another sign",
+    ),
     ("stripe", {"reporting_category": "gift"}, "reporting_category", "not a category"),
     ("stripe", {"net": "10.16"}, "net", "is not gross less fee"),
     ("stripe", {"created_utc": "2026-11-20T09:30:00Z"}, "created_utc", "says an offset"),

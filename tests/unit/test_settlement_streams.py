@@ -52,6 +52,12 @@ def movements(draw: st.DrawFn) -> Line:
     gross = 0 if kind is Kind.FEE else draw(st.integers(-(10**12), 10**12))
     fee = draw(st.integers(-(10**6), 10**6))
     # No digits: a card number by chance is refused, and rightly.
+    # In the balance's currency it is gross; in another it goes the same way.
+    shown = draw(st.integers(-(10**9), 10**9))
+    if presented == currency:
+        shown = gross
+    elif gross * shown < 0:
+        shown = -shown
     text = st.text("abXZ_-\",;'/\\#%éж日", max_size=20)
     batch, ours = draw(text) or None, draw(text) or None
     return replace(
@@ -62,9 +68,7 @@ def movements(draw: st.DrawFn) -> Line:
         fee=fee,
         net=gross - fee,
         currency=currency,
-        presented=None
-        if presented is None
-        else Money(draw(st.integers(-(10**9), 10**9)), presented),
+        presented=None if presented is None else Money(shown, presented),
         booked_at=WHEN + timedelta(seconds=draw(st.integers(-(10**9), 10**9))),
         batch=batch,
         our_reference=ours,

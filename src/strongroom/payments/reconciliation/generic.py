@@ -38,14 +38,9 @@ class GenericReport:
             fee=fee,
             net=net,
             currency=currency,
-            presented=_presented(row),
+            presented=row.presented(
+                "presented_amount", "presented_currency", Money(gross, currency)
+            ),
             booked_at=row.instant("booked_at"),
             batch=row.text("batch"),
         )
-
-
-def _presented(row: Row) -> Money | None:
-    if row.text("presented_amount") is None:
-        return None
-    currency = row.currency("presented_currency")
-    return Money(row.money("presented_amount", currency), currency)

@@ -117,6 +117,29 @@ class Row:
             raise self.refused(column, "is empty")
         return amount
 
+    def presented(self, column: str, currency_column: str, settled: Money) -> Money | None:
+        """Return what the customer paid or got; None where it is not said.
+
+        It is compared with what we know in the place of what moved on the balance, so it has to go the same way.
+
+        Args:
+            column: where its amount stands.
+            currency_column: where its currency stands.
+            settled: what moved on the balance: its gross.
+
+        Raises:
+            ReportRefused: see `money` and `currency`; it is not the gross in the same currency, or has the other sign.
+        """
+        if self.text(column) is None:
+            return None
+        currency = self.currency(currency_column)
+        presented = Money(self.money(column, currency), currency)
+        if currency == settled.currency and presented != settled:
+            raise self.refused(column, "is not gross, in the same currency")
+        if presented.minor_units * settled.minor_units < 0:
+            raise self.refused(column, "has another sign than gross")
+        return presented
+
     def instant(self, column: str, *, offset: timedelta | None = None) -> datetime:
         """Return a time in UTC.
 

@@ -68,6 +68,10 @@ class StripeReport:
         gross, fee, net = (row.money(column, currency) for column in ("gross", "fee", "net"))
         if net != gross - fee:
             raise row.refused("net", "is not gross less fee")
+        # Signed as gross is: Stripe negates what a refund or a charge that failed gave back.
+        presented = row.presented(
+            "customer_facing_amount", "customer_facing_currency", Money(gross, currency)
+        )
         if kind is Kind.FEE:
             # It comes as a gross below 0; here what it costs is a fee.
             gross, fee = 0, -net
@@ -82,7 +86,7 @@ class StripeReport:
             fee=fee,
             net=net,
             currency=currency,
-            presented=_presented(row),
+            presented=presented,
             booked_at=row.instant("created_utc", offset=timedelta()),
             batch=row.text("automatic_payout_id"),
         )
@@ -92,10 +96,3 @@ class StripeReport:
             # A refund carries the payment's metadata too, and is not the payment.
             return row.text(self._refund)
         return row.text(self._capture) or row.text(self._payment)
-
-
-def _presented(row: Row) -> Money | None:
-    if row.text("customer_facing_amount") is None:
-        return None
-    currency = row.currency("customer_facing_currency")
-    return Money(row.money("customer_facing_amount", currency), currency)
