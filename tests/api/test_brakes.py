@@ -283,6 +283,39 @@ async def test_each_kind_of_entry_blocks(shop: Shop) -> None:
     assert (await shop.gateway.post("/v1/payments", {**body, "token": token})).status_code == 201
 
 
+async def test_a_blocked_customer_does_not_pay_and_another_does(shop: Shop) -> None:
+    blocked, other = [
+        (await shop.gateway.post("/v1/customers", {"reference": name})).json()["id"]
+        for name in ("mallory", "amal")
+    ]
+    entry = await listed(shop, kind="customer", value=blocked)
+    assert (entry.status_code, entry.json()["value"]) == (201, blocked)
+    token = (await shop.token())["id"]
+    body = {"amount": 500, "currency": "AED", "token": token}
+    refused = await shop.gateway.post(
+        "/v1/payments", {**body, "customer": blocked, "confirm": True}
+    )
+    assert (refused.status_code, refused.json()["decline_code"]) == (402, "blocked_by_merchant")
+    # The same where it is confirmed later.
+    made = await shop.gateway.post("/v1/payments", {**body, "customer": blocked})
+    later = await shop.gateway.post(f"/v1/payments/{made.json()['id']}/confirm", {})
+    assert (later.status_code, later.json()["decline_code"]) == (402, "blocked_by_merchant")
+    assert await sent(shop) == 0
+    for others in ({"customer": other}, {}):
+        passed = await shop.gateway.post("/v1/payments", {**body, **others, "confirm": True})
+        assert passed.status_code == 201, passed.text
+
+
+async def test_a_token_is_no_customer(shop: Shop) -> None:
+    token = (await shop.token())["id"]
+    for value in (token, "cus_1", "mallory"):
+        answer = await listed(shop, kind="customer", value=value)
+        assert answer.status_code == 422, answer.text
+        (error,) = answer.json()["errors"]
+        assert (error["pointer"], error["code"]) == ("/value", "value_wrong")
+    assert (await shop.gateway.get("/v1/brakes/entries")).json()["data"] == []
+
+
 async def test_an_allowance_overrides_rules_and_blocks_but_no_enforced_one(
     service: Service, shop: Shop
 ) -> None:

@@ -255,7 +255,7 @@ async def test_calling_a_payment_off_calls_its_retry_off(shop: Shop) -> None:
     assert len(await shop.attempts(payment)) == 1
 
 
-@pytest.mark.parametrize("what", ["policy", "mandate", "card", "limit"])
+@pytest.mark.parametrize("what", ["policy", "mandate", "card", "limit", "blocked"])
 async def test_what_does_not_hold_any_more_ends_it(
     service: Service, simulated: Simulated, what: str
 ) -> None:
@@ -277,6 +277,9 @@ async def test_what_does_not_hold_any_more_ends_it(
         await shop.gateway.post(f"{path}/{mandate}/revoke")
     if what == "card":
         assert (await shop.vault.delete(f"/v1/tokens/{token}")).status_code == 204
+    if what == "blocked":
+        entry = {"list": "block", "reason": "moved away", "kind": "customer", "value": customer}
+        assert (await shop.gateway.post("/v1/brakes/entries", entry)).status_code == 201
     if what == "limit":
         await shop.service.look(
             Domain.CORE,

@@ -61,6 +61,7 @@ class Braking:
                 money=Money(payment.amount, payment.currency),
                 card=card,
                 shopper=Shopper(wanted.customer_ip, wanted.customer_email),
+                customer=payment.customer_id,
                 nobody_there=stored is not None and stored.by_merchant,
             )
         )

@@ -99,6 +99,8 @@ class Asking:
     money: Money
     card: CardFacts
     shopper: Shopper
+    #: Who pays, where the payment names its customer.
+    customer: str | None = None
     #: The merchant begins it with a stored card: no customer is there.
     nobody_there: bool = False
 
@@ -181,13 +183,23 @@ class Brakes:
             raise PaymentThrottled(verdict.retry_after_seconds)
         return guarded
 
-    async def blocks_again(self, merchant: MerchantId, mode: Mode, card: CardFacts) -> bool:
-        """Tell whether a list refuses that a card is tried again, by its token or its BIN.
+    async def blocks_again(
+        self, merchant: MerchantId, mode: Mode, card: CardFacts, customer: str | None
+    ) -> bool:
+        """Tell whether a list refuses that a card is tried again, by its token, its BIN or its customer.
 
         For the worker, which has no key for fingerprints (ADR 10): entries of kind `card` are not seen.
         """
         _, entries = await self._in_force(merchant, mode)
-        facts = Facts(amount=0, exponent=0, token=card.token, bin=card.bin, card="", key=None)
+        facts = Facts(
+            amount=0,
+            exponent=0,
+            token=card.token,
+            bin=card.bin,
+            card="",
+            key=None,
+            customer=customer,
+        )
         return listed(entries, facts, self._parts.clock.now()) is Listing.BLOCK
 
     async def settled(self, attempt: Attempt) -> None:
@@ -227,6 +239,7 @@ class Brakes:
             key=asking.key,
             address=address,
             email_hash=None if email is None else hashing.email(email),
+            customer=asking.customer,
         )
 
     async def hashing(self, merchant: MerchantId, mode: Mode) -> "Hashing":

@@ -110,7 +110,7 @@ class EntryIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     list: Listing
     kind: Kind
     #: A token (for `token`, and for `card`: the card that it stands for), a BIN, an address or a network, an e-mail
-    #: address.
+    #: address, a customer's id.
     value: Annotated[str, Meta(min_length=1, max_length=254, pattern=NO_NUL)]
     reason: Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
     #: Until when; without it, until it is removed.

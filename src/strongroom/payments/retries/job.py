@@ -135,7 +135,7 @@ class RetryJob:
             scheme = None if agreed is None else agreed.scheme_transaction_id
             first = reference_for(payment.stored_credential, scheme)
             connection = await parts.connections.chosen(merchant, mode, payment.connection_id)
-            blocked = await parts.brakes.blocks_again(merchant, mode, card)
+            blocked = await parts.brakes.blocks_again(merchant, mode, card, payment.customer_id)
         except Unavailable:
             raise  # the vault does not answer: not now
         except Refused as refused:
