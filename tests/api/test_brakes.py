@@ -576,6 +576,17 @@ async def test_an_approval_with_a_wrong_cvc_is_released_once(
     assert again.json()["payment"]["status"] == status
 
 
+async def test_an_allowance_leaves_the_checks_as_they_are(shop: Shop) -> None:
+    await brake(shop, rule(threshold=1), checks={"cvc": "void"})
+    allowed = await listed(shop, list="allow", kind="bin", value=WRONG_CVC[:6])
+    assert allowed.status_code == 201, allowed.text
+    for _ in range(2):
+        answer = await shop.pay(WRONG_CVC, cvc="123")
+        assert (answer.status_code, answer.json()["decline_code"]) == (402, "incorrect_cvc")
+    # A card of that BIN whose CVC is right goes through however often, as an allowance has it.
+    assert statuses([await shop.pay(WRONG_ADDRESS, cvc="123") for _ in range(2)]) == [201] * 2
+
+
 async def test_a_check_that_is_right_releases_nothing(shop: Shop) -> None:
     await brake(shop, checks={"avs": "void", "cvc": "void"})
     paid = await shop.pay(VISA, cvc="123")

@@ -171,7 +171,8 @@ class Brakes:
         on = listed(entries, facts, now)  # (2)
         if on is Listing.ALLOW:
             self._parts.metrics.decided(asking.mode.value, "pass")
-            return Guarded(Verdict())
+            # Whom a merchant lets through still has the card checked: an allowance is of lists and rules.
+            return Guarded(Verdict(), checks_policy(setting))
         if on is Listing.BLOCK:
             blocked = Tripped(BLOCKED, None, Brake.REFUSE)
             return self._told(asking, Guarded(Verdict(Brake.REFUSE, (blocked,))))
