@@ -18,6 +18,7 @@ from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
 from strongroom.kernel.schemes import synthetic_number
+from strongroom.payments.brakes.model import ENTRIES_MAX
 from strongroom.simulator import Simulated
 
 HOUR: Final = 3_600
@@ -357,6 +358,21 @@ async def test_what_is_no_entry_is_refused(shop: Shop, entry: dict[str, Any]) ->
     answer = await listed(shop, **entry)
     assert 400 <= answer.status_code < 500, answer.text
     assert (await shop.gateway.get("/v1/brakes/entries")).json()["data"] == []
+
+
+async def test_who_add_at_once_do_not_put_more_than_may_be(shop: Shop) -> None:
+    """What is beyond the bound would not be read, and the newest of all would hold nobody."""
+    await shop.service.look(
+        Domain.CORE,
+        "insert into payments.brake_entry (merchant_id, mode, entry_id, list, kind, value, enforced, reason, made_by,"
+        " made_at) select $1, 'test', 'blk_' || n, 'block', 'bin', '900000', false, 'many', 'key_1', now()"
+        " from generate_series(2, $2::integer) n returning 1",
+        shop.tenant.merchant,
+        ENTRIES_MAX,
+    )
+    answers = await asyncio.gather(*(listed(shop, kind="bin", value=f"40000{n}") for n in range(6)))
+    assert sorted(statuses(list(answers))) == [201, 409, 409, 409, 409, 409]
+    assert {each.json().get("code") for each in answers} == {None, "list_full"}
 
 
 async def test_every_change_is_a_record(shop: Shop) -> None:

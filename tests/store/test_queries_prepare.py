@@ -206,6 +206,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "payments.brakes.add_setting": _GATEWAY,
     "payments.brakes.remove_entry": _GATEWAY,
     "payments.brakes.be_brakes": _EVERYBODY,  # names no table
+    "payments.brakes.lock_entries": _EVERYBODY,  # names no table
     "payments.brakes.sweep_counts": _WORKER,
     "payments.brakes.sweep_passes": _WORKER,
     "payments.brakes.sweep_seen": _WORKER,

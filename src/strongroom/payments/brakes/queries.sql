@@ -30,6 +30,10 @@ select row_to_json(e)::text as row from payments.brake_entry e
    and (expires_at is null or expires_at > $5)
  order by entry_id desc limit $6;
 
+-- name: lock_entries (merchant, mode)
+-- Who adds entries of a tenant takes turns, so that each counts what the one before it added. Payments do not wait for it.
+select pg_advisory_xact_lock(hashtextextended(concat_ws(' ', 'brake entries', $1::text, $2::text), 0));
+
 -- name: add_entry (merchant, mode, entry, list, kind, value, enforced, reason, actor, now, expires_at, entries_max)
 -- A new entry; nothing where there are too many. Those that have expired make room.
 with gone as (

@@ -229,7 +229,9 @@ async def add_setting(
 
 
 async def add_entry(tx: Transaction, merchant: MerchantId, mode: Mode, entry: Entry) -> bool:
-    """Put an entry; False: there are as many as may be."""
+    """Put an entry; False: there are as many as may be, which is as many as `in_force` reads."""
+    # A statement of its own: the next one sees what was committed while this one waited.
+    await tx.row(QUERIES["lock_entries"], merchant, mode)
     put = await tx.run(
         QUERIES["add_entry"],
         merchant,
