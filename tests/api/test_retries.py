@@ -21,6 +21,7 @@ from strongroom.simulator import Fault, Simulated
 SHORT_ONCE: Final = 1_066
 #: An account's card is declined once for each of these amounts.
 _amounts: Final = itertools.count(SHORT_ONCE, 100)
+WRONG_ADDRESS: Final = "4000000000000010"
 LOST: Final = "4000000000009987"
 PATIENCE_SECONDS: Final = 60.0
 
@@ -125,6 +126,32 @@ async def test_a_soft_decline_is_tried_again_when_it_is_time(shop: Shop) -> None
         "payment.captured",
     ]
     assert len([each for each in await shop.happened(payment) if each.kind == "captured"]) == 1
+
+
+async def test_a_try_is_asked_for_as_the_one_before_it_was(
+    service: Service, simulated: Simulated
+) -> None:
+    """The policy about checks holds at a retry: what it approves with a wrong address is given back."""
+    shop = await wanting(service, simulated, [1])
+    checks = {"version": 0, "rules": [], "checks": {"avs": "void"}}
+    assert (await shop.gateway.send("PUT", "/v1/brakes", body=checks)).status_code == 200
+    payment = await declined(shop, WRONG_ADDRESS)
+    await scheduled(shop, payment)
+    await make_due(shop, payment)
+
+    async def given_back() -> bool | None:
+        balances = (await shop.payment(payment))["balances"]
+        return balances["captured"] == balances["refunded"] > 0 or None
+
+    await until(given_back, what=f"{payment} to be given back", seconds=PATIENCE_SECONDS)
+    rows = await shop.service.look(
+        Domain.CORE,
+        "select wish, three_ds, checks_policy from payments.attempt"
+        " where payment_id = $1 and operation = 'sale' order by attempt_id",
+        payment,
+    )
+    assert [row["checks_policy"] for row in rows] == ["avs_void", "avs_void"]
+    assert rows[-1]["wish"] == "retry 1"
 
 
 async def test_as_many_tries_as_the_policy_has_and_no_more(shop: Shop) -> None:

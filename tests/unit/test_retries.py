@@ -14,7 +14,16 @@ from strongroom.crypto.ids import new_id
 from strongroom.kernel.ids import AttemptId, ConnectionId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import Advice
-from strongroom.payments.model import Attempt, Basis, Operation, Outcome, Status
+from strongroom.payments.model import (
+    Attempt,
+    Basis,
+    Loaded,
+    Operation,
+    Outcome,
+    Status,
+    ThreeDs,
+)
+from strongroom.payments.retries.job import asked_again
 from strongroom.payments.retries.model import (
     LIMITS,
     OFF,
@@ -32,6 +41,7 @@ from strongroom.payments.retries.model import (
 )
 from strongroom.payments.soft import is_soft_decline
 from strongroom.payments.stored import Initiator, Stage, StoredCredential, StoredReason
+from strongroom.payments.wishes import start_authorization
 
 BY_MERCHANT: Final = StoredCredential(Initiator.MERCHANT, StoredReason.RECURRING, Stage.LATER)
 BY_CUSTOMER: Final = StoredCredential(Initiator.CUSTOMER, StoredReason.ONE_OFF, Stage.LATER)
@@ -162,6 +172,25 @@ def test_no_scheme_is_ever_asked_more_often_than_it_allows(
         return
     for limit in LIMITS.get(brand or "", OTHERWISE):
         assert sum(1 for each in asked if each > NOW - limit.window) + 1 <= limit.most
+
+
+@pytest.mark.parametrize(
+    ("last", "three_ds", "checks"),
+    [
+        ({"checks_policy": "avs_void cvc_mark"}, ThreeDs.AUTOMATIC, "avs_void cvc_mark"),
+        ({"three_ds": ThreeDs.CHALLENGE}, ThreeDs.CHALLENGE, None),
+        ({}, ThreeDs.AUTOMATIC, None),
+    ],
+)
+def test_a_try_asks_for_what_the_one_before_it_did(
+    last: dict[str, Any], three_ds: ThreeDs, checks: str | None
+) -> None:
+    before = tried(**last)
+    attempt, later = AttemptId(new_id("att")), NOW + DAY
+    asking = asked_again(before, attempt, 2, before.connection_id, NOW, later)
+    started = start_authorization(Loaded(known().payment, (before,), ()), CARD, asking)
+    (made,) = [each for each in started.attempts if each.attempt_id == attempt]
+    assert (made.wish, made.three_ds, made.checks_policy) == ("retry 2", three_ds, checks)
 
 
 def test_a_soft_decline_is_one_of_money_that_was_asked_for() -> None:

@@ -24,7 +24,7 @@ from strongroom.jobs import Again, Claimed, Done, JobResult, Kept
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import Refused, Unavailable
 from strongroom.kernel.events import EventType
-from strongroom.kernel.ids import AttemptId, TokenId
+from strongroom.kernel.ids import AttemptId, ConnectionId, TokenId
 from strongroom.payments.attempts import Attempts
 from strongroom.payments.brakes.guard import Brakes
 from strongroom.payments.calls import SENDING_SECONDS_MAX
@@ -34,7 +34,7 @@ from strongroom.payments.customers import CardsOnFile
 from strongroom.payments.decisions import Asking, Card, Decided, decided_over
 from strongroom.payments.declines import DeclineCode
 from strongroom.payments.errors import IdempotencyKeySpent, PaymentUnknown
-from strongroom.payments.model import Loaded
+from strongroom.payments.model import Attempt, Loaded, ThreeDs
 from strongroom.payments.records import RETRIES, RETRY, Act, Extras, Scribe
 from strongroom.payments.retries.model import WISH, End, Hold, Known, Schedule, Try, judge
 from strongroom.payments.retries.store import RetryFacts
@@ -150,7 +150,9 @@ class RetryJob:
         def decide(now_known: Loaded) -> tuple[Decided, Change] | None:
             if now_known.payment.version != loaded.payment.version:
                 return None
-            asking = Asking(attempt, f"{WISH}{number}", connection.connection_id, act.now, ends_at)
+            asking = asked_again(
+                known.last, attempt, number, connection.connection_id, act.now, ends_at
+            )
             decided = start_authorization(now_known, given, asking)
             jobs = [JobChange(RETRY, payment.payment_id, ends_at)]
             return decided, parts.scribe.change(decided, act, Extras(jobs=jobs))
@@ -165,6 +167,26 @@ class RetryJob:
         # Crash here: the attempt stands, and nobody was asked. It is looked for when its lease is over.
         await parts.attempts.send(saved, made, act, cvc=None, single_use=False, finish=None)
         return Kept()
+
+
+def asked_again(
+    last: Attempt | None,
+    attempt: AttemptId,
+    number: int,
+    connection: ConnectionId,
+    now: datetime,
+    ends_at: datetime,
+) -> Asking:
+    """Return the attempt to be: with what was asked for at the last one, for the merchant wants the same of both."""
+    return Asking(
+        attempt,
+        f"{WISH}{number}",
+        connection,
+        now,
+        ends_at,
+        three_ds=(None if last is None else last.three_ds) or ThreeDs.AUTOMATIC,
+        checks_policy=None if last is None else last.checks_policy,
+    )
 
 
 def marked(
