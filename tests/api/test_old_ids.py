@@ -3,16 +3,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
 
 from database import Databases
 from forwarding import Forwarder, forwarder
-from polling import until
+from renaming import renamed as retokenized
 from revealing import APPROVAL, VISA, WISH, Ground, revealing
-from service import OPERATOR, Service
+from service import Service
 from strongroom.audit import Origin
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
@@ -24,8 +24,6 @@ from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding.plan import Sender
 from strongroom.vault.forwarding.requests import Asked, read_request
 from strongroom.vault.forwarding.service import Forwarding
-from strongroom.vault.retokenize.model import Wish
-from strongroom.vault.retokenize.service import Retokenizations
 
 SLOT: Final = {"pan": "{{ card.number }}"}
 
@@ -51,20 +49,7 @@ async def forwards(lent: Service) -> AsyncIterator[Forwarder]:
 
 async def renamed(ground: Ground | Forwarder, token: str, days: int = 30) -> str:
     """Give a token another id; the old one stands for it for so many days. Return the new one."""
-    tenant, app = ground.tenant, cast("Any", ground.service.edges["vault"])._app
-    retokenizations: Retokenizations = app.state.retokenizations
-    job = await retokenizations.begin(
-        tenant.merchant, Mode.TEST, Wish([token], None, days), actor=OPERATOR, origin=Origin()
-    )
-    key = ground.service.vault(tenant.keys[Mode.TEST])
-
-    async def mapped() -> str | None:
-        if (await key.get(f"/v1/jobs/{job.job_id}")).json()["state"] != "done":
-            return None
-        page = await key.get(f"/v1/retokenizations/{job.job_id}/mapping")
-        return str(page.json()["data"][0]["new"])
-
-    return str(await until(mapped, what="the new id"))
+    return await retokenized(ground.service, ground.tenant, token, days)
 
 
 async def end_aliases(ground: Ground | Forwarder) -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from made_payments import LATER, SHORT
 from paying import Shop, open_shop, simulating
 from polling import until
+from renaming import renamed
 from service import Service
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
@@ -47,12 +48,13 @@ async def wanting(service: Service, simulated: Simulated, hours: list[int]) -> S
     return shop
 
 
-async def declined(shop: Shop, number: str = "4242424242424242", **more: Any) -> str:
-    token = (await shop.token(number))["id"]
+async def declined(
+    shop: Shop, number: str = "4242424242424242", *, token: str = "", **more: Any
+) -> str:
     body = {
         "amount": next(_amounts),
         "currency": "AED",
-        "token": token,
+        "token": token or (await shop.token(number))["id"],
         "confirm": True,
         "stored_credential": LATER,
         **more,
@@ -323,6 +325,29 @@ async def test_what_does_not_hold_any_more_ends_it(
     assert (await shop.payment(payment))["next_retry_at"] is None
     assert (await shop.events(payment))[-1] == "payment.retries_ended"
     assert len(await shop.simulated.control.journal(account=shop.account)) == before
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_an_agreement_is_looked_for_under_the_id_that_a_card_has_now(
+    service: Service, simulated: Simulated, *, revoked: bool
+) -> None:
+    shop = await wanting(service, simulated, [1])
+    token = (await shop.token())["id"]
+    payment = await declined(shop, token=token)
+    await scheduled(shop, payment)
+    present = await renamed(service, shop.tenant, token)
+    customer = (await shop.gateway.post("/v1/customers", {"reference": "c"})).json()["id"]
+    path = f"/v1/customers/{customer}/mandates"
+    await shop.gateway.post(f"/v1/customers/{customer}/cards", {"token": present})
+    agreed = {"token": present, "method": "web", "text_version": "1"}
+    mandate = (await shop.gateway.post(path, agreed)).json()["id"]
+    if revoked:
+        assert (await shop.gateway.post(f"{path}/{mandate}/revoke")).is_success
+    await make_due(shop, payment)
+    await looked_at(shop, payment)
+    last = (await shop.events(payment))[-1]
+    assert last == ("payment.retries_ended" if revoked else "payment.captured")
+    assert len(await shop.attempts(payment)) == (1 if revoked else 2)
 
 
 @pytest.mark.parametrize(

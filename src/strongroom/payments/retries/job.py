@@ -131,6 +131,9 @@ class RetryJob:
             token = TokenId("" if known.last is None else known.last.token_id or "")
             card = await parts.forwarder.describe(merchant, mode, token)
             await parts.cards.require_agreed(merchant, mode, token, payment.customer_id)
+            if card.token != token:
+                # It has another id since a retokenization, and what was agreed to may stand under that one.
+                await parts.cards.require_agreed(merchant, mode, card.token, None)
             agreed = card.stored_credential
             scheme = None if agreed is None else agreed.scheme_transaction_id
             first = reference_for(payment.stored_credential, scheme)
