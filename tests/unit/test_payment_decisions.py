@@ -23,10 +23,17 @@ from strongroom.payments.errors import (
     PaymentNotReady,
     PaymentUnresolved,
 )
-from strongroom.payments.findings import agrees, is_early, settle, told_in_time
+from strongroom.payments.findings import (
+    APPROVED_BESIDE,
+    agrees,
+    is_early,
+    settle,
+    told_in_time,
+)
 from strongroom.payments.model import (
     Basis,
     CaptureMethod,
+    Found,
     Loaded,
     Operation,
     Outcome,
@@ -256,6 +263,50 @@ def test_a_late_approval_counts_and_a_second_one_is_a_discrepancy() -> None:
     assert twice.payment.discrepancy
     assert twice.payment.authorized == 1_000
     assert twice.happened == (EventType.PAYMENT_DISCREPANCY,)
+
+
+@pytest.mark.parametrize("ended", [Outcome.DECLINED, Outcome.NOT_SENT])
+@pytest.mark.parametrize("open_as", [None, Outcome.PENDING, Outcome.UNKNOWN])
+@pytest.mark.parametrize("becomes", FINAL)
+def test_an_approval_that_comes_while_another_attempt_is_open_is_marked_and_saved_when_that_has_ended(
+    ended: Outcome, open_as: Outcome | None, becomes: Outcome
+) -> None:
+    """The database takes no approved attempt beside one that may live, so the first is not called approved yet."""
+    known = loaded()
+    known, one = started(known, start_authorization(known, CARD, asking()))
+    known = after(known, settle(known, known.attempts[0], found(ended, Basis.LOOKUP), NOW))
+    known, two = started(known, start_authorization(known, CARD, asking()))
+    approved = found(Outcome.APPROVED, Basis.NOTICE, amount=1_000)
+
+    def told(news: Found, name: str) -> Decided:
+        nonlocal known
+        attempt = known.attempt(name)
+        assert attempt is not None
+        decided = settle(known, attempt, news, NOW)
+        known = after(known, decided)
+        return decided
+
+    if open_as is not None:
+        told(found(open_as), two)
+    marked = told(approved, one)
+    assert (marked.discrepancy, marked.payment.discrepancy) == (True, True)
+    assert marked.happened == (EventType.PAYMENT_DISCREPANCY,)
+    assert (marked.attempts[0].outcome, marked.payment.authorized) == (ended, 0)
+    assert marked.attempts[0].reason == APPROVED_BESIDE
+    assert not told(approved, one).changed
+    told(found(becomes, Basis.LOOKUP), two)
+    if becomes is not Outcome.APPROVED:
+        with pytest.raises(PaymentUnresolved):
+            start_authorization(known, CARD, asking())
+    again = told(approved, one)
+    assert not again.discrepancy
+    assert EventType.PAYMENT_DISCREPANCY not in again.happened
+    assert (known.payment.authorized, known.payment.discrepancy) == (1_000, True)
+    twice = becomes is Outcome.APPROVED
+    assert again.attempts[0].outcome is (ended if twice else Outcome.APPROVED)
+    assert again.attempts[0].reason == ("approved_twice" if twice else None)
+    assert bool(again.postings) is not twice
+    assert not told(approved, one).changed
 
 
 def test_what_a_processor_reports_beyond_the_sums_is_recorded_and_marked() -> None:

@@ -25,7 +25,7 @@ from strongroom.payments.checks import is_to_be_released
 from strongroom.payments.continuing import Continuations
 from strongroom.payments.decisions import Decided, after
 from strongroom.payments.errors import CommandNotTaken
-from strongroom.payments.findings import settle, told_in_time
+from strongroom.payments.findings import is_beside_open, settle, told_in_time
 from strongroom.payments.holds import holds_now
 from strongroom.payments.looks import not_there, question
 from strongroom.payments.model import (
@@ -142,7 +142,8 @@ class Attempts:
             if onward is not None:
                 decided, ends = onward.after(known, attempt, decided, now)
             saw.append(decided)
-            more = extras or Extras()
+            # What is not saved whole yet is to be told again: `extras` would say that it was dealt with.
+            more = Extras() if extras is None or is_beside_open(known, attempt, told) else extras
             if releases := released_for_checks(attempt, decided, now):
                 more = replace(more, jobs=[*more.jobs, *releases])
             if finish is not None and ends:

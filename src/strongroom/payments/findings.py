@@ -37,6 +37,8 @@ from strongroom.payments.model import (
 _replace: Final = msgspec.structs.replace
 #: Why a pending payment that a merchant began leads nowhere.
 NOBODY_THERE: Final = "challenge_not_possible"
+#: Why an attempt that is reported approved does not say so yet: another one of its payment is open, and ends first.
+APPROVED_BESIDE: Final = "approved_beside_another"
 #: What a merchant hears of what did not happen, and leaves the authorization as it is.
 _FAILED: Final = {
     Operation.CAPTURE: EventType.PAYMENT_CAPTURE_FAILED,
@@ -52,6 +54,7 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
 
     A final outcome that changes is a fact too: a capture that fails after it was approved gives its amount back to what
     may be captured; an approval that comes late counts, unless another authorization lives: then it is a discrepancy.
+    Where another one may live, it is a discrepancy now, and is to be told again when that one has ended.
     """
     payment = loaded.payment
     found = _without_challenge(payment, found)
@@ -70,7 +73,8 @@ def settle(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) -> Dec
         and other is not None
         and other.attempt_id != attempt.attempt_id
     )
-    if contradicts or doubled or _approved_twice(attempt, found):
+    beside = is_beside_open(loaded, attempt, found)
+    if contradicts or doubled or beside or _approved_twice(attempt, found):
         return _discrepancy(loaded, attempt, found, now)
     known = _replace(
         attempt,
@@ -229,6 +233,21 @@ def is_early(payment: Payment, attempt: Attempt, found: Found) -> bool:
     return _released_more(payment, attempt, found) and bool(payment.voiding or payment.capturing)
 
 
+def is_beside_open(loaded: Loaded, attempt: Attempt, found: Found) -> bool:
+    """Tell whether an attempt that had ended is reported approved while another that begins the payment is open.
+
+    The database takes one that lives or may live, no second: this approval is saved when the other attempt has ended.
+    """
+    if not attempt.operation.authorizes or attempt.is_open:
+        return False
+    if attempt.outcome is Outcome.APPROVED or found.outcome is not Outcome.APPROVED:
+        return False
+    return any(
+        each.operation.authorizes and each.is_open and each.attempt_id != attempt.attempt_id
+        for each in loaded.attempts
+    )
+
+
 def _unknown_release(payment: Payment, attempt: Attempt, found: Found) -> bool:
     """Tell whether a processor released more of an authorization than we asked it to: it expired there."""
     return _released_more(payment, attempt, found) and not (payment.voiding or payment.capturing)
@@ -288,11 +307,15 @@ def _discrepancy(loaded: Loaded, attempt: Attempt, found: Found, now: datetime) 
     """Two authorizations, or one that was taken back: nothing of ours adds up with that, so a person looks."""
     payment = loaded.payment
     word = "approved_twice" if found.outcome is Outcome.APPROVED else "taken_back"
+    if is_beside_open(loaded, attempt, found):
+        word = APPROVED_BESIDE
     noted = _replace(attempt, reason=_reason(attempt, word))
     if noted == attempt and payment.discrepancy:
         return Decided(payment, changed=False)
     at = max(now, payment.updated_at)
     marked = _replace(payment, discrepancy=True, version=payment.version + 1, updated_at=at)
+    if payment.discrepancy and attempt.reason == APPROVED_BESIDE:
+        return Decided(marked, (noted,))  # it was said while the other attempt was open
     return Decided(marked, (noted,), (), (EventType.PAYMENT_DISCREPANCY,), discrepancy=True)
 
 

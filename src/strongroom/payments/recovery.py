@@ -19,9 +19,23 @@ from strongroom.payments.changes import Changes
 from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.decisions import Decided
 from strongroom.payments.dispute_notices import AGREES, BELIEVED, LATER, DisputeNotices
-from strongroom.payments.findings import agrees, is_early, is_of_another_try, is_overtaken
+from strongroom.payments.findings import (
+    agrees,
+    is_beside_open,
+    is_early,
+    is_of_another_try,
+    is_overtaken,
+)
 from strongroom.payments.leaving import leave
-from strongroom.payments.model import Attempt, Connection, Finding, Loaded, Outcome, Payment
+from strongroom.payments.model import (
+    Attempt,
+    Connection,
+    Finding,
+    Found,
+    Loaded,
+    Outcome,
+    Payment,
+)
 from strongroom.payments.ports import AnswerSurprising, Report
 from strongroom.payments.records import NOTICE, NOTICES, RECOVERY, Act, Extras, Scribe
 from strongroom.payments.store import Change, JobChange, NoticeDone
@@ -126,7 +140,8 @@ class Notices:
         1. Open what was kept: it was verified when it came, and is authenticated again by being sealed.
         2. Correlate: processor, account, mode, our reference, amount, currency. Anything else changes nothing.
         3. What is known already needs nothing. What overtook the answer of its own request waits a moment, and a
-           release waits for the capture or void under way, which may be what released it.
+           release waits for the capture or void under way, which may be what released it. An approval beside an open
+           attempt is marked at once, and comes again until that one has ended.
         4. Ask the processor, where it can be asked; else the signed fields count, and the record says `basis: notice`.
         5. Mark it handled, in the commit of what it changed.
         """
@@ -189,7 +204,7 @@ class Notices:
                 return self._later(job)
             before = loaded.payment.version
             loaded = await parts.attempts.learn(loaded, attempt, found)
-            if is_early(loaded.payment, attempt, found):  # a capture or void began meanwhile
+            if _comes_again(loaded, attempt, found):
                 return self._later(job)
             result = "confirmed" if loaded.payment.version != before else "not_confirmed"
             if result == "not_confirmed":
@@ -210,7 +225,7 @@ class Notices:
             extras=extras,
             waits=lambda known, current: is_early(known.payment, current, report.found),
         )
-        if is_early(settled.payment, attempt, report.found):  # a capture or void began meanwhile
+        if _comes_again(settled, attempt, report.found):
             return self._later(job)
         parts.metrics.noticed("believed")
         return Kept()
@@ -275,6 +290,11 @@ class Notices:
             "payments.notice_not_believed",
             {"merchant_id": job.merchant, "mode": job.mode.value, "outcome": result},
         )
+
+
+def _comes_again(loaded: Loaded, attempt: Attempt, found: Found) -> bool:
+    """Tell whether what was told is not saved whole yet: a capture or void began, or another attempt is open."""
+    return is_early(loaded.payment, attempt, found) or is_beside_open(loaded, attempt, found)
 
 
 def _matches(payment: Payment, attempt: Attempt, report: Report) -> bool:

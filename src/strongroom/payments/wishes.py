@@ -40,6 +40,10 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
     _require_resolved(loaded)
     if payment.status not in _CONFIRMABLE or payment.authorized:
         raise PaymentNotReady
+    if payment.discrepancy:
+        # An approval was reported of an attempt that had ended, and is saved when it is told again: asking once more
+        # would charge twice.
+        raise PaymentUnresolved
     if card is None:
         raise Invalid(FieldError("/token", "field_missing", "a token is needed to confirm"))
     attempt = _attempt(payment, _beginning(payment), payment.amount, asking)

@@ -125,7 +125,7 @@ class GoingOn:
         if attempt.outcome is Outcome.APPROVED:
             return settled, True
         why = stays(self._way.plan, before, attempt, with_cvc=self.cvc is not None, now=now)
-        if why is None and settled.discrepancy:
+        if why is None and settled.payment.discrepancy:
             why = "discrepancy"
         if why is None:
             chosen, route = self._way.looked_at((*self._tried, tried(attempt)))
