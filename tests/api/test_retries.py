@@ -179,12 +179,7 @@ async def test_a_job_that_runs_twice_asks_once(shop: Shop) -> None:
     await scheduled(shop, payment)
     await make_due(shop, payment)
     for _ in range(3):
-        await shop.service.look(
-            Domain.CORE,
-            "select jobs.put($1, 'test', 'retry', $2, now(), now())",
-            shop.tenant.merchant,
-            payment,
-        )
+        await put_job(shop, payment)
         await asyncio.sleep(0)
     await shop.until_status(payment, "succeeded")
     await looked_at_last(shop, payment)
@@ -272,6 +267,36 @@ async def test_a_scheduled_retry_can_be_canceled(shop: Shop) -> None:
     other = await shop.service.tenant()
     stranger = await shop.service.gateway(other.keys[Mode.TEST]).post(path)
     assert stranger.status_code == 404
+
+
+async def test_a_worker_who_had_begun_makes_no_retry_that_was_canceled_meanwhile(
+    shop: Shop,
+) -> None:
+    """The job was claimed, and the payment is loaded after the cancellation: the retry stays canceled."""
+    payment = await declined(shop, SHORT, amount=1_000)
+    await scheduled(shop, payment)
+    canceled = await shop.gateway.post(f"/v1/payments/{payment}/retries/cancel")
+    assert (canceled.status_code, canceled.json()["next_retry_at"]) == (200, None)
+    await put_job(shop, payment)  # what a worker would still be busy with
+    await looked_at(shop, payment)
+    assert (await shop.payment(payment))["next_retry_at"] is None
+    assert (await shop.events(payment))[-1] == "payment.retry_canceled"
+    assert len(await shop.attempts(payment)) == 1
+    # Whoever asks again may be declined again: that is scheduled as ever.
+    token = (await shop.token(SHORT))["id"]
+    again = await shop.gateway.post(f"/v1/payments/{payment}/confirm", {"token": token})
+    assert again.status_code == 402, again.text
+    await scheduled(shop, payment)
+
+
+async def put_job(shop: Shop, payment: str) -> None:
+    """Have a worker look at a payment now."""
+    await shop.service.look(
+        Domain.CORE,
+        "select jobs.put($1, 'test', 'retry', $2, now(), now())",
+        shop.tenant.merchant,
+        payment,
+    )
 
 
 async def test_calling_a_payment_off_calls_its_retry_off(shop: Shop) -> None:

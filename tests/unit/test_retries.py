@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_makers import CARD, MERCHANT, NOW, payment
+from payment_makers import CARD, MERCHANT, NOW, asking, payment
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.ids import AttemptId, ConnectionId
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import Advice
 from strongroom.payments.model import (
+    RETRY_CANCELED,
     Attempt,
     Basis,
     Loaded,
@@ -125,10 +126,22 @@ def known(**more: Any) -> Known:
         ({"retry_at": NOW, "asked_at": [NOW - DAY] * 14}, Try(1)),
         ({"retry_at": NOW, "asked_at": [NOW - DAY] * 15}, End("scheme_limit")),
         ({"retry_at": NOW, "asked_at": [NOW - 31 * DAY] * 15}, Try(1)),
+        # Canceled is not "never scheduled", and has no end to be told of.
+        ({"retry_at": RETRY_CANCELED}, Nothing()),
+        ({"retry_at": RETRY_CANCELED, "tries": 1}, Nothing()),
+        ({"retry_at": RETRY_CANCELED, "policy": OFF}, Nothing()),
+        ({"retry_at": RETRY_CANCELED, "status": Status.CANCELED}, Nothing()),
     ],
 )
 def test_what_becomes_of_a_declined_payment(what: dict[str, Any], expected: Verdict) -> None:
     assert judge(known(**what), NOW) == expected
+
+
+def test_what_was_canceled_is_shown_to_nobody_and_ends_where_the_merchant_asks_again() -> None:
+    canceled = known(retry_at=RETRY_CANCELED).payment
+    assert (canceled.next_retry_at, payment(retry_at=NOW).next_retry_at) == (None, NOW)
+    again = start_authorization(Loaded(canceled, (), ()), CARD, asking()).payment
+    assert again.retry_at is None
 
 
 def test_nothing_is_scheduled_in_the_past() -> None:

@@ -7,7 +7,8 @@ A row's columns and a value's fields have the same names, so that `payments.load
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -24,6 +25,10 @@ from strongroom.kernel.ids import (
 from strongroom.kernel.mode import Mode
 from strongroom.payments.route import Route
 from strongroom.payments.stored import StoredCredential
+
+#: Stands in `retry_at` where the merchant canceled the retry, so that whoever looks afterwards does not take it for
+#: "never scheduled". No time to wait for: no job is put there, and nobody is shown it (`Payment.next_retry_at`).
+RETRY_CANCELED: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Status(enum.StrEnum):
@@ -179,7 +184,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     return_url: str | None = None
     stored_credential: StoredCredential | None = None
     customer_id: CustomerId | None = None
-    #: When a payment that the merchant began is tried again.
+    #: When a payment that the merchant began is tried again, or `RETRY_CANCELED`.
     retry_at: datetime | None = None
     action_url: str | None = None
     decline_code: str | None = None
@@ -209,6 +214,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def next_retry_at(self) -> datetime | None:
+        """When it is tried again; None: it is not, be it that nobody said so or that it was canceled."""
+        return None if self.retry_at == RETRY_CANCELED else self.retry_at
 
     @property
     def capturable(self) -> int:

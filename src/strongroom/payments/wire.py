@@ -331,7 +331,7 @@ def payment_out(payment: Payment, attempt: Attempt | None = None) -> PaymentOut:
         attempt=None if attempt is None else attempt_out(attempt),
         stored_credential=stored_out(payment.stored_credential),
         customer=payment.customer_id,
-        next_retry_at=_moment(payment.retry_at),
+        next_retry_at=_moment(payment.next_retry_at),
     )
 
 

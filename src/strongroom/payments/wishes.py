@@ -63,6 +63,7 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
         decline_code=None,
         advice=None,
         action_url=None,
+        # What was canceled was the retry of what came before: a decline of this one may be tried again.
         retry_at=None,
     )
     return decided_over(loaded, asked, attempt, now=asking.now)

@@ -9,7 +9,8 @@ To deal with a payment:
     connection is active.
  5. Save the attempt under the wish `retry n`, which a payment has once; then ask, as any attempt is asked.
 
-It may run twice, and beside a merchant who confirms: whoever saves first wins, and the other decides anew.
+It may run twice, and beside a merchant who confirms or cancels: whoever saves first wins, and the other decides anew. A
+retry that was canceled stays so until the merchant asks again: it is not scheduled anew by a look that had begun.
 """
 
 from dataclasses import dataclass
@@ -201,10 +202,10 @@ def marked(
     act: Act,
     reason: str | None,
 ) -> tuple[Decided, Change]:
-    """Decide that a payment is tried then, or not any more, with its job, a record and an event."""
+    """Decide that a payment is tried then, or not any more (None, `RETRY_CANCELED`), with job, record and event."""
     payment = msgspec.structs.replace(known.payment, retry_at=at)
     decided = decided_over(known, payment, None, now=act.now, happened=(event,))
     details = {} if reason is None else {"reason": reason}
     record = scribe.record(action, payment, payment.payment_id, act, details)
-    jobs = [JobChange(RETRY, payment.payment_id, at)]
+    jobs = [JobChange(RETRY, payment.payment_id, payment.next_retry_at)]
     return decided, scribe.change(decided, act, Extras(jobs=jobs, audit=[record]))

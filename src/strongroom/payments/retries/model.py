@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from strongroom.kernel.invariant import invariant
-from strongroom.payments.model import Attempt, Outcome, Payment, Status
+from strongroom.payments.model import RETRY_CANCELED, Attempt, Outcome, Payment, Status
 from strongroom.payments.soft import is_soft_decline
 
 #: What a wish of ours is called; the number makes each one of its own, however often the job runs.
@@ -111,6 +111,8 @@ Verdict = Nothing | Schedule | Hold | Try | End
 def judge(known: Known, now: datetime) -> Verdict:
     """Say what becomes of a payment that was declined."""
     payment, last = known.payment, known.last
+    if payment.retry_at == RETRY_CANCELED:
+        return Nothing()
     scheduled = payment.retry_at
     reason = None
     if last is None or not _is_soft(payment, last):

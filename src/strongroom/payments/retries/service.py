@@ -11,7 +11,7 @@ from strongroom.payments.changes import Changes
 from strongroom.payments.connections import By
 from strongroom.payments.decisions import Decided
 from strongroom.payments.errors import PaymentNotReady, PaymentUnknown
-from strongroom.payments.model import Loaded, Payment
+from strongroom.payments.model import RETRY_CANCELED, Loaded, Payment
 from strongroom.payments.records import Act, Scribe
 from strongroom.payments.retries import store
 from strongroom.payments.retries.job import marked
@@ -74,7 +74,7 @@ class RetryService:
         return policy
 
     async def cancel(self, payment: str, by: By) -> Payment:
-        """Have a scheduled retry not made.
+        """Have a scheduled retry not made, by a worker who has begun with it neither.
 
         Raises:
             PaymentUnknown: not there for this tenant and mode.
@@ -86,12 +86,12 @@ class RetryService:
         act = Act(by.actor, by.origin, self._clock.now())
 
         def decide(known: Loaded) -> tuple[Decided, Change]:
-            if known.payment.retry_at is None:
+            if known.payment.next_retry_at is None:
                 raise PaymentNotReady("no retry of this payment is scheduled")
             return marked(
                 self._scribe,
                 known,
-                None,
+                RETRY_CANCELED,
                 EventType.PAYMENT_RETRY_CANCELED,
                 Action.PAYMENTS_RETRY_CANCELED,
                 act,
