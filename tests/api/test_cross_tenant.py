@@ -215,6 +215,7 @@ NOT_IN_LIVE: Final = OF_BOTH_MODES | {
 }
 #: Their payment is read by one statement with whatever others ask for then, in a task of its own.
 READ_TOGETHER: Final = (
+    "/v1/payments/{payment_id}/attempts/{attempt_id}/resolve",
     "/v1/payments/{payment_id}/hold",
     "/v1/payments/{payment_id}/retries/cancel",
 )

@@ -154,6 +154,7 @@ async def test_whoever_approves_sees_what_leaves_why_and_for_whom(
         "method": "jwe_lines",
         "recipient": key.thumbprint(),
         "rate": 50,
+        "claim": None,
     }
     said = await both.approver.post(f"/v1/approvals/{approval}/approve", {})
     assert said.status_code == 200, said.text
