@@ -36,7 +36,8 @@ async def ground(
         patch.setitem(composed.ADAPTERS, "stripe", StripeAdapter(hosts=frozenset()))
         async with (
             fresh_databases(server) as databases,
-            running(databases, folder / "service") as service,
+            # What waits for an event is not asked for before it has come.
+            running(databases, folder / "service", recovery_delays_seconds=(60,)) as service,
             localstripe(folder) as front,
         ):
             yield service, front
