@@ -318,9 +318,8 @@ async def test_no_card_number_and_no_cvc_is_kept(simulated: Simulated, shop: Sho
     await shop.paid(number, card={"number": number, "exp_month": 1, "exp_year": 2031, "cvc": "987"})
     kept = b"".join(path.read_bytes() for path in simulated.folder.iterdir())
     assert number.encode() not in kept
-    assert b"987" not in re.sub(
-        rb'"at":"[^"]*"|"created":"[^"]*"|[A-Z0-9]{26}|[0-9a-f]{32}', b"", kept
-    )
+    by_chance = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z|[A-Z0-9]{26}|[0-9a-f]{32}"
+    assert b"987" not in re.sub(by_chance, b"", kept)
     assert all(path.stat().st_mode & 0o077 == 0 for path in simulated.folder.iterdir())
     assert all(number not in repr(each) for each in await simulated.control.journal())
 
