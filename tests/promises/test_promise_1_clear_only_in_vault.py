@@ -17,6 +17,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from answers import Echo
 from api.conftest import fly
 from api.listener import Notebook, edge
 from canary import CVC, NUMBER, PLANTED_CVC, PLANTED_NUMBER, Canary, everywhere, pg_dump
@@ -28,6 +29,7 @@ from service import Service, running, wish
 from store.forward_ground import authorize, forward_ground
 from strongroom.db.logins import Domain
 from strongroom.db.pool import connect
+from strongroom.kernel.cardlike import has_cardlike_bytes
 from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
@@ -276,6 +278,40 @@ async def test_no_other_listener_takes_one() -> None:
 async def test_sabotage_a_gateway_that_carries_cards_lets_one_through() -> None:
     """With that guard taken away the same body reaches the route."""
     assert (await answered(carries_cards=True)).status_code == 201
+
+
+async def kept_escaped(server: Server, folder: Path, canary: Canary) -> tuple[str, list[str]]:
+    """Give the gateway a number whose digits JSON escapes (RFC 8259 §7): the refusal, and where it stands."""
+    escaped = "".join(f"\\u{ord(digit):04x}" for digit in canary.number)
+    body = f'{{"name":"Amal","reference":"{escaped}"}}'.encode()
+    async with (
+        fresh_databases(server) as databases,
+        running(databases, folder, listens=False) as service,
+    ):
+        tenant = await service.tenant()
+        try:
+            said = await service.gateway(tenant.keys[Mode.TEST]).post("/v1/customers", content=body)
+            code = said.json().get("code", "not refused")
+        except Echo:  # every answer is searched
+            code = "not refused"
+        return code, await canary.in_tables(databases.administrator(Domain.CORE))
+
+
+async def test_one_that_json_escapes_is_taken_by_no_other_listener(
+    server: Server, tmp_path: Path
+) -> None:
+    """A number that only reading the JSON shows is refused too, and stands in no table."""
+    assert await kept_escaped(server, tmp_path, CANARY) == ("card_number_refused", [])
+
+
+async def test_sabotage_a_gateway_that_searches_only_what_was_sent_keeps_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the edge searches a body as it came and not as it is read, the number is found in a table."""
+    monkeypatch.setattr("strongroom.http.edge.carries_cardlike", has_cardlike_bytes)
+    code, found = await kept_escaped(server, tmp_path, PLANTED)
+    assert code == "not refused"
+    assert any("payments.customer" in place for place in found), found
 
 
 # --- what a processor echoes -------------------------------------------------------------------------
