@@ -423,6 +423,18 @@ async def test_a_trial_says_what_would_be_and_counts_nothing(shop: Shop) -> None
     )
 
 
+async def test_a_trial_is_of_a_customer_where_it_names_one(shop: Shop) -> None:
+    customer = (await shop.gateway.post("/v1/customers", {"name": "Amal"})).json()["id"]
+    wish = {"amount": 500, "currency": "AED", "token": (await shop.token())["id"]}
+    await listed(shop, kind="customer", value=customer)
+    assert (await shop.gateway.post("/v1/brakes/test", wish)).json()["would_be_sent"]
+    of_theirs = {**wish, "customer": customer}
+    found = (await shop.gateway.post("/v1/brakes/test", of_theirs)).json()
+    assert (found["would_be_sent"], found["tripped"][0]["name"]) == (False, "blocked")
+    refused = await shop.gateway.post("/v1/brakes/test", {**wish, "customer": "somebody"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/customer")
+
+
 # --- card testing ---------------------------------------------------------------------------------------
 
 TESTING: Final = {"action": "brake", "cards": 4, "declines": 4, "pause_seconds": 600}

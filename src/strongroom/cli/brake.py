@@ -192,6 +192,7 @@ def try_(
     token: str = typer.Option(metavar="ID", help="The card's token (tok_…)."),
     ip: str = typer.Option("", help="Where the customer is."),
     email: str = typer.Option("", help="The customer's e-mail address."),
+    customer: str = typer.Option("", metavar="ID", help="As if this customer (cus_…) paid."),
     key: str = typer.Option("", metavar="ID", help="As if this key (key_…) asked."),
     url: str = URL,
     ca: Path | None = CA,
@@ -199,7 +200,7 @@ def try_(
     as_json: bool = JSON,
 ) -> None:
     """Say what brakes would say of a payment. Nothing is sent, and nothing is counted."""
-    given = {"customer_ip": ip, "customer_email": email, "key": key}
+    given = {"customer_ip": ip, "customer_email": email, "customer": customer, "key": key}
     body = {
         "amount": read_amount(amount, currency),
         "currency": currency,

@@ -24,7 +24,7 @@ from strongroom.kernel.secret import Secret
 from strongroom.payments.connections_wire import ConnectionIn, RotateIn
 from strongroom.payments.errors import ConnectionRefused, NoConnection
 from strongroom.payments.model import Connection, Finding
-from strongroom.payments.ports import Adapter, Adapters, PerAccount
+from strongroom.payments.ports import Adapter, Adapters, PerAccount, Prepares
 from strongroom.payments.store import QUERIES
 from strongroom.vault import Connections as VaultConnections
 from strongroom.vault import ConnectionUnknown
@@ -154,7 +154,7 @@ class ConnectionService:
             )
         if has_cardlike(wish.name) or has_cardlike(wish.account):
             raise Invalid(FieldError("/name", "card_number_refused", "a name holds no card number"))
-        finding = Finding(wish.finding) if wish.finding else _best(adapter.findings)
+        finding = Finding(wish.finding) if wish.finding else surest(adapter)
         if finding not in adapter.findings:
             raise Invalid(
                 FieldError("/finding", "finding_unknown", "this processor cannot be asked so")
@@ -290,12 +290,16 @@ class ConnectionService:
         await self._recorder.insert(tx, record)
 
 
-def _best(findings: frozenset[Finding]) -> Finding:
-    """Return the surest way that a processor offers: asking, then asking again, then waiting."""
-    for each in (Finding.BY_REFERENCE, Finding.BY_REPLAY):
-        if each in findings:
-            return each
-    return Finding.BY_NOTICE
+def surest(adapter: Adapter) -> Finding:
+    """Return the surest way in which an outcome is found at a processor: what a connection has that names none.
+
+    A replay may be the first arrival of what it repeats. It comes before waiting only where the card is prepared first:
+    then what is repeated carries none.
+    """
+    ways = [Finding.BY_REFERENCE, Finding.BY_NOTICE, Finding.BY_REPLAY]
+    if isinstance(adapter, Prepares):
+        ways = [Finding.BY_REFERENCE, Finding.BY_REPLAY, Finding.BY_NOTICE]
+    return next(each for each in ways if each in adapter.findings)
 
 
 def _secrets(credentials: Mapping[str, str]) -> Mapping[str, Secret[str]]:

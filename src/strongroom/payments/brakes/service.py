@@ -217,6 +217,7 @@ class BrakeService:
             money,
             card,
             Shopper(wanted.customer_ip, wanted.customer_email),
+            customer=wanted.customer and _customer("/customer", wanted.customer),
         )
         facts = await self._brakes.facts(asking, address)
         setting, entries = await self.store.in_force(merchant, mode, now)
@@ -254,9 +255,7 @@ class BrakeService:
                 raise _wrong("an e-mail address has an @")
             return (await self._brakes.hashing(merchant, mode)).email(wanted.value)
         if wanted.kind is Kind.CUSTOMER:
-            if not is_id("cus", wanted.value):
-                raise _wrong("a customer is named by its id: cus_ and what follows")
-            return wanted.value
+            return _customer("/value", wanted.value)
         card = await self._forwarder.describe(merchant, mode, TokenId(wanted.value))
         if wanted.kind is Kind.TOKEN:
             return card.token
@@ -370,5 +369,16 @@ class Round:
         return ended
 
 
-def _wrong(why: str) -> Invalid:
-    return Invalid(FieldError("/value", "value_wrong", why))
+def _customer(field: str, given: str) -> str:
+    """Return a customer's id as it was given.
+
+    Raises:
+        Invalid: it has not the form of one.
+    """
+    if not is_id("cus", given):
+        raise _wrong("a customer is named by its id: cus_ and what follows", field)
+    return given
+
+
+def _wrong(why: str, field: str = "/value") -> Invalid:
+    return Invalid(FieldError(field, "value_wrong", why))

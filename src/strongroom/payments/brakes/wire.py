@@ -208,6 +208,8 @@ class TrialIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     token: TokenText
     customer_ip: CustomerIp | None = None
     customer_email: CustomerEmail | None = None
+    #: Which of your customers would pay (cus_…); where none is named, no entry of a customer holds.
+    customer: Annotated[str, Meta(min_length=1, max_length=40, pattern=NO_NUL)] | None = None
     #: Who would ask; without it, whoever asks this.
     key: Annotated[str, Meta(min_length=1, max_length=40, pattern=NO_NUL)] | None = None
 
