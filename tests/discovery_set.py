@@ -60,6 +60,8 @@ CARD_LINES: Final = {
     "exception": "ValueError: invalid literal: '{n}' (CreditCard.number)",
     "track 2": ";{n}=34121010000012300000?",
     "iso 8583": "DE002={n} DE004=000000001050",
+    "touching": "ERROR authorize failed: pan{n}",
+    "file's name": "GET /receipts/card{n}.pdf HTTP/1.1",
     "table": "| {n} | visa | 12/34 |",
     "yaml": "card:\n  number: '{n}'\n  holder: A B",
     "markdown": "* `{n}`: used by QA on 2026-11-20",

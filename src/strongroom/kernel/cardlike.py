@@ -108,10 +108,18 @@ _ESCAPE: Final = re.compile(
 _TRACK_TAIL: Final = re.compile(r"\^[^^\r\n\"]{0,26}\^[0-9A-Za-z ]*\??|[=D][0-9]{7,}\??")
 
 
-# The second look, at what the first let through: thirteen digits that do not begin inside a word. Hashes in
+# What a number may touch all the same: letters, with no digit on their other side.
+_LETTERS_MAX: Final = 40
+_BEFORE: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]+\Z")
+_BEHIND: Final = re.compile(r"[A-Za-z]{1,40}(?![0-9A-Za-z])")
+_HEXADECIMAL: Final = re.compile(r"[A-Fa-f]+")
+_IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{13,32}")
+
+
+# The second look, at what the first let through: thirteen digits that do not begin behind letters and digits. Hashes in
 # hexadecimal pass the first look one time in twelve, and would each cost the careful look's tens of microseconds.
-_BEGINS_APART: Final = re.compile(rb"(?<![0-9A-Za-z])[0-9](?:[ .+_\t-]{0,3}[0-9]){12}")
-#: With these a number may touch a word all the same (an escape, a stripe's `%B`), so only the careful look decides.
+_BEGINS_APART: Final = re.compile(rb"(?<![0-9A-Za-z])[A-Za-z]*[0-9](?:[ .+_\t-]{0,3}[0-9]){12}")
+#: With these a number may touch a word all the same (an escape), so only the careful look decides.
 _GLUE: Final = re.compile(rb"[%\\]")
 
 
@@ -153,6 +161,11 @@ class Detector:
 
     def redact(self, text: str) -> str:
         """Return the text with `REMOVED` in the place of every card number."""
+        while (left := self._without_found(text)) != text:
+            text = left  # what touched a number stands apart now
+        return text
+
+    def _without_found(self, text: str) -> str:
         pieces: list[str] = []
         done = 0
         for found in self.find(text):
@@ -170,8 +183,7 @@ class Detector:
         for run in _RUN.finditer(plain):
             groups = [group.span() for group in _GROUP.finditer(plain, *run.span())]
             for first in range(len(groups)):
-                start = groups[first][0]
-                if first == 0 and _touches_word_before(plain, start):
+                if first == 0 and _touches_word_before(plain, groups):
                     continue
                 yield from self._from_group(plain, groups, first)
 
@@ -214,17 +226,33 @@ def _is_word(character: str) -> bool:
     return character.isascii() and character.isalnum()
 
 
-def _touches_word_before(plain: str, start: int) -> bool:
-    if start == 0 or not _is_word(plain[start - 1]):
-        return False
-    # ISO/IEC 7813 track 1: `%B` stands right before the number.
-    return plain[max(0, start - 2) : start].upper() != "%B"
+def _touches_word_before(plain: str, groups: list[tuple[int, int]]) -> bool:
+    """Tell whether what a run of groups begins behind makes it a part of something else.
+
+    Letters do not (`pan4242…`, the `%B` of a magnetic stripe), but where groups may be those of a UUID.
+    """
+    start = groups[0][0]
+    letters = _BEFORE.search(plain, max(0, start - _LETTERS_MAX), start)
+    if letters is None:
+        return start > 0 and _is_word(plain[start - 1])
+    if len(groups) > 1 and _HEXADECIMAL.fullmatch(letters[0]):
+        return True
+    return _is_iban(plain[letters.start() : groups[0][1]])
 
 
 def _touches_word_after(plain: str, end: int) -> bool:
     if end == len(plain) or not _is_word(plain[end]):
         return False
-    return _TRACK_TAIL.match(plain, end) is None  # track 2 as chips give it: `D` before the expiry
+    # ISO/IEC 7813 track 2 as chips give it: `D` before the expiry.
+    return _TRACK_TAIL.match(plain, end) is None and _BEHIND.match(plain, end) is None
+
+
+def _is_iban(word: str) -> bool:
+    """Tell whether a word is an account number whose check digits hold (ISO 13616): of some countries all digits."""
+    if _IBAN.fullmatch(word) is None:
+        return False
+    country = "".join(str(int(letter, 36)) for letter in word[:2])
+    return int(word[4:] + country + word[2:4]) % 97 == 1  # ISO/IEC 7064, MOD 97-10
 
 
 _DETECTOR: Final = Detector(DEFAULT_TABLE)

@@ -79,6 +79,8 @@ def _written() -> Iterator[Decoy]:
     ):
         yield Decoy(f"groups with {name}", f"paid with {between.join(groups)}.".encode())
     yield Decoy("one word", f"paid with {NUMBER}.".encode())
+    yield Decoy("behind letters", f"receipts/card{NUMBER}.pdf".encode())
+    yield Decoy("between letters", f"CARD{NUMBER}END".encode())
     yield Decoy("American Express in groups", b"card: 3782 822463 10005", _AMEX)
     yield Decoy("a no-break space of Latin-1", b"card: " + b"\xa0".join(g.encode() for g in groups))
     yield Decoy("JSON", json.dumps({"card": {"number": NUMBER}}).encode())
