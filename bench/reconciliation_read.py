@@ -75,7 +75,7 @@ FORMS: Final[Mapping[str, tuple[Format, dict[str, str]]]] = {
             "Company Account": "Shop",
             "Merchant Account": "ShopAE",
             "Psp Reference": "WVD5F3ZKXQ4CCM82",
-            "Merchant Reference": "att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB",
+            "Merchant Reference": "att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB-sale",
             "Payment Method": "visa",
             "Creation Date": "2026-11-20 13:30:00",
             "TimeZone": "GST",

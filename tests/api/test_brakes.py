@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from paying import DECLINED, VISA, Shop, open_shop, simulating
 from polling import until
-from service import Service
+from service import Service, card
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import Role
@@ -199,6 +199,16 @@ async def test_a_card_is_one_whatever_token_it_has(shop: Shop) -> None:
     await brake(shop, rule(threshold=1))
     assert (await shop.pay(VISA)).status_code == 201
     assert (await shop.pay(VISA)).status_code == 402  # `pay` makes a token each time
+
+
+async def test_a_card_is_one_whatever_expiry_is_typed(shop: Shop) -> None:
+    await brake(shop, rule(threshold=2))
+    answers = []
+    for month in (1, 2, 3):
+        token = await shop.token(card={**card(VISA), "exp_month": month})
+        body = {"amount": 1_000, "currency": "AED", "token": token["id"], "confirm": True}
+        answers.append(await shop.gateway.post("/v1/payments", body))
+    assert statuses(answers) == [201, 201, 402]
 
 
 async def test_an_ipv6_household_is_one_address(shop: Shop) -> None:

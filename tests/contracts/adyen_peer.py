@@ -7,7 +7,7 @@ from typing import Any, Final
 from contracts.adyen_words import ADAPTER, notification, received, reference, reply
 from strongroom.payments.model import Attempt, Operation, Outcome
 from strongroom.payments.ports import Adapter, Command
-from strongroom.payments.processors.adyen.notices import reference_of
+from strongroom.payments.processors.adyen.references import reference_of
 from strongroom.vault import Forwarded
 
 KINDS: Final = {

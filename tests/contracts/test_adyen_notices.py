@@ -16,8 +16,8 @@ from strongroom.payments.processors.adyen.notices import (
     MEANINGS,
     UNASKED,
     concerns_payments,
-    reference_of,
 )
+from strongroom.payments.processors.adyen.references import reference_of
 
 OWN: Final = "QFQTPCQ8HXSKGK82"
 

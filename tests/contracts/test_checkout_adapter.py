@@ -357,6 +357,15 @@ def test_every_published_code_has_a_word() -> None:
     assert {code for code in DECLINES if code[0] in "234"} == set(CODES)
 
 
+#: What an issuer never approves, by Visa: its category 1, in Checkout.com's codes ("Visa response code categories").
+NEVER_APPROVED: Final = "20012 20014 20057 30004 30007 30015 30041 30043 30046 200R1 200R3".split()
+
+
+@pytest.mark.parametrize("code", NEVER_APPROVED)
+def test_what_visa_never_approves_is_not_tried_again(code: str) -> None:
+    assert ADVICE[DECLINES[code]] not in (Advice.LATER, Advice.OTHER_PROCESSOR)
+
+
 @pytest.mark.parametrize(
     ("code", "word", "advice"),
     [

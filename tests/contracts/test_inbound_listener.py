@@ -44,6 +44,8 @@ from strongroom.keys import Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.simulator.notices import signature
+from strongroom.telemetry.log import Log
+from strongroom.telemetry.sink import MemorySink
 from strongroom.webhooks.inbound import VERIFIERS, NoticeRejected
 from strongroom.webhooks.inbound import api as inbound_api
 from strongroom.webhooks.inbound.inbox import Inbox
@@ -163,6 +165,7 @@ async def ground(databases: Databases) -> AsyncIterator[Ground]:
             clock,
             restated=Restated(listener, keys),
             observer=Observer(),
+            log=Log(MemorySink(), clock=clock),
             on_kept=lambda: None,
         )
         yield Ground(inbox, await connect("simulator", SECRET), clock, Notebook(), connect)

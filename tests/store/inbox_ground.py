@@ -25,6 +25,8 @@ from strongroom.keys import Purpose
 from strongroom.keys.keyring import Keyring
 from strongroom.keys.store import PostgresDataKeyTable
 from strongroom.simulator.notices import signature
+from strongroom.telemetry.log import Log
+from strongroom.telemetry.sink import MemorySink
 from strongroom.webhooks.inbound import (
     VERIFIERS,
     KeptNotices,
@@ -47,6 +49,7 @@ class Observer:
 
     def __init__(self) -> None:
         self.counted: list[tuple[str, str]] = []
+        self.lines = MemorySink()
         self.woken = 0
 
     def noticed(self, scheme: str, outcome: str) -> None:
@@ -137,6 +140,7 @@ def inbox_over(database: Database, keys: Keyring, clock: Clock, seen: Observer) 
         clock,
         restated=Restated(database, keys),
         observer=seen,
+        log=Log(seen.lines, clock=clock),
         on_kept=seen.wake,
     )
 

@@ -111,7 +111,11 @@ async def test_a_notice_of_the_other_mode_is_refused(
     for mode, own, other in ((Mode.LIVE, live, test), (Mode.TEST, test, live)):
         _, connection = await connected(ground, scheme, mode)
         foreign = sent(ground, scheme, connection, make(**other))
+        alerts = ground.seen.lines.text().count('"webhooks.notice_not_believed"')
         assert await rejected(ground, foreign) == "mode_differs"
+        said = ground.seen.lines.text()
+        assert said.count('"webhooks.notice_not_believed"') == alerts + 1
+        assert '"outcome":"mode_differs"' in said
         assert await ground.kept(connection) == []
         await ground.inbox.receive(sent(ground, scheme, connection, make(**own)))
 

@@ -25,8 +25,8 @@ from strongroom.payments.processors.adyen.notices import (
     DISPUTES,
     MEANINGS,
     UNASKED,
-    reference_of,
 )
+from strongroom.payments.processors.adyen.references import reference_of
 from strongroom.payments.recovery import _is_older, _matches
 from strongroom.payments.wishes import start_authorization, start_capture, start_refund, start_void
 

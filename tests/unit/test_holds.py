@@ -32,6 +32,7 @@ from strongroom.payments.model import (
     Payment,
     Status,
 )
+from strongroom.payments.stored import Initiator, Stage, StoredCredential, StoredReason
 from strongroom.payments.wishes import (
     AMOUNT_MAX,
     start_authorization,
@@ -71,6 +72,19 @@ def raised(known: Loaded, outcome: Outcome = Outcome.APPROVED, amount: int = 500
 )
 def test_where_nobody_says_until_when_the_schemes_do(brand: str | None, seconds: int) -> None:
     assert POLICY.until(brand, NOW) == NOW + timedelta(seconds=seconds)
+
+
+def test_visa_holds_what_a_merchant_began_for_less_long() -> None:
+    for brand, by_merchant, ends in (
+        ("visa", True, timedelta(days=4, hours=18)),
+        ("visa", False, 7 * DAY),
+        ("mastercard", True, 7 * DAY),
+    ):
+        initiator = Initiator.MERCHANT if by_merchant else Initiator.CUSTOMER
+        stored = StoredCredential(initiator, StoredReason.RECURRING, Stage.LATER)
+        payment = loaded(brand=brand, stored_credential=stored).payment
+        told = POLICY.completed(payment, NOW, found(Outcome.APPROVED))
+        assert told.capture_before == NOW + ends
 
 
 def test_what_a_processor_says_counts_and_is_not_asked_for_twice() -> None:

@@ -184,6 +184,9 @@ def test_rows_of_stripe(row: dict[str, str], expected: dict[str, Any]) -> None:
     assert lines("stripe", row) == [replace(charged, **expected)]
 
 
+SALE: Final = "att_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
@@ -259,6 +262,16 @@ def test_rows_of_stripe(row: dict[str, str], expected: dict[str, Any]) -> None:
             },
         ),
         ({"TimeZone": "GST", "Creation Date": "2026-11-20 13:30:00"}, {}),
+        # As Adyen was told to call it: the attempt and its operation.
+        ({"Merchant Reference": f"{SALE}-sale"}, {"our_reference": SALE}),
+        (
+            {
+                "Merchant Reference": "order 1042",
+                "Modification Merchant Reference": f"{SALE}-capture",
+            },
+            {"our_reference": SALE},
+        ),
+        ({"Merchant Reference": f"{SALE}-gift"}, {"our_reference": f"{SALE}-gift"}),
         # A sum so small that the fees take more than all of it.
         (
             {"Gross Credit (GC)": "0.10", "Net Credit (NC)": "", "Net Debit (NC)": "0.25"},

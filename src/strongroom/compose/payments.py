@@ -297,6 +297,7 @@ def webhooks_state(process: Process, database: Database, keyring: Keyring) -> Ma
         site.clock,
         restated=Restated(database, keyring),
         observer=site.metrics.inbound,
+        log=site.log,
         on_kept=lambda: process.wake(NOTICE),
     )
     return {"inbox": inbox, "returns": Returns(database, site.clock)}

@@ -33,6 +33,8 @@ from strongroom.payments.wishes import start_capture, start_void
 _replace: Final = msgspec.structs.replace
 #: How long the schemes let a customer's online authorization be captured (Stripe's published windows, 2026).
 BRAND_DAYS: Final[Mapping[str, int]] = {"amex": 7, "discover": 7, "mastercard": 7, "visa": 7}
+#: Of what a merchant begins, Visa's five days are less by the time that clearing takes (as Stripe publishes it, 2026).
+VISA_BY_MERCHANT: Final = timedelta(days=4, hours=18)
 DEFAULT_SECONDS: Final = 432_000
 SOON_SECONDS: Final = 86_400
 #: How far ahead a capture may be scheduled: longer than any hold.
@@ -72,8 +74,13 @@ class HoldPolicy:
     soon_seconds: int = SOON_SECONDS
     on_expiry: OnExpiry = OnExpiry.CANCEL
 
-    def until(self, brand: str | None, since: datetime) -> datetime:
-        """Say until when a hold of that brand may be captured, where its processor does not say."""
+    def until(self, brand: str | None, since: datetime, *, by_merchant: bool = False) -> datetime:
+        """Say until when a hold of that brand may be captured, where its processor does not say.
+
+        `by_merchant`: it was asked for with a stored card while nobody was there.
+        """
+        if by_merchant and brand == "visa":
+            return since + VISA_BY_MERCHANT
         days = BRAND_DAYS.get(brand or "")
         return since + (
             timedelta(days=days) if days is not None else timedelta(seconds=self.default_seconds)
@@ -85,7 +92,10 @@ class HoldPolicy:
             return found
         if payment.capture_before is not None:
             return found
-        return replace(found, capture_before=self.until(payment.brand, since))
+        stored = payment.stored_credential
+        by_merchant = stored is not None and stored.by_merchant
+        ends = self.until(payment.brand, since, by_merchant=by_merchant)
+        return replace(found, capture_before=ends)
 
     def due_soon(self, payment: Payment) -> datetime | None:
         """Say when the merchant is to be told that the hold ends soon; None: it was told, or it does not end."""

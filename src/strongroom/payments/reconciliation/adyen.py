@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from strongroom.kernel.money import Money
+from strongroom.payments.processors.adyen.references import referred
 from strongroom.payments.reconciliation.model import Kind, Line
 from strongroom.payments.reconciliation.reading import Row
 
@@ -110,8 +111,9 @@ class AdyenReport:
             word=word,
             processor_reference=row.text("Modification Reference") or row.text("Psp Reference"),
             payment_reference=row.text("Psp Reference"),
-            our_reference=row.text("Modification Merchant Reference")
-            or row.text("Merchant Reference"),
+            our_reference=_ours(
+                row.text("Modification Merchant Reference") or row.text("Merchant Reference")
+            ),
             gross=gross,
             fee=fee,
             net=net,
@@ -120,6 +122,11 @@ class AdyenReport:
             booked_at=row.instant("Creation Date", offset=_zone(row)),
             batch=row.text("Batch Number"),
         )
+
+
+def _ours(reference: str | None) -> str | None:
+    """Return the attempt that a reference names; as it is where it is not one that we give."""
+    return None if reference is None else referred(reference)[0]
 
 
 def _net(row: Row, currency: str) -> int:

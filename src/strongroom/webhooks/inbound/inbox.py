@@ -17,6 +17,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import ConnectionId, MerchantId, NoticeId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import DataKeys
+from strongroom.telemetry.log import Log
 from strongroom.webhooks.inbound.errors import NoticeRejected
 from strongroom.webhooks.inbound.references import has_card_number
 from strongroom.webhooks.inbound.restated import Restated
@@ -76,6 +77,7 @@ class Inbox:
         *,
         restated: Restated,
         observer: InboxObserver,
+        log: Log,
         on_kept: Callable[[], None],
     ) -> None:
         self._sources = sources
@@ -84,6 +86,7 @@ class Inbox:
         self._clock = clock
         self._restated = restated
         self._observer = observer
+        self._log = log
         self._on_kept = on_kept
 
     async def receive(self, raw: RawNotice) -> Received:
@@ -150,6 +153,11 @@ class Inbox:
                 raise NoticeRejected("header_repeated")
             notice = verifier.verify(raw, source.secrets(now), now)
             if notice.mode not in (None, source.mode):
+                # Authentic, and of money that is none here or is real there: somebody has to hear of it.
+                fields = {"merchant_id": source.merchant, "mode": source.mode.value}
+                self._log.emit(
+                    "error", "webhooks.notice_not_believed", {**fields, "outcome": "mode_differs"}
+                )
                 raise NoticeRejected("mode_differs")
         except NoticeRejected as rejected:
             self._observer.noticed(verifier.scheme, rejected.reason)

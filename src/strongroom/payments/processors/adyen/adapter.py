@@ -22,11 +22,8 @@ from strongroom.payments.model import (
     ThreeDs,
 )
 from strongroom.payments.ports import Account, AnswerSurprising, Command, Report
-from strongroom.payments.processors.adyen.notices import (
-    concerns_payments,
-    reference_of,
-    report_of,
-)
+from strongroom.payments.processors.adyen.notices import concerns_payments, report_of
+from strongroom.payments.processors.adyen.references import reference_of
 from strongroom.payments.processors.adyen.results import payment_found
 from strongroom.payments.processors.adyen.wire import (
     CancelOut,

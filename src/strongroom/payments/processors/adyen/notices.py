@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from strongroom.kernel.ids import is_id
 from strongroom.kernel.mode import Mode
 from strongroom.payments.declines import DeclineCode
 from strongroom.payments.model import (
-    Attempt,
     Basis,
     DisputeStatus,
     DisputeTold,
@@ -23,28 +21,12 @@ from strongroom.payments.model import (
 )
 from strongroom.payments.ports import Report
 from strongroom.payments.processors.adyen.declines import declined
+from strongroom.payments.processors.adyen.references import referred
 from strongroom.payments.processors.adyen.wire import ItemIn, NotificationIn
 
 #: What a notification means for an attempt of an operation: (it succeeded, it did not).
 _Says = Callable[[ItemIn], Found]
 _Meaning = tuple[_Says | None, _Says | None]
-
-
-def reference_of(attempt: Attempt) -> str:
-    """Return what Adyen calls an attempt: its id and its operation, in the one member of ours that is signed.
-
-    Nothing else that the HMAC covers tells an authorization from a sale. Adyen sets a hyphen between several references
-    of one transaction.
-    """
-    return f"{attempt.attempt_id}-{attempt.operation.value}"
-
-
-def _referred(reference: str) -> tuple[str, Operation | None]:
-    """Return whose reference it is, and the operation that it was given to; None where it is not ours."""
-    attempt, _, word = reference.rpartition("-")
-    if not is_id("att", attempt) or word not in set(Operation):
-        return reference, None
-    return attempt, Operation(word)
 
 
 def _approved(item: ItemIn) -> Found:
@@ -172,7 +154,7 @@ def report_of(notification: NotificationIn) -> Report:
     """Say what a notification claims. Its kind is one that concerns payments."""
     (wrapped,) = notification.notification_items
     item = wrapped.item
-    reference, operation = _referred(item.merchant_reference)
+    reference, operation = referred(item.merchant_reference)
     says = None
     if operation is not None:
         meaning = MEANINGS.get(item.event_code, {}).get(operation, (None, None))

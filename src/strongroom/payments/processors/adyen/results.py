@@ -9,7 +9,7 @@ from strongroom.payments.declines import DeclineCode
 from strongroom.payments.model import Attempt, Basis, Check, Found, Outcome
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.processors.adyen.declines import decline_of, declined
-from strongroom.payments.processors.adyen.notices import reference_of
+from strongroom.payments.processors.adyen.references import reference_of
 from strongroom.payments.processors.adyen.wire import PaymentOut
 from strongroom.payments.stored import readable_id
 
