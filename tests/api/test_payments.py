@@ -357,7 +357,7 @@ async def test_connections_are_made_tested_rotated_and_disabled(
     shop = await open_shop(service, simulated, notices=False)
     path = f"/v1/connections/{shop.connection['id']}"
     tested = (await shop.gateway.post(f"{path}/test")).json()
-    assert (tested["reachable"], tested["passed"]) == (True, False)
+    assert (tested["reachable"], tested["passed"], tested["raw_cards"]) == (True, False, True)
     assert tested["missing"] == ["the account has no webhook: notices will not come"]
     wrong = await shop.gateway.post(
         f"{path}/rotate", {"credentials": {"api_key": "sim_sk_" + "x" * 40}}

@@ -240,6 +240,14 @@ def _say(expected: dict[str, Any], found: dict[str, Any]) -> None:
         if found[name] is not None:
             same = found[name] == expected[name]
             table.add_row(name, _yes(same), Text(found[name]))
+    if found["raw_cards"] is not None:
+        table.add_row("raw cards", _yes(found["raw_cards"]), "")
+    elif found["reachable"]:
+        table.add_row(
+            "raw cards",
+            "[yellow]?[/]",
+            "the processor tells that of a payment only: make a test payment",
+        )
     for each in found["missing"]:
         table.add_row("missing", _yes(False), Text(each))
     print_table(table)

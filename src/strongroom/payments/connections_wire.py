@@ -73,6 +73,8 @@ class ConnectionTestOut(msgspec.Struct, frozen=True):
     reachable: bool
     account: str | None
     mode: str | None
+    #: Whether card numbers may be sent; null where the processor tells that of a payment only.
+    raw_cards: bool | None
     #: What is wrong or missing, in sentences.
     missing: list[str]
     duration_ms: int
@@ -106,6 +108,7 @@ def tested_out(
         reachable=account is not None,
         account=None if account is None else account.account,
         mode=None if account is None else account.mode,
+        raw_cards=None if account is None else account.raw_cards,
         missing=[f"the processor did not answer: {reason}"]
         if account is None
         else list(account.missing),

@@ -225,6 +225,7 @@ CONNECTION_TEST: Final[dict[str, Any]] = {
     "reachable": True,
     "account": "acct_shop",
     "mode": "test",
+    "raw_cards": True,
     "missing": ["the account has no webhook: notices will not come"],
     "duration_ms": 104,
 }

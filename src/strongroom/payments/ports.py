@@ -75,6 +75,8 @@ class Account:
     account: str
     mode: str
     missing: Sequence[str]
+    #: Whether card numbers may be sent. None: the processor tells that of a payment only.
+    raw_cards: bool | None = None
 
 
 class AnswerSurprising(Exception):

@@ -185,7 +185,7 @@ class SimulatorAdapter:
             missing.append("the account may not send card numbers")
         if not account.webhook.configured:
             missing.append("the account has no webhook: notices will not come")
-        return Account(account.account, account.mode, missing)
+        return Account(account.account, account.mode, missing, account.raw_cards)
 
 
 def _authorization(command: Command) -> dict[str, Json]:
