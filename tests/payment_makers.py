@@ -47,9 +47,10 @@ def loaded(**more: Any) -> Loaded:
     return Loaded(payment(**more), (), ())
 
 
-def asking(now: datetime = NOW) -> Asking:
+def asking(now: datetime = NOW, **more: Any) -> Asking:
     attempt = AttemptId(new_id("att"))
-    return Asking(attempt, f"wish {attempt}", CONNECTION, now, now + timedelta(seconds=25))
+    ends_at = now + timedelta(seconds=25)
+    return Asking(attempt, f"wish {attempt}", CONNECTION, now, ends_at, **more)
 
 
 def found(outcome: Outcome, basis: Basis = Basis.ANSWER, **more: Any) -> Found:

@@ -25,6 +25,7 @@ from paying import DECLINED, VISA, WITH_CHALLENGE, simulating
 from polling import until
 from service import Service, Tenant, free_ports
 from strongroom.cli import main
+from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
 from strongroom.simulator import Simulated
 
@@ -274,6 +275,24 @@ async def test_a_payment_is_made_first_and_charged_or_called_off_later(till: Til
     )
     assert PAYMENT.fullmatch(quiet.out.strip())
     assert repeated.out == quiet.out
+
+
+async def test_the_browser_of_a_customer_is_handed_on(till: Till) -> None:
+    browser = ("--user-agent", "Mozilla/5.0 (of a till)", "--accept", "text/html")
+    made = await till.paid("--no-confirm", *browser)
+    await till.done("payment", "confirm", made["id"], *browser)
+    other = await till.paid(*browser)
+    rows = await till.service.look(
+        Domain.CORE,
+        "select browser ->> 'user_agent' as agent, browser ->> 'accept_header' as accept"
+        " from payments.attempt where payment_id = any($1)",
+        [made["id"], other["id"]],
+    )
+    told = [(row["agent"], row["accept"]) for row in rows]
+    assert told == [("Mozilla/5.0 (of a till)", "text/html")] * 2
+    for half in (browser[:2], browser[2:]):
+        ended = await till("payment", "confirm", made["id"], *half)
+        assert (ended.code, "are given together" in ended.plain) == (2, True), ended.plain
 
 
 async def test_every_filter_narrows(till: Till) -> None:

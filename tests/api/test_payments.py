@@ -250,6 +250,8 @@ async def test_a_public_keys_token_becomes_lasting_with_its_first_success(
     assert kept["expires_at"] is None
 
 
+#: What a merchant says of their customer's browser, at the least.
+BROWSER = {"user_agent": "Mozilla/5.0 (of a customer's own)", "accept_header": "*/*"}
 #: (what is wrong, status, code or pointer)
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"amount": 0, "capture_method": "manual"}, 422, "/capture_method"),
@@ -277,6 +279,16 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"return_url": "https://shop.example/\r\nSet-Cookie:x"}, 422, "/return_url"),
     ({"return_url": "https://shop.example/#there"}, 422, "/return_url"),
     ({"token": None}, 422, "/token"),
+    ({"customer_browser": {"user_agent": "Mozilla/5.0"}}, 422, "/customer_browser"),
+    ({"customer_browser": {**BROWSER, "user_agent": ""}}, 422, "/customer_browser/user_agent"),
+    ({"customer_browser": {**BROWSER, "user_agent": "M" * 2_049}}, 422, "/user_agent"),
+    ({"customer_browser": {**BROWSER, "accept_header": "*" * 2_049}}, 422, "/accept_header"),
+    ({"customer_browser": {**BROWSER, "user_agent": "nul\x00"}}, 422, "/user_agent"),
+    ({"customer_browser": {**BROWSER, "user_agent": "M\n"}}, 422, "/user_agent"),
+    ({"customer_browser": {**BROWSER, "accept_header": "*/*\x85"}}, 422, "/accept_header"),
+    ({"customer_browser": {**BROWSER, "user_agent": f"M {VISA}"}}, 422, "card_number_refused"),
+    ({"customer_browser": {**BROWSER, "details": {"language": "ar"}}}, 422, "/details"),
+    ({"customer_browser": {**BROWSER, "novelty": 1}}, 422, "field_unknown"),
 ]
 
 
@@ -291,6 +303,53 @@ async def test_what_is_wrong_is_named_and_nothing_is_asked(
     assert answer.status_code == status, answer.text
     assert said in answer.text
     assert len(await shop.simulated.control.journal(account=shop.account)) == before
+
+
+async def test_a_browser_is_kept_with_the_attempt_and_shown_to_nobody(shop: Shop) -> None:
+    """The longest that is taken is kept whole, and each attempt has its own."""
+    long = {"user_agent": '"' * 2_048, "accept_header": "*" * 2_048}
+    declined = await shop.pay(DECLINED, customer_browser=long)
+    assert declined.status_code == 402
+    payment, token = declined.json()["payment"]["id"], await shop.token()
+    path = f"/v1/payments/{payment}"
+    body = {"token": token["id"], "customer_browser": BROWSER}
+    charged = await shop.gateway.post(f"{path}/confirm", body)
+    assert charged.status_code == 200, charged.text
+    refunded = await shop.gateway.post(f"{path}/refunds", {})
+    assert refunded.status_code == 201, refunded.text
+    rows = await shop.service.look(
+        Domain.CORE,
+        "select browser::text from payments.attempt where payment_id = $1 order by attempt_id",
+        payment,
+    )
+    kept = [None if row["browser"] is None else json.loads(row["browser"]) for row in rows]
+    assert kept == [{**long, "details": None}, {**BROWSER, "details": None}, None]
+    answers = [
+        declined,
+        charged,
+        await shop.gateway.get(path),
+        await shop.gateway.get(f"{path}/attempts"),
+        await shop.gateway.get("/v1/events"),
+        await shop.gateway.get("/v1/audit/records"),
+    ]
+    for answer in answers:
+        assert "customer's own" not in answer.text
+        assert "browser" not in answer.text
+
+
+async def test_where_nobody_is_there_no_browser_is_kept(shop: Shop) -> None:
+    stored = {"initiator": "merchant", "reason": "recurring", "stage": "later"}
+    answer = await shop.pay(
+        customer_browser=BROWSER,
+        stored_credential={**stored, "scheme_transaction_id": "MCC12ABC34DEF"},
+    )
+    assert answer.status_code == 201, answer.text
+    (row,) = await shop.service.look(
+        Domain.CORE,
+        "select browser from payments.attempt where payment_id = $1",
+        answer.json()["id"],
+    )
+    assert row["browser"] is None
 
 
 async def test_payments_are_found_by_what_is_known_of_them(shop: Shop) -> None:

@@ -55,6 +55,17 @@ JUDGED: Final = {
 ADAPTER: Final = AdyenAdapter().bound(CONNECTION)
 
 
+#: The members of `browserInfo` that a script reads, as they are called here.
+DETAILS: Final = {
+    "language": "language",
+    "colorDepth": "color_depth",
+    "javaEnabled": "java_enabled",
+    "screenHeight": "screen_height",
+    "screenWidth": "screen_width",
+    "timeZoneOffset": "time_zone_offset",
+}
+
+
 @cache
 def vectors(name: str) -> Any:
     """Return a file of the published data."""
@@ -72,6 +83,17 @@ def complaints(path: str, status: str | None, body: object) -> list[str]:
     }
     validator = jsonschema.Draft202012Validator(schema)
     return [each.message for each in validator.iter_errors(body)]
+
+
+def published_browser() -> dict[str, Any]:
+    """Return the browser of Adyen's example, as a merchant says it here."""
+    example = vectors("checkout-v71-examples.json")["post-payments-card-3d-secure-2-web"]
+    told = example["browserInfo"]
+    return {
+        "user_agent": told["userAgent"],
+        "accept_header": told["acceptHeader"],
+        "details": {ours: told[theirs] for theirs, ours in DETAILS.items()},
+    }
 
 
 def attempt(operation: Operation, **more: Any) -> Attempt:

@@ -4,6 +4,7 @@
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from contracts.adyen_peer import AdyenPeer
@@ -12,11 +13,13 @@ from contracts.adyen_words import (
     ADAPTER,
     AUTHORIZATION,
     CONNECTION,
+    DETAILS,
     JUDGED,
     METHODS,
     asked,
     attempt,
     complaints,
+    published_browser,
     reference,
     reply,
     vectors,
@@ -24,11 +27,13 @@ from contracts.adyen_words import (
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
+from strongroom.payments.browsers import Browser
 from strongroom.payments.connections import ConnectionBook
 from strongroom.payments.model import Basis, Finding, Operation, Outcome
 from strongroom.payments.ports import AnswerSurprising
 from strongroom.payments.processors.adyen import AdyenAdapter
 from strongroom.payments.processors.adyen.adapter import OTHER_MINOR_UNIT
+from strongroom.payments.store import attempt_of
 from strongroom.vault import Slot, Template, TemplateRefused
 from strongroom.vault.destinations import Destinations
 from strongroom.vault.template import filled, slots_of
@@ -98,6 +103,35 @@ def test_only_a_sale_is_captured() -> None:
     assert (sale["captureDelayHours"], "additionalData" in sale) == (0, False)
     assert authorization["additionalData"] == {"manualCapture": "true"}
     assert "captureDelayHours" not in authorization
+
+
+@pytest.mark.parametrize("operation", [each for each in Operation if each.authorizes])
+def test_the_browser_is_told_of_as_the_published_example_does(operation: Operation) -> None:
+    """And as the description wants it. Where nothing was said of it, nothing is."""
+    example = vectors("checkout-v71-examples.json")["post-payments-card-3d-secure-2-web"]
+    browser = msgspec.convert(published_browser(), Browser)
+    body = sent(ADAPTER.template(asked(operation, browser=browser)))
+    assert (body["channel"], body["browserInfo"]) == ("Web", example["browserInfo"])
+    assert complaints(JUDGED["authorize"], None, body) == []
+    assert not {"channel", "browserInfo"} & sent(ADAPTER.template(asked(operation))).keys()
+
+
+def test_two_headers_alone_are_less_than_the_description_wants() -> None:
+    """They are sent: Adyen asks for them alone of apps. That a script's are missing is all that is said against it."""
+    body = sent(ADAPTER.template(asked(Operation.SALE, browser=Browser("Mozilla/5.0", "*/*"))))
+    assert body["browserInfo"] == {"userAgent": "Mozilla/5.0", "acceptHeader": "*/*"}
+    missing = [f"{name!r} is a required property" for name in sorted(DETAILS)]
+    assert sorted(complaints(JUDGED["authorize"], None, body)) == missing
+
+
+def test_a_replay_tells_the_same_of_the_browser() -> None:
+    """What was read back from the database is the same request as what was saved."""
+    browser = msgspec.convert(published_browser(), Browser)
+    command = asked(Operation.SALE, browser=browser, with_cvc=False)
+    kept = replace(command, attempt=attempt_of(msgspec.json.encode(command.attempt)))
+    first, again = (msgspec.json.encode(ADAPTER.template(c).body) for c in (command, kept))
+    assert first == again
+    assert browser.user_agent.encode() in first
 
 
 @pytest.mark.parametrize("currency", sorted(OTHER_MINOR_UNIT))

@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from adyen_shop import AdyenShop, adyen_ground, open_adyen_shop
 from contracts.adyen_stand_in import CHALLENGED, DECLINED, HOSTED, AdyenStandIn
+from contracts.adyen_words import DETAILS, published_browser
 from database import Server
 from polling import until
 from service import Service
@@ -116,6 +117,35 @@ async def test_an_answer_that_is_lost_is_found_by_the_same_key(ground: Ground) -
     name = await reference(shop, payment)
     assert [each for each in there.journal if each[1] == name] == [("authorize", name, 1_000)]
     assert (await shop.attempts(payment))[0]["basis"] == "replay"
+
+
+async def test_a_challenge_is_asked_for_with_the_customers_browser(ground: Ground) -> None:
+    """As Adyen describes it, and byte for byte the same where an answer that was lost is asked for again."""
+    shop, there = await open_adyen_shop(*ground), ground[1]
+    before = len(there.requests)
+    there.lost.append("authorize")
+    browser = published_browser()
+    answer = await shop.pay(CHALLENGED, customer_browser=browser, three_ds="challenge")
+    assert (answer.status_code, answer.json()["status"]) == (202, "processing"), answer.text
+    await shop.until_status(answer.json()["id"], "requires_action")
+    first, again = there.requests[before:]
+    assert first == again
+    assert (first[0], first[1]["channel"]) == ("authorize", "Web")
+    told = first[1]["browserInfo"]
+    assert told["userAgent"] == browser["user_agent"]
+    assert told["acceptHeader"] == browser["accept_header"]
+    assert {ours: told[theirs] for theirs, ours in DETAILS.items()} == browser["details"]
+    assert there.wrong == []
+
+
+async def test_a_browser_may_come_with_the_confirmation(ground: Ground) -> None:
+    shop, there = await open_adyen_shop(*ground), ground[1]
+    made = (await shop.pay(confirm=False, customer_browser=published_browser())).json()["id"]
+    browser = {**published_browser(), "user_agent": "Mozilla/5.0 (of the confirmation)"}
+    answer = await shop.gateway.post(f"/v1/payments/{made}/confirm", {"customer_browser": browser})
+    assert answer.status_code == 200, answer.text
+    assert there.requests[-1][1]["browserInfo"]["userAgent"] == browser["user_agent"]
+    assert there.wrong == []
 
 
 async def test_an_answer_that_is_lost_is_told_by_a_notice(ground: Ground) -> None:

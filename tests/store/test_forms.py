@@ -48,6 +48,22 @@ REFUSED = [
     ("payments.attempt", "outcome = 'maybe', basis = 'answer'", "attempt_outcome_check"),
     ("payments.attempt", "basis = 'answer'", "attempt_check"),
     ("payments.attempt", "releases = -1", "attempt_releases_check"),
+    ("payments.attempt", "browser = '{}'", "attempt_browser_check"),
+    (
+        "payments.attempt",
+        """browser = '{"user_agent": "Mozilla/5.0"}'""",
+        "attempt_browser_check",
+    ),
+    (
+        "payments.attempt",
+        "browser = jsonb_build_object('user_agent', repeat('M', 2049), 'accept_header', '*/*')",
+        "attempt_browser_check",
+    ),
+    (
+        "payments.attempt",
+        "browser = jsonb_build_object('user_agent', 'M', 'accept_header', '*', 'more', repeat('x', 10000))",
+        "attempt_browser_check",
+    ),
     ("payments.posting", "debit = 'elsewhere'", "posting_debit_check"),
     ("payments.posting", "credit = debit", "posting_check"),
     ("payments.posting", "amount = 0", "posting_amount_check"),

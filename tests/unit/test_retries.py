@@ -13,6 +13,7 @@ from payment_makers import CARD, MERCHANT, NOW, asking, payment
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.ids import AttemptId, ConnectionId
 from strongroom.kernel.mode import Mode
+from strongroom.payments.browsers import Browser
 from strongroom.payments.declines import Advice
 from strongroom.payments.model import (
     RETRY_CANCELED,
@@ -192,6 +193,7 @@ def test_no_scheme_is_ever_asked_more_often_than_it_allows(
     [
         ({"checks_policy": "avs_void cvc_mark"}, ThreeDs.AUTOMATIC, "avs_void cvc_mark"),
         ({"three_ds": ThreeDs.CHALLENGE}, ThreeDs.CHALLENGE, None),
+        ({"browser": Browser("of who was there once", "*/*")}, ThreeDs.AUTOMATIC, None),
         ({}, ThreeDs.AUTOMATIC, None),
     ],
 )
@@ -204,6 +206,7 @@ def test_a_try_asks_for_what_the_one_before_it_did(
     started = start_authorization(Loaded(known().payment, (before,), ()), CARD, asking)
     (made,) = [each for each in started.attempts if each.attempt_id == attempt]
     assert (made.wish, made.three_ds, made.checks_policy) == ("retry 2", three_ds, checks)
+    assert made.browser is None
 
 
 def test_a_soft_decline_is_one_of_money_that_was_asked_for() -> None:

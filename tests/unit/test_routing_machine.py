@@ -18,6 +18,7 @@ from payment_makers import CARD, NOW, found, loaded
 from strongroom.crypto.ids import new_id
 from strongroom.kernel.clock import SystemClock
 from strongroom.kernel.ids import AttemptId, ConnectionId
+from strongroom.payments.browsers import Browser
 from strongroom.payments.decisions import Asking, after
 from strongroom.payments.findings import settle, told_in_time
 from strongroom.payments.model import Attempt, Basis, Found, Loaded, Outcome
@@ -100,6 +101,7 @@ class Wish(RuleBasedStateMachine):
             self.now,
             self.now + LEASE,
             route=route,
+            browser=Browser(f"of wish {self.wishes}", "*/*"),
         )
         started = start_authorization(self.known, CARD, asking)
         self.saved(after(self.known, started))
@@ -211,6 +213,8 @@ class Wish(RuleBasedStateMachine):
             steps = sorted(attempts, key=lambda each: each.step)
             assert [each.step for each in steps] == list(range(1, len(steps) + 1))
             assert len(steps) <= PLAN.attempts_max
+            # The customer has the same browser, whichever processor is asked.
+            assert {each.browser for each in steps} == {Browser(f"of {steps[0].wish}", "*/*")}
             assert len({each.connection_id for each in steps}) == len(steps)
             for earlier, later in pairwise(steps):
                 assert earlier.basis is Basis.ANSWER

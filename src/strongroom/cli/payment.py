@@ -36,6 +36,12 @@ _CVC: Final = typer.Option(
     False, "--cvc", help="Read a CVC as the vault sealed it (cvc_…): a line, or a prompt."
 )
 _RETURN_URL: Final = typer.Option("", help="Where a customer comes back to from a challenge.")
+_USER_AGENT: Final = typer.Option(
+    "", help="Your customer's browser, as its header User-Agent said; with --accept."
+)
+_ACCEPT: Final = typer.Option(
+    "", help="What it takes, as its header Accept said; with --user-agent."
+)
 _QUIET: Final = typer.Option(False, "--quiet", "-q", help="Print the payment's id alone.")
 
 
@@ -103,6 +109,8 @@ def create(
     on_expiry: str = typer.Option(
         "", help="What nobody captured in time: cancel or leave it; with --manual."
     ),
+    user_agent: str = _USER_AGENT,
+    accept: str = _ACCEPT,
     idempotency_key: str = _IDEMPOTENCY,
     quiet: bool = _QUIET,
     url: str = URL,
@@ -127,6 +135,7 @@ def create(
             estimated=estimated,
             capture_at=moment_of(capture_at) if capture_at else "",
             on_expiry=on_expiry,
+            customer_browser=_browser(user_agent, accept),
         ),
     }
     with gateway(url, ca, key_file) as client:
@@ -143,6 +152,8 @@ def confirm(
     cvc: bool = _CVC,
     connection: str = _CONNECTION,
     return_url: str = _RETURN_URL,
+    user_agent: str = _USER_AGENT,
+    accept: str = _ACCEPT,
     idempotency_key: str = _IDEMPOTENCY,
     quiet: bool = _QUIET,
     url: str = URL,
@@ -153,7 +164,10 @@ def confirm(
     """Charge a payment: with the token that it has, or with another."""
     path = f"/v1/payments/{payment_id(payment)}/confirm"
     body: dict[str, Any] = _given(
-        token=_of("tok", token), connection=_of("con", connection), return_url=return_url
+        token=_of("tok", token),
+        connection=_of("con", connection),
+        return_url=return_url,
+        customer_browser=_browser(user_agent, accept),
     )
     with gateway(url, ca, key_file) as client:
         if cvc:
@@ -289,6 +303,13 @@ def _of(prefix: str, text: str) -> str:
 
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
+
+
+def _browser(user_agent: str, accept: str) -> dict[str, str] | None:
+    """Read what is said of the customer's browser."""
+    if bool(user_agent) is not bool(accept):
+        raise typer.BadParameter("--user-agent and --accept are given together")
+    return {"user_agent": user_agent, "accept_header": accept} if user_agent else None
 
 
 def _stored(text: str) -> dict[str, str] | None:

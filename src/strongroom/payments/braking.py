@@ -6,6 +6,8 @@ A refusal is a decline of ours (ADR-0021): payment, key and record are saved in 
 
 from dataclasses import replace
 
+import msgspec
+
 from strongroom.audit import NewRecord
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.events import EventType
@@ -15,6 +17,7 @@ from strongroom.payments.brakes.guard import NOTHING_HELD, Brakes, Guarded, Shop
 from strongroom.payments.brakes.guard import Asking as Braked
 from strongroom.payments.brakes.model import Tripped
 from strongroom.payments.brakes.refusing import refuse
+from strongroom.payments.browsers import Browser
 from strongroom.payments.changes import Changes
 from strongroom.payments.decisions import Asking, Card, Decided
 from strongroom.payments.model import Loaded, Payment, ThreeDs
@@ -105,9 +108,14 @@ class Braking:
 
 
 def braked(asking: Asking, guarded: Guarded, wanted: PaymentIn | ConfirmIn) -> Asking:
-    """Return the attempt to be as brakes want it: what is asked about 3-D Secure, and what failed checks come to."""
+    """Return the attempt to be as brakes want it: what is asked about 3-D Secure, and what failed checks come to.
+
+    The browser that a challenge would be shown in goes with it.
+    """
     three_ds = ThreeDs.CHALLENGE if guarded.verdict.challenge else ThreeDs(wanted.three_ds)
-    return replace(asking, three_ds=three_ds, checks_policy=guarded.checks_policy)
+    given = wanted.customer_browser
+    browser = None if given is None else msgspec.convert(given, Browser, from_attributes=True)
+    return replace(asking, three_ds=three_ds, checks_policy=guarded.checks_policy, browser=browser)
 
 
 class Made:

@@ -13,6 +13,7 @@ import msgspec
 
 from strongroom.kernel.events import EventType
 from strongroom.kernel.ids import AttemptId, ConnectionId, TokenId
+from strongroom.payments.browsers import Browser
 from strongroom.payments.model import (
     Attempt,
     Dispute,
@@ -59,6 +60,7 @@ class Asking:
     route: Route | None = None
     three_ds: ThreeDs = ThreeDs.AUTOMATIC
     checks_policy: str | None = None
+    browser: Browser | None = None
 
 
 @dataclass(frozen=True, slots=True)

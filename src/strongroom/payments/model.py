@@ -23,6 +23,7 @@ from strongroom.kernel.ids import (
     TokenId,
 )
 from strongroom.kernel.mode import Mode
+from strongroom.payments.browsers import Browser
 from strongroom.payments.route import Route
 from strongroom.payments.stored import StoredCredential
 
@@ -273,6 +274,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     three_ds: ThreeDs | None = None
     #: What is to become of an approval whose checks say no, as `avs_void cvc_mark`; never changes once it is saved.
     checks_policy: str | None = None
+    #: What is told of the customer's browser, where the merchant said it; never changes once it is saved.
+    browser: Browser | None = None
     created_at: datetime
     #: Until then it may still be on its way, or its answer be waited for.
     lease_until: datetime

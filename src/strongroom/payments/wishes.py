@@ -48,10 +48,12 @@ def start_authorization(loaded: Loaded, card: Card | None, asking: Asking) -> De
         raise Invalid(FieldError("/token", "field_missing", "a token is needed to confirm"))
     attempt = _attempt(payment, _beginning(payment), payment.amount, asking)
     stored = payment.stored_credential
+    nobody_there = stored is not None and stored.by_merchant
     attempt = _replace(
         attempt,
         initial_transaction_id=card.initial_transaction_id,
-        token_id=card.token if stored is not None and stored.by_merchant else None,
+        token_id=card.token if nobody_there else None,
+        browser=None if nobody_there else asking.browser,
     )
     asked = _replace(
         payment,

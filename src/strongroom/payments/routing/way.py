@@ -176,6 +176,7 @@ class GoingOn:
             # Whatever the brakes asked for holds at the next processor, too.
             before.three_ds or ThreeDs.AUTOMATIC,
             before.checks_policy,
+            before.browser,
         )
         try:
             both = fail_over(

@@ -11,6 +11,7 @@ import msgspec
 
 from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
+from strongroom.payments.browsers import Browser
 from strongroom.payments.model import (
     Attempt,
     Basis,
@@ -305,6 +306,8 @@ def _authorization(command: Command) -> dict[str, Json]:
     body: dict[str, Json] = {"paymentMethod": card, "returnUrl": command.return_url}
     if command.three_ds is ThreeDs.CHALLENGE:
         body["authenticationData"] = {"attemptAuthentication": "always"}
+    if command.attempt.browser is not None:
+        body |= {"channel": "Web", "browserInfo": _told_of(command.attempt.browser)}
     _say_stored(command, card, body)
     if command.attempt.operation is Operation.VERIFY:
         return body  # there is nothing to capture
@@ -317,6 +320,24 @@ def _authorization(command: Command) -> dict[str, Json]:
             more["authorisationType"] = "PreAuth"
         body["additionalData"] = more
     return body
+
+
+def _told_of(browser: Browser) -> dict[str, Json]:
+    """Say what is known of the customer's browser. Adyen's description asks for all of it on the web."""
+    told: dict[str, Json] = {
+        "userAgent": browser.user_agent,
+        "acceptHeader": browser.accept_header,
+    }
+    if (details := browser.details) is not None:
+        told |= {
+            "language": details.language,
+            "colorDepth": details.color_depth,
+            "javaEnabled": details.java_enabled,
+            "screenHeight": details.screen_height,
+            "screenWidth": details.screen_width,
+            "timeZoneOffset": details.time_zone_offset,
+        }
+    return told
 
 
 def _say_stored(command: Command, card: dict[str, Json], body: dict[str, Json]) -> None:
