@@ -82,6 +82,8 @@ def answered(command: Command, reply: Forwarded) -> Found:
         if attempt.operation.authorizes:
             return _accepted_known(attempt, decoded(_accepted, reply.body))
         return _acted_known(command, decoded(_acted, reply.body))
+    if reply.status < 300:  # noqa: PLR2004 - HTTP; what is published of these stands above
+        raise AnswerSurprising
     # A 5xx may have acted before it failed; whatever else it is, it is not published.
     return Found(Outcome.UNKNOWN, Basis.ANSWER, reason="processor_error")
 
