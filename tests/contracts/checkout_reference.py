@@ -45,6 +45,19 @@ PAYMENT_REQUEST: Final = _strict(
         name={"type": "string", "maxLength": 255},
         cvv={"type": "string", "pattern": "^[0-9]{3,4}$"},
         stored={"type": "boolean"},
+        # `Address` of `output/swagger.json`.
+        billing_address={
+            **_strict(
+                "",
+                address_line1={"type": "string", "maxLength": 200},
+                address_line2={"type": "string", "maxLength": 200},
+                city={"type": "string", "maxLength": 50},
+                state={"type": "string"},
+                zip={"type": "string", "maxLength": 50},
+                country={"type": "string", "minLength": 2, "maxLength": 2},
+            ),
+            "minProperties": 1,
+        },
     ),
     amount={**_AMOUNT, "minimum": 0},
     payment_type={

@@ -55,6 +55,10 @@ class CheckoutStandIn:
     journal: list[tuple[str, str, int]] = field(default_factory=list)
     #: Routes whose next answer is lost after it acted.
     lost: list[str] = field(default_factory=list)
+    #: What the issuer has as the holder's postal code: what it is compared with, where an address is sent.
+    postal_code: str = "W1T 4TJ"
+    #: Addresses that were sent, by our reference.
+    addresses: dict[str, dict[str, Any]] = field(default_factory=dict)
     _answers: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -121,7 +125,17 @@ class CheckoutStandIn:
         if tree["capture"]:
             held.status, held.sums["total_captured"] = "Captured", held.amount
         self.journal.append(("authorize", reference, held.amount))
-        return 201, {**PROCESSED, **ours, **sums, "balances": dict(held.sums)}
+        said = {**PROCESSED, **ours, **sums, "balances": dict(held.sums)}
+        return 201, {**said, "source": {**PROCESSED["source"], **self._compared(tree)}}
+
+    def _compared(self, tree: dict[str, Any]) -> dict[str, Any]:
+        """Page "AVS codes": D is a match, N none, S not supported. The address comes back, as it does there."""
+        address = tree["source"].get("billing_address")
+        if address is None:
+            return {"avs_check": "S"}
+        self.addresses[tree["reference"]] = address
+        letter = "D" if address.get("zip") == self.postal_code else "N"
+        return {"avs_check": letter, "billing_address": address}
 
     def _read(self, request: web.BaseRequest) -> tuple[int, Any]:
         parts = request.path.strip("/").split("/")

@@ -35,8 +35,10 @@ from strongroom.payments.processors.adyen import AdyenAdapter
 from strongroom.payments.processors.adyen.adapter import OTHER_MINOR_UNIT
 from strongroom.payments.store import attempt_of
 from strongroom.vault import Slot, Template, TemplateRefused
+from strongroom.vault.addresses import address_values
 from strongroom.vault.destinations import Destinations
 from strongroom.vault.template import filled, slots_of
+from strongroom.vault.wire import BillingAddress
 
 PEER: Final = AdyenPeer()
 CARD: Final = {
@@ -47,10 +49,10 @@ CARD: Final = {
 }
 
 
-def sent(template: Template) -> Any:
+def sent(template: Template, address: BillingAddress | None = None) -> Any:
     """Return the body as the vault sends it, after it took the template as it stands."""
     Destinations([ADAPTER.destination]).matched("adyen", Mode.TEST, template)
-    return filled(template.body, CARD)
+    return filled(template.body, {**CARD, **(address_values(address) if address else {})})
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -80,6 +82,37 @@ def test_the_card_stands_where_the_published_example_has_it() -> None:
     assert body["paymentMethod"].keys() == example["paymentMethod"].keys() - {"holderName"}
     assert body["paymentMethod"].items() <= example["paymentMethod"].items()
     assert body.keys() == example.keys() | {"captureDelayHours"}
+
+
+@pytest.mark.parametrize("operation", [each for each in Operation if each.authorizes])
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (None, None),
+        (BillingAddress("NL"), None),
+        (BillingAddress("NL", "Rokin 49", None, "Amsterdam"), None),
+        (BillingAddress("GB", "Rose Cottage", None, "London", None, "W1T 4TJ"), None),
+        (
+            BillingAddress("NL", "Rokin 49", None, "Amsterdam", "Noord-Holland", "1012 KK"),
+            {"street": "Rokin", "houseNumberOrName": "49", "city": "Amsterdam",
+             "postalCode": "1012 KK", "country": "NL"},
+        ),
+        (
+            BillingAddress("US", "1 Main St", None, "Albany", "NY", "12345-6789"),
+            {"street": "Main St", "houseNumberOrName": "1", "city": "Albany",
+             "postalCode": "12345", "country": "US", "stateOrProvince": "NY"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_holders_address_is_whole_as_adyen_describes_it_or_not_sent(
+    operation: Operation, address: BillingAddress | None, expected: dict[str, str] | None
+) -> None:
+    template = ADAPTER.template(asked(operation))
+    body = sent(template, address)
+    assert complaints("/payments", None, body) == []
+    assert body.get("billingAddress") == expected
+    assert {**body, "billingAddress": None} == {**sent(template), "billingAddress": None}
+    assert complaints("/payments", None, {**body, "billingAddress": {"country": "NL"}})
 
 
 @pytest.mark.parametrize("operation", list(Operation))

@@ -46,7 +46,9 @@ from strongroom.payments.model import (
 from strongroom.payments.processors.checkout.declines import DECLINES, declined
 from strongroom.payments.processors.checkout.requests import CURRENCIES_OF_TENS
 from strongroom.vault import TemplateRefused
+from strongroom.vault.addresses import address_values
 from strongroom.vault.template import filled, slots_of
+from strongroom.vault.wire import BillingAddress
 
 # --- requests ---------------------------------------------------------------------------------------
 
@@ -78,6 +80,34 @@ def test_requests_have_the_published_shape(
     if operation is Operation.CAPTURE:
         assert body["capture_type"] == ("Final" if releases else "NonFinal")
     assert ("amount" in body) is (operation is not Operation.VOID)
+
+
+@pytest.mark.parametrize("operation", [each for each in Operation if each.authorizes])
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        (None, None),
+        (BillingAddress("AE"), {"country": "AE"}),
+        (
+            BillingAddress("GB", "1 Harbour Street", "Flat 2", "London", "Greater London", "W1T 4TJ"),
+            {"address_line1": "1 Harbour Street", "city": "London", "state": "Greater London",
+             "zip": "W1T 4TJ", "country": "GB"},
+        ),
+        (BillingAddress("AE", "x" * 100, city="x" * 100, region="x" * 100, postal_code="x" * 16),
+         {"address_line1": "x" * 100, "state": "x" * 100, "zip": "x" * 16, "country": "AE"}),
+    ],
+)  # fmt: skip
+def test_the_holders_address_has_the_published_shape(
+    operation: Operation, address: BillingAddress | None, sent: dict[str, str] | None
+) -> None:
+    template = ADAPTER.template(asked(operation))
+    DESTINATIONS.matched("checkout", Mode.TEST, template)
+    body = filled(template.body, {**CARD, **(address_values(address) if address else {})})
+    jsonschema.Draft202012Validator(REQUESTS["authorize"][2]).validate(body)
+    assert isinstance(body, dict)
+    source = body["source"]
+    assert isinstance(source, dict)
+    assert source.get("billing_address") == sent
 
 
 @given(

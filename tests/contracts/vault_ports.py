@@ -41,6 +41,7 @@ from strongroom.vault import (
 from strongroom.vault.errors import CannotReadCard
 from strongroom.vault.outbox.ports import PAGE_ROWS_MAX
 from strongroom.vault.outbox.store import tell
+from strongroom.vault.wire import BillingAddress
 
 ORIGIN = Origin("00" * 32, None)
 TOLD_AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -100,6 +101,21 @@ class VaultPortsContract:
         assert sent.body.index(b'"reference"') < sent.body.index(b'"amount"')
         assert sent.json()["order"] == ["b", {"a": 1.5}, None]
         assert sent.headers["authorization"] == f"Bearer {API_KEY}"
+
+    async def test_the_holders_address_is_filled_in_by_the_vault(self, ports: Ports) -> None:
+        ground = ports.ground
+        billed = BillingAddress("AE", "1 Harbour Street", None, "Dubai", None, "12345")
+        for exp_month, address in ((3, None), (4, billed)):
+            token, _ = await ground.token(exp_month=exp_month, billing_address=address)
+            await ports.forwarder.forward(ground.call(authorize(address=True), token=token))
+        without, with_it = (sent.json()["card"] for sent in ground.peer.requests)
+        assert "billing_address" not in without
+        assert with_it["billing_address"] == {
+            "line1": "1 Harbour Street",
+            "city": "Dubai",
+            "zip": "12345",
+            "country": "AE",
+        }
 
     async def test_the_use_is_recorded_with_whose_wish_it_was(self, ports: Ports) -> None:
         ground = ports.ground

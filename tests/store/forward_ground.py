@@ -80,6 +80,11 @@ SIMULATOR: Final = Destination(
                 "/card/exp_month": Slot.CARD_EXP_MONTH,
                 "/card/exp_year": Slot.CARD_EXP_YEAR,
                 "/card/cvc": Slot.CARD_CVC,
+                "/card/billing_address/line1": Slot.ADDRESS_LINE1,
+                "/card/billing_address/city": Slot.ADDRESS_CITY,
+                "/card/billing_address/zip": Slot.ADDRESS_POSTAL_CODE,
+                "/card/billing_address/state": Slot.ADDRESS_REGION,
+                "/card/billing_address/country": Slot.ADDRESS_COUNTRY,
             },
             headers=frozenset({"idempotency-key"}),
         ),
@@ -116,13 +121,21 @@ FORMAL: Final = replace(
 FIND: Final = Template("find", "/v1/operations", {"reference": "att_1"})
 
 
-def authorize(*, cvc: bool = False, **more: Any) -> Template:
+def authorize(*, cvc: bool = False, address: bool = False, **more: Any) -> Template:
     """A template for an authorization."""
+    billed: Json = {
+        "line1": slot(Slot.ADDRESS_LINE1),
+        "city": slot(Slot.ADDRESS_CITY),
+        "zip": slot(Slot.ADDRESS_POSTAL_CODE),
+        "state": slot(Slot.ADDRESS_REGION),
+        "country": slot(Slot.ADDRESS_COUNTRY),
+    }
     card: dict[str, Json] = {
         "number": slot(Slot.CARD_NUMBER),
         "exp_month": slot(Slot.CARD_EXP_MONTH),
         "exp_year": slot(Slot.CARD_EXP_YEAR),
         **({"cvc": slot(Slot.CARD_CVC)} if cvc else {}),
+        **({"billing_address": billed} if address else {}),
     }
     return Template(
         "authorize",

@@ -23,9 +23,13 @@ from notice_makers import sha256_of
 from polling import until
 from service import Caller, Service, Tenant, running
 from strongroom.compose import payments as composed
+from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.kernel.mode import Mode
+from strongroom.payments.model import Found
+from strongroom.payments.ports import Command
 from strongroom.payments.processors.checkout import CheckoutAdapter
+from strongroom.vault import Forwarded
 
 VISA: Final = "4242424242424242"
 SECRET: Final = "signature-key-of-a-test"
@@ -51,8 +55,12 @@ class Shop:
     def gateway(self) -> Caller:
         return self.service.gateway(self.tenant.keys[Mode.TEST])
 
-    async def pay(self, number: str = VISA, **more: Any) -> httpx.Response:
-        token = await self.service.vault(self.tenant.keys[Mode.TEST]).token(number, None)
+    async def pay(
+        self, number: str = VISA, address: dict[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        beside = {} if address is None else {"billing_address": address}
+        vault = self.service.vault(self.tenant.keys[Mode.TEST])
+        token = await vault.token(number, None, **beside)
         body = {"amount": 1_000, "currency": "AED", "token": token["id"], "confirm": True}
         return await self.gateway.post("/v1/payments", {**body, "capture_method": "manual", **more})
 
@@ -168,6 +176,61 @@ async def test_an_answer_that_is_lost_is_found_by_our_reference(
     ours = {each["id"] for each in attempts}
     done = [each[0] for each in there.journal if each[1] in ours]
     assert done == [each["operation"] for each in attempts], "each once"
+
+
+@pytest.mark.parametrize(
+    ("postal_code", "found"),
+    [("W1T 4TJ", "match"), ("E1 6AN", "mismatch"), (None, "unavailable")],
+)
+async def test_what_the_issuer_says_of_the_address_stands_on_the_attempt(
+    shop: Shop,
+    ground: Ground,
+    monkeypatch: pytest.MonkeyPatch,
+    postal_code: str | None,
+    found: str,
+) -> None:
+    """And nothing of the address is in the gateway's hands, tables or log, though the answer had it."""
+    service, there = ground
+    line = f"90 Tottenham {new_id('req')[4:]} Road"
+    answered: list[bytes] = []
+    real = CheckoutAdapter.answer
+
+    def watched(self: CheckoutAdapter, command: Command, reply: Forwarded) -> Found:
+        answered.append(reply.body)
+        return real(self, command, reply)
+
+    monkeypatch.setattr(CheckoutAdapter, "answer", watched)
+    address = None
+    if postal_code is not None:
+        address = {"country": "GB", "line1": line, "city": "London", "postal_code": postal_code}
+    answer = await shop.pay(address=address)
+    assert (answer.status_code, answer.json()["status"]) == (201, "requires_capture"), answer.text
+    (attempt,) = await shop.attempts(answer.json()["id"])
+    assert attempt["avs_result"] == found
+    assert there.wrong == []
+    assert (attempt["id"] in there.addresses) is (address is not None)
+    if address is not None:
+        assert there.addresses[attempt["id"]]["address_line1"] == line
+    assert answered
+    kept = [str(row) for row in await everything(service)]
+    assert any(attempt["id"] in text for text in kept), "the look sees what is kept"
+    for text in (*map(bytes.decode, answered), *kept, service.log_text(), answer.text):
+        assert line not in text
+        assert "billing_address" not in text
+
+
+async def everything(service: Service) -> list[Any]:
+    """Every row of every table of the gateway's database."""
+    tables = await service.look(
+        Domain.CORE,
+        "select format('%I.%I', schemaname, tablename) as name from pg_tables"
+        " where schemaname not in ('pg_catalog', 'information_schema')",
+    )
+    rows: list[Any] = []
+    for table in tables:
+        found = await service.look(Domain.CORE, f"select x::text as row from {table['name']} x")
+        rows += [row["row"] for row in found]
+    return rows
 
 
 async def test_a_decline_and_a_challenge(shop: Shop) -> None:

@@ -32,8 +32,10 @@ from strongroom.payments.ports import AnswerSurprising, Command, Prepares, Repor
 from strongroom.payments.processors.stripe import DECLINES, StripeAdapter
 from strongroom.payments.processors.stripe.declines import read_decline
 from strongroom.vault import Slot, Template
+from strongroom.vault.addresses import address_values
 from strongroom.vault.destinations import Destinations, filled_headers
 from strongroom.vault.template import encoded, filled
+from strongroom.vault.wire import BillingAddress
 
 ADAPTER: Final = StripeAdapter()
 NOW: Final = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -73,12 +75,13 @@ def command(operation: Operation, *, capturable: int = 0, **more: Any) -> Comman
     )
 
 
-def judge(template: Template) -> dict[str, Any]:
+def judge(template: Template, address: BillingAddress | None = None) -> dict[str, Any]:
     """Send a template as the vault would, to the judge."""
     matched = Destinations([ADAPTER.destination]).matched("stripe", Mode.TEST, template)
     body = b""
     if matched.route.content_type:
-        body = encoded(filled(matched.body, CARD), matched.route.content_type)
+        values = {**CARD, **(address_values(address) if address else {})}
+        body = encoded(filled(matched.body, values), matched.route.content_type)
     return judged(matched.route.method, template.path, dict(template.query), body)
 
 
@@ -103,6 +106,28 @@ def test_a_card_is_prepared_with_its_code_and_a_key_of_its_own() -> None:
         "stripe-version": VERSION,
         "idempotency-key": f"{asked.attempt.attempt_id}-card",
     }
+
+
+@pytest.mark.parametrize("operation", [Operation.AUTHORIZE, Operation.SALE, Operation.VERIFY])
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        (BillingAddress("AE"), {"country": "AE"}),
+        (
+            BillingAddress("US", "1 Main St", "Apt 2", "Albany", "New York", "12345-6789"),
+            {"line1": "1 Main St", "city": "Albany", "state": "New York",
+             "postal_code": "12345-6789", "country": "US"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_holders_address_goes_into_the_prepared_card(
+    operation: Operation, address: BillingAddress, sent: dict[str, str]
+) -> None:
+    template = ADAPTER.prepare(command(operation, instrument=None))
+    assert template is not None
+    with_it = judge(template, address)
+    assert with_it.pop("billing_details") == {"address": sent}
+    assert with_it == judge(template), "without an address everything else is the same"
 
 
 def test_only_what_begins_a_payment_is_prepared() -> None:

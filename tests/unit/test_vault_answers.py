@@ -13,7 +13,7 @@ from strongroom.kernel.cardlike import REMOVED
 from strongroom.kernel.published import TEST_NUMBERS
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.telemetry.canary import decoys, needles
-from strongroom.vault.answers import Cleaner
+from strongroom.vault.answers import Cleaner, without_addresses
 
 VISA: Final = "4242424242424242"
 OTHER: Final = "5555555555554444"
@@ -109,3 +109,45 @@ def test_headers_are_cleaned() -> None:
 def test_it_is_fast() -> None:
     taken = min(timeit.repeat(lambda: cleaned(ORDINARY, VISA), number=100, repeat=5)) / 100
     assert taken < 0.001
+
+
+# --- addresses --------------------------------------------------------------------------------------
+
+BILLED: Final = {"address": {"line1": "1 Harbour Street", "postal_code": "12345"}, "name": None}
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        ({"id": "pm_1", "billing_details": BILLED, "card": {"last4": "4242"}},
+         {"id": "pm_1", "card": {"last4": "4242"}}),
+        ({"error": {"payment_method": {"billing_details": BILLED, "id": "pm_1"}}},
+         {"error": {"payment_method": {"id": "pm_1"}}}),
+        ({"source": {"billing_address": {"zip": "12345"}, "avs_check": "S"}, "approved": True},
+         {"source": {"avs_check": "S"}, "approved": True}),
+        ({"additionalData": {"billingAddress.street": "Harbour Street", "avsResult": "7 Both"}},
+         {"additionalData": {"avsResult": "7 Both"}}),
+        ([{"billingAddress": "1 Harbour Street"}, {"billing_address_check": "pass"}],
+         [{}, {"billing_address_check": "pass"}]),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_echoed_goes_by_the_names_of_members(answer: Any, left: Any) -> None:
+    assert json.loads(without_addresses(json.dumps(answer).encode())) == left
+
+
+def test_an_answer_that_names_no_address_is_the_same_object() -> None:
+    told = json.dumps({"checks": {"address_line1_check": "pass"}, "note": "1.10"}).encode()
+    for body in (ORDINARY, told, b"", b"\xff\x00"):
+        assert without_addresses(body) is body
+
+
+def test_of_what_names_an_address_and_is_no_json_nothing_is_left() -> None:
+    deep = b"[" * 100_000 + b'{"billing_details": 1}' + b"]" * 100_000
+    for body in (b'{"billing_details": {"line1"', b"<billing_address>1 Harbour Street", deep):
+        assert without_addresses(body) == b""
+
+
+def test_the_text_of_an_address_does_not_choose_what_is_taken_out() -> None:
+    """An address may be called as an answer is; what the answer says of itself stays."""
+    told = {"status": "succeeded", "billing_details": {"address": {"city": "succeeded"}}}
+    assert json.loads(without_addresses(json.dumps(told).encode())) == {"status": "succeeded"}

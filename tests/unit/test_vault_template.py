@@ -171,12 +171,44 @@ def test_every_slot_is_found_where_it_stands_and_filled(body: Json) -> None:
     for pointer, kind in places.items():
         assert pointed(body, pointer) == {"$slot": kind.value}
         assert pointed(full, pointer) == f"<{kind}>"
-    assert str(full).count("<card.") == len(places)
+    assert str(full).count("<card.") + str(full).count("<address") == len(places)
     assert (
         "$slot" not in re.sub(r"'[^']*\$slot[^']+'|'[^']+\$slot[^']*'", "", str(full))
         or places == {}
     )
     assert slots_of(full) == {} if places else full == body
+
+
+ADDRESSED: Final[Json] = {
+    "amount": 100,
+    "nothing": {},
+    "card": {
+        "number": slot(Slot.CARD_NUMBER),
+        "address": {"zip": slot(Slot.ADDRESS_POSTAL_CODE), "city": slot(Slot.ADDRESS_CITY)},
+    },
+    "billed": {"address": {"country": slot(Slot.ADDRESS_COUNTRY)}},
+    "list": [{"city": slot(Slot.ADDRESS_CITY)}, 1],
+}
+
+
+def test_what_is_optional_and_not_there_is_left_out_with_the_object_that_would_be_empty() -> None:
+    """What was empty before stays, and elements of a list keep their places."""
+    number: dict[Slot, str | int] = {Slot.CARD_NUMBER: "4242"}
+    assert filled(ADDRESSED, number) == {
+        "amount": 100,
+        "nothing": {},
+        "card": {"number": "4242"},
+        "list": [{}, 1],
+    }
+    assert filled(ADDRESSED, {**number, Slot.ADDRESS_CITY: "Dubai"}) == {
+        "amount": 100,
+        "nothing": {},
+        "card": {"number": "4242", "address": {"city": "Dubai"}},
+        "list": [{"city": "Dubai"}, 1],
+    }
+    assert filled({"a": slot(Slot.ADDRESS_CITY)}, {}) == {}
+    with pytest.raises(TemplateRefused):
+        filled(ADDRESSED, {Slot.ADDRESS_CITY: "Dubai"})
 
 
 @given(

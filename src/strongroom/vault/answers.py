@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes card data out of a processor's answer before it leaves the vault. Pure.
+"""Takes card data, and the holder's address, out of a processor's answer before it leaves the vault. Pure.
 
 Whatever looks like a card number goes (the detector), the number that was sent goes in whichever form it is echoed,
-and so does a security code that is echoed under its name.
+and so does a security code that is echoed under its name. An address goes by the names of members, never by its text:
+a text is chosen by whoever gave the address, and could be one that an answer is read by.
 """
 
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Any, Final, final
 
 import msgspec
 
@@ -31,6 +32,9 @@ _CODE: Final = re.compile(
 )
 #: What a base64 text has before and behind a number mixes into the characters at its ends (`telemetry.card_forms`).
 _BASE64_LEFT_OUT: Final = (0, 2, 3)
+#: `billing_details`, `billing_address`, `billingAddress`, `billingAddress.street`.
+_OF_ADDRESS: Final = re.compile(r"billing[_-]?(?:address|details)(?:\..*)?", re.IGNORECASE)
+_NAMES_ADDRESS: Final = re.compile(rb"billing[_-]?(?:address|details)", re.IGNORECASE)
 _IN_DECIMAL: Final = {code: str(code) for code in b"0123456789"}
 _SCRIPTS: Final = tuple(
     {code: zero + code - ord("0") for code in b"0123456789"} for zero in (0x0660, 0x06F0, 0xFF10)
@@ -70,6 +74,31 @@ class Cleaner:
         for needle in self._byte_needles:
             body = body.replace(needle, _REMOVED)
         return body
+
+
+def without_addresses(body: bytes) -> bytes:
+    """Return an answer without the members that hold a billing address; the same object where it names none.
+
+    Of one that names one and is no JSON nothing is left: no adapter could read it either.
+    """
+    if _NAMES_ADDRESS.search(body) is None:
+        return body
+    try:
+        return msgspec.json.encode(_without_addresses(msgspec.json.decode(body)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b""
+
+
+def _without_addresses(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {
+            name: _without_addresses(value)
+            for name, value in tree.items()
+            if _OF_ADDRESS.fullmatch(name) is None
+        }
+    if isinstance(tree, list):
+        return [_without_addresses(value) for value in tree]
+    return tree
 
 
 def _blank(escape: re.Match[bytes]) -> bytes:

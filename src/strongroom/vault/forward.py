@@ -18,8 +18,9 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import SYNTHETIC
+from strongroom.vault.addresses import OF_ADDRESS, opened_address
 from strongroom.vault.aliases import present_id
-from strongroom.vault.answers import Cleaner
+from strongroom.vault.answers import Cleaner, without_addresses
 from strongroom.vault.calls import (
     CVC_ABSENT,
     CVC_HELD,
@@ -138,9 +139,9 @@ class VaultForwarder:
         #  1. The connection is this merchant's, of this mode, and active; its credentials are opened with it.
         #  2. The template is a registered route, slots and all. What has slots has a card, and the other way round.
         #  3. Record that the card is used, and its CVC, and get what is sealed: one round trip, all or nothing.
-        #  4. Open the card and the CVC; fill the slots.
+        #  4. Open the card, the CVC and the holder's address; fill the slots.
         #  5. Send, once.
-        #  6. Drop everything, and take card data out of the answer.
+        #  6. Drop everything, and take card data and addresses out of the answer.
         if request.credentials == "next" and (request.token or request.cvc):
             raise TemplateRefused("credentials that are only tried go with no card")
         connection = await self._connections.open(
@@ -274,11 +275,11 @@ class VaultForwarder:
         }
         if code is not None:
             values[Slot.CARD_CVC] = code
+        scope = (request.mode, request.merchant, token)
+        values |= await opened_address(self._details, row, *scope)
         if row["cryptogram_sealed"] is not None:
             sealed = SealedDetail(CRYPTOGRAM, row["cryptogram_sealed"], row["cryptogram_version"])
-            values[Slot.CARD_CRYPTOGRAM] = await self._details.cryptogram(
-                sealed, request.mode, request.merchant, token
-            )
+            values[Slot.CARD_CRYPTOGRAM] = await self._details.cryptogram(sealed, *scope)
         return _Opened(values, number, code)
 
     async def _facts_of(self, request: Forward, token: TokenId) -> _Facts:
@@ -355,6 +356,7 @@ class VaultForwarder:
                 Slot.CARD_CRYPTOGRAM in matched.slots,
                 now,
                 records,
+                not matched.slots.isdisjoint(OF_ADDRESS),
             )
         )
         if row["verdict"] == "token_unknown":
@@ -374,7 +376,7 @@ class VaultForwarder:
         opened: _Opened,
         reply: Reply,
     ) -> Forwarded:
-        """Take card data out of an answer, and decide what becomes of the CVC, by the id that was used: (6)."""
+        """Take card and address out of an answer, and decide what becomes of the CVC, by the id that was used: (6)."""
         cvc_state = CVC_ABSENT if opened.cvc is None else CVC_USED
         if not isinstance(reply, Answered):
             use = None if token is None else _use_of(request, token)
@@ -389,7 +391,7 @@ class VaultForwarder:
             for name in sorted(matched.destination.answer_headers)
             if name in reply.headers
         }
-        body = clean.body(reply.body)
+        body = without_addresses(clean.body(reply.body))
         return Forwarded("answered", reply.status, headers, body, "", reply.seconds, cvc_state)
 
 

@@ -155,17 +155,19 @@ select w.n, f.token_id, f.brand, f.bin, f.last4, f.exp_month, f.exp_year, f.sing
   from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) with ordinality as w (m, md, token, at, n)
  cross join lateral vault.card_facts(w.m, w.md, w.token, w.at) as f;
 
--- name: use_card (merchants, modes, tokens, containers, cvcs, cryptograms, moments, record_ends, events, payloads, leaves, macs)
+-- name: use_card (merchants, modes, tokens, containers, cvcs, cryptograms, moments, record_ends, events, payloads, leaves, macs, addresses)
 -- `use_token`, for tokens that stand in the container whose rules were asked, and with their cryptograms (migration
--- 0025): one by one, in one transaction. The records of each end where `record_ends` says.
+-- 0025): one by one, in one transaction. The records of each end where `record_ends` says. Where an address is wanted
+-- it is given out too, once the use is recorded (migration 0066).
 select w.n, u.verdict, u.sealed_number, u.key_version, u.exp_month, u.exp_year, u.cryptogram_sealed,
-       u.cryptogram_version
+       u.cryptogram_version, b.sealed as address_sealed, b.key_version as address_version
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::timestamptz[],
-              $8::integer[], (0 || $8::integer[])[1:cardinality($8::integer[])])
-       with ordinality as w (m, md, token, container, cvc, cryptogram, at, last, before, n)
+              $8::integer[], (0 || $8::integer[])[1:cardinality($8::integer[])], $13::boolean[])
+       with ordinality as w (m, md, token, container, cvc, cryptogram, at, last, before, address, n)
  cross join lateral vault.use_card(w.m, w.md, w.token, w.container, w.cvc, w.cryptogram, w.at,
                                    ($9::text[])[w.before + 1:w.last], ($10::bytea[])[w.before + 1:w.last],
-                                   ($11::bytea[])[w.before + 1:w.last], ($12::bytea[])[w.before + 1:w.last]) as u;
+                                   ($11::bytea[])[w.before + 1:w.last], ($12::bytea[])[w.before + 1:w.last]) as u
+  left join lateral vault.address_of_use(w.m, w.md, w.token, w.address and u.verdict = 'used') as b on true;
 
 -- name: details_of_token (merchant, mode, token)
 -- What is sealed beside a number.

@@ -3,7 +3,8 @@
 
 In the place of a card's field stands a slot, `{"$slot": "card.number"}`, which is the whole value of a member of the
 body. Slots stand in bodies only: a path, a query and a header are text, and text is never filled. A body is the same
-tree whether it is sent as JSON or as a form.
+tree whether it is sent as JSON or as a form. What an optional slot has no value for is not in the body: its member is
+left out, and an object that would be empty then.
 """
 
 import enum
@@ -27,9 +28,15 @@ DEPTH_MAX: Final = 16
 class Slot(enum.StrEnum):
     """What the vault fills in. Number and code become text; month and year become whole numbers, the year in full.
 
-    For processors that want them as text there are `…_digits`: the month in two digits, the year in four.
+    For processors that want them as text there are `…_digits`: the month in two digits, the year in four. What is of
+    the holder's address is optional (`addresses` says what each becomes).
     """
 
+    ADDRESS_CITY = "address.city"
+    ADDRESS_COUNTRY = "address.country"
+    ADDRESS_LINE1 = "address.line1"
+    ADDRESS_POSTAL_CODE = "address.postal_code"
+    ADDRESS_REGION = "address.region"
     #: Of a network token; serves once.
     CARD_CRYPTOGRAM = "card.cryptogram"
     CARD_CVC = "card.cvc"
@@ -38,13 +45,25 @@ class Slot(enum.StrEnum):
     CARD_EXP_YEAR = "card.exp_year"
     CARD_EXP_YEAR_DIGITS = "card.exp_year_digits"
     CARD_NUMBER = "card.number"
+    #: The same address for processors that want house and street apart: all of it but the region, or nothing.
+    PARTED_CITY = "address_parted.city"
+    PARTED_COUNTRY = "address_parted.country"
+    PARTED_HOUSE = "address_parted.house"
+    PARTED_POSTAL_CODE = "address_parted.postal_code"
+    PARTED_REGION = "address_parted.region"
+    PARTED_STREET = "address_parted.street"
 
+
+#: Of a token without an address they take their members out of the body.
+OPTIONAL: Final = frozenset(slot for slot in Slot if slot.value.startswith("address"))
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 _FORM_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _encode: Final = msgspec.json.Encoder().encode
 _SLOTS: Final[Mapping[str, Slot]] = {slot.value: slot for slot in Slot}
+#: In the place of a member that is left out; told from other empty objects by its identity.
+_LEFT_OUT: Final[dict[str, Json]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +118,22 @@ def _slot_of(body: Mapping[str, Json]) -> Slot:
 
 
 def filled(body: Json, values: Mapping[Slot, str | int]) -> Json:
-    """Return the body with every slot filled. Check it with `slots_of` first.
+    """Return the body with every slot filled, or left out where it may be. Check it with `slots_of` first.
 
     Raises:
-        TemplateRefused: there is no value for a slot.
+        TemplateRefused: there is no value for a slot that needs one.
     """
     if isinstance(body, dict):
         if SLOT in body:
-            value = values.get(_slot_of(body))
-            if value is None:
+            kind = _slot_of(body)
+            if kind in values:
+                return values[kind]
+            if kind not in OPTIONAL:
                 raise TemplateRefused("there is no value for a slot")
-            return value
-        return {name: filled(value, values) for name, value in body.items()}
+            return _LEFT_OUT
+        tree = {name: filled(value, values) for name, value in body.items()}
+        there = {name: value for name, value in tree.items() if value is not _LEFT_OUT}
+        return there if there or not body else _LEFT_OUT
     if isinstance(body, list):
         return [filled(value, values) for value in body]
     return body

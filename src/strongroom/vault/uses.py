@@ -43,6 +43,8 @@ class CardUse(NamedTuple):
     cryptogram: bool
     now: datetime
     records: Sequence[NewRecord]
+    #: Whether the holder's sealed address is wanted with it.
+    address: bool = False
 
 
 class CardFactRows:
@@ -120,6 +122,7 @@ class UseRows:
                 [record.payload for record in records],
                 [record.leaf_hash for record in records],
                 [record.row_mac for record in records],
+                [row.address for row in ordered],
             )
         except LockTaken:
             if len(rows) == 1:

@@ -59,6 +59,12 @@ _CARD_SLOTS: Final = {
     "/paymentMethod/expiryMonth": Slot.CARD_EXP_MONTH_DIGITS,
     "/paymentMethod/expiryYear": Slot.CARD_EXP_YEAR_DIGITS,
     "/paymentMethod/cvc": Slot.CARD_CVC,
+    "/billingAddress/city": Slot.PARTED_CITY,
+    "/billingAddress/country": Slot.PARTED_COUNTRY,
+    "/billingAddress/houseNumberOrName": Slot.PARTED_HOUSE,
+    "/billingAddress/postalCode": Slot.PARTED_POSTAL_CODE,
+    "/billingAddress/stateOrProvince": Slot.PARTED_REGION,
+    "/billingAddress/street": Slot.PARTED_STREET,
 }
 _PAYMENTS: Final = f"/{API_VERSION}/payments"
 _PAYMENT: Final = _PAYMENTS + r"/[A-Z0-9]{16}"
@@ -303,7 +309,19 @@ def _authorization(command: Command) -> dict[str, Json]:
     }
     if command.with_cvc:
         card["cvc"] = slot(Slot.CARD_CVC)
-    body: dict[str, Json] = {"paymentMethod": card, "returnUrl": command.return_url}
+    body: dict[str, Json] = {
+        "paymentMethod": card,
+        # Adyen refuses one that lacks a part.
+        "billingAddress": {
+            "city": slot(Slot.PARTED_CITY),
+            "country": slot(Slot.PARTED_COUNTRY),
+            "houseNumberOrName": slot(Slot.PARTED_HOUSE),
+            "postalCode": slot(Slot.PARTED_POSTAL_CODE),
+            "stateOrProvince": slot(Slot.PARTED_REGION),
+            "street": slot(Slot.PARTED_STREET),
+        },
+        "returnUrl": command.return_url,
+    }
     if command.three_ds is ThreeDs.CHALLENGE:
         body["authenticationData"] = {"attemptAuthentication": "always"}
     if command.attempt.browser is not None:

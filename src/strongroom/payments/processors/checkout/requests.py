@@ -33,6 +33,11 @@ _CARD_SLOTS: Final = {
     "/source/expiry_month": Slot.CARD_EXP_MONTH,
     "/source/expiry_year": Slot.CARD_EXP_YEAR,
     "/source/cvv": Slot.CARD_CVC,
+    "/source/billing_address/address_line1": Slot.ADDRESS_LINE1,
+    "/source/billing_address/city": Slot.ADDRESS_CITY,
+    "/source/billing_address/country": Slot.ADDRESS_COUNTRY,
+    "/source/billing_address/state": Slot.ADDRESS_REGION,
+    "/source/billing_address/zip": Slot.ADDRESS_POSTAL_CODE,
 }
 DESTINATION: Final = Destination(
     processor=NAME,
@@ -116,6 +121,13 @@ def _authorization(command: Command) -> dict[str, Json]:
     }
     if command.with_cvc:
         source["cvv"] = slot(Slot.CARD_CVC)
+    source["billing_address"] = {
+        "address_line1": slot(Slot.ADDRESS_LINE1),
+        "city": slot(Slot.ADDRESS_CITY),
+        "country": slot(Slot.ADDRESS_COUNTRY),
+        "state": slot(Slot.ADDRESS_REGION),
+        "zip": slot(Slot.ADDRESS_POSTAL_CODE),
+    }
     body: dict[str, Json] = {
         "source": source,
         "amount": attempt.amount,

@@ -30,6 +30,11 @@ _CARD_SLOTS: Final = {
     "/card/exp_month": Slot.CARD_EXP_MONTH,
     "/card/exp_year": Slot.CARD_EXP_YEAR,
     "/card/cvc": Slot.CARD_CVC,
+    "/billing_details/address/city": Slot.ADDRESS_CITY,
+    "/billing_details/address/country": Slot.ADDRESS_COUNTRY,
+    "/billing_details/address/line1": Slot.ADDRESS_LINE1,
+    "/billing_details/address/postal_code": Slot.ADDRESS_POSTAL_CODE,
+    "/billing_details/address/state": Slot.ADDRESS_REGION,
 }
 _INTENTS: Final = "/v1/payment_intents"
 _INTENT: Final = _INTENTS + r"/pi_[A-Za-z0-9_]{1,200}"
@@ -109,6 +114,15 @@ class StripeAdapter:
         body: dict[str, Json] = {
             "type": "card",
             "card": card,
+            "billing_details": {
+                "address": {
+                    "city": slot(Slot.ADDRESS_CITY),
+                    "country": slot(Slot.ADDRESS_COUNTRY),
+                    "line1": slot(Slot.ADDRESS_LINE1),
+                    "postal_code": slot(Slot.ADDRESS_POSTAL_CODE),
+                    "state": slot(Slot.ADDRESS_REGION),
+                }
+            },
             "metadata": {ATTEMPT: attempt.attempt_id},
         }
         # A key of its own: the attempt's is for the call that moves money.
