@@ -158,7 +158,7 @@ select w.n, f.token_id, f.brand, f.bin, f.last4, f.exp_month, f.exp_year, f.sing
 -- name: use_card (merchants, modes, tokens, containers, cvcs, cryptograms, moments, record_ends, events, payloads, leaves, macs, addresses)
 -- `use_token`, for tokens that stand in the container whose rules were asked, and with their cryptograms (migration
 -- 0025): one by one, in one transaction. The records of each end where `record_ends` says. Where an address is wanted
--- it is given out too, once the use is recorded (migration 0066).
+-- it is given out too, once the use is recorded (migration 0067).
 select w.n, u.verdict, u.sealed_number, u.key_version, u.exp_month, u.exp_year, u.cryptogram_sealed,
        u.cryptogram_version, b.sealed as address_sealed, b.key_version as address_version
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::timestamptz[],
