@@ -245,11 +245,17 @@ select exists (select from vault.card_identity where merchant_id = $1 and mode =
     or exists (select from vault.token where merchant_id = $1 and mode = $2 and fingerprint_version = $3) as used;
 
 -- name: uses_of_card_keys (merchant, mode, most)
--- How many numbers are sealed under each version, of the newest so many tokens.
-select key_version as version, count(*) as rows
-  from (select key_version from vault.token where merchant_id = $1 and mode = $2
-         order by merchant_id desc, mode desc, token_id desc limit $3) t
- group by key_version;
+-- How many numbers are sealed under each version, of the newest so many tokens, by the first byte, which names the
+-- algorithm; and by which else of them is sealed what lies beside numbers, of as many rows.
+select t.key_version as version, t.algorithm, count(*) filter (where t.numbers) as rows
+  from ((select key_version, substr(sealed_number, 1, 1) as algorithm, true as numbers
+           from vault.token where merchant_id = $1 and mode = $2
+          order by merchant_id desc, mode desc, token_id desc limit $3)
+         union all
+        (select key_version, substr(sealed, 1, 1), false
+           from vault.token_detail where merchant_id = $1 and mode = $2
+          order by merchant_id desc, mode desc, token_id desc, field desc limit $3)) t
+ group by t.key_version, t.algorithm;
 
 -- name: uses_of_fingerprint_keys (merchant, mode, most)
 -- How many cards are known by each version's fingerprint, of so many.
