@@ -37,6 +37,9 @@ def test_a_merchants_key_is_rotated_and_listed(site: Installed) -> None:
     listed = run.done("keys", "list", "--json").json
     mine = {each["version"]: each["state"] for each in listed if each["merchant"] == merchant}
     assert mine == {1: "retiring", 2: "active"}
+    stored = [each["algorithms_in_use"] for each in listed if each["merchant"] == merchant]
+    assert stored == [[], []], "no card yet"
+    assert "A256CBC-HS512" in run.done("keys", "list").out
     roots = {each["name"] for each in listed if each["kind"] == "root"}
     assert roots == {"audit", "card", "credential", "identity", "webhook"}
     assert run.done("keys", "list", "--overdue").out == "no key is overdue\n"

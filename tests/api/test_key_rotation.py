@@ -47,6 +47,26 @@ async def test_a_person_rotates_and_the_vault_seals_anew(service: Service) -> No
     assert (uses["card", 1], uses["card", 2]) == (0, 1)
 
 
+async def test_the_inventory_says_what_stored_cards_are_sealed_with(service: Service) -> None:
+    tenant = await service.tenant()
+    await service.vault(tenant.keys[Mode.TEST]).token(VISA)
+    admin = at_vault(service, await service.member(tenant.merchant))
+
+    async def card() -> tuple[str, list[str], int]:
+        found = (await admin.get("/v1/keys/inventory")).json()["data"]
+        (key,) = [each for each in found if (each["name"], each["version"]) == ("card", 1)]
+        return key["algorithm"], key["algorithms_in_use"], key["uses"]
+
+    assert await card() == ("A256CBC-HS512", ["A256CBC-HS512"], 1)
+    begun = await admin.post("/v1/keys/reseal", {"name": "card", "algorithm": "A256GCM"})
+    assert begun.status_code == 200, begun.text
+
+    async def moved() -> bool:
+        return await card() == ("A256CBC-HS512", ["A256GCM"], 1)
+
+    await until(moved)
+
+
 async def test_two_people_destroy_and_nobody_before_its_time(service: Service) -> None:
     tenant = await service.tenant()
     await service.vault(tenant.keys[Mode.TEST]).token(VISA)

@@ -12,6 +12,7 @@ from store.rotation_ground import Ground, Process
 from strongroom.audit import Origin
 from strongroom.kernel.clock import SteppedClock
 from strongroom.keys.store import PostgresDataKeyTable
+from strongroom.telemetry.log import Log
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.erasure.driver import ErasureDriver
 from strongroom.vault.erasure.jobs import MerchantRows, RetentionHandler
@@ -124,5 +125,6 @@ def driver_of(process: Process, table: PostgresDataKeyTable | None = None) -> Er
         jobs=process.jobs,
         recorder=process.recorder,
         clock=process.clock,
+        log=Log(process.lines, clock=process.clock),
         key_backup_days=KEY_BACKUP_DAYS,
     )

@@ -101,6 +101,43 @@ async def test_a_key_that_seals_only_a_detail_is_in_use(ground: Ground) -> None:
     assert name
 
 
+async def found(ground: Ground, process: Process) -> list[str]:
+    """With what the inventory says that stored cards are sealed."""
+    (card,) = [
+        view
+        for view in await process.rotation.inventory(ground.merchant, ground.mode)
+        if view.row.name == KeyName.CARD
+    ]
+    return list(card.algorithms)
+
+
+async def test_the_inventory_says_what_stored_cards_are_sealed_with(ground: Ground) -> None:
+    """Whatever the setting is; and what lies beside them, too."""
+    process = await ground.process()
+    await token(ground, process, 1)
+    assert await found(ground, process) == ["A256CBC-HS512"]
+    begun = await process.rotation.reseal(ground.by, KeyName.CARD, algorithm=Algorithm.A256GCM)
+    await ground.done(process, begun.job_id)
+    assert process.rotation.algorithm is Algorithm.A256CBC_HS512
+    assert await found(ground, process) == ["A256GCM"]
+    for byte, other in ((1, "A256CBC-HS512"), (9, "unknown")):
+        await ground.look(
+            "update vault.token_detail set sealed = set_byte(sealed, 0, $2)"
+            " where merchant_id = $1 and field = 'holder'",
+            ground.merchant,
+            byte,
+        )
+        assert await found(ground, process) == sorted(["A256GCM", other])
+    await ground.fill(process, 2, 1)
+    assert await found(ground, process) == ["A256CBC-HS512", "A256GCM", "unknown"]
+    views = await process.rotation.inventory(ground.merchant, ground.mode)
+    assert {view.row.name: (view.uses, list(view.algorithms)) for view in views} == {
+        "card": (2, ["A256CBC-HS512", "A256GCM", "unknown"]),
+        "fingerprint": (0, []),
+        "idempotency": (None, []),
+    }
+
+
 async def test_details_move_to_another_algorithm(ground: Ground) -> None:
     before = await ground.process()
     name = await token(ground, before, 1)

@@ -2,7 +2,9 @@
 """Erasure on the real database: deleted rows, destroyed keys, and survivors that open; nothing else is destroyed."""
 
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -16,10 +18,10 @@ from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.errors import Invalid
 from strongroom.kernel.ids import TokenId
 from strongroom.kernel.mode import Mode
-from strongroom.keys import DataKeyDestroyed, KeyInUse, KeyName
+from strongroom.keys import DataKeyDestroyed, KeyName
 from strongroom.vault.erasure.driver import _OF_A_MERCHANT
 from strongroom.vault.erasure.errors import ErasureUnknown, NothingToErase
-from strongroom.vault.erasure.model import GATHERING, ErasureState, Scope
+from strongroom.vault.erasure.model import GATHERING, RESEAL_AGAIN, ErasureState, Scope
 from strongroom.vault.errors import MerchantErased, TokenUnknown
 from strongroom.vault.rotation.model import ROTATABLE
 
@@ -169,23 +171,71 @@ async def test_what_a_container_keeps_too_long_is_deleted(eraser: Eraser) -> Non
     assert await eraser.driver.begin_retention() == 1
 
 
+async def altered(eraser: Eraser, token: str) -> None:
+    """Change a byte of a sealed number; a second time, it is as it was."""
+    await eraser.ground.databases.run(
+        Domain.VAULT,
+        "update vault.token set sealed_number = set_byte(sealed_number, 20, 255 - get_byte(sealed_number, 20))"
+        f" where token_id = '{token}'",
+    )
+
+
+def alerts(eraser: Eraser) -> list[dict[str, Any]]:
+    lines = [msgspec.json.decode(line) for line in eraser.process.lines.lines]
+    return [line for line in lines if line["event_type"] == "vault.erasure.held"]
+
+
 async def test_a_survivor_that_does_not_move_keeps_its_key(eraser: Eraser) -> None:
     """An altered row cannot be sealed anew: its key is not destroyed, and the erasure says why it waits."""
     ground, process = eraser.ground, eraser.process
-    erased, altered = await ground.fill(process, 1, 2)
-    await ground.databases.run(
-        Domain.VAULT,
-        "update vault.token set sealed_number = set_byte(sealed_number, 20, 255 - get_byte(sealed_number, 20))"
-        f" where token_id = '{altered}'",
-    )
+    erased, kept = await ground.fill(process, 1, 2)
+    await altered(eraser, kept)
     made = await eraser.erasures.erase_token(eraser.caller, erased, at_once=True)
     await eraser.finish()
     waits = await eraser.erasures.read(ground.merchant, ground.mode, made.erasure_id)
-    assert (waits.state, waits.problem) == (ErasureState.ROTATING, KeyInUse.code)
-    await ground.delete(process, altered)  # somebody looked at it
+    assert (waits.state, waits.problem) == (ErasureState.ROTATING, "rows_unreadable")
+    (alert,) = alerts(eraser)
+    assert (alert["level"], alert["object_id"], alert["rows"]) == ("error", made.erasure_id, 1)
+    await ground.delete(process, kept)  # somebody looked at it
     await eraser.finish()
     ended = await eraser.erasures.read(ground.merchant, ground.mode, made.erasure_id)
     assert (ended.state, ended.problem) == (ErasureState.DESTROYED, None)
+
+
+async def test_what_does_not_open_is_sealed_anew_every_few_hours_and_no_more(
+    eraser: Eraser,
+) -> None:
+    """Each re-seal reads all of a merchant's cards, and is a job and two records."""
+    ground, process = eraser.ground, eraser.process
+    erased, kept, _ = await ground.fill(process, 1, 3)
+    await altered(eraser, kept)
+    made = await eraser.erasures.erase_token(eraser.caller, erased, at_once=True)
+    beginning = ground.clock.now()
+    while ground.clock.now() < beginning + RESEAL_AGAIN:
+        await eraser.finish()
+    assert (await eraser.actions()).count("vault.reseal.started") == 1
+    await eraser.finish()
+    assert (await eraser.actions()).count("vault.reseal.started") == 2, "perhaps it was mended"
+    assert len(alerts(eraser)) == 2
+    await altered(eraser, kept)  # from a backup, say
+    await process.rotation.reseal(ground.by, KeyName.CARD)  # does not wait for hours
+    await eraser.finish()
+    ended = await eraser.erasures.read(ground.merchant, ground.mode, made.erasure_id)
+    assert (ended.state, ended.problem) == (ErasureState.DESTROYED, None)
+    assert await ground.opened(process, kept) == number(2)
+
+
+async def test_what_was_mended_needs_nobody_to_begin_a_reseal(eraser: Eraser) -> None:
+    ground, process = eraser.ground, eraser.process
+    erased, kept = await ground.fill(process, 1, 2)
+    await altered(eraser, kept)
+    await eraser.erasures.erase_token(eraser.caller, erased, at_once=True)
+    await eraser.finish()
+    await altered(eraser, kept)
+    ground.clock.step(RESEAL_AGAIN)
+    await eraser.finish()
+    assert await eraser.states() == [(Scope.TOKEN, ErasureState.DESTROYED, 1)]
+    assert await ground.opened(process, kept) == number(2)
 
 
 async def test_two_drivers_do_it_once(eraser: Eraser) -> None:

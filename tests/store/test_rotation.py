@@ -432,6 +432,7 @@ async def test_credentials_of_connections_and_destinations_move_too(
         await process.rotation.destroy(ground.by, KeyName.CREDENTIALS, 1)
     job = await ground.done(process, rotated.job_id)
     assert job.result == {"resealed": 2, "unreadable": 0}
+    assert (job.total, job.done) == (2, 2)
     await process.rotation.destroy(ground.by, KeyName.CREDENTIALS, 1)
     new = (await process.keyring.current(ground.merchant, ground.mode, KeyName.CREDENTIALS)).sealer(
         Algorithm.A256CBC_HS512, "credential"

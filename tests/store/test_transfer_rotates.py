@@ -54,8 +54,8 @@ async def test_import_keys_and_pieces_move_and_the_old_version_is_destroyed(grou
     digest = await keys.digest_key(ground.merchant, ground.mode)
     rotated = await process.rotation.rotate(ground.by, KeyName.TRANSFER)
     assert (rotated.version, bool(rotated.job_id)) == (2, True)
-    assert await process.rotation.uses(ground.merchant, ground.mode, KeyName.TRANSFER) == {
-        1: len(made) + PIECES
+    assert await process.rotation.stored(ground.merchant, ground.mode, KeyName.TRANSFER) == {
+        1: (len(made) + PIECES, ["A256CBC-HS512"])
     }
     again = await keys.digest_key(ground.merchant, ground.mode)
     assert again.expose() == digest.expose(), (
@@ -64,8 +64,8 @@ async def test_import_keys_and_pieces_move_and_the_old_version_is_destroyed(grou
     job = await ground.done(process, rotated.job_id)
     assert job.state is JobState.DONE
     assert job.result == {"resealed": len(made) + PIECES, "unreadable": 0}
-    assert await process.rotation.uses(ground.merchant, ground.mode, KeyName.TRANSFER) == {
-        2: len(made) + PIECES
+    assert await process.rotation.stored(ground.merchant, ground.mode, KeyName.TRANSFER) == {
+        2: (len(made) + PIECES, ["A256CBC-HS512"])
     }
     after = await keys.opened(ground.merchant, ground.mode)
     assert [each.expose() for each in after.pgp] == [each.expose() for each in before.pgp]

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from strongroom.cli.diagnosis.encryption_keys import judged
+from strongroom.cli.keys import _algorithm
 from strongroom.crypto import Algorithm
 from strongroom.keys import DataKeyRow, KeyName, KeyState, Purpose, RootInfo
-from strongroom.vault.rotation.periods import Periods, algorithm_of_key
+from strongroom.vault.rotation.periods import Periods, algorithm_of_key, algorithm_stored
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
 PERIODS = Periods(sealing_days=365, signing_days=180, hashing_days=1_095, root_days=730)
@@ -76,3 +77,25 @@ def test_the_doctor_names_what_is_overdue_and_what_to_do() -> None:
 def test_the_inventory_says_what_a_key_is_used_with(name: str, algorithm: str) -> None:
     assert name in set(KeyName)
     assert algorithm_of_key(name, Algorithm.A256GCM) == algorithm
+
+
+@pytest.mark.parametrize(
+    ("found", "printed"),
+    [
+        (None, "A256CBC-HS512"),
+        ([], "A256CBC-HS512"),
+        (["A256CBC-HS512"], "A256CBC-HS512"),
+        (["A256GCM"], "A256CBC-HS512, stored: A256GCM"),
+        (["A256CBC-HS512", "A256GCM"], "A256CBC-HS512, stored: A256GCM"),
+    ],
+)
+def test_the_list_shows_what_is_stored_otherwise(found: list[str] | None, printed: str) -> None:
+    assert _algorithm({"algorithm": "A256CBC-HS512", "algorithms_in_use": found}) == printed
+
+
+@pytest.mark.parametrize(
+    ("sealed", "algorithm"),
+    [(b"\x01", "A256CBC-HS512"), (b"\x02", "A256GCM"), (b"\x03", "unknown"), (b"", "unknown")],
+)
+def test_the_first_byte_says_what_is_stored(sealed: bytes, algorithm: str) -> None:
+    assert algorithm_stored(sealed) == algorithm

@@ -74,6 +74,7 @@ def list_(
                 "version": each.version,
                 "state": each.state,
                 "algorithm": each.algorithm,
+                "algorithms_in_use": None if each.algorithms is None else list(each.algorithms),
                 "made_at": text(each.made_at),
                 "rotates_at": text(each.rotates_at),
                 "overdue": each.overdue,
@@ -341,12 +342,18 @@ def _table(found: list[dict[str, Any]]) -> Table:
             each["name"],
             str(each["version"] or ""),
             each["state"],
-            each["algorithm"],
+            _algorithm(each),
             each["made_at"][:10],
             f"[red]{due}[/]" if each["overdue"] else due,
             "" if each["uses"] is None else f"{each['uses']:,}",
         )
     return table
+
+
+def _algorithm(each: dict[str, Any]) -> str:
+    """Print what a key is used with, and what is found beside that in what it has sealed."""
+    others = [found for found in each["algorithms_in_use"] or () if found != each["algorithm"]]
+    return ", ".join([each["algorithm"], *(f"stored: {found}" for found in others)])
 
 
 def _with_keys(work: "Callable[[OperatorKeys], Awaitable[Result]]") -> "Result":

@@ -42,6 +42,7 @@ def erasures_of(
         jobs=work.jobs,
         recorder=recorder,
         clock=clock,
+        log=process.site.log,
         key_backup_days=days,
     )
     process.periodic(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys for the operators' commands: the inventory of both databases, rotation, destruction, and the roots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -40,7 +40,7 @@ from strongroom.keys.stores.file import FileKeyStore
 from strongroom.vault.canary import reseal_canary
 from strongroom.vault.rotation.model import ROTATABLE
 from strongroom.vault.rotation.periods import algorithm_of_key
-from strongroom.vault.rotation.service import By, KeyRotation
+from strongroom.vault.rotation.service import By, KeyRotation, Stored
 
 #: Whose roots wrap keys of which database, and which login may wrap them anew.
 _LOGINS: Final = {Domain.VAULT: Login.VAULT, Domain.CORE: Login.CONSOLE}
@@ -77,6 +77,8 @@ class ListedKey:
     overdue: bool
     #: How many values are sealed under a version that seals nothing new; None: it is current, or seals nothing.
     uses: int | None = None
+    #: What stored cards are found to be sealed with under a version of their key; None: it has no choice of algorithm.
+    algorithms: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,8 @@ class OperatorKeys:
         self._core = core
         self.rotation = rotation
 
-    async def inventory(self) -> Sequence[ListedKey]:
-        """Return every root and every version of every data key."""
+    async def inventory(self, *, counted: bool = True) -> Sequence[ListedKey]:
+        """Return every root and every version of every data key; `counted`: with what is found sealed under them."""
         now, periods = self._process.site.clock.now(), periods_of(self._process)
         found = []
         for root in await (await self._process.key_store()).describe():
@@ -119,6 +121,7 @@ class OperatorKeys:
                     due <= now,
                 )
             )
+        stored: dict[tuple[str, str], Mapping[int, Stored]] = {}
         for domain, part in self._parts.items():
             async for row in part.table.everybodys(_PURPOSES[domain]):
                 due_at = periods.rotates_at(row)
@@ -135,7 +138,8 @@ class OperatorKeys:
                         row.made_at,
                         due_at,
                         due_at is not None and due_at <= now,
-                        await self._uses(domain, row),
+                        await self._uses(domain, row) if counted else None,
+                        await self._algorithms(domain, row, stored) if counted else None,
                     )
                 )
         return found
@@ -151,8 +155,25 @@ class OperatorKeys:
             if ROTATING[name] is not Rotating.MOVES:
                 return None
             merchant, mode = MerchantId(row.merchant), Mode(row.mode)
-            return (await self.rotation.uses(merchant, mode, name)).get(row.version, 0)
+            found = (await self.rotation.stored(merchant, mode, name)).get(row.version)
+            return 0 if found is None else found.rows
         return None
+
+    async def _algorithms(
+        self,
+        domain: Domain,
+        row: DataKeyRow,
+        stored: dict[tuple[str, str], Mapping[int, Stored]],
+    ) -> Sequence[str] | None:
+        """Find what cards are sealed with under a version; each tenant's are looked at once (`stored`)."""
+        if domain is not Domain.VAULT or row.name != KeyName.CARD or not row.merchant:
+            return None
+        tenant = (row.merchant, row.mode)
+        if tenant not in stored:
+            merchant, mode = MerchantId(row.merchant), Mode(row.mode)
+            stored[tenant] = await self.rotation.stored(merchant, mode, KeyName.CARD)
+        found = stored[tenant].get(row.version)
+        return () if found is None else found.algorithms
 
     async def rotate(
         self, merchant: str, mode: Mode, name: str, rate: int | None, actor: str

@@ -21,7 +21,8 @@ async def cryptoperiods(here: Installation) -> list[Finding]:
         return []  # a secret is not there: `files.secret` says which
     try:
         keys = await composer.operator_keys()
-        return [judged([each.name for each in await keys.inventory() if each.overdue])]
+        found = await keys.inventory(counted=False)
+        return [judged([each.name for each in found if each.overdue])]
     except StrongroomError:
         return []
     finally:

@@ -22,8 +22,17 @@ from strongroom.keys import (
     KeyStillServes,
     WatchedKeys,
 )
+from strongroom.telemetry.log import Log
 from strongroom.vault.erasure import store
-from strongroom.vault.erasure.model import LOOK, Erasure, ErasureState, Scope
+from strongroom.vault.erasure.model import (
+    LOOK,
+    LOOK_HELD,
+    RESEAL_AGAIN,
+    UNREADABLE,
+    Erasure,
+    ErasureState,
+    Scope,
+)
 from strongroom.vault.erasure.store import QUERIES
 from strongroom.vault.erasure.wire import ErasureEvent, erasure_out
 from strongroom.vault.outbox.store import tell
@@ -58,6 +67,7 @@ class ErasureDriver:
         jobs: Jobs,
         recorder: Recorder,
         clock: Clock,
+        log: Log,
         key_backup_days: int,
     ) -> None:
         self._database = database
@@ -67,6 +77,7 @@ class ErasureDriver:
         self._jobs = jobs
         self._recorder = recorder
         self._clock = clock
+        self._log = log
         self._key_backups = timedelta(days=key_backup_days)
 
     async def advance(self) -> int:
@@ -104,7 +115,8 @@ class ErasureDriver:
     async def _step(self, erasure: Erasure) -> None:
         # To erase what was deleted:
         #  1. Rotate the card key, unless that was done since: from then on nothing is sealed under the old versions.
-        #  2. Let the re-seal move the survivors; where its job was ended, begin another.
+        #  2. Let the re-seal move the survivors; where its job was ended, begin another, but not at once where it left
+        #     what does not open: it would leave it again.
         #  3. Destroy each old version. The database looks whether anything is left under it, in that transaction.
         #  4. Say on which day the last backup of the key is gone.
         # A merchant has no survivors: (3) for every key at once.
@@ -128,16 +140,39 @@ class ErasureDriver:
         except KeyStillServes:
             await self._put_off(erasure, None)
         except KeyInUse:
-            await self._reseal(by)  # (2)
-            await self._put_off(erasure, KeyInUse.code)
+            await self._reseal(erasure, by)  # (2)
         else:
             await self._end(erasure)  # (4)
 
-    async def _reseal(self, by: By) -> None:
+    async def _reseal(self, erasure: Erasure, by: By) -> None:
+        """Wait for the re-seal that moves the survivors, or begin one."""
         async with self._database.transaction([by.merchant]) as tx:
             running = await tx.rows(QUERIES["open_reseals"], by.merchant, by.mode)
-        if not running:
-            await self._rotation.reseal(by, KeyName.CARD)
+            last = await tx.row(QUERIES["last_reseal"], by.merchant, by.mode, erasure.key_version)
+        if running:
+            await self._put_off(erasure, KeyInUse.code)
+            return
+        unreadable = 0 if last is None else last["unreadable"]
+        if last is not None and unreadable and self._clock.now() < last["ended_at"] + RESEAL_AGAIN:
+            if erasure.problem != UNREADABLE:
+                self._alert(erasure, last["job_id"], unreadable)
+            await self._put_off(erasure, UNREADABLE, LOOK_HELD)
+            return
+        await self._rotation.reseal(by, KeyName.CARD)
+        await self._put_off(erasure, KeyInUse.code)
+
+    def _alert(self, erasure: Erasure, job: str, unreadable: int) -> None:
+        """Say, once a re-seal, that an erasure does not go on before somebody has looked at what does not open."""
+        fields = {
+            "merchant_id": erasure.merchant_id,
+            "mode": erasure.mode.value,
+            "object_id": erasure.erasure_id,
+            "key_version": erasure.key_version,
+            "job": job,
+            "rows": unreadable,
+            "code": UNREADABLE,
+        }
+        self._log.emit("error", "vault.erasure.held", fields)
 
     async def _destroy_all(self, erasure: Erasure) -> None:
         """Destroy every key of a merchant in a mode; what is sealed under them does not open from here on."""
@@ -165,13 +200,13 @@ class ErasureDriver:
                     )
         await self._end(erasure)
 
-    async def _put_off(self, erasure: Erasure, problem: str | None) -> None:
+    async def _put_off(self, erasure: Erasure, problem: str | None, wait: timedelta = LOOK) -> None:
         async with self._database.transaction([erasure.merchant_id]) as tx:
             await store.move(
                 tx,
                 erasure,
                 ErasureState.ROTATING,
-                look_at=self._clock.now() + LOOK,
+                look_at=self._clock.now() + wait,
                 problem=problem,
             )
 

@@ -15,6 +15,12 @@ GATHERING: Final = timedelta(hours=24)
 MOVING: Final = timedelta(hours=1)
 #: Between two looks at an erasure that is under way.
 LOOK: Final = timedelta(seconds=30)
+#: Likewise, where a card does not open and so does not move: somebody has to look at it.
+LOOK_HELD: Final = timedelta(minutes=10)
+#: A re-seal that left what does not open is begun anew after so long: every one reads all cards of the merchant.
+RESEAL_AGAIN: Final = timedelta(hours=6)
+#: The problem of an erasure that waits because a card, or what lies beside one, does not open.
+UNREADABLE: Final = "rows_unreadable"
 
 
 class Scope(enum.StrEnum):

@@ -126,6 +126,14 @@ select job_id from vault.job
  where merchant_id = $1 and mode = $2 and kind = 'reseal' and params ->> 'name' = 'card'
    and state in ('waiting', 'running');
 
+-- name: last_reseal (merchant, mode, version)
+-- The last job that has moved a tenant's cards, all that open, to a newer version of the key than this.
+select job_id, ended_at, coalesce((result ->> 'unreadable')::bigint, 0) as unreadable from vault.job
+ where merchant_id = $1 and mode = $2 and kind = 'reseal' and params ->> 'name' = 'card' and state = 'done'
+   and (params ->> 'to')::integer > $3::integer
+ order by ended_at desc
+ limit 1;
+
 -- name: retentions_due (since)
 -- Containers whose tokens go after a time, and which were not looked at since.
 select c.merchant_id, c.mode, c.name, c.retention_days from vault.container c

@@ -57,7 +57,7 @@ class ErasureOut(msgspec.Struct, frozen=True):
     #: The day on which the last backup of the key is gone; expected until the key is destroyed.
     complete_at: str
     complete_at_is_final: bool
-    #: Why it waits longer than it should.
+    #: Why it waits longer than it should; `rows_unreadable`: a card does not open, and has to be mended or deleted.
     problem: str | None
 
 

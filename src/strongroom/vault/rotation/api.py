@@ -45,7 +45,7 @@ async def _by(request: _Request, state: State) -> By:
     summary="List keys",
     description=(
         "Every version of the keys that protect this merchant's cards and credentials in the vault, with what each is "
-        "for, when it is due to be rotated and how much is sealed under it; and the roots that wrap them."
+        "for, when it is due to be rotated, how much is sealed under it and with what; and the roots that wrap them."
     ),
     tags=["keys"],
     responses=answers(200, KeysOut, examples.KEYS, 401, 403, 429, 503),
@@ -167,6 +167,7 @@ def key_out(view: KeyView, periods: Periods, cards: Algorithm, now: datetime) ->
         version=row.version,
         state=row.state,
         algorithm=algorithm_of_key(row.name, cards),
+        algorithms_in_use=list(view.algorithms),
         made_at=rfc3339(row.made_at),
         rotates_at=None if rotates_at is None else rfc3339(rotates_at),
         overdue=rotates_at is not None and rotates_at <= now,
@@ -186,6 +187,7 @@ def root_out(root: RootInfo, periods: Periods, now: datetime) -> KeyOut:
         version=None,
         state="enabled" if root.enabled else "disabled",
         algorithm=root.algorithm,
+        algorithms_in_use=None,
         made_at=rfc3339(root.created),
         rotates_at=rfc3339(rotates_at),
         overdue=rotates_at <= now,

@@ -26,18 +26,21 @@ class SealedColumn:
     `page` (merchant, mode, after, limit, version, first byte of the algorithm) → id, part, key_version, sealed (null
     where it is as wanted), in the order of ids and parts; `after` is `id`, or `id part` where there are parts.
     `put` (merchant, mode, ids, parts, olds, news, version) → touched. `in_use` (merchant, mode, version) → used.
-    `part` is the place's field where a row says it.
+    `part` is the place's field where a row says it. `count` (merchant, mode, after, limit) → rows, last: an `after`.
     """
 
     key: KeyName
     page: Query
     put: Query
     in_use: Query
+    count: Query
     purpose: str
     #: The field of the place; empty: each row's own `part`.
     field: LiteralString
     #: No more than so many at once: of what is large.
     rows_max: int = 4_000
+    #: Of what can be very many rows: (merchant, mode, pages) → rows, about, by a sample of so many pages.
+    guess: Query | None = None
 
 
 TOKENS: Final = SealedColumn(
@@ -45,14 +48,17 @@ TOKENS: Final = SealedColumn(
     QUERIES["page_of_tokens"],
     QUERIES["reseal_tokens"],
     QUERIES["card_key_in_use"],
+    QUERIES["count_tokens"],
     CARD_PURPOSE,
     NUMBER_FIELD,
+    guess=QUERIES["guess_tokens"],
 )
 CONNECTIONS: Final = SealedColumn(
     KeyName.CREDENTIALS,
     QUERIES["page_of_connections"],
     QUERIES["reseal_connections"],
     QUERIES["credentials_key_in_use"],
+    QUERIES["count_connections"],
     CREDENTIAL_PURPOSE,
     "credentials",
 )
@@ -61,6 +67,7 @@ DESTINATIONS: Final = SealedColumn(
     QUERIES["page_of_destinations"],
     QUERIES["reseal_destinations"],
     QUERIES["destinations_key_in_use"],
+    QUERIES["count_destinations"],
     CREDENTIAL_PURPOSE,
     DESTINATION_FIELD,
 )
@@ -70,8 +77,10 @@ DETAILS: Final = SealedColumn(
     QUERIES["page_of_details"],
     QUERIES["reseal_details"],
     QUERIES["details_key_in_use"],
+    QUERIES["count_details"],
     CARD_PURPOSE,
     "",
+    guess=QUERIES["guess_details"],
 )
 #: The private parts of the pairs that other providers encrypt to.
 IMPORT_KEYS: Final = SealedColumn(
@@ -79,6 +88,7 @@ IMPORT_KEYS: Final = SealedColumn(
     QUERIES["page_of_import_keys"],
     QUERIES["reseal_import_keys"],
     QUERIES["import_keys_key_in_use"],
+    QUERIES["count_import_keys"],
     TRANSFER_PURPOSE,
     PRIVATE_FIELD,
 )
@@ -88,6 +98,7 @@ IMPORT_PIECES: Final = SealedColumn(
     QUERIES["page_of_import_pieces"],
     QUERIES["reseal_import_pieces"],
     QUERIES["import_pieces_key_in_use"],
+    QUERIES["count_import_pieces"],
     TRANSFER_PURPOSE,
     PIECE_FIELD,
     rows_max=8,

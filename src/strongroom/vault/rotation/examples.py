@@ -25,6 +25,7 @@ KEY: Final[dict[str, Any]] = {
     "version": 1,
     "state": "active",
     "algorithm": "A256CBC-HS512",
+    "algorithms_in_use": ["A256CBC-HS512"],
     "made_at": "2026-11-20T09:30:00.000000Z",
     "rotates_at": "2027-11-20T09:30:00.000000Z",
     "overdue": False,

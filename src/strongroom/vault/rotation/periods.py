@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from strongroom.crypto import Algorithm
+from strongroom.crypto import Algorithm, CannotOpen, algorithm_of
 from strongroom.keys import KEYRING_MAC, DataKeyRow, KeyName, KeyState, RootInfo
 
 #: Seals what lasts.
@@ -59,12 +59,21 @@ class Periods:
 
 
 def algorithm_of_key(name: str, cards: Algorithm) -> str:
-    """Return the algorithm that a data key is used with, for the inventory (PCI DSS 12.3.3).
+    """Return the algorithm that a data key is used with from now on, for the inventory (PCI DSS 12.3.3).
 
-    `cards` is what the settings seal card data with; everything else that is sealed has one algorithm.
+    `cards` is what the settings seal card data with; everything else that is sealed has one algorithm. What stored
+    cards are sealed with is another thing (`algorithm_stored`).
     """
     if name in _SIGNING:
         return "Ed25519"
     if name == KeyName.CARD:
         return cards.value
     return Algorithm.A256CBC_HS512.value if name in _SEALING else "HMAC-SHA-256"
+
+
+def algorithm_stored(sealed: bytes) -> str:
+    """Return the algorithm that a sealed value's first byte names; `unknown` where it was altered."""
+    try:
+        return algorithm_of(sealed).value
+    except CannotOpen:
+        return "unknown"

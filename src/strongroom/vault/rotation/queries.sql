@@ -131,10 +131,76 @@ delete from vault.card_identity i
    and not exists (select from vault.token t
                     where t.merchant_id = u.m and t.mode = u.mode and t.token_id = u.token);
 
--- name: count_tokens (merchant, mode, most)
--- How many tokens a tenant has, at most so many.
-select count(*) as rows
-  from (select from vault.token where merchant_id = $1 and mode = $2 limit $3) t;
+-- name: count_tokens (merchant, mode, after, limit)
+-- How many tokens come next by their ids, at most so many, and the last of them.
+with slice as (
+    select token_id from vault.token
+     where merchant_id = $1 and mode = $2 and token_id > $3
+     order by token_id
+     limit $4)
+select count(*) as rows, (select token_id from slice order by token_id desc limit 1) as last from slice;
+
+-- name: count_details (merchant, mode, after, limit)
+-- How many rows beside numbers, likewise.
+with slice as (
+    select token_id, field from vault.token_detail
+     where merchant_id = $1 and mode = $2 and token_id >= split_part($3, ' ', 1)
+       and (token_id > split_part($3, ' ', 1) or field > split_part($3, ' ', 2))
+     order by token_id, field
+     limit $4)
+select count(*) as rows, (select token_id || ' ' || field from slice order by token_id desc, field desc limit 1) as last from slice;
+
+-- name: count_connections (merchant, mode, after, limit)
+-- Likewise.
+with slice as (
+    select connection_id from vault.connection
+     where merchant_id = $1 and mode = $2 and connection_id > $3
+     order by connection_id
+     limit $4)
+select count(*) as rows, (select connection_id from slice order by connection_id desc limit 1) as last from slice;
+
+-- name: count_destinations (merchant, mode, after, limit)
+-- Likewise.
+with slice as (
+    select destination_id from vault.destination
+     where merchant_id = $1 and mode = $2 and destination_id > $3
+     order by destination_id
+     limit $4)
+select count(*) as rows, (select destination_id from slice order by destination_id desc limit 1) as last from slice;
+
+-- name: count_import_keys (merchant, mode, after, limit)
+-- Likewise.
+with slice as (
+    select key_id from vault.import_key
+     where merchant_id = $1 and mode = $2 and key_id > $3
+     order by key_id
+     limit $4)
+select count(*) as rows, (select key_id from slice order by key_id desc limit 1) as last from slice;
+
+-- name: count_import_pieces (merchant, mode, after, limit)
+-- Likewise.
+with slice as (
+    select import_id, begins from vault.import_piece
+     where merchant_id = $1 and mode = $2 and (import_id, begins) > (split_part($3, '.', 1), coalesce(nullif(split_part($3, '.', 2), ''), '-1')::bigint)
+     order by import_id, begins
+     limit $4)
+select count(*) as rows, (select import_id || '.' || begins from slice order by import_id desc, begins desc limit 1) as last from slice;
+
+-- name: guess_tokens (merchant, mode, pages)
+-- About how many tokens a tenant has, by so many pages of the table, at random.
+select round(t.found * 100 / share.percent)::bigint as rows
+  from (select least(100, 100.0 * $3::integer * current_setting('block_size')::integer
+                          / greatest(pg_relation_size('vault.token'), 1)) as percent) share,
+       lateral (select count(*) as found from vault.token tablesample system (share.percent)
+                 where merchant_id = $1 and mode = $2) t;
+
+-- name: guess_details (merchant, mode, pages)
+-- Likewise, of what is beside numbers.
+select round(t.found * 100 / share.percent)::bigint as rows
+  from (select least(100, 100.0 * $3::integer * current_setting('block_size')::integer
+                          / greatest(pg_relation_size('vault.token_detail'), 1)) as percent) share,
+       lateral (select count(*) as found from vault.token_detail tablesample system (share.percent)
+                 where merchant_id = $1 and mode = $2) t;
 
 -- name: lock_key (what)
 -- One change of a key at a time.
@@ -179,11 +245,17 @@ select exists (select from vault.card_identity where merchant_id = $1 and mode =
     or exists (select from vault.token where merchant_id = $1 and mode = $2 and fingerprint_version = $3) as used;
 
 -- name: uses_of_card_keys (merchant, mode, most)
--- How many numbers are sealed under each version, of the newest so many tokens.
-select key_version as version, count(*) as rows
-  from (select key_version from vault.token where merchant_id = $1 and mode = $2
-         order by merchant_id desc, mode desc, token_id desc limit $3) t
- group by key_version;
+-- How many numbers are sealed under each version, of the newest so many tokens, by the first byte, which names the
+-- algorithm; and by which else of them is sealed what lies beside numbers, of as many rows.
+select t.key_version as version, t.algorithm, count(*) filter (where t.numbers) as rows
+  from ((select key_version, substr(sealed_number, 1, 1) as algorithm, true as numbers
+           from vault.token where merchant_id = $1 and mode = $2
+          order by merchant_id desc, mode desc, token_id desc limit $3)
+         union all
+        (select key_version, substr(sealed, 1, 1), false
+           from vault.token_detail where merchant_id = $1 and mode = $2
+          order by merchant_id desc, mode desc, token_id desc, field desc limit $3)) t
+ group by t.key_version, t.algorithm;
 
 -- name: uses_of_fingerprint_keys (merchant, mode, most)
 -- How many cards are known by each version's fingerprint, of so many.

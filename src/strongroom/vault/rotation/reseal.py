@@ -18,12 +18,12 @@ from strongroom.kernel.errors import Unavailable
 from strongroom.keys import ACTIVATION, DataKey, KeyName, KeysBroken, WatchedKeys
 from strongroom.vault.rotation.anew import CHUNK, Anew, Resealed, SealedRow
 from strongroom.vault.rotation.columns import QUERIES, TOKENS, SealedColumn
+from strongroom.vault.rotation.counting import total_of
 from strongroom.vault.rotation.model import SETTLING
 from strongroom.vault.work.model import Facts, Job, JobKind, JobState, Step
 from strongroom.vault.work.pace import batch
 
 PAGE_ROWS: Final = 4_000
-COUNTED_MAX: Final = 2_000_000
 
 
 class NotRotatedHere(Unavailable):
@@ -38,7 +38,8 @@ class Looked(NamedTuple):
     rows: int
     limit: int
     unread: int
-    total: int | None
+    #: How many there are in all, as they were counted.
+    total: int
     facts: Facts
 
 
@@ -77,7 +78,7 @@ class ResealHandler:
         column = columns[at]
         algorithm = Algorithm(str(job.params["algorithm"]))
         limit = min(batch(job, self._page_rows), column.rows_max)
-        total = await _total(tx, job) if job.total is None else None
+        total = await total_of(tx, job, columns) if job.total is None else job.total
         rows = await tx.rows(
             column.page,
             job.merchant_id,
@@ -95,6 +96,7 @@ class ResealHandler:
 
         touched, unread = await _pipelined(anew, wanted, put)
         return self._stepped(
+            job,
             current,
             f"{at}:{rows[-1]['id']} {rows[-1]['part']}".rstrip() if rows else job.cursor or "0:",
             Looked(len(rows), limit, unread, total, _facts(job, touched, unread)),
@@ -133,18 +135,27 @@ class ResealHandler:
         return key
 
     def _stepped(
-        self, current: DataKey, cursor: str, looked: Looked, *, following: str | None = None
+        self,
+        job: Job,
+        current: DataKey,
+        cursor: str,
+        looked: Looked,
+        *,
+        following: str | None = None,
     ) -> Step:
         """Go on behind a page. A short one is a column's last, once nobody seals under the version before any more."""
         more = looked.rows == looked.limit
         settled = _since(current, SETTLING) <= self._clock.now()
         ends = not more and settled
+        ended = ends and following is None
+        rows = job.done + job.refused + looked.rows
         return Step(
             following if ends and following is not None else cursor,
             done=looked.rows - looked.unread,
             refused=looked.unread,
-            total=looked.total,
-            ended=ends and following is None,
+            # What was deleted or added since it was counted, or guessed wrong, comes out in the end.
+            total=rows if ended else max(looked.total, rows),
+            ended=ended,
             wait_seconds=0.0 if more or settled else 1.0,
             result=looked.facts,
         )
@@ -175,7 +186,7 @@ class ResealHandler:
         if self._clock.now() < _since(current, 2 * ACTIVATION):
             return Step(job.cursor, wait_seconds=1.0)
         limit = batch(job, self._page_rows)
-        total = await _total(tx, job) if job.total is None else None
+        total = await total_of(tx, job, [TOKENS]) if job.total is None else job.total
         rows = await tx.rows(
             QUERIES["page_of_fingerprints"],
             job.merchant_id,
@@ -211,6 +222,7 @@ class ResealHandler:
             touched = 0 if found is None else found["touched"]
         unread = len(sealed) - len(moved)
         return self._stepped(
+            job,
             current,
             rows[-1]["id"] if rows else job.cursor,
             Looked(len(rows), limit, unread, total, _facts(job, touched, unread)),
@@ -260,13 +272,6 @@ async def _put(
         version,
     )
     return 0 if found is None else int(found["touched"])
-
-
-async def _total(tx: Transaction, job: Job) -> int | None:
-    """Count the tokens that a job will look at; None where they are too many to be counted on the way."""
-    row = await tx.row(QUERIES["count_tokens"], job.merchant_id, job.mode, COUNTED_MAX)
-    counted = 0 if row is None else int(row["rows"])
-    return None if counted >= COUNTED_MAX else counted
 
 
 def _sealed(row: Record) -> SealedRow:

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from strongroom.audit import Action, Origin, Recorder
 from strongroom.crypto import Algorithm
@@ -29,6 +29,7 @@ from strongroom.keys import (
 )
 from strongroom.vault.rotation.columns import QUERIES, SealedColumn
 from strongroom.vault.rotation.model import MOVED, RETIREMENT, ROTATABLE, Rotated
+from strongroom.vault.rotation.periods import algorithm_of_key, algorithm_stored
 from strongroom.vault.work.model import JobKind
 from strongroom.vault.work.ports import Jobs
 
@@ -62,6 +63,18 @@ class KeyView:
     uses: int | None
     #: Whether `uses` is all there is; else only the newest rows were counted.
     counted_all: bool
+    #: What is found to be sealed under it, sorted; whatever the settings say.
+    algorithms: Sequence[str]
+
+
+class Stored(NamedTuple):
+    """What is sealed under one version of a key."""
+
+    rows: int
+    algorithms: Sequence[str]
+
+
+_NOTHING: Final = Stored(0, ())
 
 
 @final
@@ -193,27 +206,41 @@ class KeyRotation:
         found: list[KeyView] = []
         for name in sorted(ROTATABLE):
             rows = await self._table.versions(merchant, mode, name)
-            uses = await self.uses(merchant, mode, name)
-            counted_all = sum(uses.values()) < USES_COUNTED_MAX
+            stored = await self.stored(merchant, mode, name)
+            counted_all = sum(each.rows for each in stored.values()) < USES_COUNTED_MAX
             for row, following in zip(rows, (*rows[1:], None), strict=False):
+                under = stored.get(row.version, _NOTHING)
                 found.append(
                     KeyView(
                         row,
                         None if following is None else following.made_at,
-                        uses.get(row.version, 0) if name in _USES else None,
+                        under.rows if name in _USES else None,
                         counted_all,
+                        under.algorithms,
                     )
                 )
         return found
 
-    async def uses(self, merchant: MerchantId, mode: Mode, name: KeyName) -> dict[int, int]:
-        """Return how much is sealed under each version, of so many rows; nothing where nothing that lasts is."""
+    async def stored(self, merchant: MerchantId, mode: Mode, name: KeyName) -> dict[int, Stored]:
+        """Return what is sealed under each version, of so many rows; nothing where nothing that lasts is."""
         query = _USES.get(name)
         if query is None:
             return {}
         async with self._database.transaction([merchant]) as read:
             rows = await read.rows(query, merchant, mode, USES_COUNTED_MAX)
-        return {row["version"]: row["rows"] for row in rows}
+        found: dict[int, Stored] = {}
+        for row in rows:
+            # Cards alone have a choice: of them each row says it.
+            algorithm = (
+                algorithm_stored(row["algorithm"])
+                if name is KeyName.CARD
+                else algorithm_of_key(name, self.algorithm)
+            )
+            before = found.get(row["version"], _NOTHING)
+            found[row["version"]] = Stored(
+                before.rows + row["rows"], sorted({*before.algorithms, algorithm})
+            )
+        return found
 
     async def _begin(
         self,

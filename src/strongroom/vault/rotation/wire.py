@@ -66,7 +66,10 @@ class KeyOut(msgspec.Struct, frozen=True):
     version: int | None
     #: active, retiring or destroyed; of a root enabled or disabled
     state: str
+    #: What it is used with from now on; of cards the installation's setting.
     algorithm: str
+    #: What stored rows are found to be sealed with, of the newest 100,000; null for a root.
+    algorithms_in_use: list[str] | None
     made_at: str
     #: When its cryptoperiod ends; null where it no longer seals.
     rotates_at: str | None
