@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -280,28 +281,35 @@ async def test_sabotage_a_gateway_that_carries_cards_lets_one_through() -> None:
     assert (await answered(carries_cards=True)).status_code == 201
 
 
-async def kept_escaped(server: Server, folder: Path, canary: Canary) -> tuple[str, list[str]]:
-    """Give the gateway a number whose digits JSON escapes (RFC 8259 §7): the refusal, and where it stands."""
-    escaped = "".join(f"\\u{ord(digit):04x}" for digit in canary.number)
-    body = f'{{"name":"Amal","reference":"{escaped}"}}'.encode()
+async def kept_disguised(
+    server: Server, folder: Path, canary: Canary, text: str
+) -> tuple[str, list[str]]:
+    """Give the gateway a reference that holds a number: how it refuses, and where the number stands then."""
     async with (
         fresh_databases(server) as databases,
         running(databases, folder, listens=False) as service,
     ):
-        tenant = await service.tenant()
+        gateway = service.gateway((await service.tenant()).keys[Mode.TEST])
+        body = f'{{"name":"Amal","reference":"{text}"}}'.encode()
         try:
-            said = await service.gateway(tenant.keys[Mode.TEST]).post("/v1/customers", content=body)
+            said = await gateway.post("/v1/customers", content=body)
             code = said.json().get("code", "not refused")
         except Echo:  # every answer is searched
             code = "not refused"
         return code, await canary.in_tables(databases.administrator(Domain.CORE))
 
 
-async def test_one_that_json_escapes_is_taken_by_no_other_listener(
-    server: Server, tmp_path: Path
+def escaped(number: str) -> str:
+    """Write a number as JSON may (RFC 8259 §7)."""
+    return "".join(f"\\u{ord(digit):04x}" for digit in number)
+
+
+@pytest.mark.parametrize("text", [escaped(NUMBER), f"card{NUMBER}", f"PAN{NUMBER}END"])
+async def test_one_in_disguise_is_taken_by_no_other_listener(
+    server: Server, tmp_path: Path, text: str
 ) -> None:
-    """A number that only reading the JSON shows is refused too, and stands in no table."""
-    assert await kept_escaped(server, tmp_path, CANARY) == ("card_number_refused", [])
+    """A number that only reading the JSON shows, or that touches letters, is refused too, and stands in no table."""
+    assert await kept_disguised(server, tmp_path, CANARY, text) == ("card_number_refused", [])
 
 
 async def test_sabotage_a_gateway_that_searches_only_what_was_sent_keeps_it(
@@ -309,7 +317,17 @@ async def test_sabotage_a_gateway_that_searches_only_what_was_sent_keeps_it(
 ) -> None:
     """Where the edge searches a body as it came and not as it is read, the number is found in a table."""
     monkeypatch.setattr("strongroom.http.edge.carries_cardlike", has_cardlike_bytes)
-    code, found = await kept_escaped(server, tmp_path, PLANTED)
+    code, found = await kept_disguised(server, tmp_path, PLANTED, escaped(PLANTED_NUMBER))
+    assert code == "not refused"
+    assert any("payments.customer" in place for place in found), found
+
+
+async def test_sabotage_a_detector_that_takes_letters_for_an_id_keeps_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where letters beside a number count as a part of it, as in an id, the number is found in a table."""
+    monkeypatch.setattr("strongroom.kernel.cardlike._BEFORE", re.compile(r"(?!)"))
+    code, found = await kept_disguised(server, tmp_path, PLANTED, f"card{PLANTED_NUMBER}")
     assert code == "not refused"
     assert any("payments.customer" in place for place in found), found
 
