@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.vault.addresses import CITY_CHARACTERS_MAX, PARTED_POSTAL_MAX, address_values
-from strongroom.vault.template import OPTIONAL, Slot
+from strongroom.vault.template import OF_ADDRESS, Slot
 from strongroom.vault.wire import BillingAddress
 
 PARTED: Final = {slot for slot in Slot if slot.value.startswith("address_parted.")}
@@ -90,7 +90,7 @@ line = st.none() | st.text("ab1 ,-/é", min_size=1, max_size=100)
 def test_any_address_becomes_texts_of_its_own_parts(address: BillingAddress) -> None:
     values = address_values(address)
     assert values == address_values(address)
-    assert values.keys() <= OPTIONAL
+    assert values.keys() <= OF_ADDRESS
     assert all(values.values())
     assert not PARTED & values.keys() or values.keys() >= NEEDED
     if Slot.PARTED_HOUSE in values:

@@ -111,7 +111,7 @@ _TRACK_TAIL: Final = re.compile(r"\^[^^\r\n\"]{0,26}\^[0-9A-Za-z ]*\??|[=D][0-9]
 # What a number may touch all the same: letters, with no digit on their other side.
 _LETTERS_MAX: Final = 40
 _BEFORE: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]+\Z")
-_BEHIND: Final = re.compile(r"[A-Za-z]{1,40}(?![0-9A-Za-z])")
+_BEHIND: Final = re.compile(rf"[A-Za-z]{{1,{_LETTERS_MAX}}}(?![0-9A-Za-z])")
 _HEXADECIMAL: Final = re.compile(r"[A-Fa-f]+")
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{13,32}")
 

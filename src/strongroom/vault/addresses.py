@@ -12,11 +12,9 @@ from strongroom.db.pool import Record
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.vault.details import BILLING_ADDRESS, DetailSealer, SealedDetail
-from strongroom.vault.template import OPTIONAL, Slot
+from strongroom.vault.template import Slot
 from strongroom.vault.wire import BillingAddress
 
-#: Slots for which an address is opened.
-OF_ADDRESS: Final = OPTIONAL
 #: Checkout.com's bound of a city, which is the shortest.
 CITY_CHARACTERS_MAX: Final = 50
 #: Adyen's bound of a postal code; in the US it takes five digits.

@@ -18,7 +18,7 @@ from strongroom.kernel.clock import Clock
 from strongroom.kernel.ids import MerchantId, TokenId, is_id
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import SYNTHETIC
-from strongroom.vault.addresses import OF_ADDRESS, opened_address
+from strongroom.vault.addresses import opened_address
 from strongroom.vault.aliases import present_id
 from strongroom.vault.answers import Cleaner, without_addresses
 from strongroom.vault.calls import (
@@ -54,7 +54,7 @@ from strongroom.vault.held import HeldCvcs, Use
 from strongroom.vault.keeping import Keeper
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
-from strongroom.vault.template import Slot, encoded, filled
+from strongroom.vault.template import OF_ADDRESS, Slot, encoded, filled
 from strongroom.vault.uses import Asked, CardFactRows, CardUse
 from strongroom.vault.watching import UNWATCHED, Watch, Way
 

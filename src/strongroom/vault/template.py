@@ -55,7 +55,7 @@ class Slot(enum.StrEnum):
 
 
 #: Of a token without an address they take their members out of the body.
-OPTIONAL: Final = frozenset(slot for slot in Slot if slot.value.startswith("address"))
+OF_ADDRESS: Final = frozenset(slot for slot in Slot if slot.value.startswith("address"))
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -128,7 +128,7 @@ def filled(body: Json, values: Mapping[Slot, str | int]) -> Json:
             kind = _slot_of(body)
             if kind in values:
                 return values[kind]
-            if kind not in OPTIONAL:
+            if kind not in OF_ADDRESS:
                 raise TemplateRefused("there is no value for a slot")
             return _LEFT_OUT
         tree = {name: filled(value, values) for name, value in body.items()}
