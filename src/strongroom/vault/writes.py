@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from strongroom.audit import NewRecord
+from strongroom.db.columns import ascii_lines, moments, numbers, run_of_bytes, texts
 from strongroom.db.errors import (
     ConnectionLost,
     ConstraintBroken,
@@ -54,7 +55,7 @@ class TokenRow(NamedTuple):
     metadata: str | None
     created_by: str
     created_at: datetime
-    #: None: `default`. What is None in every row of a batch is not sent at all.
+    #: None: `default`.
     container: str | None = None
     kind: str | None = None
     pan_alias: str | None = None
@@ -62,7 +63,14 @@ class TokenRow(NamedTuple):
     details: Sequence[DetailRow] = ()
 
 
-_SELDOM: Final = tuple(map(TokenRow._fields.index, ("container", "kind", "pan_alias")))
+_NO_FINGERPRINT: Final = bytes(32)
+#: How each column of the rows is sent, but for what is bytes.
+_PACKED: Final[tuple[tuple[Callable[[Any], str | None], Sequence[str]], ...]] = (
+    (texts, ("token", "brand", "bin", "last4", "metadata", "created_by")),
+    (texts, ("container", "kind", "pan_alias")),
+    (numbers, ("key_version", "exp_month", "exp_year", "fingerprint_version", "single_use")),
+    (moments, ("expires_at", "created_at")),
+)
 _NO_DETAILS: Final = (None,) * (1 + len(DetailRow._fields))
 
 #: Makes the write anew when some of its cards turn out to have tokens: place in `tokens` → that token.
@@ -324,10 +332,10 @@ def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
 
 
 def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
-    """Transpose the rows into the arrays of `put_tokens`. A writer's rows are all of one route."""
+    """Transpose the rows into the columns of `put_tokens`. A writer's rows are all of one route."""
     merchants = [row.merchant for row in rows]
-    token_group: list[int] | None = None
-    record_group: list[int] | None = None
+    token_group: str | None = None
+    record_group: str | None = None
     if all(
         len(row.tokens) == 1 == len(row.records) for row in rows
     ):  # the common case: no groups to name
@@ -335,34 +343,48 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         records = [row.records[0] for row in rows]
     else:
         numbered = list(enumerate(rows, start=1))
-        token_group = [group for group, row in numbered for _ in row.tokens]
-        record_group = [group for group, row in numbered for _ in row.records]
+        token_group = numbers([group for group, row in numbered for _ in row.tokens])
+        record_group = numbers([group for group, row in numbered for _ in row.records])
         tokens = list(chain.from_iterable(row.tokens for row in rows))
         records = list(chain.from_iterable(row.records for row in rows))
-    columns: list[Sequence[object] | None] = (
-        list(zip(*tokens, strict=True)) if tokens else [()] * len(TokenRow._fields)
-    )
-    details = columns.pop() or ()
-    for column in _SELDOM:
-        if not any(columns[column] or ()):
-            columns[column] = None
     return [
         list(set(merchants)),
-        merchants,
-        [row.mode for row in rows],
+        len(rows),
+        texts(merchants),
+        texts([row.mode for row in rows]),
         rows[0].route,
-        [row.key for row in rows],
-        [row.claim for row in rows],
-        [row.fingerprint for row in rows],
-        [row.status for row in rows],
-        [row.object_id for row in rows],
+        texts([row.key for row in rows]),
+        texts([row.claim for row in rows]),
+        run_of_bytes([row.fingerprint for row in rows])[0],
+        numbers([row.status for row in rows]),
+        texts([row.object_id for row in rows]),
         [row.response for row in rows],
+        len(tokens),
         token_group,
-        *columns,
-        *_details(details),
+        *_token_columns(tokens),
+        len(records),
         record_group,
-        *record_columns(records),
+        texts([record.event_id for record in records]),
+        ascii_lines([record.payload for record in records]),
+        run_of_bytes([record.leaf_hash for record in records])[0],
+        run_of_bytes([record.row_mac for record in records])[0],
     ]
+
+
+def _token_columns(tokens: Sequence[TokenRow]) -> list[object]:
+    """Transpose tokens, and what is sealed beside their numbers."""
+    if not tokens:
+        return [None] * (len(TokenRow._fields) + len(_NO_DETAILS))
+    columns: list[Any] = list(zip(*tokens, strict=True))
+    at = TokenRow._fields.index
+    sealed, width = run_of_bytes(columns[at("sealed")])
+    prints = [found or _NO_FINGERPRINT for found in columns[at("fingerprint")]]
+    columns[at("fingerprint")] = run_of_bytes(prints)[0]
+    for pack, names in _PACKED:
+        for name in names:
+            columns[at(name)] = pack(columns[at(name)])
+    details = columns.pop()
+    return [columns[0], sealed, width, *columns[2:], *_details(details)]
 
 
 def record_columns(
