@@ -9,7 +9,7 @@ log and in the audit record; callers are told one code of those that only the ke
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 import pytest
@@ -113,7 +113,7 @@ async def wrong_key(target: Target) -> None:
         )
         was = Place(algorithm, Mode.TEST, ground.merchant, target.token, field, 1, CARD_PURPOSE)
         clear = old.sealer(algorithm, CARD_PURPOSE).open(sealed, was)
-        will_be = replace(was, key_version=new.version)
+        will_be = was._replace(key_version=new.version)
         anew = new.sealer(algorithm, CARD_PURPOSE).seal(clear, will_be)
         await target.run(
             f"update vault.{table} set {column} = '\\x{anew.hex()}' where token_id = '{target.token}'"

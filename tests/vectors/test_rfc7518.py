@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 
 from strongroom.crypto import CannotOpen
 from strongroom.crypto.aead import _cbc_hs512_encrypt, _cbc_hs512_open
+from strongroom.crypto.digest import HmacSha512
 
 _FILE = Path(__file__).parent / "data" / "rfc7518" / "a256cbc-hs512-b3.json"
 _VECTOR = {
@@ -23,15 +24,18 @@ _SEALED = b"\x01" + _VECTOR["IV"] + _VECTOR["E"] + _VECTOR["T"]
 
 def test_the_published_example_is_what_we_write() -> None:
     ciphertext, tag = _cbc_hs512_encrypt(
-        _MAC_KEY, AES256(_ENC_KEY), _VECTOR["IV"], _VECTOR["P"], _VECTOR["A"]
+        HmacSha512(_MAC_KEY), AES256(_ENC_KEY), _VECTOR["IV"], _VECTOR["P"], _VECTOR["A"]
     )
     assert (ciphertext, tag) == (_VECTOR["E"], _VECTOR["T"])
 
 
 def test_the_published_example_opens() -> None:
-    assert _cbc_hs512_open(_MAC_KEY, AES256(_ENC_KEY), _SEALED, _VECTOR["A"]) == _VECTOR["P"]
+    assert (
+        _cbc_hs512_open(HmacSha512(_MAC_KEY), AES256(_ENC_KEY), _SEALED, _VECTOR["A"])
+        == _VECTOR["P"]
+    )
 
 
 def test_the_halves_of_the_key_are_not_interchangeable() -> None:
     with pytest.raises(CannotOpen):
-        _cbc_hs512_open(_ENC_KEY, AES256(_MAC_KEY), _SEALED, _VECTOR["A"])
+        _cbc_hs512_open(HmacSha512(_ENC_KEY), AES256(_MAC_KEY), _SEALED, _VECTOR["A"])

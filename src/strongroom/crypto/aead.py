@@ -9,9 +9,8 @@ import enum
 import hmac
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, LiteralString, NoReturn, Protocol, final
+from typing import Final, LiteralString, NamedTuple, NoReturn, Protocol, final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from strongroom.crypto.digest import hkdf_sha256
+from strongroom.crypto.digest import HmacSha512, hkdf_sha256
 from strongroom.crypto.errors import CannotOpen
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.invariant import invariant
@@ -67,8 +66,7 @@ class Binding(Protocol):
         """Return the associated data."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a sealed value lives. Two places never share an encoding."""
 
     algorithm: Algorithm
@@ -85,7 +83,7 @@ class Place:
         before, behind = _around(
             self.algorithm, self.mode, self.merchant, self.field, self.key_version, self.purpose
         )
-        return before + encode_parts((self.object_id,)) + behind
+        return before + _encoded_part(self.object_id) + behind
 
 
 @lru_cache(maxsize=1_024)  # a merchant's cards differ in their token alone
@@ -95,6 +93,11 @@ def _around(
     """Return what stands before and behind the object's id in an encoding."""
     before = encode_parts((algorithm, mode, merchant))
     return before, encode_parts((field, str(key_version), purpose))
+
+
+def _encoded_part(part: str) -> bytes:
+    """Return what `encode_parts` gives for one text."""
+    return f"{len(part)}:{part}".encode("utf-8", "surrogatepass")
 
 
 def encode_parts(parts: Iterable[str]) -> bytes:
@@ -123,7 +126,7 @@ class Sealer:
     2³² values (NIST SP 800-38D §8.3). A256CBC-HS512 has no such bound within reach.
     """
 
-    __slots__ = ("_aes", "_gcm", "_mac_key", "algorithm", "purpose")
+    __slots__ = ("_aes", "_gcm", "_mac", "algorithm", "purpose")
 
     def __init__(self, data_key: bytes, algorithm: Algorithm, purpose: str) -> None:
         invariant(len(data_key) == DATA_KEY_BYTES, "a data key has 32 bytes")
@@ -131,7 +134,7 @@ class Sealer:
         self.purpose: Final = purpose
         info = b"strongroom seal 1\0" + encode_parts((algorithm, purpose))
         subkey = hkdf_sha256(data_key, info, _SUBKEY_BYTES[algorithm])
-        self._mac_key = subkey[:_HALF_KEY_BYTES]
+        self._mac = HmacSha512(subkey[:_HALF_KEY_BYTES])
         self._aes = AES256(subkey[-_HALF_KEY_BYTES:])
         self._gcm = AESGCM(subkey) if algorithm is Algorithm.A256GCM else None
 
@@ -143,7 +146,7 @@ class Sealer:
             nonce = os.urandom(_NONCE_BYTES)
             return _GCM_VERSION + nonce + self._gcm.encrypt(nonce, plaintext, aad)
         iv = os.urandom(_BLOCK_BYTES)
-        ciphertext, tag = _cbc_hs512_encrypt(self._mac_key, self._aes, iv, plaintext, aad)
+        ciphertext, tag = _cbc_hs512_encrypt(self._mac, self._aes, iv, plaintext, aad)
         return _CBC_VERSION + iv + ciphertext + tag
 
     def open(self, sealed: bytes, place: Binding) -> bytes:
@@ -153,7 +156,7 @@ class Sealer:
         aad = place.encoded()
         if self._gcm is not None:
             return _gcm_open(self._gcm, sealed, aad)
-        return _cbc_hs512_open(self._mac_key, self._aes, sealed, aad)
+        return _cbc_hs512_open(self._mac, self._aes, sealed, aad)
 
     def require_authentic(self, sealed: bytes, place: Binding) -> None:
         """Check that a value was sealed here and for that place, or raise CannotOpen.
@@ -163,7 +166,7 @@ class Sealer:
         if self._gcm is not None or not self._serves(place):
             self.open(sealed, place)
             return
-        _cbc_hs512_check(self._mac_key, sealed, place.encoded())
+        _cbc_hs512_check(self._mac, sealed, place.encoded())
 
     def _serves(self, place: Binding) -> bool:
         return place.algorithm == self.algorithm and place.purpose == self.purpose
@@ -176,29 +179,29 @@ class Sealer:
 
 
 def _cbc_hs512_encrypt(
-    mac_key: bytes, aes: AES256, iv: bytes, plaintext: bytes, aad: bytes
+    mac: HmacSha512, aes: AES256, iv: bytes, plaintext: bytes, aad: bytes
 ) -> tuple[bytes, bytes]:
     """Return ciphertext and tag (RFC 7518 §5.2.2.1). Takes an IV so that the published vectors can run."""
     padder = PKCS7(128).padder()
     padded = padder.update(plaintext) + padder.finalize()
     encryptor = Cipher(aes, CBC(iv)).encryptor()
     ciphertext = encryptor.update(padded) + encryptor.finalize()
-    return ciphertext, _cbc_hs512_tag(mac_key, iv, ciphertext, aad)
+    return ciphertext, _cbc_hs512_tag(mac, iv, ciphertext, aad)
 
 
-def _cbc_hs512_tag(mac_key: bytes, iv: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+def _cbc_hs512_tag(mac: HmacSha512, iv: bytes, ciphertext: bytes, aad: bytes) -> bytes:
     # AL is the length of the associated data in bits, 64 bits big-endian.
     covered = aad + iv + ciphertext + (len(aad) * 8).to_bytes(8, "big")
-    return hmac.digest(mac_key, covered, "sha512")[:_CBC_TAG_BYTES]
+    return mac.of(covered)[:_CBC_TAG_BYTES]
 
 
-def _cbc_hs512_open(mac_key: bytes, aes: AES256, sealed: bytes, aad: bytes) -> bytes:
+def _cbc_hs512_open(mac: HmacSha512, aes: AES256, sealed: bytes, aad: bytes) -> bytes:
     # To open (RFC 7518 §5.2.2.2):
     #  1. Check the version and the shape.
     #  2. Check the tag, in constant time, before anything is decrypted.
     #  3. Decrypt and take the padding off. After (2) only a holder of the key can make this fail, so
     #     the refusal tells nobody anything about the padding.
-    iv, ciphertext = _cbc_hs512_check(mac_key, sealed, aad)  # (1) (2)
+    iv, ciphertext = _cbc_hs512_check(mac, sealed, aad)  # (1) (2)
     decryptor = Cipher(aes, CBC(iv)).decryptor()  # (3)
     unpadder = PKCS7(128).unpadder()
     try:
@@ -208,13 +211,13 @@ def _cbc_hs512_open(mac_key: bytes, aes: AES256, sealed: bytes, aad: bytes) -> b
         raise CannotOpen from error
 
 
-def _cbc_hs512_check(mac_key: bytes, sealed: bytes, aad: bytes) -> tuple[bytes, bytes]:
+def _cbc_hs512_check(mac: HmacSha512, sealed: bytes, aad: bytes) -> tuple[bytes, bytes]:
     """Return IV and ciphertext of a value whose version, shape and tag hold."""
     if len(sealed) < _CBC_SHORTEST or sealed[:1] != _CBC_VERSION:
         raise CannotOpen
     iv = sealed[1 : 1 + _BLOCK_BYTES]
     ciphertext = sealed[1 + _BLOCK_BYTES : -_CBC_TAG_BYTES]
-    tag = _cbc_hs512_tag(mac_key, iv, ciphertext, aad)
+    tag = _cbc_hs512_tag(mac, iv, ciphertext, aad)
     if not hmac.compare_digest(tag, sealed[-_CBC_TAG_BYTES:]):
         raise CannotOpen
     return iv, ciphertext

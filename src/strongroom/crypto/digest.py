@@ -68,6 +68,24 @@ class HmacSha256:
         raise TypeError("a key cannot be pickled")
 
 
+class HmacSha512:
+    """HMAC-SHA-512 under one key for many short texts (RFC 2104): the key is worked in once."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = hmac.new(key, digestmod=hashlib.sha512)
+
+    def of(self, data: bytes) -> bytes:
+        """Return the MAC of the data: 64 bytes."""
+        mac = self._keyed.copy()
+        mac.update(data)
+        return mac.digest()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key cannot be pickled")
+
+
 def hmac_sha512(key: bytes, data: bytes) -> bytes:
     """Return the HMAC-SHA-512 of the data under the key (RFC 2104): 64 bytes."""
     return hmac.digest(key, data, "sha512")

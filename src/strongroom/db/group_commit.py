@@ -189,7 +189,7 @@ class GroupWriter(Generic[Row, Result]):
                 break
             queue.popleft()
             own = fold_keys(waiting.row)
-            if any(key in keys or key in busy for key in own):
+            if not (keys.isdisjoint(own) and busy.isdisjoint(own)):
                 left.append(waiting)
                 continue
             keys.update(own)

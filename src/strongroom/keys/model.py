@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, final
 
 from strongroom.crypto import Algorithm, Sealer
+from strongroom.crypto.digest import HmacSha256
 from strongroom.kernel.secret import Secret
 from strongroom.keys.purposes import Purpose
 
@@ -91,6 +92,13 @@ class DataKey:
     _sealers: dict[tuple[Algorithm, str], Sealer] = field(
         default_factory=dict, init=False, repr=False
     )
+    _macs: list[HmacSha256] = field(default_factory=list, init=False, repr=False)
+
+    def mac(self) -> HmacSha256:
+        """Return what makes MACs under this key, which is worked in once; kept no longer than this key."""
+        if not self._macs:
+            self._macs.append(HmacSha256(self.secret.expose()))
+        return self._macs[0]
 
     def sealer(self, algorithm: Algorithm, purpose: str) -> Sealer:
         """Return the sealer for an algorithm and purpose, derived once and kept no longer than this key."""

@@ -6,8 +6,7 @@ A card that stands twice in one call and wants deduplication is folded here: the
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -41,11 +40,10 @@ _decode_item: Final = msgspec.json.Decoder(TokenIn).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(NamedTuple):
     """One item that was read: a draft or what is wrong with it."""
 
-    index: int
+    place: int
     draft: Draft | None
     problem: ItemProblem | None
     canonical: bytes
@@ -77,7 +75,7 @@ class BulkMaker:
             makings = _Makings(self._maker, asked, keys, {}, access)
             for item in items:
                 makings.add(item)
-                await _let_others_go(item.index)
+                await _let_others_go(item.place)
             return await self._writer.write(self._write(items, makings, fingerprint))
 
         return await written_anew(write)
@@ -118,7 +116,9 @@ class BulkMaker:
             rebuild=rebuild,
             elsewhere=[
                 known
-                for place, index in enumerate(origins)
+                for place, index in enumerate(
+                    origins if makings.keys.fingerprints_elsewhere else ()
+                )
                 if (draft := items[index].draft) is not None
                 for known in known_by(makings.keys, draft, made[index], place)
             ],
@@ -162,17 +162,17 @@ class _Makings:
         if item.draft.deduplicate:
             identity = self.keys.fingerprinted(item.draft.pan)
             if identity in self._seen:
-                self.twice[item.index] = self._seen[identity]
+                self.twice[item.place] = self._seen[identity]
                 return
-            self._seen[identity] = item.index
+            self._seen[identity] = item.place
             known = self.known.get(identity)
             if known is not None:
                 try:
                     self.access.require(known.container, Access.USE)
                 except AccessRefused as error:
-                    self.refused[item.index] = _problem(error)
+                    self.refused[item.place] = _problem(error)
                     return
-        self.made[item.index] = self._maker.make(
+        self.made[item.place] = self._maker.make(
             item.draft,
             self.asked,
             self.keys,
@@ -219,11 +219,11 @@ def _problem(error: StrongroomError) -> ItemProblem:
 def _result(items: Sequence[_Item], makings: _Makings, *, sent: bool) -> TokensOut:
     data: list[TokenItem] = []
     for item in items:
-        repeats = makings.twice.get(item.index)
-        place = item.index if repeats is None else repeats
+        repeats = makings.twice.get(item.place)
+        place = item.place if repeats is None else repeats
         problem = item.problem or makings.refused.get(place)
         if problem is not None:
-            data.append(TokenItem(item.index, problem=problem))
+            data.append(TokenItem(item.place, problem=problem))
             continue
         first = makings.made[place]
         token = first.sent if sent else first.kept
@@ -231,6 +231,6 @@ def _result(items: Sequence[_Item], makings: _Makings, *, sent: bool) -> TokensO
             token = msgspec.structs.replace(
                 token, deduplicated=True, cvc=None, cvc_expires_at=None, cvc_state="absent"
             )
-        data.append(TokenItem(item.index, token=token))
+        data.append(TokenItem(item.place, token=token))
     refused = sum(1 for each in data if each.problem is not None)
     return TokensOut("list", len(items) - refused, refused, data)

@@ -9,7 +9,7 @@ same tenant that the value could have come from; no other tenant's key is taken,
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, LiteralString, final
 
@@ -107,15 +107,15 @@ class Diagnosis:
         if key is not None:
             for algorithm in set(Algorithm) - {claimed}:
                 put_back = bytes([VERSION_BYTES[algorithm]]) + found.sealed[1:]
-                if _authentic(key, put_back, replace(place, algorithm=algorithm)):
+                if _authentic(key, put_back, place._replace(algorithm=algorithm)):
                     return CardAlgorithmAltered
-        at = replace(place, algorithm=claimed)
+        at = place._replace(algorithm=claimed)
         async for version in self._other_versions(place):
-            if _authentic(version, found.sealed, replace(at, key_version=version.version)):
+            if _authentic(version, found.sealed, at._replace(key_version=version.version)):
                 return CardKeyWrong
         for mode in set(Mode) - {place.mode}:
             other = await self._version(place, mode, place.key_version)
-            if other is not None and _authentic(other, found.sealed, replace(at, mode=mode)):
+            if other is not None and _authentic(other, found.sealed, at._replace(mode=mode)):
                 return CardOfAnotherMode
         if key is None:
             return None
@@ -143,7 +143,7 @@ class Diagnosis:
                 yield key
 
     def _other_fields(self, place: Place) -> Iterator[Place]:
-        return (replace(place, field=each) for each in self._fields if each != place.field)
+        return (place._replace(field=each) for each in self._fields if each != place.field)
 
     async def _tokens(self, place: Place) -> Sequence[str]:
         async with self._database.transaction([place.merchant]) as read:
@@ -199,4 +199,4 @@ def _authentic(key: DataKey, sealed: bytes, place: Place) -> bool:
 
 
 def _of_one_of(key: DataKey, sealed: bytes, place: Place, tokens: Sequence[str]) -> bool:
-    return any(_authentic(key, sealed, replace(place, object_id=each)) for each in tokens)
+    return any(_authentic(key, sealed, place._replace(object_id=each)) for each in tokens)

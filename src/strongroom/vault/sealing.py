@@ -2,7 +2,6 @@
 """Seals card numbers and fingerprints them, under a merchant's own data keys. The keyring bounds how long."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, hmac_sha256
@@ -176,7 +175,7 @@ class CardSealer:
             key = await self._keyring.version(
                 place.merchant, place.mode, KeyName.CARD, place.key_version
             )
-            at = replace(place, algorithm=algorithm)
+            at = place._replace(algorithm=algorithm)
             return key.sealer(algorithm, place.purpose).open(sealed, at)
         except CannotOpen:
             error = CannotReadCard()
@@ -189,18 +188,10 @@ class CardSealer:
 
 def fingerprint_under(key: DataKey, pan: Pan) -> bytes:
     """Return the keyed fingerprint of a whole number under one version of a merchant's key (PCI DSS 3.5.1.1)."""
-    return hmac_sha256(key.secret.expose(), pan.identity())
+    return key.mac().of(pan.identity())
 
 
 def _place(
     mode: Mode, merchant: MerchantId, token: TokenId, key_version: int, algorithm: Algorithm
 ) -> Place:
-    return Place(
-        algorithm=algorithm,
-        mode=mode,
-        merchant=merchant,
-        object_id=token,
-        field=NUMBER_FIELD,
-        key_version=key_version,
-        purpose=CARD_PURPOSE,
-    )
+    return Place(algorithm, mode, merchant, token, NUMBER_FIELD, key_version, CARD_PURPOSE)
