@@ -45,13 +45,13 @@ def _plain(value: str) -> bool:
 
 
 def numbers(values: Sequence[int | None]) -> str | None:
-    """Return a column of whole numbers as one text; None: all of them are null."""
+    """Return a column of whole numbers, or of booleans as 0 and 1, as one text; None: all of them are null."""
     if not values:
         return ""
     first = values[0]
     if values.count(first) == len(values):
-        return None if first is None else str(first)
-    return BETWEEN.join([NULL if value is None else str(value) for value in values])
+        return None if first is None else str(int(first))
+    return BETWEEN.join([NULL if value is None else str(int(value)) for value in values])
 
 
 def moments(values: Sequence[datetime | None]) -> str | None:
@@ -64,28 +64,37 @@ def moments(values: Sequence[datetime | None]) -> str | None:
     return BETWEEN.join([NULL if value is None else value.isoformat() for value in values])
 
 
-def ascii_lines(values: Sequence[bytes]) -> str:
-    """Return texts that differ in every row, as they are encoded, as one.
-
-    Raises Bug where one holds a control character of ours, UnicodeDecodeError where one is not ASCII.
-    """
-    joined = BETWEEN.encode().join(values).decode("ascii")
-    invariant(
-        joined.count(BETWEEN) == max(0, len(values) - 1),
-        "a value of a column can be told from the next",
-    )
-    return joined
+_HASH_BYTES: Final = 32
+_NO_HASH: Final = bytes(_HASH_BYTES)
 
 
-def run_of_bytes(values: Sequence[bytes]) -> tuple[bytes, int]:
-    """Return a column of equally long bytes as one run, and their width.
+def width(values: Sequence[bytes]) -> int:
+    """Return how many bytes the longest has; 1 where there is none, so that a run can be cut."""
+    return max(map(len, values), default=1)
+
+
+def run_of_bytes(values: Sequence[bytes]) -> bytes:
+    """Return a column of equally long bytes as one run.
 
     Raises Bug where one is longer than the others, or empty.
     """
-    width = len(values[0]) if values else 1
-    run = b"".join(values)
+    run, wide = b"".join(values), width(values)
     invariant(
-        width > 0 and all(len(value) == width for value in values),
-        "a run's values are of one width",
+        wide > 0 and all(len(value) == wide for value in values), "a run's values are equally long"
     )
-    return run, width
+    return run
+
+
+def run_of_hashes(values: Sequence[bytes | None]) -> bytes:
+    """Return a column of hashes of 32 bytes as one run; 32 zeros for one that is null. Raises Bug as `run_of_bytes`."""
+    return run_of_bytes([_NO_HASH if value is None else value for value in values])
+
+
+def padded_run(values: Sequence[bytes]) -> bytes:
+    """Return texts of several lengths as one run, zeros behind the shorter ones.
+
+    Raises Bug where one is empty or ends with a zero itself.
+    """
+    wide = width(values)
+    invariant(not any(value[-1:] in (b"", b"\0") for value in values), "a text of a run has an end")
+    return b"".join([value.ljust(wide, b"\0") for value in values])

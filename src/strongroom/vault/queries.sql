@@ -1,26 +1,15 @@
--- name: put_tokens (merchants, groups, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, tokens, t_group, t_token, t_sealed, t_sealed_bytes, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, t_container, t_kind, t_alias, d_item, d_field, d_sealed, d_key_version, d_expires_at, records, a_group, a_event, a_payload, a_leaf, a_mac)
--- The hot write: keys, identities, tokens and audit records of a batch in one transaction (migration 0025). Its columns
--- come as one text or one run of bytes each (`db.columns`) and are taken apart here; 32 zero bytes are no fingerprint.
+-- name: put_tokens (merchants, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, t_container, t_kind, t_alias, d_item, d_field, d_sealed, d_key_version, d_expires_at, a_group, a_event, a_payload, a_leaf, a_mac)
+-- The hot write: keys, identities, tokens and audit records of a batch in one transaction (migration 0025).
 select kind, group_no, item, token_id, fingerprint, status, object_id, response
-  from vault.put_tokens(
-           $1,
-           vault.apart($3, $2), vault.apart($4, $2), $5, vault.apart($6, $2), vault.apart($7, $2),
-           array(select substring($8::bytea from i for 32) from generate_series(1, length($8::bytea), 32) i),
-           vault.apart($9, $2)::integer[], vault.apart($10, $2), $11,
-           vault.apart($13, $12)::integer[], vault.apart($14, $12),
-           array(select substring($15::bytea from i for $16) from generate_series(1, length($15::bytea), $16) i),
-           vault.apart($17, $12)::integer[], vault.apart($18, $12), vault.apart($19, $12), vault.apart($20, $12),
-           vault.apart($21, $12)::integer[], vault.apart($22, $12)::integer[],
-           array(select nullif(substring($23::bytea from i for 32), decode(repeat('00', 32), 'hex'))
-                   from generate_series(1, length($23::bytea), 32) i),
-           vault.apart($24, $12)::integer[], vault.apart($25, $12)::boolean[], vault.apart($26, $12)::timestamptz[],
-           vault.apart($27, $12), vault.apart($28, $12), vault.apart($29, $12)::timestamptz[], vault.apart($30, $12),
-           vault.apart($31, $12), vault.apart($32, $12),
-           $33, $34, $35, $36, $37,
-           vault.apart($39, $38)::integer[], vault.apart($40, $38),
-           array(select convert_to(p, 'UTF8') from unnest(vault.apart($41, $38)) p),
-           array(select substring($42::bytea from i for 32) from generate_series(1, length($42::bytea), 32) i),
-           array(select substring($43::bytea from i for 32) from generate_series(1, length($43::bytea), 32) i));
+  from vault.put_tokens($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                        $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39);
+
+-- name: put_columns (groups, tokens, records, t_sealed_bytes, a_payload_bytes, merchants, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, t_container, t_kind, t_alias, d_item, d_field, d_sealed, d_key_version, d_expires_at, a_group, a_event, a_payload, a_leaf, a_mac)
+-- Likewise, for many tokens: a column is one text or one run of bytes (migration 0068, `vault.packing`).
+select kind, group_no, item, token_id, fingerprint, status, object_id, response
+  from vault.put_columns($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                         $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38,
+                         $39, $40, $41, $42, $43, $44);
 
 -- name: request_by_key (merchant, mode, route, key)
 -- What a key was answered with, today or yesterday.

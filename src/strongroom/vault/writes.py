@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from strongroom.audit import NewRecord
-from strongroom.db.columns import ascii_lines, moments, numbers, run_of_bytes, texts
 from strongroom.db.errors import (
     ConnectionLost,
     ConstraintBroken,
@@ -23,18 +22,21 @@ from strongroom.db.errors import (
 )
 from strongroom.db.group_commit import Retake
 from strongroom.db.pool import Database, Record
-from strongroom.db.queries import load_queries
+from strongroom.db.queries import Query, load_queries
 from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.errors import StrongroomError
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
 from strongroom.vault.model import DetailRow, StoredToken
+from strongroom.vault.packing import packed
 
 QUERIES: Final = load_queries("strongroom.vault")
 _ROTATION: Final = load_queries("strongroom.vault.rotation")
 KNOWN_ELSEWHERE: Final = _ROTATION["known_elsewhere"]
 #: About what a token, its key and its record add to a statement besides the texts whose length varies.
 ROW_BYTES: Final = 600
+#: The driver looks at every element of an array. With fewer tokens the database's taking apart costs more than that.
+PACKED_FROM: Final = 100
 
 
 class TokenRow(NamedTuple):
@@ -55,7 +57,7 @@ class TokenRow(NamedTuple):
     metadata: str | None
     created_by: str
     created_at: datetime
-    #: None: `default`.
+    #: None: `default`. What is None in every row of a batch is not sent at all.
     container: str | None = None
     kind: str | None = None
     pan_alias: str | None = None
@@ -63,13 +65,8 @@ class TokenRow(NamedTuple):
     details: Sequence[DetailRow] = ()
 
 
-_NO_FINGERPRINT: Final = bytes(32)
-#: How each column of the rows is sent, but for what is bytes.
-_PACKED: Final[tuple[tuple[Callable[[Any], str | None], Sequence[str]], ...]] = (
-    (texts, ("token", "brand", "bin", "last4", "metadata", "created_by")),
-    (texts, ("container", "kind", "pan_alias")),
-    (numbers, ("key_version", "exp_month", "exp_year", "fingerprint_version", "single_use")),
-    (moments, ("expires_at", "created_at")),
+_SELDOM: Final = tuple(
+    map(TokenRow._fields.index, ("expires_at", "metadata", "container", "kind", "pan_alias"))
 )
 _NO_DETAILS: Final = (None,) * (1 + len(DetailRow._fields))
 
@@ -153,10 +150,10 @@ class TokenSink:
         """Commit the rows in one transaction. See `db.group_commit.Sink.write`."""
         if any(row.elsewhere for row in rows):
             return await self._write_while_cards_move(rows)
-        values = _arguments(rows)
+        query, values = _statement(rows)
         async with self._database.connection() as connection:
             try:
-                exceptions = await connection.fetch(QUERIES["put_tokens"].text, *values)
+                exceptions = await connection.fetch(query.text, *values)
             except Exception as error:  # noqa: BLE001 - every driver error is translated
                 ours = translated(error)
                 if isinstance(ours, DatabaseAway):
@@ -206,9 +203,10 @@ class TokenSink:
                     known.setdefault(group, {})[each.item] = TokenId(found["token_id"])
                 fresh = [group for group in range(len(rows)) if group not in known]
                 there = [rows[group] for group in fresh]
-                exceptions = (
-                    await tx.rows(QUERIES["put_tokens"], *_arguments(there)) if there else ()
-                )
+                exceptions: Sequence[Record] = ()
+                if there:
+                    query, values = _statement(there)
+                    exceptions = await tx.rows(query, *values)
         except DatabaseAway:
             raise ConnectionLost from None
         except LockTaken:
@@ -331,11 +329,20 @@ def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
     return Written(found["status"], bytes(found["response"]), replayed=True, records=())
 
 
+def _statement(rows: Sequence[TokenWrite]) -> tuple[Query, Sequence[object]]:
+    """Return what writes the rows: of many tokens the columns are sent as one parameter each."""
+    query = QUERIES["put_tokens"]
+    values = _arguments(rows)
+    if sum(len(row.tokens) for row in rows) < PACKED_FROM:
+        return query, values
+    return QUERIES["put_columns"], packed(query.parameters, values)
+
+
 def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
-    """Transpose the rows into the columns of `put_tokens`. A writer's rows are all of one route."""
+    """Transpose the rows into the arrays of `put_tokens`. A writer's rows are all of one route."""
     merchants = [row.merchant for row in rows]
-    token_group: str | None = None
-    record_group: str | None = None
+    token_group: list[int] | None = None
+    record_group: list[int] | None = None
     if all(
         len(row.tokens) == 1 == len(row.records) for row in rows
     ):  # the common case: no groups to name
@@ -343,48 +350,34 @@ def _arguments(rows: Sequence[TokenWrite]) -> list[object]:
         records = [row.records[0] for row in rows]
     else:
         numbered = list(enumerate(rows, start=1))
-        token_group = numbers([group for group, row in numbered for _ in row.tokens])
-        record_group = numbers([group for group, row in numbered for _ in row.records])
+        token_group = [group for group, row in numbered for _ in row.tokens]
+        record_group = [group for group, row in numbered for _ in row.records]
         tokens = list(chain.from_iterable(row.tokens for row in rows))
         records = list(chain.from_iterable(row.records for row in rows))
+    columns: list[Sequence[object] | None] = (
+        list(zip(*tokens, strict=True)) if tokens else [()] * len(TokenRow._fields)
+    )
+    details = columns.pop() or ()
+    for column in _SELDOM:
+        if not any(columns[column] or ()):
+            columns[column] = None
     return [
         list(set(merchants)),
-        len(rows),
-        texts(merchants),
-        texts([row.mode for row in rows]),
+        merchants,
+        [row.mode for row in rows],
         rows[0].route,
-        texts([row.key for row in rows]),
-        texts([row.claim for row in rows]),
-        run_of_bytes([row.fingerprint for row in rows])[0],
-        numbers([row.status for row in rows]),
-        texts([row.object_id for row in rows]),
+        [row.key for row in rows],
+        [row.claim for row in rows],
+        [row.fingerprint for row in rows],
+        [row.status for row in rows],
+        [row.object_id for row in rows],
         [row.response for row in rows],
-        len(tokens),
         token_group,
-        *_token_columns(tokens),
-        len(records),
+        *columns,
+        *_details(details),
         record_group,
-        texts([record.event_id for record in records]),
-        ascii_lines([record.payload for record in records]),
-        run_of_bytes([record.leaf_hash for record in records])[0],
-        run_of_bytes([record.row_mac for record in records])[0],
+        *record_columns(records),
     ]
-
-
-def _token_columns(tokens: Sequence[TokenRow]) -> list[object]:
-    """Transpose tokens, and what is sealed beside their numbers."""
-    if not tokens:
-        return [None] * (len(TokenRow._fields) + len(_NO_DETAILS))
-    columns: list[Any] = list(zip(*tokens, strict=True))
-    at = TokenRow._fields.index
-    sealed, width = run_of_bytes(columns[at("sealed")])
-    prints = [found or _NO_FINGERPRINT for found in columns[at("fingerprint")]]
-    columns[at("fingerprint")] = run_of_bytes(prints)[0]
-    for pack, names in _PACKED:
-        for name in names:
-            columns[at(name)] = pack(columns[at(name)])
-    details = columns.pop()
-    return [columns[0], sealed, width, *columns[2:], *_details(details)]
 
 
 def record_columns(
