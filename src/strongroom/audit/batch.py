@@ -16,6 +16,7 @@ from strongroom.audit.growth import check_row, grown
 from strongroom.audit.signing import TreeKeys
 from strongroom.audit.standing import Standing, prove_and_sign
 from strongroom.audit.store import Cursor, UnsealedRow
+from strongroom.crypto.digest import HmacSha256
 from strongroom.db.pool import Transaction
 
 #: Rows are checked this many at a time, then whoever else waits for the loop has a turn.
@@ -73,7 +74,8 @@ async def seal_rows(
 
 
 async def _check(rows: Sequence[UnsealedRow], keys: Sequence[bytes]) -> None:
+    macs = [HmacSha256(key) for key in keys]
     for at, row in enumerate(rows, start=1):
-        check_row(row, keys)
+        check_row(row, macs)
         if at % _CHECKED_AT_ONCE == 0:
             await asyncio.sleep(0)

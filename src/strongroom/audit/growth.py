@@ -20,7 +20,7 @@ from strongroom.audit.tiles import (
     tails_after,
     tiles_for,
 )
-from strongroom.crypto.digest import equal, hmac_sha256
+from strongroom.crypto.digest import HmacSha256, equal
 
 
 @final
@@ -53,8 +53,8 @@ class Growth:
     event_ids: Mapping[int, tuple[str, ...]]
 
 
-def check_row(row: UnsealedRow, keys: Sequence[bytes]) -> None:
-    """Return if the row is what was recorded. `keys` are the row keys, the present one first.
+def check_row(row: UnsealedRow, macs: Sequence[HmacSha256]) -> None:
+    """Return if the row is what was recorded. `macs` are under the row keys, the present one first.
 
     Raises:
         RowAltered: it is not.
@@ -62,7 +62,7 @@ def check_row(row: UnsealedRow, keys: Sequence[bytes]) -> None:
     leaf = leaf_hash(row.payload)
     if not (
         equal(leaf, row.leaf_hash)
-        and any(equal(hmac_sha256(key, leaf), row.row_mac) for key in keys)
+        and any(equal(mac.of(leaf), row.row_mac) for mac in macs)
         # The MAC is over the bytes: that these columns say the same is looked up in them.
         and _columns(row) in row.payload
     ):

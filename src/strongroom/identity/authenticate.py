@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from strongroom.crypto.digest import hmac_sha256
+from strongroom.crypto.digest import HmacSha256
 from strongroom.db.pool import Database
 from strongroom.http import Credential, Request, Unauthenticated
 from strongroom.http.auth import BEARER
@@ -49,7 +49,7 @@ class KeyAuthenticator:
         self._database = database
         #: Who notes that a key was used: when it is checked, not at every request that is served from memory.
         self._use = use
-        self._hash_key = hash_key
+        self._hashed = HmacSha256(hash_key.expose())
         self._clock = clock
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[Principal]] = {}
@@ -58,7 +58,7 @@ class KeyAuthenticator:
         """Return the principal of a key that held within the last second."""
         if not credential.text.isascii():
             return None
-        key_hash = hmac_sha256(self._hash_key.expose(), credential.text.encode())
+        key_hash = self._hashed.of(credential.text.encode())
         held = self._held.get(key_hash)
         now = monotonic()
         if held is None or now >= held.until or held.principal.kind is CallerKind.PUBLIC:
@@ -85,7 +85,7 @@ class KeyAuthenticator:
         if credential.scheme != BEARER or not is_well_formed(credential.text):
             raise Unauthenticated("malformed")
         origin = request.headers.get("origin")
-        key_hash = hmac_sha256(self._hash_key.expose(), credential.text.encode())
+        key_hash = self._hashed.of(credential.text.encode())
         asking = self._asking.get(key_hash) if origin is None else None
         principal = await asyncio.shield(asking or self._ask_once(key_hash, origin))
         self._remember(key_hash, principal)

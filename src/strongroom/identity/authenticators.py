@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final, final
 
 from strongroom.audit import PLATFORM
-from strongroom.crypto.digest import hmac_sha256
+from strongroom.crypto.digest import HmacSha256
 from strongroom.crypto.random import random_bytes
 from strongroom.http import Authenticator, Credential, Request, Unauthenticated
 from strongroom.http.auth import BEARER, DPOP, STEP_UP_SECONDS
@@ -49,7 +49,7 @@ class TokenAuthenticator:
         self._proofs = proofs
         self._clock = clock
         #: Tokens are remembered under a hash, so that memory alone presents none.
-        self._hash_key = random_bytes(32)
+        self._hashed = HmacSha256(random_bytes(32))
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
 
     def recent(self, request: Request, credential: Credential) -> Principal | None:
@@ -59,7 +59,7 @@ class TokenAuthenticator:
         """
         if credential.scheme != BEARER or not credential.text.isascii():
             return None
-        held = self._held.get(hmac_sha256(self._hash_key, credential.text.encode()))
+        held = self._held.get(self._hashed.of(credential.text.encode()))
         if held is None or monotonic() >= held.until or not self._trust.fresh:
             return None
         if held.certificate is not None and held.certificate != request.client_certificate:
@@ -126,7 +126,7 @@ class TokenAuthenticator:
                 raise Unauthenticated("certificate_other")
 
     def _remember(self, credential: Credential, claims: Claims, principal: Principal) -> None:
-        key = hmac_sha256(self._hash_key, credential.text.encode())
+        key = self._hashed.of(credential.text.encode())
         if key not in self._held and len(self._held) >= REMEMBERED_TOKENS_MAX:
             self._held.popitem(last=False)
         certificate = None if claims.cnf is None else claims.cnf.certificate

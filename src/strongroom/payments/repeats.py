@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from strongroom.audit import Origin
-from strongroom.crypto import hmac_sha256
 from strongroom.http.idempotency import IdempotencyInFlight, IdempotencyMismatch
 from strongroom.kernel.clock import Clock
 from strongroom.kernel.errors import Refused
@@ -94,10 +93,7 @@ class Repeats:
                 principal.merchant, principal.mode, KeyName.REQUEST_FINGERPRINT
             )
             key, before = phase(key, before, self._clock.now())
-        return (
-            hmac_sha256(key.secret.expose(), text),
-            [hmac_sha256(each.secret.expose(), text) for each in before],
-        )
+        return key.mac().of(text), [each.mac().of(text) for each in before]
 
     async def once(self, wish: Wish, work: Coroutine[Any, Any, Answered]) -> Answered:
         """Serve a wish; what is refused because it was done already under this key gets that answer."""

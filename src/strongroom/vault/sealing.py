@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer, hmac_sha256
+from strongroom.crypto import Algorithm, CannotOpen, Place, Sealer
 from strongroom.kernel.clock import Clock, SystemClock
 from strongroom.kernel.ids import MerchantId, TokenId
 from strongroom.kernel.mode import Mode
@@ -40,10 +40,7 @@ class MerchantKeys(NamedTuple):
     def elsewhere(self, pan: Pan) -> Sequence[tuple[int, bytes]]:
         """Return (version, fingerprint) of a number under the other versions that it may be known by."""
         identity = pan.identity()
-        return [
-            (key.version, hmac_sha256(key.secret.expose(), identity))
-            for key in self.fingerprints_elsewhere
-        ]
+        return [(key.version, key.mac().of(identity)) for key in self.fingerprints_elsewhere]
 
     def fingerprinted(self, pan: Pan) -> bytes:
         """Return the keyed fingerprint of the whole number (PCI DSS 3.5.1.1)."""
@@ -51,11 +48,11 @@ class MerchantKeys(NamedTuple):
 
     def request_fingerprint(self, canonical: bytes) -> bytes:
         """Return the keyed fingerprint of a request's body."""
-        return hmac_sha256(self.idempotency.secret.expose(), canonical)
+        return self.idempotency.mac().of(canonical)
 
     def request_fingerprints_before(self, canonical: bytes) -> Sequence[bytes]:
         """Return what else a request of the last two days may be known by, around a rotation of the key."""
-        return [hmac_sha256(key.secret.expose(), canonical) for key in self.idempotency_before]
+        return [key.mac().of(canonical) for key in self.idempotency_before]
 
 
 class CardSealer:
