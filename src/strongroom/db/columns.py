@@ -86,8 +86,13 @@ def run_of_bytes(values: Sequence[bytes]) -> bytes:
 
 
 def run_of_hashes(values: Sequence[bytes | None]) -> bytes:
-    """Return a column of hashes of 32 bytes as one run; 32 zeros for one that is null. Raises Bug as `run_of_bytes`."""
-    return run_of_bytes([_NO_HASH if value is None else value for value in values])
+    """Return a column of hashes of 32 bytes as one run; 32 zeros for one that is null.
+
+    Raises Bug where one is not of 32 bytes.
+    """
+    hashes = [_NO_HASH if value is None else value for value in values]
+    invariant(all(len(each) == _HASH_BYTES for each in hashes), "a run's hashes have 32 bytes")
+    return b"".join(hashes)
 
 
 def padded_run(values: Sequence[bytes]) -> bytes:

@@ -27,8 +27,8 @@ _WAYS: Final[Mapping[str, Callable[[Any], object]]] = {
     **dict.fromkeys(("k_status", "t_group", "t_key_version", "t_exp_month", "t_exp_year"), numbers),
     **dict.fromkeys(("t_fp_version", "t_single_use", "a_group"), numbers),
     **dict.fromkeys(("t_expires_at", "t_created_at"), moments),
-    **dict.fromkeys(("k_fingerprint", "t_sealed", "a_leaf", "a_mac"), run_of_bytes),
-    "t_fingerprint": run_of_hashes,
+    **dict.fromkeys(("k_fingerprint", "t_fingerprint", "a_leaf", "a_mac"), run_of_hashes),
+    "t_sealed": run_of_bytes,
     "a_payload": padded_run,
 }
 
