@@ -5,7 +5,7 @@ The driver looks at every element of an array (0.3 to 0.9 µs each), and once at
 in every row is sent as that value alone; one without rows is an empty text, one of nulls alone is null. Refuses what
 cannot be told apart again: a value never moves to another row.
 
-In the statement `vault.apart` (migration 0068) gives a text column back as `text[]`; bytes are cut at their width.
+In the statement `vault.apart` (migration 0069) gives a text column back as `text[]`; bytes are cut at their width.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of `put_tokens` as `put_columns` takes them (migration 0068): each one text or one run of bytes.
+"""The columns of `put_tokens` as `put_columns` takes them (migration 0069): each one text or one run of bytes.
 
 For calls of hundreds of tokens: the driver spends 0.3 to 0.9 µs on every element of an array. See `db.columns`.
 """

@@ -5,7 +5,7 @@ select kind, group_no, item, token_id, fingerprint, status, object_id, response
                         $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39);
 
 -- name: put_columns (groups, tokens, records, t_sealed_bytes, a_payload_bytes, merchants, k_merchant, k_mode, k_route, k_key, k_claim, k_fingerprint, k_status, k_object, k_response, t_group, t_token, t_sealed, t_key_version, t_brand, t_bin, t_last4, t_exp_month, t_exp_year, t_fingerprint, t_fp_version, t_single_use, t_expires_at, t_metadata, t_created_by, t_created_at, t_container, t_kind, t_alias, d_item, d_field, d_sealed, d_key_version, d_expires_at, a_group, a_event, a_payload, a_leaf, a_mac)
--- Likewise, for many tokens: a column is one text or one run of bytes (migration 0068, `vault.packing`).
+-- Likewise, for many tokens: a column is one text or one run of bytes (migration 0069, `vault.packing`).
 select kind, group_no, item, token_id, fingerprint, status, object_id, response
   from vault.put_columns($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
                          $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38,
