@@ -187,6 +187,7 @@ ONLY: Final[dict[str, dict[Domain, set[Login]]]] = {
     "identity.sso.present_flow": _EVERYBODY,  # names no table
     "identity.sso.present_provider": _EVERYBODY,  # names no table
     "identity.sso.tenant_status": core(Login.GATEWAY, Login.CONSOLE, Login.VAULT),
+    "jobs.due_kinds": _SERVING,
     "jobs.job_lag": _SERVING,
     "jobs.remove_jobs": _PAYMENTS,
     "keys.be_key_watch": _EVERYBODY,  # names no table

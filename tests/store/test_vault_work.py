@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -45,6 +46,33 @@ class Hopeless(Conflict):
 @pytest_asyncio.fixture(loop_scope="session")
 async def ground(databases: Databases) -> Ground:
     return await ground_of(databases)
+
+
+async def test_one_lane_looks_for_work_and_the_others_wait_for_their_turn(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, looking, most = 0, 0, 0
+    claim = store.claim
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal looks, looking, most
+        looks, looking = looks + 1, looking + 1
+        most = max(most, looking)
+        try:
+            return await claim(*arguments)
+        finally:
+            looking -= 1
+
+    monkeypatch.setattr(store, "claim", counted)
+    async with ground.running(lanes=4, poll_seconds=3_600) as runner:
+        await until(lambda: looks >= 1)
+        await asyncio.sleep(0.1)
+        assert looks == 1
+        jobs = [await ground.begin(20) for _ in range(3)]
+        runner.wake()
+        for job in jobs:
+            await ground.ended(job)
+    assert most == 1
 
 
 async def test_a_job_is_done_step_by_step_and_says_how_far_it_is(ground: Ground) -> None:

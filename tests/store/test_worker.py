@@ -2,7 +2,7 @@
 """The worker on the real database: how much at once, what becomes of what fails, waking, an outage, and its end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -212,6 +212,41 @@ async def test_who_is_woken_looks_at_once(ground: Ground) -> None:
         assert not seen.is_set()
         worker.wake("lookup")
         await asyncio.wait_for(seen.wait(), DEADLINE_SECONDS)
+
+
+async def test_kinds_that_have_nothing_to_do_are_asked_for_together(ground: Ground) -> None:
+    asked: list[list[str]] = []
+    seen = asyncio.Event()
+
+    class Queue(JobQueue):
+        async def due(self, kinds: Sequence[str]) -> Sequence[str]:
+            asked.append(sorted(kinds))
+            return await super().due(kinds)
+
+        async def claim(self, kind: str, limit: int, lease_seconds: float) -> list[Claimed]:
+            ground.looks += 1
+            return await super().claim(kind, limit, lease_seconds)
+
+    async def run(_job: Claimed) -> JobResult:
+        seen.set()
+        return Done()
+
+    worker = Worker(
+        Queue(ground.database, ground.clock),
+        {kind: Handler(run) for kind in ("hold", "lookup", "notice")},
+        log=Log(ground.lines, clock=ground.clock),
+        metrics=ground.metrics.jobs,
+        poll_seconds=0.02,
+    )
+    worker.start()
+    try:
+        await until(lambda: len(asked) >= 3)
+        assert asked[-1] == ["hold", "lookup", "notice"]
+        assert ground.looks == 3, "each kind was looked at once, and then left alone"
+        await ground.put("one")
+        await asyncio.wait_for(seen.wait(), DEADLINE_SECONDS)
+    finally:
+        await worker.stop()
 
 
 async def test_a_database_that_is_away_is_waited_for(ground: Ground) -> None:

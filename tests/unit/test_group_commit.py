@@ -94,6 +94,22 @@ async def test_rows_of_one_turn_share_a_batch() -> None:
     assert len(sink.batches) == 1
 
 
+async def test_where_nobody_is_in_a_hurry_rows_gather_for_a_moment() -> None:
+    sink = MemorySink()
+    writer = GroupWriter(sink, gather_seconds=0.05)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    first = writer.submit("a")
+    await asyncio.sleep(0.01)
+    assert not sink.batches
+    assert list(await asyncio.gather(first, writer.submit("b"))) == ["kept a", "kept b"]
+    assert sink.batches == [["a", "b"]]
+    assert loop.time() - begun >= 0.04
+    late = writer.submit("c")
+    await writer.drain()
+    assert late.result() == "kept c", "who ends does not wait for others"
+
+
 @pytest.mark.parametrize(
     ("rows_max", "bytes_max", "expected"),
     [(2, 1000, [2, 2, 1]), (256, 3, [3, 2]), (1, 1000, [1, 1, 1, 1, 1]), (256, 0, [1, 1, 1, 1, 1])],

@@ -65,7 +65,7 @@ from strongroom.webhooks.inbound import VERIFIERS
 from strongroom.webhooks.inbound.inbox import Inbox
 from strongroom.webhooks.inbound.restated import Restated
 from strongroom.webhooks.inbound.sources import OpenSources, Sources
-from strongroom.webhooks.inbound.store import NoticeSink
+from strongroom.webhooks.inbound.store import GATHER_SECONDS, NoticeSink
 from strongroom.webhooks.ports import Webhooks
 
 #: The job that delivers an event (`webhooks.publish` puts it).
@@ -292,7 +292,7 @@ def webhooks_state(process: Process, database: Database, keyring: Keyring) -> Ma
     site = process.site
     inbox = Inbox(
         OpenSources(database, keyring, VERIFIERS),
-        process.writer(NoticeSink(database), "notices"),
+        process.writer(NoticeSink(database), "notices", gather_seconds=GATHER_SECONDS),
         keyring,
         site.clock,
         restated=Restated(database, keyring),

@@ -198,11 +198,12 @@ class Process:
         self.on_close(work.stop)
 
     def writer(
-        self, sink: Sink[Row, Result], family: str, **bounds: int
+        self, sink: Sink[Row, Result], family: str, *, gather_seconds: float = 0, **bounds: int
     ) -> GroupWriter[Row, Result]:
         """Make a group-commit writer that is drained before its database closes."""
         metrics = self.site.metrics.group_commit.writer(family)
-        writer = GroupWriter(sink, observer=BatchObserver(metrics.batch, metrics.wait), **bounds)
+        observer = BatchObserver(metrics.batch, metrics.wait)
+        writer = GroupWriter(sink, observer=observer, gather_seconds=gather_seconds, **bounds)
         metrics.watch_queue(lambda: writer.waiting)
         self.on_close(writer.drain)
         return writer

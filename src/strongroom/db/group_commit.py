@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Group commit (ADR-0004): concurrent writes coalesce into one statement with their audit records.
 
-No timer: when a commit returns, the writer takes what waits. Validation is done before a row joins.
+No timer where somebody waits for the answer: when a commit returns, the writer takes what waits. Validation is done
+before a row joins.
 It never answers for a row whose commit it has not seen, and never repeats one whose outcome it has not learnt.
 """
 
@@ -103,13 +104,16 @@ class GroupWriter(Generic[Row, Result]):
         bytes_max: int = BATCH_BYTES_MAX,
         queue_rows_max: int = QUEUE_ROWS_MAX,
         in_flight_max: int = BATCHES_IN_FLIGHT_MAX,
+        gather_seconds: float = 0,
         observer: BatchObserver | None = None,
     ) -> None:
+        # `gather_seconds`: how long a row that comes alone waits for others, where its sender is in no hurry.
         self._sink = sink
         self._rows_max = rows_max
         self._bytes_max = bytes_max
         self._queue_rows_max = queue_rows_max
         self._in_flight_max = in_flight_max
+        self._gather_seconds = gather_seconds
         self._observer = observer or BatchObserver()
         self._queue: deque[_Waiting[Row, Result]] = deque()
         self._batches: set[asyncio.Task[None]] = set()
@@ -138,7 +142,10 @@ class GroupWriter(Generic[Row, Result]):
         if not self._pump_scheduled and len(self._batches) < self._in_flight_max:
             # Not now but in this turn's end: requests that were read in the same turn share a batch.
             self._pump_scheduled = True
-            loop.call_soon(self._pump)
+            if self._gather_seconds:
+                loop.call_later(self._gather_seconds, self._pump)
+            else:
+                loop.call_soon(self._pump)
         return future
 
     async def write(self, row: Row) -> Result:

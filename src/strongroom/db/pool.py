@@ -9,8 +9,9 @@ import contextlib
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias
 
 import asyncpg
@@ -31,6 +32,10 @@ IDLE_IN_TRANSACTION_TIMEOUT_SECONDS: Final = 10
 CONNECT_TIMEOUT_SECONDS: Final = 5
 ACQUIRE_TIMEOUT_SECONDS: Final = 3
 POOL_CONNECTIONS_MAX: Final = 8
+#: So many are handed from one user to the next without the pool: it begins a task for each that comes back.
+KEPT_CONNECTIONS_MAX: Final = 3
+#: After so many uses one goes by way of the pool, which ends connections that are too old.
+USES_BETWEEN_CHECKS: Final = 1_000
 #: Ids of merchants, divided by commas.
 _STATED: Final = re.compile(r"[A-Za-z0-9_,]*")
 
@@ -173,6 +178,14 @@ async def _returned(pool: asyncpg.Pool, connection: "asyncpg.pool.PoolConnection
         await pool.release(connection, timeout=ACQUIRE_TIMEOUT_SECONDS)
 
 
+def _is_ready(connection: "asyncpg.pool.PoolConnectionProxy") -> bool:
+    """Tell whether the next user can begin at once: it is open, and in no transaction."""
+    try:
+        return not connection.is_closed() and not connection.is_in_transaction()
+    except asyncpg.InterfaceError:
+        return False  # it broke meanwhile, and the pool took it back by itself
+
+
 async def _leave_clean(connection: asyncpg.Connection) -> None:
     """Make a connection ready for its next user.
 
@@ -183,6 +196,29 @@ async def _leave_clean(connection: asyncpg.Connection) -> None:
         await connection.execute("rollback")
 
 
+class _Lent:
+    """One use of a connection. No generator: this is entered and left several times for each request."""
+
+    __slots__ = ("_connection", "_database", "_pool")
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+
+    async def __aenter__(self) -> "asyncpg.pool.PoolConnectionProxy":
+        self._pool, self._connection = await self._database.take()
+        return self._connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # After an error the pool looks what became of it: a statement that was cut off is waited for.
+        if error is not None or not self._database.keeps(self._pool, self._connection):
+            await _returned(self._pool, self._connection)
+
+
 class Database:
     """A pool of one login's connections to one database."""
 
@@ -191,6 +227,9 @@ class Database:
         self._connections_max = connections_max
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._kept: list[asyncpg.pool.PoolConnectionProxy] = []
+        self._waiting = 0
+        self._uses = 0
 
     async def open(self) -> None:
         """Connect once, so that a wrong address or password shows at start.
@@ -231,29 +270,52 @@ class Database:
         """Return every connection; waits for transactions that are under way."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
+            while self._kept:
+                await _returned(pool, self._kept.pop())
             try:
                 await asyncio.wait_for(pool.close(), timeout=STATEMENT_TIMEOUT_SECONDS)
             except TimeoutError:
                 pool.terminate()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy"]:
+    def connection(self) -> AbstractAsyncContextManager["asyncpg.pool.PoolConnectionProxy"]:
         """Lend a bare connection to this package's own parts (group commit, locks, migrations)."""
+        return _Lent(self)
+
+    async def take(self) -> "tuple[asyncpg.Pool, asyncpg.pool.PoolConnectionProxy]":
+        """Return a connection for one user, and the pool that it goes back to. It is asked for by `connection`."""
         if self._pool is None:
             await self.open()
         pool = self._pool
         if pool is None:
             raise DatabaseAway
+        while self._kept:
+            kept = self._kept.pop()
+            if _is_ready(kept):
+                return pool, kept
+            await _returned(pool, kept)
+        self._waiting += 1
         try:
             # Not the pool's own time limit and not a shield of ours: each would be one more task for every statement.
             async with asyncio.timeout(ACQUIRE_TIMEOUT_SECONDS):
-                connection = await pool.acquire()
+                return pool, await pool.acquire()
         except Exception as error:
             raise _ours(error) from None
-        try:
-            yield connection
         finally:
-            await _returned(pool, connection)
+            self._waiting -= 1
+
+    def keeps(self, pool: asyncpg.Pool, connection: "asyncpg.pool.PoolConnectionProxy") -> bool:
+        """Keep a connection for its next user, and tell whether that was done: not where somebody waits at the pool."""
+        self._uses += 1
+        if (
+            self._waiting
+            or pool is not self._pool
+            or len(self._kept) >= KEPT_CONNECTIONS_MAX
+            or self._uses % USES_BETWEEN_CHECKS == 0
+            or not _is_ready(connection)
+        ):
+            return False
+        self._kept.append(connection)
+        return True
 
     @asynccontextmanager
     async def transaction(self, merchants: Sequence[MerchantId] = ()) -> AsyncIterator[Transaction]:

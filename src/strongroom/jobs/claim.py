@@ -68,6 +68,11 @@ class JobQueue:
             for merchant, mode, object_id, tries, failures, due_at in rows
         ]
 
+    async def due(self, kinds: Sequence[str]) -> Sequence[str]:
+        """Return of which kinds something is due: one question for all of those that have nothing to do."""
+        rows = await self._run(_QUERIES["due_kinds"], list(kinds), self.clock.now())
+        return [row["kind"] for row in rows]
+
     async def done(self, jobs: Sequence[Claimed]) -> None:
         """Remove jobs, where the claim still stands."""
         if jobs:

@@ -12,6 +12,11 @@ update jobs.job j set run_at = $4, tries = j.tries + 1
  where j.merchant_id = due.merchant_id and j.mode = due.mode and j.kind = due.kind and j.object_id = due.object_id
 returning j.merchant_id, j.mode, j.object_id, j.tries, j.failures, due.due_at;
 
+-- name: due_kinds (kinds, now)
+-- Of these kinds, those of which something is due.
+select k.kind from unnest($1::text[]) as k (kind)
+ where (select true from jobs.job j where j.kind = k.kind and j.run_at <= $2 limit 1);
+
 -- name: remove_jobs (merchants, modes, kinds, objects, tries, leases)
 -- What was dealt with, where the claim still stands: not where another has claimed it since, and not where somebody
 -- asked for another look meanwhile.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the jobs that wait in the database: of each kind a bounded number at once, found by polling, or when woken.
 
+One look is for every kind that has nothing to do; who has takes jobs of its kind at a pace, and many at once.
+
 A handler that fails is logged and tried again, later and later; no job is given up. A database that is away is waited
 for.
 """
@@ -21,7 +23,9 @@ from strongroom.telemetry.work_metrics import JobMetrics
 
 POLL_SECONDS: Final = 0.2
 #: Between two looks at a kind that has work: so long jobs gather, and one statement takes them together.
-PACE_SECONDS: Final = 0.02
+PACE_SECONDS: Final = 0.1
+#: Likewise where more wait than were taken: those gathered already.
+FULL_PACE_SECONDS: Final = 0.02
 AWAY_SECONDS: Final = 1.0
 STOP_SECONDS_MAX: Final = 10.0
 LAG_EVERY_SECONDS: Final = 5.0
@@ -57,11 +61,11 @@ class Worker:
                 self._finisher,
                 log,
                 metrics,
-                poll_seconds=poll_seconds,
                 pace_seconds=pace_seconds,
             )
             for kind, handler in handlers.items()
         }
+        self._poll_seconds = poll_seconds
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,6 +73,7 @@ class Worker:
         """Begin to look for work."""
         for lane in self._lanes.values():
             self._tasks.append(_task(lane.serve(), f"worker-{lane.kind}"))
+        self._tasks.append(_task(self._look(), "worker-look"))
         self._tasks.append(_task(self._measure(), "worker-lag"))
 
     def wake(self, kind: str) -> None:
@@ -92,6 +97,19 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
         await self._finisher.drain()
 
+    async def _look(self) -> None:
+        while not self._stop.is_set():
+            await _wait(self._stop, self._poll_seconds)
+            waiting = [kind for kind, lane in self._lanes.items() if lane.waits]
+            if not waiting or self._stop.is_set():
+                continue
+            try:
+                due = await self._queue.due(waiting)
+            except Exception:  # noqa: BLE001 - whatever it was, the lanes meet it too, and say so
+                due = waiting
+            for kind in due:
+                self._lanes[kind].wake()
+
     async def _measure(self) -> None:
         while not self._stop.is_set():
             try:
@@ -114,7 +132,6 @@ class _Lane:
         log: Log,
         metrics: JobMetrics,
         *,
-        poll_seconds: float,
         pace_seconds: float,
     ) -> None:
         self.kind = kind
@@ -124,8 +141,9 @@ class _Lane:
         self._finisher = finisher
         self._log = log
         self._metrics = metrics
-        self._poll_seconds = poll_seconds
         self._pace_seconds = pace_seconds
+        #: Nothing was there, and it looks again when it is woken.
+        self.waits = False
         self._signal = asyncio.Event()
         self._stopping = False
         self._full = False
@@ -147,10 +165,15 @@ class _Lane:
             # Everybody is busy, and there may be more than was asked for: go on as soon as one is free.
             self._full = found == free
             if found:
-                await asyncio.sleep(self._pace_seconds)
+                await asyncio.sleep(FULL_PACE_SECONDS if self._full else self._pace_seconds)
             if self._full and len(self.running) < self._handler.at_once_max:
                 continue
-            await _wait(self._signal, AWAY_SECONDS if self._away else self._poll_seconds)
+            if self._away:
+                await _wait(self._signal, AWAY_SECONDS)
+                continue
+            self.waits = True
+            await self._signal.wait()
+            self.waits = False
 
     async def _fill(self, free: int) -> int:
         try:

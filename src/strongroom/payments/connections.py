@@ -24,7 +24,7 @@ from strongroom.kernel.secret import Secret
 from strongroom.payments.connections_wire import ConnectionIn, RotateIn
 from strongroom.payments.errors import ConnectionRefused, NoConnection
 from strongroom.payments.model import Connection, Finding
-from strongroom.payments.ports import Adapter, Adapters, PerAccount, Prepares
+from strongroom.payments.ports import Adapter, Adapters, does_prepare, is_per_account
 from strongroom.payments.store import QUERIES
 from strongroom.vault import Connections as VaultConnections
 from strongroom.vault import ConnectionUnknown
@@ -112,7 +112,7 @@ class ConnectionBook:
     def adapter(self, connection: Connection) -> Adapter:
         """Return the adapter of a connection's processor, for its account."""
         adapter = self._adapters[connection.processor]
-        return adapter.bound(connection) if isinstance(adapter, PerAccount) else adapter
+        return adapter.bound(connection) if is_per_account(adapter) else adapter
 
 
 class ConnectionService:
@@ -297,7 +297,7 @@ def surest(adapter: Adapter) -> Finding:
     then what is repeated carries none.
     """
     ways = [Finding.BY_REFERENCE, Finding.BY_NOTICE, Finding.BY_REPLAY]
-    if isinstance(adapter, Prepares):
+    if does_prepare(adapter):
         ways = [Finding.BY_REFERENCE, Finding.BY_REPLAY, Finding.BY_NOTICE]
     return next(each for each in ways if each in adapter.findings)
 

@@ -3,7 +3,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from strongroom.payments.model import (
     Attempt,
@@ -239,3 +240,19 @@ class Increments(Protocol):
 
 
 Adapters = Mapping[str, Adapter]
+
+
+def is_per_account(adapter: Adapter) -> TypeGuard[PerAccount]:
+    """Tell whether an adapter is bound to a connection before it is used."""
+    return _has_methods_of(type(adapter), PerAccount)
+
+
+def does_prepare(adapter: Adapter) -> TypeGuard[Prepares]:
+    """Tell whether an adapter may put a card into an instrument first."""
+    return _has_methods_of(type(adapter), Prepares)
+
+
+@cache
+def _has_methods_of(kind: type, protocol: Any) -> bool:
+    """Asked once a class: `isinstance` of a protocol looks for each of its methods, each time."""
+    return issubclass(kind, protocol)

@@ -26,7 +26,13 @@ from strongroom.payments.calls import (
 from strongroom.payments.decisions import Decided, decided_over
 from strongroom.payments.errors import CommandNotTaken
 from strongroom.payments.model import Attempt, Basis, Found, Loaded, Outcome
-from strongroom.payments.ports import Adapter, AnswerSurprising, Command, Prepares
+from strongroom.payments.ports import (
+    Adapter,
+    AnswerSurprising,
+    Command,
+    Prepares,
+    does_prepare,
+)
 from strongroom.payments.records import Act, Extras
 from strongroom.payments.store import Change, Taken
 from strongroom.vault import Forwarded
@@ -72,7 +78,8 @@ class Preparations:
                 attempt.merchant_id, attempt.mode, attempt.connection_id
             )
             adapter = parts.connections.adapter(connection)
-            if not isinstance(adapter, Prepares):
+            processor = adapter.name
+            if not does_prepare(adapter):
                 return as_it_is
             command = command_of(parts, loaded, attempt, with_cvc=cvc is not None)
             template = adapter.prepare(command)  # (1)
@@ -86,7 +93,7 @@ class Preparations:
             )  # (2)
             # Crash here: the processor may know an instrument that nothing of ours names. `look` says not sent.
             parts.metrics.called("prepare", reply.seconds, perf_counter() - begun)
-            name = self._named(adapter, adapter.name, command, reply)
+            name = self._named(adapter, processor, command, reply)
             return (
                 name if isinstance(name, Found) else await self._saved(loaded, attempt, name, act)
             )
@@ -143,7 +150,7 @@ class Preparations:
 
 def never_prepared(adapter: Adapter, command: Command) -> bool:
     """Tell whether an attempt has no instrument although its adapter wants one: it asked for no money."""
-    if command.attempt.instrument is not None or not isinstance(adapter, Prepares):
+    if command.attempt.instrument is not None or not does_prepare(adapter):
         return False
     try:
         return adapter.prepare(command) is not None

@@ -381,9 +381,18 @@ class PaymentService:
         if attempt is None:
             raise PaymentUnknown
         created = saved.payment.version == 1
+        #: What was printed last, and of what: a payment that is decided once is one object.
+        printed: tuple[Payment, str, Answered] | None = None
+
+        def answer_to(known: Loaded, attempt: str) -> Answered:
+            nonlocal printed
+            if printed is None or printed[0] is not known.payment or printed[1] != attempt:
+                answer = kept_answer(known, attempt, created=created, claim=wish.claim)
+                printed = (known.payment, attempt, answer)
+            return printed[2]
 
         def finish(known: Loaded, attempt: str) -> KeyDone:
-            answer = kept_answer(known, attempt, created=created, claim=wish.claim)
+            answer = answer_to(known, attempt)
             return KeyDone(wish.route, wish.key, kept_status(known, attempt, answer), answer.body)
 
         async def to_its_end() -> Answered:
@@ -404,7 +413,7 @@ class PaymentService:
                     break
                 # Crash here: the next attempt is saved and was not sent. It is found out like any other.
                 current, cvc = following, onward.cvc
-            return kept_answer(known, current.attempt_id, created=created, claim=wish.claim)
+            return answer_to(known, current.attempt_id)
 
         return await self._whatever_happens(to_its_end())  # (4) (5)
 

@@ -156,25 +156,40 @@ delete from vault.cvc_use where used_at < now() - interval '1 hour';
 
 -- name: card_facts (merchants, modes, tokens, moments)
 -- Likewise, with where each stands and what payments read of it, sealed; of the `n`th, if it is there. The function
--- states each one's merchant (migration 0025).
+-- states each one's merchant (migration 0025). What is asked for is read as a row, so that no plan is better for knowing
+-- how much that is: PostgreSQL would make one for each call.
+with asked as materialized (
+    select $1::text[] as ms, $2::text[] as mds, $3::text[] as tokens, $4::timestamptz[] as moments
+)
 select w.n, f.token_id, f.brand, f.bin, f.last4, f.exp_month, f.exp_year, f.single_use, f.container, f.kind,
        f.network_token, f.network_token_version, f.has_cryptogram, f.stored_credential, f.stored_credential_version
-  from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) with ordinality as w (m, md, token, at, n)
+  from asked a
+ cross join lateral unnest(a.ms, a.mds, a.tokens, a.moments) with ordinality as w (m, md, token, at, n)
  cross join lateral vault.card_facts(w.m, w.md, w.token, w.at) as f;
 
 -- name: use_card (merchants, modes, tokens, containers, cvcs, cryptograms, moments, record_ends, events, payloads, leaves, macs, addresses)
 -- `use_token`, for tokens that stand in the container whose rules were asked, and with their cryptograms (migration
 -- 0025): one by one, in one transaction. The records of each end where `record_ends` says. Where an address is wanted
--- it is given out too, once the use is recorded (migration 0067).
+-- it is given out too, once the use is recorded (migration 0067). Read as a row for the reason that `card_facts` has.
+with asked as materialized (
+    select $1::text[] as ms, $2::text[] as mds, $3::text[] as tokens, $4::text[] as containers, $5::text[] as cvcs,
+           $6::boolean[] as cryptograms, $7::timestamptz[] as moments, $8::integer[] as ends,
+           (0 || $8::integer[])[1:cardinality($8::integer[])] as begins,
+           $9::text[] as events, $10::bytea[] as payloads, $11::bytea[] as leaves, $12::bytea[] as macs,
+           $13::boolean[] as addresses
+)
 select w.n, u.verdict, u.sealed_number, u.key_version, u.exp_month, u.exp_year, u.cryptogram_sealed,
        u.cryptogram_version, b.sealed as address_sealed, b.key_version as address_version
-  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::timestamptz[],
-              $8::integer[], (0 || $8::integer[])[1:cardinality($8::integer[])], $13::boolean[])
+  from asked a
+ cross join lateral unnest(a.ms, a.mds, a.tokens, a.containers, a.cvcs, a.cryptograms, a.moments, a.ends, a.begins,
+                           a.addresses)
        with ordinality as w (m, md, token, container, cvc, cryptogram, at, last, before, address, n)
  cross join lateral vault.use_card(w.m, w.md, w.token, w.container, w.cvc, w.cryptogram, w.at,
-                                   ($9::text[])[w.before + 1:w.last], ($10::bytea[])[w.before + 1:w.last],
-                                   ($11::bytea[])[w.before + 1:w.last], ($12::bytea[])[w.before + 1:w.last]) as u
-  left join lateral vault.address_of_use(w.m, w.md, w.token, w.address and u.verdict = 'used') as b on true;
+                                   a.events[w.before + 1:w.last], a.payloads[w.before + 1:w.last],
+                                   a.leaves[w.before + 1:w.last], a.macs[w.before + 1:w.last]) as u
+  left join lateral (select o.sealed, o.key_version
+                       from vault.address_of_use(w.m, w.md, w.token, u.verdict = 'used') as o
+                      where w.address) as b on true;
 
 -- name: details_of_token (merchant, mode, token)
 -- What is sealed beside a number.

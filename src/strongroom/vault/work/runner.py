@@ -83,22 +83,24 @@ class Runner:
         self._turn_seconds = turn_seconds
         self._poll_seconds = poll_seconds
         self._stop = asyncio.Event()
-        self._wakeups = [asyncio.Event() for _ in range(lanes)]
+        self._lanes = lanes
+        self._wakeup = asyncio.Event()
+        #: Held by the lane that looks for work: the others wait for their turn to look, and ask nothing meanwhile.
+        self._looking = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to look for work."""
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(self._serve(wakeup), name=f"vault-job-lane-{number}")
-            for number, wakeup in enumerate(self._wakeups)
+            loop.create_task(self._serve(), name=f"vault-job-lane-{number}")
+            for number in range(self._lanes)
         ]
         self._tasks.append(loop.create_task(self._measure(), name="vault-job-load"))
 
     def wake(self) -> None:
         """Look for work now: some was just committed in this process."""
-        for wakeup in self._wakeups:
-            wakeup.set()
+        self._wakeup.set()
 
     async def stop(self) -> None:
         """Let the steps that are under way end, and give their jobs back."""
@@ -114,18 +116,27 @@ class Runner:
 
     # --- lanes -----------------------------------------------------------------------------------------
 
-    async def _serve(self, wakeup: asyncio.Event) -> None:
+    async def _serve(self) -> None:
         while not self._stop.is_set():
-            wakeup.clear()
+            async with self._looking:
+                claim = await self._found()
+            if claim is not None:
+                await self._turn(claim)
+
+    async def _found(self) -> Claim | None:
+        """Look until there is work; None when this runner stops."""
+        while not self._stop.is_set():
+            self._wakeup.clear()
             try:
                 claim = await self._claim()
             except StrongroomError as error:
                 self._log.emit("warning", "vault.jobs.claim_failed", {"code": error.code})
                 claim = None
-            if claim is None:
-                await _wait(wakeup, self._poll_seconds)
-                continue
-            await self._turn(claim)
+            if claim is not None:
+                return claim
+            if not self._stop.is_set():
+                await _wait(self._wakeup, self._poll_seconds)
+        return None
 
     async def _claim(self) -> Claim | None:
         now = self._clock.now()

@@ -73,13 +73,15 @@ returning notice_id;
 
 -- name: notices_by_id (merchants, m, md, notice)
 -- The notices that are named, sealed; of the `n`th, if it is there. Tenants are stated first, as above; look-ups are
--- lateral: a plan made on an empty table would read a join's inner side whole.
+-- lateral: a plan made on an empty table would read a join's inner side whole. Their names are read as a row, so that
+-- no plan is better for knowing how many they are: PostgreSQL would make one for each call.
 with stated as materialized (
-    select set_config('strongroom.merchants', $1, true) as merchants
+    select set_config('strongroom.merchants', $1, true) as merchants,
+           $2::text[] as ms, $3::text[] as mds, $4::text[] as ids
 )
 select w.n, k.connection_id, k.event_key, k.sealed, k.key_version, k.state, k.received_at
   from stated s
- cross join unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (m, md, id, n)
+ cross join lateral unnest(s.ms, s.mds, s.ids) with ordinality as w (m, md, id, n)
  cross join lateral (select x.* from webhooks.notice x
                       where x.merchant_id = w.m and x.mode = w.md and x.notice_id = w.id limit 1) k;
 
