@@ -6,7 +6,7 @@ The steps of a POST that moves money, numbered where they are done:
 2. What goes wrong "before" goes wrong here: nothing is executed, the key stays unused.
 3. A key that was used is answered as before; one that is in use, or came with another body, is refused.
 4. Execute: decision, journal and state in one go, whether or not the client is still there.
-5. The answer's latency. The key counts as in use until it has passed.
+5. The answer takes as long as answers take. The key counts as in use until it has passed.
 6. Send the event; what goes wrong "after" goes wrong here; answer.
 """
 
@@ -134,6 +134,7 @@ class App:
     ) -> Reply | None:
         account = self._authenticate(request)  # 1
         body = await request.read()
+        asked_at = asyncio.get_running_loop().time()
         _check_signature(account, request, body)
         wish = read(account, _idempotency_key(request), body)
         faults = self._simulation.faults
@@ -156,16 +157,17 @@ class App:
             raise Refusal(409, "idempotency_in_flight", "a request with this key is under way")
         if known is not None:
             _require_same(known.fingerprint, wish.fingerprint)
-            await self._wait(self._simulation.pace.latency)
+            await self._answer_time(asked_at)
             return await self._with(request, fault, wish.key, known.subject, replayed=True)
         self._running[place] = wish.fingerprint
         try:
             if fault is not None and fault.fault is Fault.ACT_LATE:
                 await self._wait(fault.seconds)
+                asked_at += fault.seconds
             away = fault is not None and fault.fault is Fault.ACQUIRER_AWAY
             declined = "acquirer_error" if away else None
             line = wish.execute(Asked(account.account, wish.key, wish.fingerprint, declined))  # 4
-            await self._wait(self._simulation.pace.latency)  # 5
+            await self._answer_time(asked_at)  # 5
             self._simulation.happened(line, choose(NOTICE) if line.announces else None)  # 6
             if fault is not None and fault.fault is Fault.SLOW:
                 await self._wait(fault.seconds)
@@ -328,6 +330,11 @@ class App:
 
         while not over():  # noqa: ASYNC110 - the server has no event for a client that leaves
             await asyncio.sleep(_HOLD_STEP_SECONDS)
+
+    async def _answer_time(self, asked_at: float) -> None:
+        """Wait until an answer has taken as long as answers take, counted from when its request had come."""
+        passed = asyncio.get_running_loop().time() - asked_at
+        await self._wait(max(0.0, self._simulation.pace.latency - passed))
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0:

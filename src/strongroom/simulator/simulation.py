@@ -24,7 +24,7 @@ PENDING_SECONDS: Final = 5.0
 class Pace:
     """How slowly things go, in seconds."""
 
-    #: Every answer that concerns money waits so long after what it tells of.
+    #: Every answer that concerns money takes so long, from when its request had come; what it tells of happens at once.
     latency: float = 0.0
     #: What is made is found by its reference only after so long.
     visibility: float = 0.0
