@@ -35,6 +35,8 @@ from strongroom.vault.writes import TokenRow, TokenSink, TokenWrite
 
 NOW = datetime(2026, 11, 27, 9, 30, 0, 123456, tzinfo=UTC)
 ELSEWHERE = NOW.astimezone(timezone(timedelta(hours=5, minutes=45)))
+#: As far off as a caller may write it, and further than PostgreSQL reads.
+FAR_OFF = NOW.astimezone(timezone(timedelta(hours=23, minutes=59)))
 #: An expression over $1 and the count $2; what packs; columns.
 APART = "vault.apart($1::text, $2::integer)"
 NUMBERS = "vault.apart_numbers($1::text, $2::integer)"
@@ -53,6 +55,8 @@ COLUMNS: list[tuple[str, Any, Sequence[Any]]] = [
     (NUMBERS, numbers, []),
     (MOMENTS, moments, [NOW]),
     (MOMENTS, moments, [NOW, NOW]),
+    (MOMENTS, moments, [FAR_OFF]),
+    (MOMENTS, moments, [NOW + timedelta(days=1), FAR_OFF]),
     (MOMENTS, moments, [NOW, None, NOW + timedelta(microseconds=1), ELSEWHERE]),
     (MOMENTS, moments, []),
 ]
@@ -167,6 +171,33 @@ KEPT = (
     "select to_jsonb(r) - 'merchant_id' - 'claim' from idempotency.request r where merchant_id = $1 order by key",
     "select mode, payload, leaf_hash, row_mac from audit.event where merchant_id = $1 order by row_mac",
 )
+
+
+async def test_single_tokens_of_several_merchants_are_written_as_columns_too(
+    vault: Database, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of many calls for one token each, which names no groups."""
+    administrator = await connect(databases.administrator(Domain.VAULT))
+    rows = _tokens(0)
+    kept = []
+    try:
+        for packed_from in (writes.PACKED_FROM, 10**9):
+            monkeypatch.setattr(writes, "PACKED_FROM", packed_from)
+            merchants = [MerchantId(new_id("mer")) for _ in range(3)]
+            writer = GroupWriter(TokenSink(vault))
+            await asyncio.gather(
+                *[
+                    writer.submit(_write(merchants[n % 3], f"{n}", [row]))
+                    for n, row in enumerate(rows)
+                ]
+            )
+            kept.append(
+                [[await administrator.fetch(query, each) for query in KEPT] for each in merchants]
+            )
+    finally:
+        await administrator.close()
+    assert kept[0] == kept[1]
+    assert sum(len(of_merchant[0]) for of_merchant in kept[0]) == len(rows)
 
 
 @pytest.mark.parametrize("calls", [1, 3])

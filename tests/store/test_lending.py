@@ -8,9 +8,12 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
+from strongroom.db import pool
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import KEPT_CONNECTIONS_MAX, USES_BETWEEN_CHECKS, Database, connect
+from strongroom.db.queries import Query
 from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.invariant import Bug
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -67,6 +70,61 @@ async def test_nothing_of_a_use_is_left_to_the_next(database: Database) -> None:
                 "select current_setting('strongroom.merchants', true)"
             )
             assert not stated
+
+
+async def test_a_transaction_that_has_ended_answers_nobody(database: Database) -> None:
+    """Its connection is in another tenant's transaction by now."""
+    mine, other = (MerchantId(f"mer_01KAZ00000000000000000000{n}") for n in (1, 2))
+    query = Query("ask", (), "select 1")
+    async with database.transaction([mine]) as ended:
+        assert len(await ended.rows(query)) == 1
+    async with database.transaction([other]) as theirs:
+        for ask in (ended.rows, ended.row, ended.run):
+            with pytest.raises(Bug):
+                await ask(query)
+        assert len(await theirs.rows(query)) == 1
+    with pytest.raises(RuntimeError):
+        async with database.transaction([mine]) as broken:
+            raise RuntimeError
+    with pytest.raises(Bug):
+        await broken.rows(query)
+
+
+async def test_what_lay_too_long_is_not_trusted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await backend(database)
+    monkeypatch.setattr(pool, "IDLE_SECONDS_MAX", -1)
+    assert await backend(database) != first
+
+
+async def test_who_is_cut_off_while_closing_leaves_nothing_open(databases: Databases) -> None:
+    opened = await databases.open(Domain.CORE, Login.GATEWAY, connections_max=3)
+
+    async def used(seconds: float) -> int:
+        async with opened.connection() as connection:
+            return int(
+                await connection.fetchval(f"select pg_backend_pid() from pg_sleep({seconds})")
+            )
+
+    ids = await asyncio.gather(used(0.05), used(0.05), used(0.05))
+    closing = asyncio.create_task(opened.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert await backend(opened) not in ids
+    await opened.close()
+    administrator = await connect(databases.administrator(Domain.CORE))
+    try:
+        alive = "select count(*) from pg_stat_activity where pid = any($1)"
+        for _ in range(50):
+            if await administrator.fetchval(alive, ids) == 0:
+                break
+            await asyncio.sleep(0.05)
+        assert await administrator.fetchval(alive, ids) == 0
+    finally:
+        await administrator.close()
 
 
 async def test_who_is_cut_off_leaves_a_connection_that_works(database: Database) -> None:

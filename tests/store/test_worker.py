@@ -18,6 +18,7 @@ from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, connect
 from strongroom.jobs import Again, Claimed, Done, Handler, JobQueue, JobResult, Kept, Worker
+from strongroom.jobs import worker as worker_module
 from strongroom.kernel.clock import Clock, SteppedClock, SystemClock
 from strongroom.kernel.errors import Unavailable
 from strongroom.telemetry.log import Log
@@ -247,6 +248,38 @@ async def test_kinds_that_have_nothing_to_do_are_asked_for_together(ground: Grou
         await asyncio.wait_for(seen.wait(), DEADLINE_SECONDS)
     finally:
         await worker.stop()
+
+
+async def test_a_look_that_hangs_stops_no_kind_of_job(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "LOOK_SECONDS_MAX", 0.05)
+    seen = asyncio.Event()
+
+    class Queue(JobQueue):
+        async def due(self, kinds: Sequence[str]) -> Sequence[str]:
+            await asyncio.Event().wait()
+            return kinds
+
+    async def run(_job: Claimed) -> JobResult:
+        seen.set()
+        return Done()
+
+    worker = Worker(
+        Queue(ground.database, ground.clock),
+        {"lookup": Handler(run)},
+        log=Log(ground.lines, clock=ground.clock),
+        metrics=ground.metrics.jobs,
+        poll_seconds=0.02,
+    )
+    worker.start()
+    try:
+        await until(lambda: bool(ground.logged("jobs.look_failed")))
+        await ground.put("one")
+        await asyncio.wait_for(seen.wait(), DEADLINE_SECONDS)
+    finally:
+        await asyncio.wait_for(worker.stop(), DEADLINE_SECONDS)
+    assert len(ground.logged("jobs.look_failed")) == 1, "it is said once"
 
 
 async def test_a_database_that_is_away_is_waited_for(ground: Ground) -> None:

@@ -296,6 +296,7 @@ def test_a_series_has_the_bytes_that_each_of_its_records_would_have(
         ({}, "aud_91KAZ12345ABCDEFGHJKMNPQRS", "tok_01KAZ12345ABCDEFGHJKMNPQRS"),
         ({}, "aud_01KAZ12345ABCDEFGHJKMNPQRS", '"},"x":"'),
         ({}, "aud_01KAZ12345ABCDEFGHJKMNPQRS", "tok_4242424242424242"),
+        ({}, "aud_01KAZ12345ABCDEFGHJKMNPQRS", "tok_é1KAZ12345ABCDEFGHJKMNPQRS"),
     ],
 )
 def test_a_series_refuses_what_has_not_its_form(

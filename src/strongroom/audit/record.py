@@ -141,16 +141,16 @@ class Series:
 
         Raises Bug where the thing has not the form of one or a fact is not on the list, as `encode` does.
         """
+        invariant(
+            _NAMED.fullmatch(f'{event_id}"{thing}"') is not None,
+            "an audit record's fields have their forms",
+        )
         first, second, third, fourth, last = self._pieces
         payload = (
             f'{first}{_details_part(tuple(details.items()))}{second}"event_id":"{event_id}"{third}"object":"{thing}"'
             f'{fourth}"salt":"{salt_text(entropy(SALT_BYTES))}"{last}'
         ).encode("ascii")
-        invariant(
-            len(payload) <= RECORD_BYTES_MAX
-            and _NAMED.fullmatch(f'{event_id}"{thing}"') is not None,
-            "an audit record's fields have their forms",
-        )
+        invariant(len(payload) <= RECORD_BYTES_MAX, "an audit record has a bounded size")
         return payload
 
 

@@ -9,7 +9,7 @@ In the statement `vault.apart` (migration 0069) gives a text column back as `tex
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from strongroom.kernel.invariant import invariant
@@ -55,13 +55,18 @@ def numbers(values: Sequence[int | None]) -> str | None:
 
 
 def moments(values: Sequence[datetime | None]) -> str | None:
-    """Return a column of moments as one text (ISO 8601 with its offset); None: all of them are null."""
+    """Return a column of moments as one text (ISO 8601, in UTC); None: all of them are null."""
     if not values:
         return ""
     first = values[0]
     if values.count(first) == len(values):
-        return None if first is None else first.isoformat()
-    return BETWEEN.join([NULL if value is None else value.isoformat() for value in values])
+        return None if first is None else _moment(first)
+    return BETWEEN.join([NULL if value is None else _moment(value) for value in values])
+
+
+def _moment(value: datetime) -> str:
+    # In UTC: PostgreSQL reads no offset of sixteen hours or more.
+    return value.astimezone(UTC).isoformat()
 
 
 _HASH_BYTES: Final = 32

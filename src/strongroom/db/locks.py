@@ -54,8 +54,13 @@ class SessionLock:
             connection = await stack.enter_async_context(self._database.connection())
             try:
                 taken = await connection.fetchval(_TRY, self._key)
-            except Exception as error:
-                raise translated(error) from None
+            except BaseException as error:
+                # Whether it was taken is not known. It goes with its connection.
+                with suppress(asyncpg.InterfaceError):
+                    connection.terminate()
+                if isinstance(error, Exception):
+                    raise translated(error) from None
+                raise
             if not taken:
                 return False
             self._connection = connection

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import asyncpg
 
@@ -21,7 +21,7 @@ from strongroom.db.dial import dial
 from strongroom.db.errors import DatabaseAway, translated
 from strongroom.db.queries import Query
 from strongroom.kernel.ids import MerchantId
-from strongroom.kernel.invariant import invariant
+from strongroom.kernel.invariant import Bug, invariant
 
 Record: TypeAlias = asyncpg.Record
 Rows: TypeAlias = Sequence[Record]
@@ -34,8 +34,10 @@ ACQUIRE_TIMEOUT_SECONDS: Final = 3
 POOL_CONNECTIONS_MAX: Final = 8
 #: So many are handed from one user to the next without the pool: it begins a task for each that comes back.
 KEPT_CONNECTIONS_MAX: Final = 3
-#: After so many uses one goes by way of the pool, which ends connections that are too old.
+#: After so many uses one goes by way of the pool, which ends a connection that was asked very often.
 USES_BETWEEN_CHECKS: Final = 1_000
+#: What was not used for so long is not trusted to be there: something between us may have forgotten it.
+IDLE_SECONDS_MAX: Final = 300
 #: Ids of merchants, divided by commas.
 _STATED: Final = re.compile(r"[A-Za-z0-9_,]*")
 
@@ -63,31 +65,44 @@ class Transaction(ReadOnly, Protocol):
 class _Bound:
     """A connection inside a transaction."""
 
-    __slots__ = ("_connection", "committed")
+    __slots__ = ("_lent", "committed")
 
     def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy") -> None:
-        self._connection = connection
+        self._lent: asyncpg.pool.PoolConnectionProxy | None = connection
         #: What waits for the commit.
         self.committed: list[Callable[[], None]] = []
 
     def after_commit(self, work: Callable[[], None]) -> None:
         self.committed.append(work)
 
+    @property
+    def _connection(self) -> "asyncpg.pool.PoolConnectionProxy":
+        if self._lent is None:  # its connection may be in another tenant's transaction by now
+            raise Bug("a transaction that has ended is asked")
+        return self._lent
+
+    def end(self) -> None:
+        """Ask nothing through this any more."""
+        self._lent = None
+
     async def rows(self, query: Query, /, *values: object) -> Rows:
+        connection = self._connection
         try:
-            return await self._connection.fetch(query.text, *values)  # type: ignore[no-any-return]
+            return await connection.fetch(query.text, *values)  # type: ignore[no-any-return]
         except Exception as error:
             raise _ours(error) from None
 
     async def row(self, query: Query, /, *values: object) -> Record | None:
+        connection = self._connection
         try:
-            return await self._connection.fetchrow(query.text, *values)
+            return await connection.fetchrow(query.text, *values)
         except Exception as error:
             raise _ours(error) from None
 
     async def run(self, query: Query, /, *values: object) -> int:
+        connection = self._connection
         try:
-            status = await self._connection.execute(query.text, *values)
+            status = await connection.execute(query.text, *values)
         except Exception as error:
             raise _ours(error) from None
         last = str(status).rpartition(" ")[2]
@@ -165,6 +180,8 @@ async def transaction_on(
         if ours is error:
             raise
         raise ours from None
+    finally:
+        bound.end()
     for work in bound.committed:
         work()
 
@@ -194,6 +211,14 @@ async def _leave_clean(connection: asyncpg.Connection) -> None:
     """
     if connection.is_in_transaction():
         await connection.execute("rollback")
+
+
+class _Kept(NamedTuple):
+    """A connection that waits for its next user."""
+
+    pool: asyncpg.Pool
+    connection: "asyncpg.pool.PoolConnectionProxy"
+    since: float
 
 
 class _Lent:
@@ -227,7 +252,7 @@ class Database:
         self._connections_max = connections_max
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
-        self._kept: list[asyncpg.pool.PoolConnectionProxy] = []
+        self._kept: list[_Kept] = []
         self._waiting = 0
         self._uses = 0
 
@@ -270,12 +295,16 @@ class Database:
         """Return every connection; waits for transactions that are under way."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
-            while self._kept:
-                await _returned(pool, self._kept.pop())
+            kept, self._kept = self._kept, []
             try:
+                for each in kept:
+                    await _returned(each.pool, each.connection)
                 await asyncio.wait_for(pool.close(), timeout=STATEMENT_TIMEOUT_SECONDS)
             except TimeoutError:
                 pool.terminate()
+            except BaseException:  # who waits for this was cut off
+                pool.terminate()
+                raise
 
     def connection(self) -> AbstractAsyncContextManager["asyncpg.pool.PoolConnectionProxy"]:
         """Lend a bare connection to this package's own parts (group commit, locks, migrations)."""
@@ -283,16 +312,19 @@ class Database:
 
     async def take(self) -> "tuple[asyncpg.Pool, asyncpg.pool.PoolConnectionProxy]":
         """Return a connection for one user, and the pool that it goes back to. It is asked for by `connection`."""
+        while self._kept:
+            kept = self._kept.pop()
+            if asyncio.get_running_loop().time() - kept.since > IDLE_SECONDS_MAX:
+                with contextlib.suppress(asyncpg.InterfaceError):  # the pool has dropped it already
+                    kept.connection.terminate()
+            elif kept.pool is self._pool and _is_ready(kept.connection):
+                return kept.pool, kept.connection
+            await _returned(kept.pool, kept.connection)
         if self._pool is None:
             await self.open()
         pool = self._pool
         if pool is None:
             raise DatabaseAway
-        while self._kept:
-            kept = self._kept.pop()
-            if _is_ready(kept):
-                return pool, kept
-            await _returned(pool, kept)
         self._waiting += 1
         try:
             # Not the pool's own time limit and not a shield of ours: each would be one more task for every statement.
@@ -314,7 +346,7 @@ class Database:
             or not _is_ready(connection)
         ):
             return False
-        self._kept.append(connection)
+        self._kept.append(_Kept(pool, connection, asyncio.get_running_loop().time()))
         return True
 
     @asynccontextmanager

@@ -27,6 +27,8 @@ PACE_SECONDS: Final = 0.1
 #: Likewise where more wait than were taken: those gathered already.
 FULL_PACE_SECONDS: Final = 0.02
 AWAY_SECONDS: Final = 1.0
+#: A look that takes longer is given up: every idle kind depends on it.
+LOOK_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_MAX: Final = 10.0
 LAG_EVERY_SECONDS: Final = 5.0
 #: After a handler's first error, its second …; the last one repeats.
@@ -98,15 +100,20 @@ class Worker:
         await self._finisher.drain()
 
     async def _look(self) -> None:
+        failed = False
         while not self._stop.is_set():
             await _wait(self._stop, self._poll_seconds)
             waiting = [kind for kind, lane in self._lanes.items() if lane.waits]
             if not waiting or self._stop.is_set():
                 continue
             try:
-                due = await self._queue.due(waiting)
-            except Exception:  # noqa: BLE001 - whatever it was, the lanes meet it too, and say so
-                due = waiting
+                async with asyncio.timeout(LOOK_SECONDS_MAX):
+                    due = await self._queue.due(waiting)
+                failed = False
+            except Exception as error:  # noqa: BLE001 - whatever it was, each kind looks for itself
+                if not failed:
+                    self._log.emit("warning", "jobs.look_failed", {"error": type(error).__name__})
+                due, failed = waiting, True
             for kind in due:
                 self._lanes[kind].wake()
 
@@ -142,7 +149,7 @@ class _Lane:
         self._log = log
         self._metrics = metrics
         self._pace_seconds = pace_seconds
-        #: Nothing was there, and it looks again when it is woken.
+        #: It could take more than there was, and looks again when it is woken.
         self.waits = False
         self._signal = asyncio.Event()
         self._stopping = False
@@ -171,7 +178,7 @@ class _Lane:
             if self._away:
                 await _wait(self._signal, AWAY_SECONDS)
                 continue
-            self.waits = True
+            self.waits = not self._full  # who is busy looks when one of its handlers is free
             await self._signal.wait()
             self.waits = False
 

@@ -43,7 +43,7 @@ _encode: Final = msgspec.json.Encoder().encode
 class _Item(NamedTuple):
     """One item that was read: a draft or what is wrong with it."""
 
-    place: int
+    at: int
     draft: Draft | None
     problem: ItemProblem | None
     canonical: bytes
@@ -75,7 +75,7 @@ class BulkMaker:
             makings = _Makings(self._maker, asked, keys, {}, access)
             for item in items:
                 makings.add(item)
-                await _let_others_go(item.place)
+                await _let_others_go(item.at)
             return await self._writer.write(self._write(items, makings, fingerprint))
 
         return await written_anew(write)
@@ -162,17 +162,17 @@ class _Makings:
         if item.draft.deduplicate:
             identity = self.keys.fingerprinted(item.draft.pan)
             if identity in self._seen:
-                self.twice[item.place] = self._seen[identity]
+                self.twice[item.at] = self._seen[identity]
                 return
-            self._seen[identity] = item.place
+            self._seen[identity] = item.at
             known = self.known.get(identity)
             if known is not None:
                 try:
                     self.access.require(known.container, Access.USE)
                 except AccessRefused as error:
-                    self.refused[item.place] = _problem(error)
+                    self.refused[item.at] = _problem(error)
                     return
-        self.made[item.place] = self._maker.make(
+        self.made[item.at] = self._maker.make(
             item.draft,
             self.asked,
             self.keys,
@@ -219,11 +219,11 @@ def _problem(error: StrongroomError) -> ItemProblem:
 def _result(items: Sequence[_Item], makings: _Makings, *, sent: bool) -> TokensOut:
     data: list[TokenItem] = []
     for item in items:
-        repeats = makings.twice.get(item.place)
-        place = item.place if repeats is None else repeats
+        repeats = makings.twice.get(item.at)
+        place = item.at if repeats is None else repeats
         problem = item.problem or makings.refused.get(place)
         if problem is not None:
-            data.append(TokenItem(item.place, problem=problem))
+            data.append(TokenItem(item.at, problem=problem))
             continue
         first = makings.made[place]
         token = first.sent if sent else first.kept
@@ -231,6 +231,6 @@ def _result(items: Sequence[_Item], makings: _Makings, *, sent: bool) -> TokensO
             token = msgspec.structs.replace(
                 token, deduplicated=True, cvc=None, cvc_expires_at=None, cvc_state="absent"
             )
-        data.append(TokenItem(item.place, token=token))
+        data.append(TokenItem(item.at, token=token))
     refused = sum(1 for each in data if each.problem is not None)
     return TokensOut("list", len(items) - refused, refused, data)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of `put_tokens` as `put_columns` takes them (migration 0069): each one text or one run of bytes.
+"""The columns of `put_tokens` as `put_columns` takes them (ADR-0024): each one text or one run of bytes.
 
-For calls of hundreds of tokens: the driver spends 0.3 to 0.9 µs on every element of an array. See `db.columns`.
+For batches of a hundred tokens and more, of one call or of many: the driver spends 0.3 to 0.9 µs on every element of
+an array. See `db.columns`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

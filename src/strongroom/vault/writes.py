@@ -57,7 +57,7 @@ class TokenRow(NamedTuple):
     metadata: str | None
     created_by: str
     created_at: datetime
-    #: None: `default`. What is None in every row of a batch is not sent at all.
+    #: None: `default`. From here on, and of `expires_at` and `metadata`, what is None in every row is not sent at all.
     container: str | None = None
     kind: str | None = None
     pan_alias: str | None = None

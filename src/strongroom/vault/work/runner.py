@@ -37,6 +37,8 @@ STEP_SECONDS_MAX: Final = 10.0
 TURN_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.25
 MEASURE_SECONDS: Final = 5.0
+#: A look for work that takes longer is given up: its lane alone looks.
+CLAIM_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_MAX: Final = STEP_SECONDS_MAX
 #: After the first failure, the second …; the last one repeats.
 FAILED_DELAYS_SECONDS: Final = (1, 2, 5, 15, 60)
@@ -128,9 +130,11 @@ class Runner:
         while not self._stop.is_set():
             self._wakeup.clear()
             try:
-                claim = await self._claim()
-            except StrongroomError as error:
-                self._log.emit("warning", "vault.jobs.claim_failed", {"code": error.code})
+                async with asyncio.timeout(CLAIM_SECONDS_MAX):  # the other lanes wait for this one
+                    claim = await self._claim()
+            except (StrongroomError, TimeoutError) as error:
+                code = error.code if isinstance(error, StrongroomError) else "timed_out"
+                self._log.emit("warning", "vault.jobs.claim_failed", {"code": code})
                 claim = None
             if claim is not None:
                 return claim

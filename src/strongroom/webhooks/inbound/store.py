@@ -24,7 +24,8 @@ from strongroom.webhooks.inbound.sealing import Sealed
 _QUERIES: Final = load_queries("strongroom.webhooks.inbound")
 #: About what a notice adds to a statement besides what is sealed.
 ROW_BYTES: Final = 400
-#: A processor waits for seconds; so long a notice waits for others, and for the answer that it repeats to be saved.
+#: A processor waits for seconds; so long a notice waits for others, and for the answer that it repeats to be saved
+#: (ADR-0025).
 GATHER_SECONDS: Final = 0.02
 
 
