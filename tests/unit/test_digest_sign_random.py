@@ -20,6 +20,7 @@ from strongroom.crypto import (
     sha256,
     verify,
 )
+from strongroom.crypto.digest import HmacSha256, HmacSha512
 from strongroom.kernel.invariant import Bug
 
 # RFC 8032 §7.1, test 1: seed, public key, message, signature.
@@ -41,6 +42,17 @@ SIGNATURE = bytes.fromhex(
             hmac_sha256(b"Jefe", b"what do ya want for nothing?"),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
         ),
+        (
+            HmacSha256(b"Jefe").of(b"what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+        (
+            HmacSha512(b"Jefe").of(b"what do ya want for nothing?"),
+            (
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
+                "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
+            ),
+        ),
         # RFC 5869 A.3
         (
             hkdf_sha256(b"\x0b" * 22, b"", 42),
@@ -49,7 +61,7 @@ SIGNATURE = bytes.fromhex(
         (SigningKey.from_seed(SEED).public, PUBLIC.hex()),
         (SigningKey.from_seed(SEED).sign(b""), SIGNATURE.hex()),
     ],
-    ids="sha256 hmac hkdf public signature".split(),
+    ids="sha256 hmac keyed_256 keyed_512 hkdf public signature".split(),
 )
 def test_published_values(computed: bytes, published: str) -> None:
     assert computed.hex() == published

@@ -3,8 +3,9 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -54,16 +55,17 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
     return hmac.new(key, data, hashlib.sha256).digest()
 
 
-class HmacSha256:
-    """HMAC-SHA-256 under one key for many short texts (RFC 2104): the key is worked in once."""
+class _Keyed:
+    """An HMAC under one key for many short texts (RFC 2104): the key is worked in once."""
 
     __slots__ = ("_keyed",)
+    _hash: ClassVar[Callable[..., Any]]
 
     def __init__(self, key: bytes) -> None:
-        self._keyed = hmac.new(key, digestmod=hashlib.sha256)
+        self._keyed = hmac.new(key, digestmod=self._hash)
 
     def of(self, data: bytes) -> bytes:
-        """Return the MAC of the data: 32 bytes."""
+        """Return the MAC of the data."""
         mac = self._keyed.copy()
         mac.update(data)
         return mac.digest()
@@ -72,22 +74,18 @@ class HmacSha256:
         raise TypeError("a key cannot be pickled")
 
 
-class HmacSha512:
-    """HMAC-SHA-512 under one key for many short texts (RFC 2104): the key is worked in once."""
+class HmacSha256(_Keyed):
+    """HMAC-SHA-256 under one key: 32 bytes a text."""
 
-    __slots__ = ("_keyed",)
+    __slots__ = ()
+    _hash = hashlib.sha256
 
-    def __init__(self, key: bytes) -> None:
-        self._keyed = hmac.new(key, digestmod=hashlib.sha512)
 
-    def of(self, data: bytes) -> bytes:
-        """Return the MAC of the data: 64 bytes."""
-        mac = self._keyed.copy()
-        mac.update(data)
-        return mac.digest()
+class HmacSha512(_Keyed):
+    """HMAC-SHA-512 under one key: 64 bytes a text."""
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key cannot be pickled")
+    __slots__ = ()
+    _hash = hashlib.sha512
 
 
 def hmac_sha512(key: bytes, data: bytes) -> bytes:
