@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
+from hypothesis import settings
 
 from database import SIZES, Databases, Server, fresh_databases, migrated_server
 from missing_tools import pytest_sessionfinish
@@ -12,6 +13,10 @@ from missing_tools import pytest_sessionfinish
 if TYPE_CHECKING:  # unit tests do not wait for everything to be imported
     from service import Service, Tenant
     from strongroom.simulator import Simulated
+
+# No example is timed: machines are noisy.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -112,7 +112,7 @@ class Worker:
                 failed = False
             except Exception as error:  # noqa: BLE001 - whatever it was, each kind looks for itself
                 if not failed:
-                    self._log.emit("warning", "jobs.look_failed", {"error": type(error).__name__})
+                    self._log.emit("warning", "jobs.look_failed", exception_fields(error))
                 due, failed = waiting, True
             for kind in due:
                 self._lanes[kind].wake()
