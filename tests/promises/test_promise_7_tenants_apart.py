@@ -41,8 +41,12 @@ from store.rights import (
 )
 from strongroom.crypto.digest import hmac_sha256
 from strongroom.crypto.ids import new_id
+from strongroom.db import pool
 from strongroom.db.logins import Domain, Login
+from strongroom.db.queries import Query
 from strongroom.identity.grants import NAMED_ONLY
+from strongroom.kernel.ids import MerchantId
+from strongroom.kernel.invariant import Bug
 from strongroom.kernel.mode import Mode
 from strongroom.payments.store import QUERIES as PAYMENT_QUERIES
 from strongroom.simulator import Simulated
@@ -243,6 +247,35 @@ async def test_sabotage_a_hole_in_the_wall_is_noticed(
         assert await leaks(spoilt, domain, login, table)
     finally:
         await peopled.server.drop(name)
+
+
+async def read_late(databases: Databases) -> set[str]:
+    """Say whose tokens are read through a transaction of one merchant's that ended, while another's is under way."""
+    tokens = Query("tokens", (), "select merchant_id from vault.token")
+    # One connection: the second transaction runs on that of the first.
+    database = await databases.open(Domain.VAULT, Login.VAULT, connections_max=1)
+    try:
+        async with database.transaction([MerchantId(MINE)]) as ended:
+            assert {row["merchant_id"] for row in await ended.rows(tokens)} == {MINE}
+        async with database.transaction([MerchantId(THEIRS)]):
+            try:
+                return {row["merchant_id"] for row in await ended.rows(tokens)}
+            except Bug:
+                return set()
+    finally:
+        await database.close()
+
+
+async def test_a_transaction_that_has_ended_reads_nobodys_rows(peopled: Databases) -> None:
+    """Connections go from tenant to tenant; what was lent to one ends with its transaction."""
+    assert not await read_late(peopled)
+
+
+async def test_sabotage_a_transaction_that_does_not_end_is_noticed(
+    peopled: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool._Bound, "end", lambda _self: None)
+    assert await read_late(peopled) == {THEIRS}
 
 
 async def unprotected(databases: Databases) -> list[str]:

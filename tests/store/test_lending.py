@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from database import Databases
+from polling import until
 from strongroom.db import pool
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import KEPT_CONNECTIONS_MAX, USES_BETWEEN_CHECKS, Database, connect
@@ -118,11 +119,11 @@ async def test_who_is_cut_off_while_closing_leaves_nothing_open(databases: Datab
     administrator = await connect(databases.administrator(Domain.CORE))
     try:
         alive = "select count(*) from pg_stat_activity where pid = any($1)"
-        for _ in range(50):
-            if await administrator.fetchval(alive, ids) == 0:
-                break
-            await asyncio.sleep(0.05)
-        assert await administrator.fetchval(alive, ids) == 0
+
+        async def gone() -> bool:
+            return bool(await administrator.fetchval(alive, ids) == 0)
+
+        await until(gone, what="the connections to be closed")
     finally:
         await administrator.close()
 
