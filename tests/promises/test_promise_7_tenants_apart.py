@@ -274,6 +274,7 @@ async def test_a_transaction_that_has_ended_reads_nobodys_rows(peopled: Database
 async def test_sabotage_a_transaction_that_does_not_end_is_noticed(
     peopled: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One that goes on reading after its end reads the rows of whom its connection was lent to next."""
     monkeypatch.setattr(pool._Bound, "end", lambda _self: None)
     assert await read_late(peopled) == {THEIRS}
 
