@@ -50,7 +50,7 @@ from strongroom.vault.connections import VaultConnections
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.model import Access, Changer, GranteeKind, RuleWish
 from strongroom.vault.containers.service import ContainerDesk
-from strongroom.vault.create import Asked, TokenMaker
+from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.destinations import Destinations
 from strongroom.vault.details import FIELDS as DETAIL_FIELDS
@@ -61,6 +61,7 @@ from strongroom.vault.held import HeldCvcs
 from strongroom.vault.sealing import NUMBER_FIELD, CardSealer
 from strongroom.vault.uses import UseRows
 from strongroom.vault.wire import CardIn, TokenIn
+from strongroom.vault.wishes import Asked
 from strongroom.vault.writes import TokenSink, TokenWrite, Written
 
 VISA: Final = "4242424242424242"

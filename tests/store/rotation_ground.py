@@ -32,7 +32,7 @@ from strongroom.telemetry.log import Log
 from strongroom.telemetry.metrics import Metrics, VaultMetrics
 from strongroom.telemetry.sink import MemorySink
 from strongroom.vault.containers.feed import RuleFeed
-from strongroom.vault.create import Asked, TokenMaker
+from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.details import DetailSealer
 from strongroom.vault.finding import Caller, TokenFinder
@@ -42,6 +42,7 @@ from strongroom.vault.rotation.service import By, KeyRotation
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.tokens import Tokens
 from strongroom.vault.wire import CardIn, TokenIn
+from strongroom.vault.wishes import Asked
 from strongroom.vault.work.model import Job, JobKind, JobState
 from strongroom.vault.work.runner import Runner
 from strongroom.vault.work.service import JobService

@@ -17,7 +17,6 @@ from strongroom.crypto.aead import VERSION_BYTES
 from strongroom.crypto.ids import new_id
 from strongroom.db.logins import Domain
 from strongroom.keys import KeyInUse, KeyName
-from strongroom.vault.create import Asked
 from strongroom.vault.details import FIELDS
 from strongroom.vault.finding import Caller
 from strongroom.vault.wire import (
@@ -27,6 +26,7 @@ from strongroom.vault.wire import (
     StoredCredential,
     TokenIn,
 )
+from strongroom.vault.wishes import Asked
 from strongroom.vault.work.model import JobState
 
 RETIRED: Final = timedelta(minutes=10, seconds=1)

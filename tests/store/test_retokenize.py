@@ -31,7 +31,6 @@ from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.model import Access, Changer, GranteeKind, RuleWish
 from strongroom.vault.containers.service import ContainerDesk
-from strongroom.vault.create import Asked
 from strongroom.vault.errors import CannotReadCard, TokenUnknown
 from strongroom.vault.finding import Caller
 from strongroom.vault.forwarding.errors import TakesTwoPeople
@@ -40,6 +39,7 @@ from strongroom.vault.retokenize.mapping import MAPPING_HEADER, mapping_line
 from strongroom.vault.retokenize.model import NAMED_MAX, Mapped, Wish
 from strongroom.vault.retokenize.service import PAGE_ROWS_MAX, Retokenizations
 from strongroom.vault.wire import CardIn, NetworkTokenIn, TokenIn
+from strongroom.vault.wishes import Asked
 from strongroom.vault.work.ending import write_end
 from strongroom.vault.work.errors import JobUnknown
 from strongroom.vault.work.model import Job, JobKind, JobState

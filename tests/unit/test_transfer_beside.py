@@ -16,7 +16,6 @@ from strongroom.kernel.errors import Invalid
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.vault.cards import read_metadata
-from strongroom.vault.create import read_beside
 from strongroom.vault.details import Details
 from strongroom.vault.transfer.columns import RowMalformed, check_wish, find_columns
 from strongroom.vault.transfer.export import printed
@@ -37,6 +36,7 @@ from strongroom.vault.wire import (
     TokenBeside,
     TokenIn,
 )
+from strongroom.vault.wishes import read_beside
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 CARD = synthetic_number(1)

@@ -87,8 +87,9 @@ class Recorder(Protocol):
         mode: Mode,
         origin: Origin,
         now: datetime,
+        about: int,
     ) -> SeriesMaker:
-        """Return what makes records of one act of ordinary business, done to many things at one moment."""
+        """Return what makes records of one act of ordinary business, done to about so many things at one moment."""
 
     async def insert(self, tx: "Transaction", record: NewRecord) -> None:
         """Put a record into the transaction of what it records."""

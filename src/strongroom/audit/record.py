@@ -6,7 +6,6 @@ escape, so that msgspec's JSON is RFC 8785's. Refuses personal data: an address 
 """
 
 import re
-from binascii import b2a_base64
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -24,6 +23,7 @@ from strongroom.audit.actions import (
 from strongroom.audit.errors import RecordRefused
 from strongroom.crypto.digest import sha256
 from strongroom.crypto.random import entropy
+from strongroom.kernel.base64url import base64url
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
 
@@ -93,8 +93,6 @@ LEAF: Final = re.compile(
 #: Likewise of what differs in a series.
 _DETAILS: Final = re.compile(rf'"details":\{{(?:{_FACT}(?:,{_FACT}){{0,11}})?\}}')
 _NAMED: Final = re.compile(rf"aud_(?=0){_ID}{_THING}")
-#: From the alphabet of base64 to base64url (RFC 4648 §5).
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 #: How many sets of facts are remembered as they are printed.
 _DETAILS_REMEMBERED_MAX: Final = 16_384
 
@@ -196,7 +194,7 @@ def decode(payload: bytes) -> AuditRecord:
 def salt_text(salt: bytes) -> str:
     """Print a record's salt: 32 random bytes as base64url without padding (RFC 4648 §5)."""
     invariant(len(salt) == SALT_BYTES, "a record's salt has 32 bytes")
-    return b2a_base64(salt, newline=False).translate(_URL_SAFE)[:43].decode()
+    return base64url(salt)
 
 
 def salted(salt: bytes, value: str) -> str:

@@ -15,7 +15,7 @@ from strongroom.audit.ports import PLATFORM, NewRecord, Origin, SecurityStream, 
 from strongroom.audit.record import AuditRecord, Series, encode, salt_text, salted
 from strongroom.audit.severity import severity_of
 from strongroom.crypto.digest import HmacSha256
-from strongroom.crypto.ids import new_id
+from strongroom.crypto.ids import new_id, new_ids
 from strongroom.crypto.random import entropy, random_bytes
 from strongroom.db.pool import Database, Transaction
 from strongroom.db.queries import load_queries
@@ -105,17 +105,21 @@ class EventRecorder:
         mode: Mode,
         origin: Origin,
         now: datetime,
+        about: int,
     ) -> SeriesMaker:
-        """Return what makes records of one act of ordinary business, done to many things at one moment.
+        """Return what makes records of one act of ordinary business, done to about so many things at one moment.
 
         Each is a record of its own, with the bytes that `make` would give it; what they share is printed once.
         """
         invariant(severity_of(action) is None, "the security stream is told of acts one by one")
         row_mac = self._row_mac
         shared: list[Series] = []
+        event_ids: list[str] = []
 
         def make(thing: str, details: Mapping[str, str | int]) -> NewRecord:
-            event_id = AuditId(new_id("aud"))
+            if not event_ids:
+                event_ids.extend(reversed(new_ids("aud", about)))
+            event_id = AuditId(event_ids.pop())
             if not shared:
                 first = AuditRecord(
                     action=action,

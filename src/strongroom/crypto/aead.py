@@ -30,6 +30,7 @@ DATA_KEY_BYTES: Final = 32
 _BLOCK_BYTES: Final = 16
 _HALF_KEY_BYTES: Final = 32  # MAC_KEY_LEN and ENC_KEY_LEN of RFC 7518 §5.2.5
 _CBC_TAG_BYTES: Final = 32
+_PADDING: Final = PKCS7(8 * _BLOCK_BYTES)
 _CBC_SHORTEST: Final = 1 + _BLOCK_BYTES + _BLOCK_BYTES + _CBC_TAG_BYTES
 _NONCE_BYTES: Final = 12
 _GCM_TAG_BYTES: Final = 16
@@ -182,7 +183,7 @@ def _cbc_hs512_encrypt(
     mac: HmacSha512, aes: AES256, iv: bytes, plaintext: bytes, aad: bytes
 ) -> tuple[bytes, bytes]:
     """Return ciphertext and tag (RFC 7518 §5.2.2.1). Takes an IV so that the published vectors can run."""
-    padder = PKCS7(128).padder()
+    padder = _PADDING.padder()
     padded = padder.update(plaintext) + padder.finalize()
     encryptor = Cipher(aes, CBC(iv)).encryptor()
     ciphertext = encryptor.update(padded) + encryptor.finalize()
@@ -203,7 +204,7 @@ def _cbc_hs512_open(mac: HmacSha512, aes: AES256, sealed: bytes, aad: bytes) -> 
     #     the refusal tells nobody anything about the padding.
     iv, ciphertext = _cbc_hs512_check(mac, sealed, aad)  # (1) (2)
     decryptor = Cipher(aes, CBC(iv)).decryptor()  # (3)
-    unpadder = PKCS7(128).unpadder()
+    unpadder = _PADDING.unpadder()
     try:
         padded = decryptor.update(ciphertext) + decryptor.finalize()
         return unpadder.update(padded) + unpadder.finalize()

@@ -3,11 +3,11 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512, HashAlgorithm
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SHA256_BYTES = 32
@@ -59,16 +59,16 @@ class _Keyed:
     """An HMAC under one key for many short texts (RFC 2104): the key is worked in once."""
 
     __slots__ = ("_keyed",)
-    _hash: ClassVar[Callable[..., Any]]
+    _hash: ClassVar[HashAlgorithm]
 
     def __init__(self, key: bytes) -> None:
-        self._keyed = hmac.new(key, digestmod=self._hash)
+        self._keyed = HMAC(key, self._hash)
 
     def of(self, data: bytes) -> bytes:
         """Return the MAC of the data."""
         mac = self._keyed.copy()
         mac.update(data)
-        return mac.digest()
+        return mac.finalize()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key cannot be pickled")
@@ -78,14 +78,14 @@ class HmacSha256(_Keyed):
     """HMAC-SHA-256 under one key: 32 bytes a text."""
 
     __slots__ = ()
-    _hash = hashlib.sha256
+    _hash = SHA256()
 
 
 class HmacSha512(_Keyed):
     """HMAC-SHA-512 under one key: 64 bytes a text."""
 
     __slots__ = ()
-    _hash = hashlib.sha512
+    _hash = SHA512()
 
 
 def hmac_sha512(key: bytes, data: bytes) -> bytes:

@@ -88,6 +88,12 @@ def print_id(prefix: str, start: str, entropy: bytes) -> str:
     return f"{prefix}_{start}{entropy.translate(_CHARACTERS).decode()}"
 
 
+def print_ids(prefix: str, start: str, entropy: bytes) -> list[str]:
+    """Print ids as `print_id` does, one from every sixteen random bytes, in ascending order."""
+    before, random = f"{prefix}_{start}", entropy.translate(_CHARACTERS).decode()
+    return sorted([before + random[at : at + 16] for at in range(0, len(random), 16)])
+
+
 def is_id(prefix: str, text: str) -> bool:
     """Tell whether the text has the form of an id of that prefix."""
     return text.startswith(prefix + "_") and _BODY.fullmatch(text, len(prefix) + 1) is not None

@@ -26,7 +26,6 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.permissions import Permission
 from strongroom.vault import examples
 from strongroom.vault.asking import caller_of, shown
-from strongroom.vault.create import Asked
 from strongroom.vault.ports import Vault
 from strongroom.vault.tokens import PAGE_ROWS_MAX
 from strongroom.vault.wire import (
@@ -42,6 +41,7 @@ from strongroom.vault.wire import (
     TokensIn,
     TokensOut,
 )
+from strongroom.vault.wishes import Asked
 from strongroom.vault.writes import Written
 
 _MAKES_TOKENS: Final = frozenset(

@@ -10,27 +10,20 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from strongroom.crypto.ids import new_ids
 from strongroom.db.group_commit import GroupWriter
 from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.kernel.errors import Invalid, Refused, StrongroomError
+from strongroom.kernel.ids import TokenId
 from strongroom.vault.containers.decision import CallerAccess
 from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.containers.model import Access
-from strongroom.vault.create import (
-    Asked,
-    Draft,
-    Made,
-    Records,
-    TokenMaker,
-    canonical,
-    container_of,
-    known_by,
-    read_wish,
-    written_anew,
-)
+from strongroom.vault.create import Made, Records, TokenMaker, known_by, written_anew
+from strongroom.vault.kept import kept_form, printed_again
 from strongroom.vault.model import StoredToken
 from strongroom.vault.sealing import MerchantKeys
 from strongroom.vault.wire import ItemProblem, TokenIn, TokenItem, TokensIn, TokensOut
+from strongroom.vault.wishes import Asked, Draft, canonical, container_of, read_wish
 from strongroom.vault.writes import TokenWrite, Written
 
 ROUTE: Final = "POST /v1/tokens/bulk"
@@ -72,13 +65,16 @@ class BulkMaker:
         fingerprint = keys.request_fingerprint(b"\n".join(item.canonical for item in items))
 
         async def write() -> Written:
-            makings = _Makings(self._maker, asked, keys, {}, access)
+            makings = _Makings(self._maker, asked, keys, {}, access, len(drafts))
             for item in items:
                 makings.add(item)
                 await _let_others_go(item.at)
             return await self._writer.write(self._write(items, makings, fingerprint))
 
-        return await written_anew(write)
+        written = await written_anew(write)
+        if written.replayed:
+            return written._replace(answer=printed_again(written.answer))
+        return written
 
     def _write(self, items: Sequence[_Item], makings: "_Makings", fingerprint: bytes) -> TokenWrite:
         made, asked = makings.made, makings.asked
@@ -90,16 +86,17 @@ class BulkMaker:
                 draft = items[origins[place]].draft
                 if draft is not None:
                     known[makings.keys.fingerprinted(draft.pan)] = token
-            again = _Makings(self._maker, asked, makings.keys, known, makings.access)
+            again = _Makings(self._maker, asked, makings.keys, known, makings.access, len(items))
             for item in items:
                 again.add(item)
             return self._write(items, again, fingerprint)
 
-        answer = _encode(_result(items, makings, sent=True))
+        result = _result(items, makings, sent=True)
+        answer = printed = _encode(result)
         # Only a sealed CVC is told once and not kept: hardly any call for many tokens has one.
-        kept = answer
         if any(each.sent is not each.kept for each in made.values()):
-            kept = _encode(_result(items, makings, sent=False))
+            result = _result(items, makings, sent=False)
+            printed = _encode(result)
         return TokenWrite(
             merchant=asked.principal.merchant,
             mode=asked.principal.mode,
@@ -109,7 +106,7 @@ class BulkMaker:
             fingerprint=fingerprint,
             status=200,
             object_id=None,
-            response=kept,
+            response=kept_form(result, printed),
             answer=answer,
             tokens=[each.row for each in made.values() if each.row is not None],
             records=[each.record for each in made.values()],
@@ -140,7 +137,9 @@ class _Makings:
         keys: MerchantKeys,
         known: Mapping[bytes, StoredToken],
         access: CallerAccess,
+        about: int,
     ) -> None:
+        # `about`: how many items may become tokens.
         self.access = access
         self._maker = maker
         self.asked = asked
@@ -152,7 +151,8 @@ class _Makings:
         self.made: dict[int, Made] = {}
         self.twice: dict[int, int] = {}
         self._seen: dict[bytes, int] = {}
-        self._records = Records(maker.recorder, asked)
+        self._records = Records(maker.recorder, asked, about)
+        self._ids = iter(new_ids("tok", about))
 
     def add(self, item: _Item) -> None:
         """Prepare one item's token, unless an earlier item has the same card."""
@@ -179,6 +179,7 @@ class _Makings:
             known=known,
             fingerprint=identity,
             records=self._records,
+            token=TokenId(next(self._ids)) if known is None else None,
         )
 
 

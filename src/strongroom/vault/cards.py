@@ -136,6 +136,8 @@ def _number(number: str, mode: Mode, at: str, wrong: list[FieldError]) -> Scheme
 
 
 def _expiry(month: int, year: int, now: datetime, at: str, wrong: list[FieldError]) -> None:
+    if now.year < year <= now.year + EXPIRY_YEARS_AHEAD_MAX:
+        return
     latest = now - LAST_ZONE
     if (year, month) < (latest.year, latest.month):
         wrong.append(FieldError(f"{at}/exp_year", "card_expired", "the card's expiry has passed"))

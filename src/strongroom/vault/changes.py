@@ -18,7 +18,6 @@ from strongroom.vault.containers.decision import CallerAccess
 from strongroom.vault.containers.errors import ContainerUnknown
 from strongroom.vault.containers.feed import RuleFeed
 from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
-from strongroom.vault.create import read_end
 from strongroom.vault.details import (
     BILLING_ADDRESS,
     CRYPTOGRAM,
@@ -33,6 +32,7 @@ from strongroom.vault.finding import Caller, Seen, TokenFinder
 from strongroom.vault.model import DetailRow, StoredToken
 from strongroom.vault.watching import Way
 from strongroom.vault.wire import NetworkTokenIn, TokenChangeIn
+from strongroom.vault.wishes import read_end
 from strongroom.vault.writes import QUERIES
 
 #: What a single-use token cannot be given: it has an hour, and stands where public keys put it.

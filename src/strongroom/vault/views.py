@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is shown of a stored token: as much as the access rule and the caller's kind allow."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
 from typing import Final
 
 from msgspec import UNSET, UnsetType
 
+from strongroom.kernel.base64url import base64url
 from strongroom.kernel.clock import rfc3339
 from strongroom.kernel.principal import CallerKind
 from strongroom.vault.containers.model import Transform
@@ -82,7 +83,7 @@ def fingerprint_text(
     """Print a fingerprint for a secret key; nobody else is told one. It is keyed, and says nothing of the number."""
     if fingerprint is None or caller is not CallerKind.SECRET:
         return UNSET
-    return f"{_FINGERPRINT}{version}_{urlsafe_b64encode(fingerprint).rstrip(b'=').decode()}"
+    return f"{_FINGERPRINT}{version}_{base64url(fingerprint)}"
 
 
 def read_fingerprint(text: str) -> tuple[int, bytes] | None:

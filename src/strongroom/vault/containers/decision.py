@@ -137,16 +137,24 @@ class TenantAccess:
 class CallerAccess:
     """What one caller may do with the tokens of its merchant and mode, for the time of one request."""
 
-    __slots__ = ("_access", "_callers", "_mode")
+    __slots__ = ("_access", "_callers", "_found", "_mode", "_targets")
 
     def __init__(self, access: TenantAccess, mode: Mode, callers: frozenset[Grantee]) -> None:
         self._access = access
         self._mode = mode
         self._callers = callers
+        #: What was found: a call for many tokens asks about one container a thousand times.
+        self._found: dict[str, Granted | None] = {}
+        self._targets: set[str] = set()
 
     def granted(self, container: str) -> Granted | None:
         """Return what the caller may do in a container; None: no rule matches."""
-        return self._access.granted(self._mode, container, self._callers)
+        try:
+            return self._found[container]
+        except KeyError:
+            found = self._access.granted(self._mode, container, self._callers)
+            self._found[container] = found
+            return found
 
     def require(self, container: str, wanted: Access) -> Granted:
         """Return what the caller may do in a container, where it is as much as wanted.
@@ -166,9 +174,12 @@ class CallerAccess:
             AccessRefused: the caller may not use what is in it.
             ContainerUnknown: it is not there.
         """
+        if container in self._targets:
+            return
         self.require(container, Access.USE)
         if container not in self._access.names(self._mode):
             raise ContainerUnknown
+        self._targets.add(container)
 
     def readable(self) -> Mapping[str, Granted]:
         """Return the containers whose tokens the caller may read, and how much of each it is shown."""

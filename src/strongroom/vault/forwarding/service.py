@@ -21,7 +21,6 @@ from strongroom.kernel.schemes import SYNTHETIC
 from strongroom.vault.calls import CVC_ABSENT, CVC_USED
 from strongroom.vault.containers.model import Access, Granted, Transform
 from strongroom.vault.containers.ports import ContainerRules
-from strongroom.vault.create import Asked as TokenAsked
 from strongroom.vault.create import TokenMaker
 from strongroom.vault.cvc import CheckedCvc, CvcEpochs
 from strongroom.vault.details import Details, SealedDetail
@@ -52,6 +51,7 @@ from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.watching import UNWATCHED, Watch, Way
 from strongroom.vault.wire import CardIn, TokenIn
+from strongroom.vault.wishes import Asked as TokenAsked
 
 #: How long after its time-out a forward counts as being sent: what its process needs to save the outcome.
 LEASE_MARGIN: Final = timedelta(seconds=30)

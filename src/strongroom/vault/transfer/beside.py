@@ -14,9 +14,9 @@ import msgspec
 from strongroom.http.problems import UNDECODABLE, decoding_error
 from strongroom.kernel.errors import Invalid, StrongroomError
 from strongroom.vault.cards import read_metadata
-from strongroom.vault.create import read_beside
 from strongroom.vault.transfer.columns import RowMalformed
 from strongroom.vault.wire import Metadata, TokenBeside
+from strongroom.vault.wishes import read_beside
 
 _ALIAS: Final = "alias"
 #: A CSV has no truth values.
