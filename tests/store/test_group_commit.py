@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from database import Databases, running_server
+from polling import until
 from strongroom.audit import NewRecord
 from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import random_bytes
@@ -162,6 +163,49 @@ async def test_a_key_that_another_process_is_writing_is_in_flight_and_stops_no_o
     finally:
         await elsewhere.close()
     assert not (await writer.write(a_write("held"))).replayed
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_a_card_that_another_process_is_making_a_token_of_gets_that_token_or_its_own(
+    vault: Database, databases: Databases, *, commits: bool
+) -> None:
+    card, theirs = random_bytes(32), new_id("tok")
+    elsewhere = await connect(databases.administrator(Domain.VAULT))
+    watching = await connect(databases.administrator(Domain.VAULT))
+    try:
+        transaction = elsewhere.transaction()
+        await transaction.start()
+        other = a_write(new_id("idem"))
+        await elsewhere.execute(
+            "insert into vault.card_identity values ($1, 'test', 1, $2, $3)", MERCHANT, card, theirs
+        )
+        await elsewhere.execute(
+            "insert into vault.token (merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4,"
+            " exp_month, exp_year, single_use, created_by, created_at)"
+            " values ($1, 'test', $2, $3, 1, 'synthetic', '000000', '1234', 12, 2034, false, 'key_test', now())",
+            MERCHANT,
+            theirs,
+            other.tokens[0].sealed,
+        )
+        # Step 1 sees no identity yet; the insertion waits for how the other transaction ends.
+        waiting = GroupWriter(TokenSink(vault)).submit(a_write(new_id("idem"), fingerprint=card))
+
+        async def waits() -> bool:
+            return bool(
+                await watching.fetchval(
+                    "select count(*) from pg_stat_activity"
+                    " where datname = current_database() and wait_event_type = 'Lock'"
+                )
+            )
+
+        await until(waits)
+        await (transaction.commit() if commits else transaction.rollback())
+        written = await waiting
+    finally:
+        await elsewhere.close()
+        await watching.close()
+    assert (written.answer.decode() == theirs) is commits
+    assert await _count(databases, "vault.card_identity", f"token_id = '{theirs}'") == commits
 
 
 async def test_only_the_row_that_breaks_a_constraint_fails(vault: Database) -> None:

@@ -2,6 +2,7 @@
 """Hashes, MACs, subkeys, signatures and random text, against published values where there are any."""
 
 import pickle
+from base64 import urlsafe_b64encode
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,9 @@ from strongroom.crypto import (
     verify,
 )
 from strongroom.crypto.digest import HmacSha256, HmacSha512
+from strongroom.crypto.ids import new_id, new_ids
+from strongroom.kernel.base64url import base64url
+from strongroom.kernel.ids import is_id
 from strongroom.kernel.invariant import Bug
 
 # RFC 8032 §7.1, test 1: seed, public key, message, signature.
@@ -123,3 +127,18 @@ def test_random_bytes_are_as_many_as_asked() -> None:
     for source in (random_bytes, entropy):
         assert [len(source(count)) for count in (0, 1, 10, 32)] == [0, 1, 10, 32]
         assert source(32) != source(32)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 1_000])
+def test_many_ids_ascend_and_no_two_are_equal(count: int) -> None:
+    before, ids, behind = new_id("tok"), new_ids("tok", count), new_id("tok")
+    assert len(set(ids)) == count
+    assert ids == sorted(ids)
+    assert all(is_id("tok", each) for each in ids)
+    # Ten characters of time, then random ones.
+    assert all(before[:14] <= each[:14] <= behind[:14] for each in ids)
+
+
+@given(st.binary(max_size=80))
+def test_base64url_is_what_the_library_prints(data: bytes) -> None:
+    assert base64url(data) == urlsafe_b64encode(data).rstrip(b"=").decode()
