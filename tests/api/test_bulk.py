@@ -41,6 +41,41 @@ async def test_a_thousand_cards(service: Service, vault: Caller, tenant: Tenant)
     }
 
 
+#: Calls whose answers are kept in another form than they are sent in, or in the same.
+REPEATED: list[tuple[str, list[dict[str, Any]]]] = [
+    ("alike", [wish(synthetic_number(710_000 + n)) for n in range(150)]),
+    ("known", [wish(synthetic_number(711_000 + n % 12), deduplicate=True) for n in range(20)]),
+    ("with a CVC", [wish(VISA, "123" if n == 5 else None) for n in range(20)]),
+    ("with a problem", [wish(VISA if n else "4242424242424241") for n in range(20)]),
+    ("with details", [wish(VISA, holder="A B", metadata={"n": str(n)}) for n in range(20)]),
+    ("some with an alias", [wish(VISA, alias=n % 2 == 0) for n in range(20)]),
+    ("few", [wish(VISA), wish(VISA)]),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "tokens"), REPEATED, ids=[what.replace(" ", "_") for what, _ in REPEATED]
+)
+async def test_a_repeat_is_told_what_was_sent(
+    service: Service, tenant: Tenant, vault: Caller, what: str, tokens: list[dict[str, Any]]
+) -> None:
+    key = f"repeat-{what.replace(' ', '-')}"
+    first = await vault.post(ROUTE, {"tokens": tokens}, idempotency=key)
+    before = await service.written(tenant.merchant)
+    again = await vault.post(ROUTE, {"tokens": tokens}, idempotency=key)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    sent, told = first.json(), again.json()
+    if what == "with a CVC":  # sealed CVCs are told once
+        kept = {"cvc": None, "cvc_expires_at": None, "cvc_state": "not_replayable"}
+        sent["data"][5]["token"] |= kept
+        assert told == sent
+    else:
+        assert again.content == first.content
+    assert await service.written(tenant.merchant) == before
+
+
 #: An item as it stands in the body, expected: its brand, or what is wrong with it.
 ITEMS: list[tuple[str, str]] = [
     (json.dumps(wish(VISA)), "visa"),
