@@ -22,13 +22,8 @@ select token_id as id, field as part, key_version,
  limit $4;
 
 -- name: reseal_details (merchant, mode, ids, parts, olds, news, version)
--- Likewise.
-with done as (
-    update vault.token_detail d set sealed = u.new, key_version = $7
-      from unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[]) as u (id, part, old, new)
-     where d.merchant_id = $1 and d.mode = $2 and d.token_id = u.id and d.field = u.part and d.sealed = u.old
-    returning 1)
-select count(*)::integer as touched from done;
+-- Likewise (migration 0071).
+select vault.reseal_details($1, $2, $3, $4, $5, $6, $7) as touched;
 
 -- name: page_of_connections (merchant, mode, after, limit, version, algorithm)
 -- Connections by their ids, likewise.

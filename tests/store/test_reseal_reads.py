@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page that is sealed anew reads its own rows, also where the planner knows nothing of the table."""
+
+import asyncpg
+import pytest
+
+from database import Databases
+from strongroom.crypto.ids import new_id, new_ids
+from strongroom.crypto.random import random_bytes
+from strongroom.db.logins import Domain
+from strongroom.db.pool import connect
+
+TOKENS = 1_500
+PAGE = 40
+
+_TOKENS = """
+insert into vault.token (merchant_id, mode, token_id, sealed_number, key_version, brand, bin, last4, exp_month,
+                         exp_year, fingerprint, fingerprint_version, single_use, created_by, created_at)
+select $1, 'test', u.id, u.sealed, 1, 'synthetic', '000000', '1234', 12, 2034, u.print, 1, false, 'key_test', now()
+  from unnest($2::text[], $3::bytea[], $4::bytea[]) as u (id, sealed, print)
+"""
+_DETAILS = """
+insert into vault.token_detail (merchant_id, mode, token_id, field, sealed, key_version)
+select $1, 'test', u.id, 'holder', u.sealed, 1 from unnest($2::text[], $3::bytea[]) as u (id, sealed)
+"""
+_IDENTITIES = """
+insert into vault.card_identity
+select $1, 'test', 1, u.print, u.id from unnest($2::text[], $3::bytea[]) as u (id, print)
+"""
+_READ = (
+    "select coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::integer from pg_stat_xact_all_tables"
+    " where schemaname = 'vault' and relname in ('token', 'token_detail', 'card_identity')"
+)
+_ONES = "array_fill(1, array[cardinality($2::text[])])"
+_HOLDERS = "array_fill('holder'::text, array[cardinality($2::text[])])"
+STATEMENTS = {
+    "numbers": "select vault.reseal_tokens($1, 'test', $2, $3, $4, 2)",
+    "details": f"select vault.reseal_details($1, 'test', $2, {_HOLDERS}, $3, $4, 2)",
+    "fingerprints": f"select vault.move_fingerprints($1, 'test', $2, $3, {_ONES}, $4, 2)",
+}
+
+
+async def forget_statistics(connection: asyncpg.Connection) -> None:
+    """Leave the tables as an import or a restore leaves them."""
+    tables = (
+        "('vault.token'::regclass, 'vault.token_detail'::regclass, 'vault.card_identity'::regclass)"
+    )
+    await connection.execute(f"delete from pg_statistic where starelid in {tables}")
+    await connection.execute(
+        f"update pg_class set reltuples = -1, relpages = 0 where oid in {tables}"
+    )
+
+
+@pytest.mark.parametrize("what", STATEMENTS)
+async def test_a_page_reads_its_own_rows(databases: Databases, what: str) -> None:
+    merchant, ids = new_id("mer"), new_ids("tok", TOKENS)
+    sealed = [random_bytes(80) for _ in ids]
+    prints = [random_bytes(32) for _ in ids]
+    olds = prints if what == "fingerprints" else sealed
+    news = [random_bytes(len(olds[0])) for _ in range(PAGE)]
+    connection = await connect(databases.administrator(Domain.VAULT))
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(_TOKENS, merchant, ids, sealed, prints)
+        await connection.execute(_DETAILS, merchant, ids, sealed)
+        await connection.execute(_IDENTITIES, merchant, ids, prints)
+        await forget_statistics(connection)
+        before = await connection.fetchval(_READ)
+        touched = await connection.fetchval(
+            STATEMENTS[what], merchant, ids[:PAGE], olds[:PAGE], news
+        )
+        read = await connection.fetchval(_READ) - before
+    finally:
+        await transaction.rollback()
+        await connection.close()
+    assert touched == PAGE
+    assert PAGE <= read <= 4 * PAGE
