@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page that is sealed anew reads its own rows, also where the planner knows nothing of the table."""
+"""A page that is sealed anew reads its own rows, whatever the planner knows of the table."""
 
 import asyncpg
 import pytest
@@ -51,8 +51,11 @@ async def forget_statistics(connection: asyncpg.Connection) -> None:
     )
 
 
+@pytest.mark.parametrize("analyzed", [False, True])
 @pytest.mark.parametrize("what", STATEMENTS)
-async def test_a_page_reads_its_own_rows(databases: Databases, what: str) -> None:
+async def test_a_page_reads_its_own_rows(
+    databases: Databases, what: str, *, analyzed: bool
+) -> None:
     merchant, ids = new_id("mer"), new_ids("tok", TOKENS)
     sealed = [random_bytes(80) for _ in ids]
     prints = [random_bytes(32) for _ in ids]
@@ -65,7 +68,10 @@ async def test_a_page_reads_its_own_rows(databases: Databases, what: str) -> Non
         await connection.execute(_TOKENS, merchant, ids, sealed, prints)
         await connection.execute(_DETAILS, merchant, ids, sealed)
         await connection.execute(_IDENTITIES, merchant, ids, prints)
-        await forget_statistics(connection)
+        if analyzed:
+            await connection.execute("analyze vault.token, vault.token_detail, vault.card_identity")
+        else:
+            await forget_statistics(connection)
         before = await connection.fetchval(_READ)
         touched = await connection.fetchval(
             STATEMENTS[what], merchant, ids[:PAGE], olds[:PAGE], news
