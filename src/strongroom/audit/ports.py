@@ -87,7 +87,7 @@ class Recorder(Protocol):
         mode: Mode,
         origin: Origin,
         now: datetime,
-        about: int,
+        expected: int,
     ) -> SeriesMaker:
         """Return what makes records of one act of ordinary business, done to about so many things at one moment."""
 

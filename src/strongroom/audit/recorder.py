@@ -105,7 +105,7 @@ class EventRecorder:
         mode: Mode,
         origin: Origin,
         now: datetime,
-        about: int,
+        expected: int,
     ) -> SeriesMaker:
         """Return what makes records of one act of ordinary business, done to about so many things at one moment.
 
@@ -118,7 +118,7 @@ class EventRecorder:
 
         def make(thing: str, details: Mapping[str, str | int]) -> NewRecord:
             if not event_ids:
-                event_ids.extend(reversed(new_ids("aud", about)))
+                event_ids.extend(reversed(new_ids("aud", expected)))
             event_id = AuditId(event_ids.pop())
             if not shared:
                 first = AuditRecord(

@@ -137,9 +137,9 @@ class _Makings:
         keys: MerchantKeys,
         known: Mapping[bytes, StoredToken],
         access: CallerAccess,
-        about: int,
+        expected: int,
     ) -> None:
-        # `about`: how many items may become tokens.
+        # `expected`: how many items may become tokens.
         self.access = access
         self._maker = maker
         self.asked = asked
@@ -151,8 +151,8 @@ class _Makings:
         self.made: dict[int, Made] = {}
         self.twice: dict[int, int] = {}
         self._seen: dict[bytes, int] = {}
-        self._records = Records(maker.recorder, asked, about)
-        self._ids = iter(new_ids("tok", about))
+        self._records = Records(maker.recorder, asked, expected)
+        self._ids = iter(new_ids("tok", expected))
 
     def add(self, item: _Item) -> None:
         """Prepare one item's token, unless an earlier item has the same card."""

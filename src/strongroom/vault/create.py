@@ -66,10 +66,10 @@ class Made(NamedTuple):
 class Records:
     """The audit records of one call for many tokens: what they share is printed once for each act."""
 
-    def __init__(self, recorder: Recorder, asked: Asked, about: int) -> None:
+    def __init__(self, recorder: Recorder, asked: Asked, expected: int) -> None:
         self._recorder = recorder
         self._asked = asked
-        self._about = about
+        self._expected = expected
         self._series: dict[Action, SeriesMaker] = {}
 
     def of(self, action: Action) -> SeriesMaker:
@@ -84,7 +84,7 @@ class Records:
                 mode=principal.mode,
                 origin=self._asked.origin,
                 now=self._asked.now,
-                about=self._about,
+                expected=self._expected,
             )
             self._series[action] = found
         return found
