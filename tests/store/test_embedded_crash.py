@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -86,43 +87,57 @@ async def test_what_was_acknowledged_survives_a_kill_of_everything(state: Path) 
 
 
 async def test_no_second_server_beside_processes_that_outlive_a_killed_one(state: Path) -> None:
-    embedded = Embedded(state).attach()
-    async with connected(embedded.bootstrap_address()) as connection:
-        orphan = await connection.fetchval("select pg_backend_pid()")
-        # It computes, and does not look whether its parent lives.
-        busy = asyncio.create_task(
-            connection.execute("select count(*) from generate_series(1, 1000000000)")
-        )
-        await until(lambda: state_of(orphan) == "R")
-        os.kill(embedded.process_id or 0, signal.SIGKILL)
-        until_blocking(lambda: embedded.process_id is None)
-        assert is_served(Layout(state))
-        with pytest.raises(StartTimedOut, match="still at work"):
-            Embedded(state).attach(timeout_seconds=0.2)
-        assert servers_below(state) == []
-        os.kill(orphan, signal.SIGKILL)
-        with pytest.raises(BROKEN):
-            await busy
-    with Embedded(state) as again:
-        assert again.process_id is not None
-    assert embedded.detach() is True
+    with Embedded(state) as embedded:
+        address = embedded.bootstrap_address()
+        async with connected(address) as connection:
+            orphan = await connection.fetchval("select pg_backend_pid()")
+            # It computes, and does not look whether its parent lives.
+            busy = asyncio.create_task(
+                connection.execute("select count(*) from generate_series(1, 1000000000)")
+            )
+            async with connected(address) as other:
+                await until(lambda: is_computing(other, orphan))
+            os.kill(embedded.process_id or 0, signal.SIGKILL)
+            until_blocking(lambda: embedded.process_id is None)
+            assert is_served(Layout(state))
+            with pytest.raises(StartTimedOut, match="still at work"):
+                Embedded(state).attach(timeout_seconds=0.2)
+            assert servers_below(state) == []
+            os.kill(orphan, signal.SIGKILL)
+            with pytest.raises(BROKEN):
+                await busy
+        with Embedded(state) as again:
+            assert again.process_id is not None
+        assert embedded.detach() is True
+
+
+async def is_computing(other: Any, pid: int) -> bool:
+    """Tell whether a server's process has its statement, as another connection sees it, and works at it.
+
+    One that has only just said its last answer runs too, and ends with the server that it waits for.
+    """
+    doing = await other.fetchval("select state from pg_stat_activity where pid = $1", pid)
+    return doing == "active" and state_of(pid) == "R"
 
 
 def test_process_id_that_was_given_to_somebody_else_is_not_believed(state: Path) -> None:
-    embedded = Embedded(state).attach()
-    owner = (state / "pgdata").stat()
-    pid = embedded.process_id
-    assert pid is not None
-    pid_file = state / "pgdata/postmaster.pid"
-    socket_lock = state / "socket/.s.PGSQL.5432.lock"
-    kill_whole_server(pid)
-    # As the server's own account, or PostgreSQL itself would see that it is none of its processes.
-    stranger = subprocess.Popen(
-        ["sleep", "60"],
-        user=owner.st_uid if IS_ROOT else None,
-        extra_groups=[] if IS_ROOT else None,
-    )
-    try:
+    with contextlib.ExitStack() as ending:
+        embedded = ending.enter_context(Embedded(state))
+        owner = (state / "pgdata").stat()
+        pid = embedded.process_id
+        assert pid is not None
+        pid_file = state / "pgdata/postmaster.pid"
+        socket_lock = state / "socket/.s.PGSQL.5432.lock"
+        kill_whole_server(pid)
+        # As the server's own account, or PostgreSQL itself would see that it is none of its processes.
+        stranger = ending.enter_context(
+            subprocess.Popen(
+                ["sleep", "60"],
+                user=owner.st_uid if IS_ROOT else None,
+                extra_groups=[] if IS_ROOT else None,
+            )
+        )
+        ending.callback(stranger.kill)
         for file in (pid_file, socket_lock):
             lines = file.read_text().splitlines(keepends=True)
             file.write_text("".join([f"{stranger.pid}\n", *lines[1:]]))
@@ -133,9 +148,6 @@ def test_process_id_that_was_given_to_somebody_else_is_not_believed(state: Path)
         assert embedded.process_id not in (None, pid, stranger.pid)
         assert embedded.detach() is True
         assert stranger.poll() is None, "nobody signalled it"
-    finally:
-        stranger.kill()
-        stranger.wait()
 
 
 @pytest.mark.parametrize("text", ["", "\n", "12\0", "torn"])

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,11 +65,9 @@ async def test_it_stops_and_starts_again_with_what_was_written(made: Path) -> No
             assert await connection.fetchval("select number from kept") == 7
 
 
-def test_joining_is_quick_and_returns_the_same_server(server: Embedded) -> None:
+def test_joining_returns_the_same_server(server: Embedded) -> None:
     other = Embedded(server.log_file.parent)
-    began = time.perf_counter()
     other.attach()
-    assert time.perf_counter() - began < 0.1
     assert other.process_id == server.process_id
     assert other.detach() is False
     assert other.detach() is False  # once more does nothing
