@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from database import Databases, Server, fresh_databases
+from named_tokens import named
 from paying import Shop, open_shop
 from promises.forgetting import ForgetfulComposer, forget_in
 from revealing import VISA as SHOWN
@@ -24,6 +25,7 @@ from strongroom.kernel.mode import Mode
 from strongroom.kernel.principal import KeyKind
 from strongroom.kernel.schemes import synthetic_number
 from strongroom.simulator import running_simulator
+from strongroom.vault.made import records_of
 
 VISA = "4242424242424242"
 KNOWN = synthetic_number(77)
@@ -207,23 +209,46 @@ async def test_without_the_act_there_is_no_record(ground: Ground) -> None:
     )
 
 
-async def test_every_token_ever_made_has_its_record(ground: Ground) -> None:
-    """Under load, with failures in between: the tokens that are there are those that the log says were made."""
+async def require_every_token_in_a_record(ground: Ground) -> None:
+    """Make tokens one by one and many a call, some of which fail: each that is there is named in a record, once."""
     numbers = [synthetic_number(1_000 + n) for n in range(200)]
     asked = [
         ground.vault.tokenize("5555555555554444" if n % 10 == 9 else number, deduplicate=n % 2 == 0)
         for n, number in enumerate(numbers)
     ]
-    answers = await asyncio.gather(*asked)
+    many = [wish(number, deduplicate=n % 3 == 0) for n, number in enumerate(numbers)]
+    answers, bulk = await asyncio.gather(
+        asyncio.gather(*asked), ground.vault.post("/v1/tokens/bulk", {"tokens": many})
+    )
     made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
-    (row,) = await ground.service.look(
+    made |= {item["token"]["id"] for item in bulk.json()["data"]}
+    rows = await ground.service.look(
         Domain.VAULT,
-        "select array_agg(convert_from(payload, 'UTF8')::jsonb ->> 'object') as made from audit.event"
+        "select payload from audit.event"
         " where convert_from(payload, 'UTF8')::jsonb ->> 'action' = 'vault.token.created'",
     )
-    assert made <= set(row["made"])
+    recorded = [token for row in rows for token in named(row["payload"])]
+    assert len(set(recorded)) == len(recorded)
+    assert made <= set(recorded)
     tokens = await ground.service.look(Domain.VAULT, "select token_id from vault.token")
-    assert {token["token_id"] for token in tokens} <= set(row["made"])
+    assert {token["token_id"] for token in tokens} <= set(recorded)
+
+
+async def test_every_token_ever_made_has_its_record(ground: Ground) -> None:
+    """Under load, with failures in between: the tokens that are there are those that the log says were made."""
+    await require_every_token_in_a_record(ground)
+
+
+async def test_sabotage_a_token_that_no_record_names_is_noticed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one of a call's tokens left out of its records, the same check is red."""
+    monkeypatch.setattr(
+        "strongroom.vault.bulk.records_of",
+        lambda made, asked, recorder: records_of(made[:-1], asked, recorder),
+    )
+    with pytest.raises(AssertionError):
+        await require_every_token_in_a_record(ground)
 
 
 # --- a card is opened after its record was committed -------------------------------------------------

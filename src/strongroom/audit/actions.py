@@ -174,6 +174,9 @@ _B32: Final = "[0-9A-HJKMNP-TV-Z]"
 _GROUPED_PERSON: Final = rf"usr-[0-7]{_B32}{{7}}-{_B32}{{8}}-{_B32}{{8}}-{_B32}{{2}}"
 #: Where a card was sent, likewise.
 _GROUPED_DESTINATION: Final = rf"dst-[0-7]{_B32}{{7}}-{_B32}{{8}}-{_B32}{{8}}-{_B32}{{2}}"
+#: Some of the tokens that one call made: ids likewise, without their prefix, each with the last four of its card.
+_TOKEN: Final = rf"[0-7]{_B32}{{7}}-{_B32}{{8}}-{_B32}{{8}}-{_B32}{{2}}:[0-9]{{4}}"
+_TOKENS: Final = rf"{_TOKEN}(?:,{_TOKEN}){{0,7}}"
 
 #: The text facts that a record may carry besides its fields, each with the form of its value. All are masked: no form
 #: admits 13 digits in a row, free text, a name or an address. Sorted; a name once shipped is never reused.
@@ -208,6 +211,10 @@ TEXT_FACTS: Final[Mapping[str, re.Pattern[str]]] = {
         "route": rf"(?:DELETE|GET|HEAD|PATCH|POST|PUT) (?:/(?:{_PATH_PART})){{1,8}}",
         "severity": _WORD,
         "state": _WORD,
+        "tokens_1": _TOKENS,
+        "tokens_2": _TOKENS,
+        "tokens_3": _TOKENS,
+        "tokens_4": _TOKENS,
         "transform": _WORD,
     }.items()
 }

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What other domains ask of the audit log, and what the log asks of its sinks and tells its routes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -48,10 +48,6 @@ class NewRecord(msgspec.Struct, frozen=True, gc=False):
     event: SecurityEvent | None = None
 
 
-#: Makes the records of a series, each from its thing and its details.
-SeriesMaker: TypeAlias = Callable[[str, Mapping[str, str | int]], NewRecord]
-
-
 class SecurityStream(Protocol):
     """Who is told of security events. Must not wait or raise (`telemetry.security`)."""
 
@@ -77,19 +73,6 @@ class Recorder(Protocol):
         transaction_id: str | None = None,
     ) -> NewRecord:
         """Make a record. `details` are masked facts of the lists in `actions` only."""
-
-    def series(
-        self,
-        action: Action,
-        *,
-        actor: str,
-        merchant: MerchantId,
-        mode: Mode,
-        origin: Origin,
-        now: datetime,
-        expected: int,
-    ) -> SeriesMaker:
-        """Return what makes records of one act of ordinary business, done to about so many things at one moment."""
 
     async def insert(self, tx: "Transaction", record: NewRecord) -> None:
         """Put a record into the transaction of what it records."""

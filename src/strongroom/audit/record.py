@@ -8,7 +8,6 @@ escape, so that msgspec's JSON is RFC 8785's. Refuses personal data: an address 
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -22,7 +21,6 @@ from strongroom.audit.actions import (
 )
 from strongroom.audit.errors import RecordRefused
 from strongroom.crypto.digest import sha256
-from strongroom.crypto.random import entropy
 from strongroom.kernel.base64url import base64url
 from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
@@ -90,12 +88,6 @@ LEAF: Final = re.compile(
     ).encode()
 )
 
-#: Likewise of what differs in a series.
-_DETAILS: Final = re.compile(rf'"details":\{{(?:{_FACT}(?:,{_FACT}){{0,11}})?\}}')
-_NAMED: Final = re.compile(rf"aud_(?=0){_ID}{_THING}")
-#: How many sets of facts are remembered as they are printed.
-_DETAILS_REMEMBERED_MAX: Final = 16_384
-
 # "deterministic" sorts the details; a Struct's fields keep the order in which they are declared.
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 _decoder: Final = msgspec.json.Decoder(AuditRecord, strict=True)
@@ -115,63 +107,6 @@ def encode(record: AuditRecord) -> bytes:
         "an audit record's fields have their forms",
     )
     return payload
-
-
-class Series:
-    """Records of one act done to many things: what they share is printed, and checked, once.
-
-    What differs is the details, the record's own id, the thing and the salt. The bytes are those of `encode`.
-    """
-
-    __slots__ = ("_pieces",)
-
-    def __init__(self, first: AuditRecord) -> None:
-        payload = encode(first).decode("ascii")
-        pieces, at = [], 0
-        for part in _parts_of(first):
-            found = payload.index(part, at)
-            pieces.append(payload[at:found])
-            at = found + len(part)
-        self._pieces = (*pieces, payload[at:])
-
-    def encode(self, details: Mapping[str, str | int], event_id: str, thing: str) -> bytes:
-        """Return the bytes of the record of another thing, under a new salt.
-
-        Raises Bug where the thing has not the form of one or a fact is not on the list, as `encode` does.
-        """
-        invariant(
-            _NAMED.fullmatch(f'{event_id}"{thing}"') is not None,
-            "an audit record's fields have their forms",
-        )
-        first, second, third, fourth, last = self._pieces
-        payload = (
-            f'{first}{_details_part(tuple(details.items()))}{second}"event_id":"{event_id}"{third}"object":"{thing}"'
-            f'{fourth}"salt":"{salt_text(entropy(SALT_BYTES))}"{last}'
-        ).encode("ascii")
-        invariant(len(payload) <= RECORD_BYTES_MAX, "an audit record has a bounded size")
-        return payload
-
-
-def _parts_of(record: AuditRecord) -> tuple[str, str, str, str]:
-    """Return what of a record differs in a series, as it is printed, in order."""
-    return (
-        _details_part(tuple(record.details.items())),
-        f'"event_id":"{record.event_id}"',
-        '"object":null' if record.object is None else f'"object":"{record.object}"',
-        f'"salt":"{record.salt}"',
-    )
-
-
-@lru_cache(maxsize=_DETAILS_REMEMBERED_MAX)
-def _details_part(facts: tuple[tuple[str, str | int], ...]) -> str:
-    """Print facts, and check them. Few differ: a brand, four digits, a word."""
-    details = dict(facts)
-    printed = f'"details":{_encoder.encode(details).decode()}'
-    invariant(
-        _DETAILS.fullmatch(printed) is not None and _facts_hold(details),
-        "an audit record's facts have their forms",
-    )
-    return printed
 
 
 def decode(payload: bytes) -> AuditRecord:

@@ -11,17 +11,16 @@ from typing import Final
 
 from strongroom.audit.actions import Action, Outcome
 from strongroom.audit.merkle import leaf_hash
-from strongroom.audit.ports import PLATFORM, NewRecord, Origin, SecurityStream, SeriesMaker
-from strongroom.audit.record import AuditRecord, Series, encode, salt_text, salted
+from strongroom.audit.ports import PLATFORM, NewRecord, Origin, SecurityStream
+from strongroom.audit.record import AuditRecord, encode, salt_text, salted
 from strongroom.audit.severity import severity_of
 from strongroom.crypto.digest import HmacSha256
-from strongroom.crypto.ids import new_id, new_ids
+from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import entropy, random_bytes
 from strongroom.db.pool import Database, Transaction
 from strongroom.db.queries import load_queries
 from strongroom.kernel.clock import Clock, rfc3339
 from strongroom.kernel.ids import AuditId, MerchantId
-from strongroom.kernel.invariant import invariant
 from strongroom.kernel.mode import Mode
 from strongroom.kernel.secret import Secret
 from strongroom.telemetry.security_event import SecurityEvent
@@ -95,53 +94,6 @@ class EventRecorder:
                 leaf,
             )
         return NewRecord(event_id, merchant or PLATFORM, mode or "", payload, leaf, mac, event)
-
-    def series(
-        self,
-        action: Action,
-        *,
-        actor: str,
-        merchant: MerchantId,
-        mode: Mode,
-        origin: Origin,
-        now: datetime,
-        expected: int,
-    ) -> SeriesMaker:
-        """Return what makes records of one act of ordinary business, done to about so many things at one moment.
-
-        Each is a record of its own, with the bytes that `make` would give it; what they share is printed once.
-        """
-        invariant(severity_of(action) is None, "the security stream is told of acts one by one")
-        row_mac = self._row_mac
-        shared: list[Series] = []
-        event_ids: list[str] = []
-
-        def make(thing: str, details: Mapping[str, str | int]) -> NewRecord:
-            if not event_ids:
-                event_ids.extend(reversed(new_ids("aud", expected)))
-            event_id = AuditId(event_ids.pop())
-            if not shared:
-                first = AuditRecord(
-                    action=action,
-                    actor=actor,
-                    details=details,
-                    event_id=event_id,
-                    merchant=merchant,
-                    mode=mode,
-                    object=thing,
-                    origin=origin.address_hash,
-                    outcome=Outcome.SUCCESS,
-                    request_hash=origin.request_hash,
-                    salt=salt_text(entropy(32)),
-                    time=rfc3339(now),
-                    transaction_id=None,
-                )
-                shared.append(Series(first))
-            payload = shared[0].encode(details, event_id, thing)
-            leaf = leaf_hash(payload)
-            return NewRecord(event_id, merchant, mode, payload, leaf, row_mac.of(leaf))
-
-        return make
 
     async def insert(self, tx: Transaction, record: NewRecord) -> None:
         """Put a record into the transaction of what it records. The security stream is told after its commit.

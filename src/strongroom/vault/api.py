@@ -72,8 +72,8 @@ def _counted(vault: Vault, mode: Mode, written: Written) -> Answer:
     """Count what was written, and print it."""
     if written.created:
         vault.metrics.tokens_created.labels(mode).inc(written.created)
-    if known := len(written.records) - written.created:
-        vault.metrics.tokens_deduplicated.labels(mode).inc(known)
+    if written.deduplicated:
+        vault.metrics.tokens_deduplicated.labels(mode).inc(written.deduplicated)
     return _answer(written)
 
 

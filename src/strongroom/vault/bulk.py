@@ -18,8 +18,9 @@ from strongroom.kernel.ids import TokenId
 from strongroom.vault.containers.decision import CallerAccess
 from strongroom.vault.containers.errors import AccessRefused
 from strongroom.vault.containers.model import Access
-from strongroom.vault.create import Made, Records, TokenMaker, known_by, written_anew
+from strongroom.vault.create import TokenMaker, known_by, written_anew
 from strongroom.vault.kept import kept_form, printed_again
+from strongroom.vault.made import Made, records_of
 from strongroom.vault.model import StoredToken
 from strongroom.vault.sealing import MerchantKeys
 from strongroom.vault.wire import ItemProblem, TokenIn, TokenItem, TokensIn, TokensOut
@@ -109,7 +110,8 @@ class BulkMaker:
             response=kept_form(result, printed),
             answer=answer,
             tokens=[each.row for each in made.values() if each.row is not None],
-            records=[each.record for each in made.values()],
+            records=records_of(list(made.values()), asked, self._maker.recorder),
+            deduplicated=len(made) - len(origins),
             rebuild=rebuild,
             elsewhere=[
                 known
@@ -151,7 +153,6 @@ class _Makings:
         self.made: dict[int, Made] = {}
         self.twice: dict[int, int] = {}
         self._seen: dict[bytes, int] = {}
-        self._records = Records(maker.recorder, asked, expected)
         self._ids = iter(new_ids("tok", expected))
 
     def add(self, item: _Item) -> None:
@@ -178,7 +179,6 @@ class _Makings:
             self.keys,
             known=known,
             fingerprint=identity,
-            records=self._records,
             token=TokenId(next(self._ids)) if known is None else None,
         )
 

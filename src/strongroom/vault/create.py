@@ -4,19 +4,19 @@
 To make a token:
  1. Read the card, the metadata and the idempotency key; refuse before anything is written.
  2. Seal the number, fingerprint it where the caller asked for deduplication, seal the CVC for one use.
- 3. Prepare the answer and the audit record.
+ 3. Prepare the answer, and its audit record (`vault.made`).
  4. Commit key, identity, token and record at once; a card that is known starts again at (2) around its token.
 """
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
-from strongroom.audit import Action, NewRecord, Recorder, SeriesMaker
+from strongroom.audit import Recorder
 from strongroom.crypto.ids import new_id
 from strongroom.crypto.random import random_below
 from strongroom.db.errors import ConstraintBroken
@@ -34,6 +34,7 @@ from strongroom.vault.containers.model import DEFAULT_CONTAINER, Access
 from strongroom.vault.cvc import CvcEpochs
 from strongroom.vault.details import NETWORK_TOKEN, seal_details
 from strongroom.vault.errors import AliasTaken
+from strongroom.vault.made import Made, record_of
 from strongroom.vault.model import StoredToken
 from strongroom.vault.pan import Pan
 from strongroom.vault.sealing import CardSealer, MerchantKeys
@@ -46,48 +47,8 @@ ROUTE: Final = "POST /v1/tokens"
 SINGLE_USE_LIFE: Final = timedelta(hours=1)
 ALIAS_TRIES: Final = 4
 
-#: An enumeration is asked for its members by name every time.
-_CREATED: Final = Action.VAULT_TOKEN_CREATED
-_DEDUPLICATED: Final = Action.VAULT_TOKEN_DEDUPLICATED
-
 _encode: Final = msgspec.json.Encoder().encode
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
-
-
-class Made(NamedTuple):
-    """A token as it will be, its row and its record; `row` is None where the card has that token already."""
-
-    kept: TokenOut
-    sent: TokenOut
-    row: TokenRow | None
-    record: NewRecord
-
-
-class Records:
-    """The audit records of one call for many tokens: what they share is printed once for each act."""
-
-    def __init__(self, recorder: Recorder, asked: Asked, expected: int) -> None:
-        self._recorder = recorder
-        self._asked = asked
-        self._expected = expected
-        self._series: dict[Action, SeriesMaker] = {}
-
-    def of(self, action: Action) -> SeriesMaker:
-        """Return what makes the records of an act."""
-        found = self._series.get(action)
-        if found is None:
-            principal = self._asked.principal
-            found = self._recorder.series(
-                action,
-                actor=principal.subject,
-                merchant=principal.merchant,
-                mode=principal.mode,
-                origin=self._asked.origin,
-                now=self._asked.now,
-                expected=self._expected,
-            )
-            self._series[action] = found
-        return found
 
 
 class TokenMaker:
@@ -162,7 +123,8 @@ class TokenMaker:
             response=kept,
             answer=kept if made.sent is made.kept else _encode(made.sent),
             tokens=() if made.row is None else (made.row,),
-            records=(made.record,),
+            records=(record_of(made, asked, self.recorder),),
+            deduplicated=int(made.row is None),
             rebuild=rebuild,
             elsewhere=known_by(keys, draft, made, 0),
             fingerprints_before=keys.request_fingerprints_before(canonical(draft.wish, draft))
@@ -178,13 +140,11 @@ class TokenMaker:
         *,
         known: StoredToken | None,
         fingerprint: bytes | None = None,
-        records: "Records | None" = None,
         token: TokenId | None = None,
     ) -> Made:
         """Prepare a token, or the answer that the card has one: (2) and (3).
 
-        `fingerprint` is the number's, where the caller needed it already; `records` are for many tokens of one call,
-        and `token` is the next id for one of them.
+        `fingerprint` is the number's, where the caller needed it already; `token` is the next id for one of many.
         """
         principal = asked.principal
         if known is not None:
@@ -204,22 +164,7 @@ class TokenMaker:
             sent = msgspec.structs.replace(
                 kept, cvc_state="sealed", cvc=cvc.text, cvc_expires_at=rfc3339(cvc.expires_at)
             )
-        action = _CREATED if known is None else _DEDUPLICATED
-        details = {"brand": kept.brand, "cvc_state": sent.cvc_state, "last4": draft.pan.last4}
-        if records is not None:
-            record = records.of(action)(token, details)
-        else:
-            record = self.recorder.make(
-                action,
-                actor=principal.subject,
-                merchant=principal.merchant,
-                mode=principal.mode,
-                thing=token,
-                origin=asked.origin,
-                now=asked.now,
-                details=details,
-            )
-        return Made(kept, sent, row, record)
+        return Made(kept, sent, row, draft.pan.last4)
 
     def _row(
         self,

@@ -108,6 +108,8 @@ class TokenWrite:
     elsewhere: Sequence["Elsewhere"] = ()
     #: What a repeat of this request may be known by besides, after a rotation of that key.
     fingerprints_before: Sequence[bytes] = ()
+    #: How many answers name a token that their card had already.
+    deduplicated: int = 0
 
 
 class Written(NamedTuple):
@@ -117,8 +119,9 @@ class Written(NamedTuple):
     answer: bytes
     replayed: bool
     records: Sequence[NewRecord]
-    #: How many of them are new tokens.
+    #: How many tokens are new, and how many answers name one that was there.
     created: int = 0
+    deduplicated: int = 0
 
 
 class TokenSink:
@@ -165,16 +168,7 @@ class TokenSink:
                     raise ConstraintBroken("a lock") from None
                 raise ours from None
         if not exceptions:
-            return [
-                Written(
-                    row.status,
-                    row.answer,
-                    replayed=False,
-                    records=row.records,
-                    created=len(row.tokens),
-                )
-                for row in rows
-            ]
+            return [_written(row) for row in rows]
         return await self._with_exceptions(rows, exceptions)
 
     async def _write_while_cards_move(
@@ -231,18 +225,13 @@ class TokenSink:
             )
         if found is None or found["claim"] != row.claim:
             return None
-        return Written(
-            row.status, row.answer, replayed=False, records=row.records, created=len(row.tokens)
-        )
+        return _written(row)
 
     async def _with_exceptions(
         self, rows: Sequence[TokenWrite], exceptions: Sequence[Record]
     ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
         outcomes: list[Written | Retake[TokenWrite] | StrongroomError] = [
-            Written(
-                row.status, row.answer, replayed=False, records=row.records, created=len(row.tokens)
-            )
-            for row in rows
+            _written(row) for row in rows
         ]
         first_item: list[int] = []
         items = 0
@@ -320,6 +309,17 @@ def _identities(
                 by.append((made.fingerprint_version, made.fingerprint))
             found += [(row.merchant, row.mode, *each, token) for each in by]
     return found
+
+
+def _written(row: TokenWrite) -> Written:
+    return Written(
+        row.status,
+        row.answer,
+        replayed=False,
+        records=row.records,
+        created=len(row.tokens),
+        deduplicated=row.deduplicated,
+    )
 
 
 def _replay(row: TokenWrite, found: Record) -> Written | StrongroomError:
