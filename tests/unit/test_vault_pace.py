@@ -77,6 +77,25 @@ def test_a_step_is_a_tenth_of_a_second_of_the_rate(rate: int | None, most: int, 
     assert batch(replace(JOB, rate=rate), most) == size
 
 
+@pytest.mark.parametrize(
+    ("late", "size"), [(-1.0, 100), (0.0, 100), (0.05, 150), (0.25, 350), (0.4, 500), (30.0, 500)]
+)
+def test_a_late_step_does_what_was_due_meanwhile(late: float, size: int) -> None:
+    assert batch(replace(JOB, rate=1_000, late_seconds=late), 10_000) == size
+
+
+def test_steps_that_take_longer_than_a_tenth_of_a_second_keep_the_rate() -> None:
+    """A busy machine: each step takes a quarter of a second. Steps of a tenth's worth would make 400 a second."""
+    job, due, now, items = replace(JOB, rate=1_000), NOW, NOW, 0
+    while now < after(10):
+        begun = max(now, due)
+        size = batch(replace(job, late_seconds=(begun - due).total_seconds()), 1_000)
+        now = begun + timedelta(seconds=0.25)
+        items += size
+        due = next_at(job, size, due, begun, now)
+    assert items == pytest.approx(10_000, rel=0.03)
+
+
 def test_without_a_rate_the_next_step_is_due_now() -> None:
     assert next_at(JOB, 500, NOW, NOW, after(1)) == after(1)
 

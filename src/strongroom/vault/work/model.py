@@ -62,6 +62,8 @@ class Job:
     ended_at: datetime | None
     #: How many items a second it has lately done; None where it has not done any since it last stood still.
     items_a_second: float | None = None
+    #: By how much the step at hand begins later than the rate allowed. Of the runner; no row knows it.
+    late_seconds: float = 0.0
 
 
 #: What these delete is to be gone by a time that was promised: nobody stops them on the way.

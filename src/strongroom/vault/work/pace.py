@@ -14,13 +14,16 @@ BURST_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.001
 #: A rate is kept in steps of about so long: longer ones are bursts, shorter ones are all overhead.
 _STEP_SECONDS: Final = 0.1
+#: What a step that begins late does more: where steps take longer than they may, fewer and larger ones keep the rate.
+_CATCH_UP_SECONDS: Final = 0.4
 
 
 def batch(job: Job, most: int) -> int:
-    """Return how many items a step should do: as many as it can, or less if its rate is low."""
+    """Return how many items a step should do: as many as it can, or what its rate allows since the step before."""
     if job.rate is None:
         return most
-    return max(1, min(most, int(job.rate * _STEP_SECONDS)))
+    seconds = _STEP_SECONDS + min(max(0.0, job.late_seconds), _CATCH_UP_SECONDS)
+    return max(1, min(most, int(job.rate * seconds)))
 
 
 def speed(before: float | None, items: int, since: datetime, now: datetime) -> float:

@@ -183,7 +183,8 @@ class Runner:
             if held is None:
                 raise _Lost
             handler = self._handlers[held.job.kind]
-            step = await handler.step(held.job, tx)
+            late = (begun - held.run_at).total_seconds()
+            step = await handler.step(dataclasses.replace(held.job, late_seconds=late), tx)
             after = self._after(held, step, begun)
             if not await store.save(
                 tx, claim, after.job, after.run_at, self._clock.now() + self._lease
