@@ -13,7 +13,7 @@ MEMORY_SECONDS: Final = 10.0
 BURST_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.001
 #: A rate is kept in steps of about so long: longer ones are bursts, shorter ones are all overhead.
-_STEP_SECONDS: Final = 0.1
+_STEP_SECONDS: Final = 0.2
 #: What a step that begins late does more: where steps take longer than they may, fewer and larger ones keep the rate.
 _CATCH_UP_SECONDS: Final = 0.4
 
