@@ -4,19 +4,14 @@
 import json
 from typing import Any
 
+from strongroom.audit import tokens_named
+
 
 def named(payload: bytes) -> dict[str, dict[str, Any]]:
     """Return what a record says of each token that it names, by the token's id."""
     record = json.loads(payload)
     shared = {name: record["details"][name] for name in ("brand", "cvc_state")}
     shared["action"] = record["action"]
-    if record["object"] is not None:
-        return {record["object"]: {**shared, "last4": record["details"]["last4"]}}
-    found = {}
-    for fact, value in record["details"].items():
-        if fact.startswith("tokens_"):
-            for token in value.split(","):
-                name, _, last4 = token.partition(":")
-                found["tok_" + name.replace("-", "")] = {**shared, "last4": last4}
-    assert len(found) == record["details"]["count"], "none is named twice"
-    return found
+    found = tokens_named(record["details"], record["object"])
+    assert len(found) == record["details"].get("count", 1), "none is named twice"
+    return {token: {**shared, "last4": last4} for token, last4 in found.items()}

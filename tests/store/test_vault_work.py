@@ -244,7 +244,7 @@ async def test_a_rate_holds_and_may_change_meanwhile(ground: Ground) -> None:
     async with ground.running():
         await ground.ended(job)
     # A bucket lets the first second's worth through at once at most.
-    assert monotonic() - begun > (60 - 5) / 50 - 0.1
+    assert monotonic() - begun > (60 - 10) / 50 - 0.1
     slow = await ground.begin(1_000, rate=10)
     async with ground.running():
 
@@ -255,6 +255,27 @@ async def test_a_rate_holds_and_may_change_meanwhile(ground: Ground) -> None:
         assert (await ground.jobs.put_rate(ground.caller, slow.job_id, None)).rate is None
         await ground.ended(slow)
     assert [each["details"].get("result") for each in await ground.records(slow)] == ["rated", None]
+
+
+async def test_a_step_is_told_how_late_it_is_and_does_what_was_due(ground: Ground) -> None:
+    ground.handler.most = 1_000
+    job = await ground.begin(10_000, rate=100)
+    await ground.databases.run(
+        Domain.VAULT,
+        f"update vault.job set run_at = now() - interval '10 s' where job_id = '{job.job_id}'",
+    )
+    seen: list[tuple[float, int]] = []
+
+    async def look(at: Job) -> None:
+        seen.append((at.late_seconds, at.done))
+
+    ground.handler.before = look
+    async with ground.running():
+        await until(lambda: len(seen) > 1)
+        await ground.jobs.cancel(ground.caller, job.job_id)
+    (late, done), (_, done_after) = seen[:2]
+    assert late >= 10
+    assert (done, done_after) == (0, 60), "what is due in a step, and two fifths of a second more"
 
 
 async def test_a_stopped_runner_gives_its_job_back(ground: Ground) -> None:

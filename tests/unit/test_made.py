@@ -63,7 +63,7 @@ def test_each_token_is_named_once_and_in_order(count: int, expected: int) -> Non
     assert names == [(each.kept.id, each.last4) for each in tokens]
 
 
-def test_one_that_is_alone_in_its_kind_has_the_record_that_it_would_have_had_alone() -> None:
+def test_one_that_is_left_alone_has_the_record_that_it_would_have_had_by_itself() -> None:
     known = made(1, known=True)
     written = [decode(payload) for payload in records([*made(5), *made(1, "amex"), *known])]
     assert [(each.action, each.object is None) for each in written] == [

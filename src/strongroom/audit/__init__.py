@@ -25,6 +25,7 @@ from strongroom.audit.errors import (
 )
 from strongroom.audit.findings import Finding, FindingKind
 from strongroom.audit.merkle import leaf_hash
+from strongroom.audit.naming import token_facts, tokens_named
 from strongroom.audit.note import VerifierKey
 from strongroom.audit.offline import (
     VerifiedLog,
@@ -104,6 +105,8 @@ __all__ = [
     "leaf_hash",
     "salt_text",
     "salted",
+    "token_facts",
+    "tokens_named",
     "trusted_keys",
     "unchecked_proof",
     "verify_directory",

@@ -35,6 +35,8 @@ class FileExists(StrongroomError):
     code = "file_exists"
 
 
+#: A route and a certificate are whole; of what names eight tokens the first three.
+_FACT_CHARACTERS_SHOWN = 120
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _TREE = typer.Option(help="Which log: the vault's, or the core's (merchants and keys).")
 _TREES = typer.Option(None, "--tree", help="One log only; without it both.")
@@ -189,7 +191,7 @@ def tail(
     for each in found:
         record = each.record
         place = "waits" if each.index is None else str(each.index)
-        facts = " ".join(f"{name}={value}" for name, value in record.details.items())
+        facts = " ".join(f"{name}={_short(value)}" for name, value in record.details.items())
         whose = f"{record.merchant} {record.mode or ''}" if record.merchant else "platform"
         out.print(
             Text.assemble(
@@ -319,6 +321,12 @@ def _write_new(path: Path, content: bytes) -> None:
         raise FileExists(f"{path}: {error.strerror}") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+def _short(fact: str | int) -> str | int:
+    """Cut what names many tokens; `--json` has it whole."""
+    text = str(fact)
+    return fact if len(text) <= _FACT_CHARACTERS_SHOWN else f"{text[:_FACT_CHARACTERS_SHOWN]}…"
 
 
 def _record(read: "ReadRecord") -> dict[str, Any]:

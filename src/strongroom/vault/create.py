@@ -123,7 +123,7 @@ class TokenMaker:
             response=kept,
             answer=kept if made.sent is made.kept else _encode(made.sent),
             tokens=() if made.row is None else (made.row,),
-            records=(record_of(made, asked, self.recorder),),
+            records=(record_of(made, asked, self.recorder),),  # (3)
             deduplicated=int(made.row is None),
             rebuild=rebuild,
             elsewhere=known_by(keys, draft, made, 0),
@@ -142,7 +142,7 @@ class TokenMaker:
         fingerprint: bytes | None = None,
         token: TokenId | None = None,
     ) -> Made:
-        """Prepare a token, or the answer that the card has one: (2) and (3).
+        """Prepare a token, or the answer that the card has one: (2), and the answer of (3).
 
         `fingerprint` is the number's, where the caller needed it already; `token` is the next id for one of many.
         """

@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token as it will be, and the audit records of what one call made (ADR-0027). Pure but for the records' salts.
+"""A token as it will be, and the audit records of what one call made (ADR-0027). Pure but for their ids and salts.
 
 A token that is made alone has a record of its own. Those of a call for many share what is the same of them: one record
-names up to 32 tokens with their last four, in facts that hold eight each. It says of a token what its own would say.
+names up to 32 tokens with their last four. It says of a token what its own would say.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from strongroom.audit import Action, NewRecord, Recorder
+from strongroom.audit import Action, NewRecord, Recorder, token_facts
 from strongroom.vault.wire import TokenOut
 from strongroom.vault.wishes import Asked
 from strongroom.vault.writes import TokenRow
 
-#: Of as many the row is still below two kilobytes, from where on PostgreSQL would compress it.
+#: With this many the row stays below two kilobytes; PostgreSQL would compress a longer one.
 TOKENS_A_RECORD: Final = 32
-#: The form of a fact admits no more.
-_TOKENS_A_FACT: Final = 8
 
 #: An enumeration is asked for its members by name every time.
 _CREATED: Final = Action.VAULT_TOKEN_CREATED
@@ -57,21 +55,10 @@ def records_of(made: Sequence[Made], asked: Asked, recorder: Recorder) -> Sequen
             if len(some) == 1:
                 records.append(record_of(some[0], asked, recorder))
                 continue
-            facts = {"brand": brand, "cvc_state": cvc_state, **_named(some)}
+            named = token_facts([(one.kept.id, one.last4) for one in some])
+            facts = {"brand": brand, "cvc_state": cvc_state, **named}
             records.append(_record(action, {**facts, "count": len(some)}, None, asked, recorder))
     return records
-
-
-def _named(some: Sequence[Made]) -> dict[str, str]:
-    """Name tokens in facts: an id in groups, as `audit.grouped` prints one, without its prefix; then the last four."""
-    names = [
-        f"{token[4:12]}-{token[12:20]}-{token[20:28]}-{token[28:]}:{last4}"
-        for token, last4 in [(each.kept.id, each.last4) for each in some]
-    ]
-    return {
-        f"tokens_{number}": ",".join(names[at : at + _TOKENS_A_FACT])
-        for number, at in enumerate(range(0, len(names), _TOKENS_A_FACT), start=1)
-    }
 
 
 def _record(

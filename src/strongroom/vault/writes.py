@@ -108,7 +108,7 @@ class TokenWrite:
     elsewhere: Sequence["Elsewhere"] = ()
     #: What a repeat of this request may be known by besides, after a rotation of that key.
     fingerprints_before: Sequence[bytes] = ()
-    #: How many answers name a token that their card had already.
+    #: How many tokens that were there already the answer names, each counted once.
     deduplicated: int = 0
 
 
@@ -119,7 +119,7 @@ class Written(NamedTuple):
     answer: bytes
     replayed: bool
     records: Sequence[NewRecord]
-    #: How many tokens are new, and how many answers name one that was there.
+    #: How many tokens are new, and how many that were there the answer names, each counted once.
     created: int = 0
     deduplicated: int = 0
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
+from strongroom.audit import tokens_named
 from strongroom.cli.scenario.client import ANY, Answer, short
 from strongroom.cli.scenario.story import Story
 from strongroom.kernel.cardlike import has_cardlike_bytes
@@ -195,7 +196,7 @@ async def _proven(
 
 
 def _complete(story: Story, export: Path) -> None:
-    """Every token that was acknowledged has one record of its making, and nothing else was made."""
+    """Every token that was acknowledged is named in one record of its making, and nothing else was made."""
     recorded: Counter[str] = Counter()
     with (export / "records.jsonl").open("rb") as file:
         for line in file:
@@ -204,7 +205,7 @@ def _complete(story: Story, export: Path) -> None:
                 record["action"] == _CREATED
                 and datetime.fromisoformat(record["time"]) >= story.begun
             ):
-                recorded[record["object"]] += 1
+                recorded.update(tokens_named(record["details"], record["object"]).keys())
     made = story.ledger.made
     differences = []
     if missing := len(made - recorded.keys()):
@@ -214,7 +215,7 @@ def _complete(story: Story, export: Path) -> None:
     if twice := sum(1 for count in recorded.values() if count > 1):
         differences.append(f"{twice} have more than one record")
     story.report.check(
-        "every token made in this run has one record",
+        "every token made in this run is named in one record",
         f"{len(recorded):,} of {len(made):,}, and refusals made none",
         differences,
     )
@@ -223,9 +224,13 @@ def _complete(story: Story, export: Path) -> None:
 async def _meddled(story: Story, folder: Path, keys: Sequence[str]) -> None:
     """On copies: one digit of one record; one record less."""
     lines = (folder / "export" / "records.jsonl").read_bytes().splitlines(keepends=True)
-    made = [index for index, line in enumerate(lines) if _CREATED.encode() in line]
-    index = made[len(made) // 2]
     digit = re.compile(rb'("last4":"[0-9]{3})([0-9])')
+    made = [
+        index
+        for index, line in enumerate(lines)
+        if _CREATED.encode() in line and digit.search(line)
+    ]
+    index = made[len(made) // 2]
     altered = digit.sub(lambda m: m[1] + b"%d" % ((int(m[2]) + 1) % 10), lines[index])
     before, behind = lines[:index], lines[index + 1 :]
     cases = (

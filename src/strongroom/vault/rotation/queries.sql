@@ -8,7 +8,7 @@ select token_id as id, '' as part, key_version,
  limit $4;
 
 -- name: reseal_tokens (merchant, mode, ids, parts, olds, news, version)
--- Puts what was sealed anew, where nothing has changed meanwhile (migration 0028).
+-- Puts what was sealed anew, where nothing has changed meanwhile (migration 0072).
 select vault.reseal_tokens($1, $2, $3, $5, $6, $7) as touched from (select $4::text[]) as unused;
 
 -- name: page_of_details (merchant, mode, after, limit, version, algorithm)

@@ -38,7 +38,7 @@ class JobState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its row knows it."""
+    """A job as its row knows it, and how late the step at hand is."""
 
     merchant_id: MerchantId
     mode: Mode
@@ -62,7 +62,7 @@ class Job:
     ended_at: datetime | None
     #: How many items a second it has lately done; None where it has not done any since it last stood still.
     items_a_second: float | None = None
-    #: By how much the step at hand begins later than the rate allowed. Of the runner; no row knows it.
+    #: By how much the step at hand begins later than the rate allowed: told by the runner, in no row.
     late_seconds: float = 0.0
 
 
