@@ -26,7 +26,7 @@ RULE = {
     "grantee_kind": "role",
     "grantee": "admin",
     "access": "reveal",
-    "transform": "mask",
+    "transform": "reveal",
 }
 
 
@@ -50,8 +50,8 @@ async def two(people: People, tenant: Tenant, asker: Someone | None = None) -> T
     return Two(people.at("vault", asker), people.at("console", approver))
 
 
-async def allowed(both: Two) -> None:
-    answer = await both.done("/v1/access-rules", RULE)
+async def allowed(both: Two, **more: Any) -> None:
+    answer = await both.done("/v1/access-rules", {**RULE, **more})
     assert answer.status_code in (200, 201), answer.text
 
 
@@ -97,6 +97,10 @@ async def test_two_people_and_a_rule(service: Service, tenant: Tenant, people: P
     both = await two(people, tenant)
     key = ECKey.generate_key("P-256")
     # Before a second person is asked.
+    refused = await both.asker.post("/v1/exports", wish(key))
+    assert (refused.status_code, refused.json()["code"]) == (403, "vault_access_refused")
+    # Nor where a rule reveals and shows digits masked.
+    await allowed(both, transform="mask", priority=20)
     refused = await both.asker.post("/v1/exports", wish(key))
     assert (refused.status_code, refused.json()["code"]) == (403, "vault_access_refused")
     await allowed(both)

@@ -166,6 +166,11 @@ async def where_the_rule_says(ground: Ground, access: Access) -> httpx.Response:
     return await ground.ask()
 
 
+async def where_the_rule_shows(ground: Ground, transform: str) -> httpx.Response:
+    await ground.rule(Access.REVEAL, transform=transform)
+    return await ground.ask()
+
+
 async def the_person_where_the_rule_says_use(ground: Ground) -> httpx.Response:
     await ground.rule(Access.USE)
     return await ground.ask(ground.asker.key)
@@ -268,6 +273,12 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "the rule says mask": Refusal(
         lambda g: where_the_rule_says(g, Access.MASK), 403, "vault_access_refused"
+    ),
+    "the rule reveals, and shows digits masked": Refusal(
+        lambda g: where_the_rule_shows(g, "mask"), 403, "vault_access_refused"
+    ),
+    "the rule reveals, and shows no digits": Refusal(
+        lambda g: where_the_rule_shows(g, "redact"), 403, "vault_access_refused"
     ),
     "the rule says none": Refusal(
         lambda g: where_the_rule_says(g, Access.NONE), 403, "vault_access_refused"

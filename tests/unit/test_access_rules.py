@@ -35,6 +35,10 @@ KEY, PERSON, SERVICE = new_id("key"), new_id("usr"), new_id("svc")
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
+#: What a rule shows that names no transform.
+SHOWS_AT_MOST = {"none": "redact", "mask": "mask", "use": "mask", "reveal": "reveal"}
+
+
 def rule(
     grantee: str, access: str, container: str = "cards", priority: int = 100, **more: Any
 ) -> AccessRule:
@@ -48,7 +52,7 @@ def rule(
         GranteeKind(kind),
         name or "*",
         Access(access),
-        Transform(more.get("transform", "mask" if access != "none" else "redact")),
+        Transform(more.get("transform", SHOWS_AT_MOST[access])),
         "x",
         NOW,
     )
@@ -135,6 +139,14 @@ def test_an_access_includes_what_is_below_it(access: Access, wanted: Access) -> 
     else:
         with pytest.raises(AccessRefused):
             asked.require("cards", wanted)
+
+
+@pytest.mark.parametrize("transform", [Transform.REDACT, Transform.MASK])
+def test_a_number_is_seen_where_the_transform_says_so_too(transform: Transform) -> None:
+    asked = TenantAccess([rule("key", "reveal", transform=transform.value)]).of(caller("key"))
+    assert asked.require("cards", Access.USE).transform is transform
+    with pytest.raises(AccessRefused):
+        asked.require("cards", Access.REVEAL)
 
 
 def test_what_is_read_and_where_a_token_goes() -> None:

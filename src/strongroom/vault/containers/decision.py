@@ -159,11 +159,15 @@ class CallerAccess:
     def require(self, container: str, wanted: Access) -> Granted:
         """Return what the caller may do in a container, where it is as much as wanted.
 
+        A number is seen where access and transform both say so.
+
         Raises:
-            AccessRefused: no rule matches, or the one that decides gives less.
+            AccessRefused: no rule matches, or the one that decides gives or shows less.
         """
         granted = self.granted(container)
         if granted is None or not granted.access.covers(wanted):
+            raise AccessRefused
+        if wanted is Access.REVEAL and granted.transform is not Transform.REVEAL:
             raise AccessRefused
         return granted
 
