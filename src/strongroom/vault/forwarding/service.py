@@ -46,7 +46,13 @@ from strongroom.vault.forwarding.plan import (
 from strongroom.vault.forwarding.ports import Beside
 from strongroom.vault.forwarding.repeats import fingerprints, repeated
 from strongroom.vault.forwarding.requests import Asked, Read, read_request
-from strongroom.vault.forwarding.values import SEALED_BESIDE, CardFacts, OpenCard, masked
+from strongroom.vault.forwarding.values import (
+    SEALED_BESIDE,
+    CardFacts,
+    OpenCard,
+    masked,
+    shortest,
+)
 from strongroom.vault.opening import digits_to_send
 from strongroom.vault.sealing import CardSealer
 from strongroom.vault.watching import UNWATCHED, Watch, Way
@@ -59,7 +65,6 @@ LEASE_MARGIN: Final = timedelta(seconds=30)
 CHANGES_FOLLOWED_MAX: Final = 3
 #: What a dry run shows in the place of credentials.
 SEALED: Final = "[sealed]"
-_LONGEST_NUMBER: Final = "0" * 19
 
 
 class Forwarding:
@@ -203,8 +208,9 @@ class Forwarding:
             if card.brand == SYNTHETIC.name and (address is None or not address.is_loopback):
                 raise CardNotForDestination
         beside = await self._sealed_beside(read, sender) if read.beside else {}
-        # What is opened is about as long: a body beyond its bound is refused before a use is recorded.
-        size = len(read.body.filled(lambda _: _LONGEST_NUMBER))
+        # What fits is never refused here; what certainly does not is, before a use is recorded. The rest shows once
+        # it is open.
+        size = len(read.body.filled(lambda slot: shortest(cards[read.token_of(slot)], slot.field)))
         if size > config.request_bytes_max:
             raise Invalid(
                 FieldError("/body", "body_too_large", "beyond what the destination takes")

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from strongroom.kernel.schemes import SCHEMES
 from strongroom.vault.details import BILLING_ADDRESS, HOLDER, NETWORK_TOKEN, Details
 from strongroom.vault.forwarding.language import Field
 
 #: What a dry run shows in the place of what it does not open.
 HIDDEN: Final = "[hidden]"
 _DIGITS_HIDDEN: Final = "*" * 6
+#: No scheme has a shorter number.
+_SHORTEST_NUMBER: Final = "0" * min(min(each.lengths) for each in SCHEMES)
 #: A slot's field, and the member of a billing address that fills it.
 _ADDRESS: Final[Mapping[Field, str]] = {
     Field.ADDRESS_CITY: "city",
@@ -106,6 +109,14 @@ def masked(facts: CardFacts, field: Field, *, digits: bool) -> str:
     if field is Field.NUMBER:
         return f"{facts.bin}{_DIGITS_HIDDEN}{facts.last4}"
     return shown(facts, field) or HIDDEN
+
+
+def shortest(facts: CardFacts, field: Field) -> str:
+    """Return what a slot becomes, or where it is sealed, something that is not longer."""
+    if field is Field.NUMBER:
+        return _SHORTEST_NUMBER
+    known = shown(facts, field)
+    return "0" if known is None else known
 
 
 def shown(facts: CardFacts, field: Field) -> str | None:
