@@ -126,6 +126,9 @@ class Composer(Operators):
         self.periodic([Task("core-partitions", PARTITION_SECONDS, partitions_of(database))])
         columns = (*GATEWAY_COLUMNS, *CUSTOMER_COLUMNS)
         reseal_in(self, "gateway", database, keyring, recorder, columns)
+        # The console, which watches the others of this database, has no such root.
+        table = PostgresDataKeyTable(database, site.clock)
+        watch_periods(self, Domain.CORE, table, (Purpose.WEBHOOK,))
         state = payment_parts.gateway_state(self, database, keyring, recorder)
         return await self._listener(
             "gateway",

@@ -234,7 +234,7 @@ async def vault_state(parts: VaultParts) -> Mapping[str, Any]:
     recorder, rules, work = parts.recorder, parts.rules, parts.work
     clock = process.site.clock
     table, purposes = PostgresDataKeyTable(database, clock), (Purpose.CARD, Purpose.CREDENTIAL)
-    watch_periods(process, Domain.VAULT, table, purposes)
+    watch_periods(process, Domain.VAULT, table, (*purposes, Purpose.AUDIT))
     rotation = await rotation_state(process, database, keyring, recorder, work)
     on_schedule(process, "vault", vault_schedule(process, table, purposes, rotation["rotation"]))
     return {
