@@ -25,7 +25,12 @@ _MERCHANT = typer.Option(
 _PLATFORM = typer.Option(False, "--platform", help="The installation's own key, of no merchant.")
 _MODE = typer.Option("live", help="live or test.")
 _NAME = typer.Argument(metavar="NAME", help="A key's name, as `strongroom keys list` shows it.")
-_RATE = typer.Option(0, min=0, help="Rows a second that the job looks at; 0: as fast as it goes.")
+_RATE = typer.Option(
+    0,
+    min=0,
+    help="Rows a second that the job looks at; 0: as fast as it goes. "
+    "Of a merchant's card, credentials, fingerprint and transfer: no other key has such a job.",
+)
 _LOOK_SECONDS = 1.0
 _EXAMPLE = "mer_01KAHX3MZ4V8Q2T6N0R5W7Y9CB"
 
@@ -78,6 +83,7 @@ def list_(
                 "made_at": text(each.made_at),
                 "rotates_at": text(each.rotates_at),
                 "overdue": each.overdue,
+                "retired_at": text(each.retired_at),
                 "uses": each.uses,
             }
             for each in await keys.inventory()
@@ -330,6 +336,7 @@ def _table(found: list[dict[str, Any]]) -> Table:
         "algorithm",
         "made",
         "due",
+        "retired",
         "uses",
     ):
         table.add_column(column, no_wrap=True)
@@ -345,6 +352,7 @@ def _table(found: list[dict[str, Any]]) -> Table:
             _algorithm(each),
             each["made_at"][:10],
             f"[red]{due}[/]" if each["overdue"] else due,
+            (each["retired_at"] or "")[:10],
             "" if each["uses"] is None else f"{each['uses']:,}",
         )
     return table

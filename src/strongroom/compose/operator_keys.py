@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys for the operators' commands: the inventory of both databases, rotation, destruction, and the roots."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,7 @@ from strongroom.crypto import Algorithm
 from strongroom.db.logins import Domain, Login
 from strongroom.db.pool import Database, Transaction
 from strongroom.kernel.clock import rfc3339
-from strongroom.kernel.errors import Conflict
+from strongroom.kernel.errors import Conflict, FieldError, Invalid
 from strongroom.kernel.ids import MerchantId
 from strongroom.kernel.mode import Mode
 from strongroom.keys import (
@@ -38,9 +38,9 @@ from strongroom.keys.reseal.service import CoreKeys, KeyOf, Record, What
 from strongroom.keys.store import FROM_THE_BEGINNING, Past, PostgresDataKeyTable
 from strongroom.keys.stores.file import FileKeyStore
 from strongroom.vault.canary import reseal_canary
-from strongroom.vault.rotation.model import ROTATABLE
+from strongroom.vault.rotation.model import MOVED, ROTATABLE
 from strongroom.vault.rotation.periods import algorithm_of_key
-from strongroom.vault.rotation.service import By, KeyRotation, Stored
+from strongroom.vault.rotation.service import By, KeyRotation, Stored, require_choice
 
 #: Whose roots wrap keys of which database, and which login may wrap them anew.
 _LOGINS: Final = {Domain.VAULT: Login.VAULT, Domain.CORE: Login.CONSOLE}
@@ -75,6 +75,8 @@ class ListedKey:
     made_at: datetime
     rotates_at: datetime | None
     overdue: bool
+    #: Since when it seals nothing new: when the next version was made. None: it is the newest, or a root.
+    retired_at: datetime | None
     #: How many values are sealed under a version that seals nothing new; None: it is current, or seals nothing.
     uses: int | None = None
     #: What stored cards are found to be sealed with under a version of their key; None: it has no choice of algorithm.
@@ -119,11 +121,12 @@ class OperatorKeys:
                     root.created,
                     due,
                     due <= now,
+                    None,
                 )
             )
         stored: dict[tuple[str, str], Mapping[int, Stored]] = {}
         for domain, part in self._parts.items():
-            async for row in part.table.everybodys(_PURPOSES[domain]):
+            async for row, retired_at in _retired(part.table.everybodys(_PURPOSES[domain])):
                 due_at = periods.rotates_at(row)
                 found.append(
                     ListedKey(
@@ -138,6 +141,7 @@ class OperatorKeys:
                         row.made_at,
                         due_at,
                         due_at is not None and due_at <= now,
+                        retired_at,
                         await self._uses(domain, row) if counted else None,
                         await self._algorithms(domain, row, stored) if counted else None,
                     )
@@ -184,8 +188,10 @@ class OperatorKeys:
 
         Raises:
             KeyNotRotated: says what to do instead.
+            Invalid: a rate where no job of the vault begins.
         """
         key = _rotated(name)
+        _require_rated(merchant, key, rate)
         if not merchant:
             return await self._rotate_platform(key, actor), None
         if key in ROTATABLE:
@@ -210,10 +216,14 @@ class OperatorKeys:
 
         Raises:
             KeyNotRotated: nothing that lasts is sealed under it.
+            Invalid: a rate where no job of the vault begins, or an algorithm for what is no card.
         """
         key = _rotated(name)
         if ROTATING[key] is not Rotating.MOVES or not merchant:
             raise KeyNotRotated("nothing that lasts is sealed under it")
+        chosen = None if algorithm is None else Algorithm(algorithm)
+        require_choice(key, chosen)
+        _require_rated(merchant, key, rate)
         if key not in ROTATABLE:
             of = _core_key(merchant, mode, key)
             version, _ = await self._core.reseal(of, actor, self._recorded(of, actor))
@@ -221,7 +231,7 @@ class OperatorKeys:
         rotated = await self.rotation.reseal(
             By(MerchantId(merchant), mode, actor, Origin()),
             key,
-            algorithm=None if algorithm is None else Algorithm(algorithm),
+            algorithm=chosen,
             rate=rate,
         )
         return rotated.version, rotated.job_id
@@ -385,6 +395,33 @@ def _rotated(name: str) -> KeyName:
     if ROTATING[key] not in (Rotating.MOVES, Rotating.VERIFIES):
         raise KeyNotRotated(f"{name} is not rotated by itself: {INSTEAD[key]}")
     return key
+
+
+def _require_rated(merchant: str, name: KeyName, rate: int | None) -> None:
+    """Refuse a rate that no job would keep: what lies in the core database is sealed anew at a pace of its own."""
+    if rate is not None and not (merchant and name in MOVED):
+        raise Invalid(
+            FieldError(
+                "/rate",
+                "rate_not_taken",
+                "--rate is for a merchant's card, credentials, fingerprint and transfer: no job of the vault "
+                "moves what other keys have sealed",
+            )
+        )
+
+
+async def _retired(
+    rows: AsyncIterator[DataKeyRow],
+) -> AsyncIterator[tuple[DataKeyRow, datetime | None]]:
+    """Yield each row of a walk, in which a key's versions follow one another, and when the next version was made."""
+    before: DataKeyRow | None = None
+    async for row in rows:
+        if before is not None:
+            same = (before.merchant, before.mode, before.name) == (row.merchant, row.mode, row.name)
+            yield before, row.made_at if same else None
+        before = row
+    if before is not None:
+        yield before, None
 
 
 def _core_key(merchant: str, mode: Mode, name: KeyName) -> KeyOf:

@@ -119,11 +119,12 @@ class KeyRotation:
 
         Raises:
             KeyRotatedMeanwhile: another version seals now than `after`.
-            Invalid: an algorithm for what is no card.
+            Invalid: an algorithm for what is no card, or a rate where no job begins.
             KeyStoreUnavailable, Unavailable: nothing was changed.
         """
         invariant(name in ROTATABLE, "only these are a merchant's to rotate")
-        _require_choice(name, algorithm)
+        require_choice(name, algorithm)
+        _require_moved(name, rate)
         begun: list[JobId] = []
         made: list[int] = []
 
@@ -161,7 +162,7 @@ class KeyRotation:
             Invalid: an algorithm for what is no card.
         """
         invariant(name in MOVED, "only what is sealed is moved")
-        _require_choice(name, algorithm)
+        require_choice(name, algorithm)
         key = await self._keyring.current(by.merchant, by.mode, name)
         async with self._database.transaction([by.merchant]) as tx:
             job = await self._begin(tx, by, name, key.version, algorithm, rate)
@@ -297,11 +298,23 @@ class KeyRotation:
         await self._recorder.insert(tx, record)
 
 
-def _require_choice(name: KeyName, algorithm: Algorithm | None) -> None:
+def require_choice(name: KeyName, algorithm: Algorithm | None) -> None:
     """Refuse an algorithm for what is read with one only."""
     if algorithm is not None and name is not KeyName.CARD:
         raise Invalid(
             FieldError(
                 "/algorithm", "algorithm_not_chosen", "only cards have a choice of algorithm"
+            )
+        )
+
+
+def _require_moved(name: KeyName, rate: int | None) -> None:
+    """Refuse a rate for what no job moves."""
+    if rate is not None and name not in MOVED:
+        raise Invalid(
+            FieldError(
+                "/rate",
+                "rate_not_taken",
+                "a rate is for what a job moves: card, credentials, fingerprint and transfer",
             )
         )

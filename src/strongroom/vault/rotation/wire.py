@@ -18,7 +18,7 @@ class RotateIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     #: What cards are sealed with anew; without it the installation's setting. Of no other key.
     algorithm: Literal["A256CBC-HS512", "A256GCM"] | None = None
-    #: Rows a second that the job looks at; without it, as fast as it goes.
+    #: Rows a second that the job looks at; without it, as fast as it goes. Not of `idempotency`: there is no job.
     rate: Annotated[int, Meta(ge=1, le=RATE_MAX)] | None = None
 
 
