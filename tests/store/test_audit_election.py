@@ -40,7 +40,7 @@ async def test_one_sealer_is_elected_and_another_follows_when_it_is_gone(ground:
     await ground.record(3)
     assert not (await second.seal_once()).elected
     await ground.as_superuser(
-        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted"
+        "select pg_terminate_backend(pid, 20000) from pg_locks where locktype = 'advisory' and granted"
         " and database = (select oid from pg_database where datname = current_database())"
     )
     result = await second.seal_once()

@@ -73,7 +73,8 @@ class Rules:
     #: More exactly, by container.
     inside: dict[str, Access] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    shows: Transform = Transform.MASK
+    #: None: as much as its access shows at most.
+    shows: Transform | None = None
     #: Likewise, by container.
     shows_inside: dict[str, Transform] = field(default_factory=dict)
 
@@ -90,7 +91,7 @@ class Rules:
                 GranteeKind.ANYBODY,
                 EVERY,
                 access,
-                self.shows_inside.get(container, self.shows),
+                self.shows_inside.get(container, self.shows or _most(access)),
                 "x",
                 NEVER,
             )
@@ -101,6 +102,10 @@ class Rules:
             for each in self.inside
         ]
         return TenantAccess(rules, containers).of(principal)
+
+
+def _most(access: Access) -> Transform:
+    return Transform.REVEAL if access is Access.REVEAL else Transform.MASK
 
 
 class Later(SystemClock):
