@@ -327,6 +327,7 @@ async def test_a_killed_sealer_loses_nothing(server: Server, tmp_path: Path) -> 
             while not done.is_set():
                 written.extend(str(record.event_id) for record in await ground.many(60))
                 written.extend(str(record.event_id) for record in await ground.record(2))
+                await asyncio.sleep(0.05)  # a load and no flood: all of it is sealed in the end
 
         writing = asyncio.create_task(write())
         kills = itertools.cycle((0.0, 0.011, 0.037, 0.09, 0.15))
