@@ -2,11 +2,12 @@
 """How one record names several tokens (ADR-0027), and how to read them from any record. Pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from strongroom.audit.actions import TOKEN_FACTS, TOKENS_A_FACT, grouped
 from strongroom.kernel.invariant import invariant
 
-_PREFIX = "tok_"
+_PREFIX: Final = "tok_"
 
 
 def token_facts(tokens: Sequence[tuple[str, str]]) -> dict[str, str]:

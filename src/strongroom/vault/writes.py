@@ -168,7 +168,7 @@ class TokenSink:
                     raise ConstraintBroken("a lock") from None
                 raise ours from None
         if not exceptions:
-            return [_written(row) for row in rows]
+            return [_committed(row) for row in rows]
         return await self._with_exceptions(rows, exceptions)
 
     async def _write_while_cards_move(
@@ -225,13 +225,13 @@ class TokenSink:
             )
         if found is None or found["claim"] != row.claim:
             return None
-        return _written(row)
+        return _committed(row)
 
     async def _with_exceptions(
         self, rows: Sequence[TokenWrite], exceptions: Sequence[Record]
     ) -> Sequence[Written | Retake[TokenWrite] | StrongroomError]:
         outcomes: list[Written | Retake[TokenWrite] | StrongroomError] = [
-            _written(row) for row in rows
+            _committed(row) for row in rows
         ]
         first_item: list[int] = []
         items = 0
@@ -311,7 +311,7 @@ def _identities(
     return found
 
 
-def _written(row: TokenWrite) -> Written:
+def _committed(row: TokenWrite) -> Written:
     return Written(
         row.status,
         row.answer,
